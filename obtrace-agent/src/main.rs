@@ -1,0 +1,3 @@
+//! The `obtrace-agent` program.
+
+fn main() {}

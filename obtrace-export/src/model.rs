@@ -1,0 +1,324 @@
+//! The telemetry model: plain types after
+//! [OTLP 1.x](https://github.com/open-telemetry/opentelemetry-proto), cheap to build.
+
+use std::{borrow::Cow, fmt, sync::Arc};
+
+/// Text that is mostly constant: attribute keys, names, many values.
+pub type Text = Cow<'static, str>;
+
+/// 16 bytes that name a trace; all zero is not valid.
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TraceId([u8; 16]);
+
+/// 8 bytes that name a span; all zero is not valid.
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SpanId([u8; 8]);
+
+macro_rules! id {
+    ($name:ident, $bytes:literal) => {
+        impl $name {
+            /// The id with these bytes.
+            #[must_use]
+            pub const fn from_bytes(bytes: [u8; $bytes]) -> Self {
+                Self(bytes)
+            }
+
+            /// Its bytes.
+            #[must_use]
+            pub const fn to_bytes(self) -> [u8; $bytes] {
+                self.0
+            }
+
+            /// Whether it is all zero.
+            #[must_use]
+            pub fn is_zero(self) -> bool {
+                self.0 == [0; $bytes]
+            }
+        }
+
+        /// Lower-case hexadecimal, as in OTLP JSON and `traceparent`.
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
+        }
+    };
+}
+id!(TraceId, 16);
+id!(SpanId, 8);
+
+/// The value of an attribute.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Value {
+    /// Text.
+    Str(Text),
+    /// A truth value.
+    Bool(bool),
+    /// A 64-bit integer.
+    Int(i64),
+    /// A floating-point number.
+    Double(f64),
+    /// Bytes.
+    Bytes(Vec<u8>),
+    /// Values in order.
+    Array(Vec<Value>),
+    /// Named values.
+    Map(Vec<Attribute>),
+}
+
+impl From<&'static str> for Value {
+    fn from(text: &'static str) -> Self {
+        Self::Str(Cow::Borrowed(text))
+    }
+}
+
+impl From<String> for Value {
+    fn from(text: String) -> Self {
+        Self::Str(Cow::Owned(text))
+    }
+}
+
+impl From<i64> for Value {
+    fn from(number: i64) -> Self {
+        Self::Int(number)
+    }
+}
+
+impl From<bool> for Value {
+    fn from(truth: bool) -> Self {
+        Self::Bool(truth)
+    }
+}
+
+impl From<f64> for Value {
+    fn from(number: f64) -> Self {
+        Self::Double(number)
+    }
+}
+
+/// A named value.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Attribute {
+    /// Its name, by the semantic conventions where they have one.
+    pub key: Text,
+    /// Its value.
+    pub value: Value,
+}
+
+impl Attribute {
+    /// A named value.
+    #[must_use]
+    pub fn new(key: impl Into<Text>, value: impl Into<Value>) -> Self {
+        Self { key: key.into(), value: value.into() }
+    }
+}
+
+/// What telemetry is about: a service instance, its process, its container.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct Resource {
+    /// Its attributes; `service.name` should be among them.
+    pub attributes: Vec<Attribute>,
+    /// The schema that their names follow.
+    pub schema_url: Text,
+}
+
+impl Resource {
+    /// A resource with these attributes.
+    #[must_use]
+    pub fn new(attributes: Vec<Attribute>) -> Self {
+        Self { attributes, schema_url: Cow::Borrowed("") }
+    }
+
+    /// Sets the schema URL.
+    #[must_use]
+    pub fn with_schema_url(mut self, url: impl Into<Text>) -> Self {
+        self.schema_url = url.into();
+        self
+    }
+
+    /// The value of an attribute.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&Value> {
+        self.attributes.iter().find(|attribute| attribute.key == key).map(|attribute| &attribute.value)
+    }
+}
+
+/// What made the telemetry.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct Scope {
+    /// The name of the library or program.
+    pub name: Text,
+    /// Its version.
+    pub version: Text,
+    /// The schema that the names of its telemetry follow.
+    pub schema_url: Text,
+}
+
+impl Scope {
+    /// A scope.
+    #[must_use]
+    pub fn new(name: impl Into<Text>, version: impl Into<Text>) -> Self {
+        Self { name: name.into(), version: version.into(), schema_url: Cow::Borrowed("") }
+    }
+
+    /// Sets the schema URL.
+    #[must_use]
+    pub fn with_schema_url(mut self, url: impl Into<Text>) -> Self {
+        self.schema_url = url.into();
+        self
+    }
+}
+
+/// The kind of a span.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum SpanKind {
+    /// Work inside a service.
+    #[default]
+    Internal,
+    /// A request that was answered.
+    Server,
+    /// A request that was made.
+    Client,
+    /// A message that was sent.
+    Producer,
+    /// A message that was processed.
+    Consumer,
+}
+
+/// Whether the operation of a span succeeded.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Status {
+    /// Not said: it did not fail.
+    #[default]
+    Unset,
+    /// Said to have succeeded.
+    Ok,
+    /// Failed.
+    Error {
+        /// A description for people; may be empty.
+        description: Text,
+    },
+}
+
+/// Something that happened during a span.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct SpanEvent {
+    /// Nanoseconds since the Unix epoch.
+    pub time_unix_nano: u64,
+    /// Its name.
+    pub name: Text,
+    /// Its attributes.
+    pub attributes: Vec<Attribute>,
+}
+
+/// A reference from a span to another.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct SpanLink {
+    /// The other's trace.
+    pub trace_id: TraceId,
+    /// The other.
+    pub span_id: SpanId,
+    /// Attributes of the reference.
+    pub attributes: Vec<Attribute>,
+}
+
+/// A span.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Span {
+    /// The trace it belongs to.
+    pub trace_id: TraceId,
+    /// Its own id.
+    pub span_id: SpanId,
+    /// Its parent; `None` for the root of a trace.
+    pub parent_span_id: Option<SpanId>,
+    /// W3C trace flags; bit 0 is *sampled*.
+    pub flags: u8,
+    /// W3C trace state.
+    pub trace_state: Text,
+    /// Its name, of low cardinality.
+    pub name: Text,
+    /// Its kind.
+    pub kind: SpanKind,
+    /// Nanoseconds since the Unix epoch.
+    pub start_unix_nano: u64,
+    /// Nanoseconds since the Unix epoch, not before the start.
+    pub end_unix_nano: u64,
+    /// Its attributes.
+    pub attributes: Vec<Attribute>,
+    /// Its events.
+    pub events: Vec<SpanEvent>,
+    /// Its links.
+    pub links: Vec<SpanLink>,
+    /// Its status.
+    pub status: Status,
+    /// What it is about; shared by all spans of the same service instance.
+    pub resource: Arc<Resource>,
+    /// What made it.
+    pub scope: Arc<Scope>,
+}
+
+impl Span {
+    /// A span without a parent, attributes, events and links.
+    #[must_use]
+    pub fn new(
+        trace_id: TraceId,
+        span_id: SpanId,
+        name: impl Into<Text>,
+        kind: SpanKind,
+        resource: Arc<Resource>,
+        scope: Arc<Scope>,
+    ) -> Self {
+        Self {
+            trace_id,
+            span_id,
+            parent_span_id: None,
+            flags: 1,
+            trace_state: Cow::Borrowed(""),
+            name: name.into(),
+            kind,
+            start_unix_nano: 0,
+            end_unix_nano: 0,
+            attributes: Vec::new(),
+            events: Vec::new(),
+            links: Vec::new(),
+            status: Status::Unset,
+            resource,
+            scope,
+        }
+    }
+
+    /// Sets start and end, in nanoseconds since the Unix epoch.
+    #[must_use]
+    pub fn with_times(mut self, start: u64, end: u64) -> Self {
+        self.start_unix_nano = start;
+        self.end_unix_nano = end.max(start);
+        self
+    }
+
+    /// Sets the parent.
+    #[must_use]
+    pub fn with_parent(mut self, parent: Option<SpanId>) -> Self {
+        self.parent_span_id = parent;
+        self
+    }
+
+    /// Adds an attribute.
+    pub fn push(&mut self, key: impl Into<Text>, value: impl Into<Value>) {
+        self.attributes.push(Attribute::new(key, value));
+    }
+}

@@ -1,0 +1,5 @@
+#![doc = include_str!("../README.md")]
+
+pub mod event;
+
+pub use event::Event;

@@ -1,0 +1,130 @@
+//! Which protocol is this? Three stages: a hint (the kernel's look at the first bytes, or the port) only orders the
+//! candidates; deterministic matchers look at what both directions began with; heuristics come last and are marked.
+//!
+//! Bias: a matcher that is not sure says [`Verdict::Maybe`] or [`Verdict::No`]. A connection taken for nothing costs
+//! its spans; one taken for the wrong protocol costs trust in all the others.
+
+use alloc::boxed::Box;
+
+use crate::{Config, Direction, Protocol, Role, dns, http, parser::NewParser, parser::Parser, postgres, redis};
+
+/// What the first bytes of a connection say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Detection {
+    /// It is this protocol.
+    Match {
+        /// Which one.
+        protocol: Protocol,
+        /// The direction that carries the requests.
+        requests: Direction,
+        /// Found by a heuristic, not by a signature.
+        heuristic: bool,
+    },
+    /// Too few bytes to say.
+    NeedMore,
+    /// A TLS record stream ([RFC 8446 §5.1](https://www.rfc-editor.org/rfc/rfc8446#section-5.1)).
+    Tls,
+    /// Nothing that this crate knows.
+    Unknown,
+}
+
+/// What one matcher says of the first bytes of the client and of the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// It is.
+    Yes,
+    /// It looks like it, and nothing better is known.
+    Likely,
+    /// It may be: more bytes will tell.
+    Maybe,
+    /// It is not.
+    No,
+}
+
+/// One line a protocol.
+struct Entry {
+    protocol: Protocol,
+    /// Looks at the unread bytes of the client and of the server.
+    matches: fn(client: &[u8], server: &[u8]) -> Verdict,
+    new: NewParser,
+}
+
+/// All stream matchers in the order they are asked, and why in this order: strictest first. PostgreSQL's startup packet is a
+/// length and a version number that nothing else begins with; an HTTP/1 request line ends in its version; DNS over
+/// TCP has to parse whole; RESP's type characters are common text, so that it comes last.
+static TABLE: [Entry; 4] = [
+    Entry { protocol: Protocol::Postgres, matches: postgres::matches, new: postgres::new_parser },
+    Entry { protocol: Protocol::Http, matches: http::matches, new: http::new_parser },
+    Entry { protocol: Protocol::Dns, matches: dns::matches, new: dns::new_parser },
+    Entry { protocol: Protocol::Redis, matches: redis::matches, new: redis::new_parser },
+];
+
+/// Looks at what was sent and received since a chunk that may be the start of a message.
+///
+/// `role` is the role of the observed socket if it is known; `hint` is tried first.
+///
+/// ```
+/// use obtrace_protocols::{Detection, Direction, Protocol, detect};
+/// let found = detect(b"", b"GET / HTTP/1.1\r\n\r\n", None, None);
+/// assert_eq!(
+///     found,
+///     Detection::Match { protocol: Protocol::Http, requests: Direction::Received, heuristic: false }
+/// );
+/// ```
+#[must_use]
+pub fn detect(sent: &[u8], received: &[u8], role: Option<Role>, hint: Option<Protocol>) -> Detection {
+    if is_tls(sent) || is_tls(received) {
+        return Detection::Tls;
+    }
+    let mut likely = None;
+    let mut undecided = false;
+    let hinted = TABLE.iter().filter(|entry| Some(entry.protocol) == hint);
+    let others = TABLE.iter().filter(|entry| Some(entry.protocol) != hint);
+    for entry in hinted.chain(others) {
+        for requests in [Direction::Sent, Direction::Received] {
+            let (client, server) = match requests {
+                Direction::Sent => (sent, received),
+                Direction::Received => (received, sent),
+            };
+            if role.is_some_and(|role| (role == Role::Client) != (requests == Direction::Sent)) {
+                continue;
+            }
+            let found = |heuristic| Detection::Match { protocol: entry.protocol, requests, heuristic };
+            match (entry.matches)(client, server) {
+                Verdict::Yes => return found(false),
+                Verdict::Likely => likely = likely.or(Some(found(true))),
+                Verdict::Maybe => undecided = true,
+                Verdict::No => {}
+            }
+        }
+    }
+    if undecided {
+        return Detection::NeedMore;
+    }
+    likely.unwrap_or(Detection::Unknown)
+}
+
+/// Looks at one datagram.
+pub(crate) fn detect_datagram(bytes: &[u8], direction: Direction, role: Option<Role>) -> Detection {
+    match dns::matches_datagram(bytes) {
+        Some(is_query) => {
+            let requests = if is_query { direction } else { direction.opposite() };
+            let told = role.map(|role| if role == Role::Client { Direction::Sent } else { Direction::Received });
+            Detection::Match { protocol: Protocol::Dns, requests: told.unwrap_or(requests), heuristic: false }
+        }
+        None => Detection::Unknown,
+    }
+}
+
+pub(crate) fn new_parser(protocol: Protocol, config: &Config) -> Box<dyn Parser> {
+    let entry = TABLE.iter().find(|entry| entry.protocol == protocol);
+    entry.map_or_else(|| http::new_parser(config), |entry| (entry.new)(config))
+}
+
+/// A TLS record header: handshake, alert or application data, version 3.x, a length that is allowed.
+fn is_tls(bytes: &[u8]) -> bool {
+    let &[kind @ 0x14..=0x17, 3, 0..=4, high, low, ..] = bytes else { return false };
+    let length = u16::from_be_bytes([high, low]);
+    length > 0 && length <= 0x4100 && (kind != 0x16 || bytes.get(5).is_none_or(|&kind| kind <= 24))
+}

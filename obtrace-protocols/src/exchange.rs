@@ -1,0 +1,330 @@
+//! What comes out: an [`Exchange`] is a request with its response, whatever the protocol.
+
+use alloc::borrow::Cow;
+use core::fmt;
+
+use crate::{dns::DnsDetails, http::HttpDetails, postgres::PostgresDetails, redis::RedisDetails};
+
+/// A point in time: nanoseconds in the caller's clock. The crate never reads a clock itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(u64);
+
+impl Timestamp {
+    /// The time `nanos` nanoseconds after the zero of the caller's clock.
+    #[must_use]
+    pub const fn from_nanos(nanos: u64) -> Self {
+        Self(nanos)
+    }
+
+    /// Nanoseconds since the zero of the caller's clock.
+    #[must_use]
+    pub const fn as_nanos(self) -> u64 {
+        self.0
+    }
+
+    /// This time plus `nanos`, at most the end of the clock.
+    #[must_use]
+    pub const fn saturating_add(self, nanos: u64) -> Self {
+        Self(self.0.saturating_add(nanos))
+    }
+}
+
+/// A value of the caller's that travels with the bytes: the request and the response of an [`Exchange`] each carry
+/// the tag of their first byte. The agent puts the strand (thread, goroutine, …) there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Tag(u64);
+
+impl Tag {
+    /// Wraps the caller's value.
+    #[must_use]
+    pub const fn new(value: u64) -> Self {
+        Self(value)
+    }
+
+    /// The caller's value.
+    #[must_use]
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+}
+
+/// Which way bytes went, seen from the observed socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(clippy::exhaustive_enums, reason = "a stream has two directions")]
+pub enum Direction {
+    /// Written by the owner of the observed socket.
+    Sent,
+    /// Read by the owner of the observed socket.
+    Received,
+}
+
+impl Direction {
+    /// The other direction.
+    #[must_use]
+    pub const fn opposite(self) -> Self {
+        match self {
+            Self::Sent => Self::Received,
+            Self::Received => Self::Sent,
+        }
+    }
+}
+
+/// The part that the owner of the observed socket plays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(clippy::exhaustive_enums, reason = "a connection has two ends")]
+pub enum Role {
+    /// It sends requests.
+    Client,
+    /// It answers them.
+    Server,
+}
+
+impl Role {
+    /// The role of the peer.
+    #[must_use]
+    pub const fn peer(self) -> Self {
+        match self {
+            Self::Client => Self::Server,
+            Self::Server => Self::Client,
+        }
+    }
+}
+
+/// The protocols that this crate can tell apart and parse.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Protocol {
+    /// HTTP/1.0 and HTTP/1.1 ([RFC 9112](https://www.rfc-editor.org/rfc/rfc9112)).
+    Http,
+    /// PostgreSQL frontend/backend protocol 3.0 and 3.2.
+    Postgres,
+    /// Redis serialization protocol, versions 2 and 3, and inline commands.
+    Redis,
+    /// DNS over UDP and TCP ([RFC 1035](https://www.rfc-editor.org/rfc/rfc1035)).
+    Dns,
+}
+
+impl Protocol {
+    /// The name used in output: `http`, `postgres`, `redis`, `dns`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Postgres => "postgres",
+            Self::Redis => "redis",
+            Self::Dns => "dns",
+        }
+    }
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// How much of an exchange was seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Completeness {
+    /// Request and response were seen whole, or the message needs no answer. Bytes that are not of interest (a body)
+    /// do not count against it.
+    #[default]
+    Complete,
+    /// The connection or the capture ended inside the response, or a limit cut something that would have been read.
+    Truncated,
+    /// Bytes inside the exchange were lost.
+    Gap,
+    /// The request was seen, its answer never came.
+    ResponseMissing,
+}
+
+impl Completeness {
+    /// The name used in output: `complete`, `truncated`, `gap`, `response_missing`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Complete => "complete",
+            Self::Truncated => "truncated",
+            Self::Gap => "gap",
+            Self::ResponseMissing => "response_missing",
+        }
+    }
+}
+
+/// One half of an exchange on the wire.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Message {
+    /// When its first byte passed.
+    pub start: Timestamp,
+    /// When its last byte passed.
+    pub end: Timestamp,
+    /// Its size on the wire in bytes, head and body.
+    pub size: u64,
+    /// Stream offset of its first byte.
+    pub offset: u64,
+    /// The tag of its first byte.
+    pub tag: Tag,
+}
+
+/// A W3C trace context as it was read off the wire
+/// ([Trace Context level 1](https://www.w3.org/TR/trace-context-1/#traceparent-header)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct TraceContext {
+    /// 16 bytes, never all zero.
+    pub trace_id: [u8; 16],
+    /// `parent-id`: 8 bytes, never all zero.
+    pub span_id: [u8; 8],
+    /// `trace-flags`; bit 0 is *sampled*.
+    pub flags: u8,
+}
+
+impl TraceContext {
+    /// Parses a `traceparent` value: version `00`, and higher versions by the rules for them. `None` if it is not
+    /// valid; the rule is that it is then ignored.
+    ///
+    /// ```
+    /// use obtrace_protocols::TraceContext;
+    /// let context = TraceContext::parse(b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01").unwrap();
+    /// assert_eq!(context.span_id[0], 0xb7);
+    /// assert!(TraceContext::parse(b"00-00000000000000000000000000000000-b7ad6b7169203331-01").is_none());
+    /// ```
+    #[must_use]
+    pub fn parse(value: &[u8]) -> Option<Self> {
+        let (head, rest) = value.split_at_checked(55)?;
+        let version = hex::<1>(head.get(..2)?)?[0];
+        if version == 0xff || (version == 0 && !rest.is_empty()) || rest.first().is_some_and(|&b| b != b'-') {
+            return None;
+        }
+        if [2, 35, 52].iter().any(|&at| head.get(at) != Some(&b'-')) {
+            return None;
+        }
+        let trace_id = hex::<16>(head.get(3..35)?)?;
+        let span_id = hex::<8>(head.get(36..52)?)?;
+        let flags = hex::<1>(head.get(53..55)?)?[0];
+        (trace_id != [0; 16] && span_id != [0; 8]).then_some(Self { trace_id, span_id, flags })
+    }
+}
+
+/// Lower-case hexadecimal digits to bytes; the specification allows no upper case.
+fn hex<const N: usize>(digits: &[u8]) -> Option<[u8; N]> {
+    let digit = |b: u8| match b {
+        b'0'..=b'9' => Some(b - b'0'),
+        b'a'..=b'f' => Some(b - b'a' + 10),
+        _ => None,
+    };
+    let mut out = [0; N];
+    if digits.len() != 2 * N {
+        return None;
+    }
+    for (byte, pair) in out.iter_mut().zip(digits.chunks_exact(2)) {
+        *byte = digit(pair[0])? << 4 | digit(pair[1])?;
+    }
+    Some(out)
+}
+
+/// A request has begun: enough of it was seen to know what it is, its answer is still to come.
+///
+/// Every [`Exchange`] was announced by one of these with the same `id`, so that a caller can give the exchange its
+/// place in a trace before the requests that it causes are seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Opened {
+    /// Counts from 0 on each connection.
+    pub id: u64,
+    /// When the first byte of the request passed.
+    pub start: Timestamp,
+    /// The tag of that byte.
+    pub tag: Tag,
+    /// The stream offset of that byte.
+    pub offset: u64,
+    /// The context that the request carries.
+    pub trace_context: Option<TraceContext>,
+}
+
+/// A request with its response. Borrows from the connection; [`Exchange::into_owned`] where it is kept.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Exchange<'a> {
+    /// The same as in [`Opened`].
+    pub id: u64,
+    /// The protocol it was spoken in.
+    pub protocol: Protocol,
+    /// The role of the observed socket.
+    pub role: Role,
+    /// What was asked for: an HTTP method, an SQL operation, a Redis command, a DNS query type. Never empty; of low
+    /// cardinality.
+    pub operation: Cow<'a, str>,
+    /// What it was done to: the path without the query, the table, the name asked for. Empty where there is none.
+    pub target: Cow<'a, str>,
+    /// Low-cardinality reason when the exchange failed, by OpenTelemetry's conventions for the protocol and the
+    /// role (an HTTP 404 is an error of the client only): an HTTP status code, an SQLSTATE, a Redis error prefix, a
+    /// DNS response code.
+    pub error: Option<Cow<'a, str>>,
+    /// The request.
+    pub request: Message,
+    /// The response; `None` if none was seen.
+    pub response: Option<Message>,
+    /// How much of it was seen.
+    pub completeness: Completeness,
+    /// What only this protocol has.
+    pub details: Details<'a>,
+}
+
+impl Exchange<'_> {
+    /// When the exchange ended: the last byte of the response, or of the request where there was none.
+    #[must_use]
+    pub fn end(&self) -> Timestamp {
+        self.response.map_or(self.request.end, |response| response.end.max(self.request.end))
+    }
+
+    /// Copies what is borrowed.
+    #[must_use]
+    pub fn into_owned(self) -> Exchange<'static> {
+        Exchange {
+            id: self.id,
+            protocol: self.protocol,
+            role: self.role,
+            operation: own(self.operation),
+            target: own(self.target),
+            error: self.error.map(own),
+            request: self.request,
+            response: self.response,
+            completeness: self.completeness,
+            details: self.details.into_owned(),
+        }
+    }
+}
+
+pub(crate) fn own(text: Cow<'_, str>) -> Cow<'static, str> {
+    Cow::Owned(text.into_owned())
+}
+
+/// What only one protocol has.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Details<'a> {
+    /// HTTP/1.x.
+    Http(HttpDetails<'a>),
+    /// PostgreSQL.
+    Postgres(PostgresDetails<'a>),
+    /// Redis.
+    Redis(RedisDetails<'a>),
+    /// DNS.
+    Dns(DnsDetails<'a>),
+}
+
+impl Details<'_> {
+    /// Copies what is borrowed.
+    #[must_use]
+    pub fn into_owned(self) -> Details<'static> {
+        match self {
+            Self::Http(details) => Details::Http(details.into_owned()),
+            Self::Postgres(details) => Details::Postgres(details.into_owned()),
+            Self::Redis(details) => Details::Redis(details.into_owned()),
+            Self::Dns(details) => Details::Dns(details.into_owned()),
+        }
+    }
+}

@@ -1,0 +1,23 @@
+#![doc = include_str!("../README.md")]
+#![cfg_attr(not(feature = "std"), no_std)]
+#![forbid(unsafe_code)]
+#![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+
+extern crate alloc;
+
+mod connection;
+mod detect;
+pub mod dns;
+mod exchange;
+pub mod http;
+mod parser;
+pub mod postgres;
+pub mod reader;
+pub mod redis;
+pub mod stream;
+
+pub use connection::{Config, Connection, Interest, Shared, State};
+pub use detect::{Detection, detect};
+pub use exchange::{
+    Completeness, Details, Direction, Exchange, Message, Opened, Protocol, Role, Tag, Timestamp, TraceContext,
+};

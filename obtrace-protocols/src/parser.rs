@@ -1,0 +1,141 @@
+//! The seam between [`Connection`](crate::Connection) and the protocols: one [`Parser`] a protocol, driven by the
+//! connection with contiguous bytes.
+
+use alloc::{boxed::Box, collections::VecDeque};
+
+use crate::{
+    Config, Exchange, Opened, Role, Tag, Timestamp, TraceContext,
+    stream::{Assembler, Mark},
+};
+
+/// Who sent the bytes: the protocol's point of view, where [`Direction`](crate::Direction) is the socket's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    /// Requests.
+    Client,
+    /// Responses.
+    Server,
+}
+
+/// What a parser has done with the bytes it was shown, and what it waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Step {
+    /// Bytes from the front that are done with. The others are shown again.
+    pub(crate) consumed: usize,
+    /// What comes after them.
+    pub(crate) then: Then,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Then {
+    /// Call again once at least this many unconsumed bytes are there (1 after everything was consumed). Never more
+    /// than [`Config::max_buffered`]: of a longer message keep what matters and skip the rest.
+    Need(usize),
+    /// Nobody reads the next so many bytes: they need not be captured, and a gap inside them costs nothing.
+    /// `u64::MAX`: all until the connection closes.
+    Skip(u64),
+    /// The bytes after the consumed ones are not what this protocol sends. The parser has dropped what it was
+    /// reading; the connection counts it, and gives the protocol up after some of them.
+    Misframed,
+}
+
+impl Step {
+    pub(crate) const fn need(consumed: usize, need: usize) -> Self {
+        Self { consumed, then: Then::Need(need) }
+    }
+
+    pub(crate) const fn skip(consumed: usize, skip: u64) -> Self {
+        Self { consumed, then: Then::Skip(skip) }
+    }
+
+    pub(crate) const fn misframed(consumed: usize) -> Self {
+        Self { consumed, then: Then::Misframed }
+    }
+}
+
+/// What a parser may ask of its connection during a call.
+pub(crate) struct Context<'c> {
+    pub(crate) config: &'c Config,
+    pub(crate) role: Role,
+    /// Time of the event that led to the call: the newest byte, the gap, the close.
+    pub(crate) now: Timestamp,
+    /// Stream offset of the first byte shown.
+    pub(crate) offset: u64,
+    pub(crate) assembler: &'c Assembler,
+    pub(crate) direct: Option<Mark>,
+    pub(crate) opened: &'c mut VecDeque<Opened>,
+    pub(crate) next_id: &'c mut u64,
+}
+
+impl Context<'_> {
+    /// When the byte at this stream offset passed, and with which tag.
+    pub(crate) fn mark_at(&self, offset: u64) -> Mark {
+        match self.direct {
+            Some(mark) if offset >= mark.offset => mark,
+            _ => self.assembler.mark_at(offset),
+        }
+    }
+
+    /// Announces a request whose first byte is at this stream offset; gives the exchange its id.
+    pub(crate) fn open(&mut self, offset: u64, trace_context: Option<TraceContext>) -> u64 {
+        let mark = self.mark_at(offset);
+        self.open_at(offset, mark.at, mark.tag, trace_context)
+    }
+
+    pub(crate) fn open_at(
+        &mut self,
+        offset: u64,
+        start: Timestamp,
+        tag: Tag,
+        trace_context: Option<TraceContext>,
+    ) -> u64 {
+        let id = *self.next_id;
+        *self.next_id = id.wrapping_add(1);
+        self.opened.push_back(Opened { id, start, tag, offset, trace_context });
+        id
+    }
+}
+
+/// One protocol on one connection. Holds what it must know of the requests that wait for their response.
+///
+/// Any split of the same bytes must give the same exchanges, in linear time: what was looked at already is not looked
+/// at again from the start because one more byte came. In steady state nothing is allocated per message.
+pub(crate) trait Parser: Send {
+    /// Contiguous bytes of one side, from the first that is not consumed. Goes on through as many messages as are
+    /// whole. May be called with fewer bytes than asked for only at [`Parser::close`] time, that is never.
+    fn parse(&mut self, side: Side, bytes: &[u8], cx: &mut Context<'_>) -> Step;
+
+    /// The next `length` bytes of this side were lost (0: the number is not known), together with everything that
+    /// had been shown and not consumed. What comes next may start anywhere: find the next message boundary, go on
+    /// there, and mark only the exchanges that the lost bytes belonged to.
+    fn gap(&mut self, side: Side, length: u64, cx: &mut Context<'_>);
+
+    /// One datagram, whole. Stream protocols need not have it.
+    fn datagram(&mut self, _side: Side, _bytes: &[u8], _cx: &mut Context<'_>) {}
+
+    /// The connection has ended: everything that waits is finished as it is.
+    fn close(&mut self, cx: &mut Context<'_>);
+
+    /// When [`Parser::timeout`] wants to be called.
+    fn poll_timeout(&self) -> Option<Timestamp> {
+        None
+    }
+
+    /// The time asked for has come.
+    fn timeout(&mut self, _cx: &mut Context<'_>) {}
+
+    /// The next exchange that is finished. Its parts live in the parser until the next call.
+    fn poll_exchange(&mut self) -> Option<Exchange<'_>>;
+
+    /// Whether [`Parser::poll_exchange`] has one to give.
+    fn has_exchange(&self) -> bool;
+
+    /// Heap bytes held.
+    fn memory(&self) -> usize;
+
+    /// Gives back heap memory that is not in use now.
+    fn shrink(&mut self);
+}
+
+/// Makes a parser for a connection whose protocol has just been found.
+pub(crate) type NewParser = fn(&Config) -> Box<dyn Parser>;

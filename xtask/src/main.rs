@@ -1,0 +1,3 @@
+//! `cargo xtask`: what building, testing and showing the project needs beyond cargo.
+
+fn main() {}
