@@ -1,0 +1,86 @@
+#!/usr/bin/env python3
+"""compare.py BASE.log AGENT.log...: what the agent costs, from the consoles of the `bench` scenario.
+
+In the deterministic mode a microsecond of CPU time is a thousand guest instructions. One Markdown row a log, in
+thousands of instructions a request unless said otherwise. With --goals APP:BACKEND the row is held against the goals
+and the exit code says whether all are met.
+"""
+import argparse
+import json
+import re
+import sys
+
+GOALS = {  # name: (figure, unit), at most
+    "httpd:tracepoint": {"app": 4.5, "bystander": 1.5, "bystander client": 1.5, "agent": 8},
+    "httpd:fentry": {"app": 3.0, "bystander": 0.4, "bystander client": 0.4, "agent": 8},
+    "goapp:tracepoint": {"app": 5.0, "bystander": 1.5, "bystander client": 1.5, "agent": 8},
+    "goapp:fentry": {"app": 5.0, "bystander": 0.4, "bystander client": 0.4, "agent": 8},
+}
+ALWAYS = {"first span, s": 1.0, "RSS, MB": 15.0, "maps, MB": 16.0, "idle, % of a core": 0.2, "spans lost": 0}
+
+
+def read(path):
+    rows = {}
+    for line in open(path, errors="replace"):
+        found = re.match(r"@@(\w+) (\{.*?\})(.*)", line)
+        if found:
+            rows[found[1]] = json.loads(found[2]) | dict(re.findall(r"(agent|spans|distinct) (\d+)", found[3]))
+        for name, pattern in (
+            ("start", r"@@start (\d+)"),
+            ("idle", r"@@idle (\d+)"),
+            ("rss", r"@@memory .*VmRSS: (\d+)"),
+            ("peak", r"@@memory .*VmHWM: (\d+)"),
+            ("maps", r"@@memory .*maps (\d+)"),
+            ("exit", r"@@exit (\d+)"),
+        ):
+            found = re.match(pattern, line)
+            if found:
+                rows[name] = int(found[1])
+    if "closed3" not in rows:
+        sys.exit(f"{path}: the run did not get to its end")
+    return rows
+
+
+def figures(base, run):
+    per = lambda rows, row, field: int(rows[row][field]) / rows[row]["n"]
+    added = lambda row, field: per(run, row, field) - per(base, row, field)
+    return {
+        "app": added("closed3", "cpu_us_app"),
+        "load": added("closed3", "cpu_us_load"),
+        "p50": (run["closed3"]["p50"] - base["closed3"]["p50"]) / 1000,
+        "bystander": added("bystander", "cpu_us_bystander"),
+        "bystander client": added("bystander", "cpu_us_load"),
+        "agent": per(run, "closed3", "agent"),
+        "agent, burst": per(run, "burst", "agent"),
+        "spans": int(run["burst"]["spans"]),
+        "spans lost": run["burst"]["n"] - int(run["burst"]["distinct"]) + abs(int(run["burst"]["spans"]) - run["burst"]["n"]),
+        "first span, s": run["start"] / 1e9,
+        "idle, % of a core": run["idle"] / 10e6 * 100,
+        "RSS, MB": run["rss"] / 1024,
+        "peak RSS, MB": run["peak"] / 1024,
+        "maps, MB": run["maps"] / 1024,
+        "exit code": run["exit"],
+    }
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("base")
+    parser.add_argument("run")
+    parser.add_argument("--goals", metavar="APP:BACKEND")
+    options = parser.parse_args()
+    got = figures(read(options.base), read(options.run))
+    goals = {**ALWAYS, **GOALS[options.goals]} if options.goals else {}
+    missed = 0
+    print(f"| {options.goals or 'figure'} | measured | goal |\n| --- | ---: | ---: |")
+    for name, value in got.items():
+        goal = goals.get(name)
+        failed = goal is not None and value > goal
+        missed += failed
+        shown = f"{value}" if isinstance(value, int) else f"{value:.2f}"
+        print(f"| {name} | {shown} | {'' if goal is None else f'<= {goal}'}{' MISSED' if failed else ''} |")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
