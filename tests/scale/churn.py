@@ -1,0 +1,113 @@
+#!/usr/bin/env python3
+"""churn.py --agent PATH [--minutes N]: short connections and short processes for a long time; nothing may pile up.
+
+1,000 connections and 20 processes a second. Prints one JSON line a minute and one at the end; fails if resident memory
+grows by more than 1 MB an hour after minute 5, or if descriptors, programs, links or map entries at the end differ
+from those at the start.
+"""
+import argparse
+import ctypes
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+from observe import Agent
+
+REQUEST = b"GET /churn/1 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"
+
+
+def serve(listener):
+    while True:
+        peer, _ = listener.accept()
+        peer.recv(4096)
+        peer.sendall(ANSWER)
+        peer.close()
+
+
+def connect(address, per_second):
+    start = time.monotonic()
+    done = 0
+    while True:
+        with socket.create_connection(address) as peer:
+            peer.sendall(REQUEST)
+            while peer.recv(4096):
+                pass
+        done += 1
+        ahead = done / per_second - (time.monotonic() - start)
+        if ahead > 0:
+            time.sleep(ahead)
+
+
+def spawn(per_second, stop):
+    while not stop.wait(1 / per_second):
+        subprocess.run(["/bin/true"], check=True)
+
+
+def child(run, *arguments):
+    pid = os.fork()
+    if pid == 0:
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+        try:
+            run(*arguments)
+        finally:
+            os._exit(1)
+    return pid
+
+
+def slope(samples):
+    """Least squares, bytes an hour."""
+    n = len(samples)
+    mean_t = sum(t for t, _ in samples) / n
+    mean_v = sum(v for _, v in samples) / n
+    spread = sum((t - mean_t) ** 2 for t, _ in samples)
+    return sum((t - mean_t) * (v - mean_v) for t, v in samples) / spread * 3600 if spread else 0.0
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--agent", required=True)
+    parser.add_argument("--minutes", type=float, default=20)
+    parser.add_argument("--settle", type=float, default=5, help="minutes before the slope is taken")
+    options = parser.parse_args()
+    listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
+    server = child(serve, listener)
+    errors = tempfile.mkstemp(prefix="obtrace-churn-")[1]
+    samples = []
+    with Agent(options.agent, errors=errors) as agent:
+        before = agent.held(), agent.map_entries()
+        client = child(connect, listener.getsockname(), 1000)
+        stop = threading.Event()
+        spawner = threading.Thread(target=spawn, args=(20, stop))
+        spawner.start()
+        start = time.monotonic()
+        while (passed := time.monotonic() - start) < options.minutes * 60:
+            time.sleep(10)
+            if passed > options.settle * 60:
+                samples.append((passed, agent.rss()))
+            if int(passed) % 60 < 10:
+                print(json.dumps({"minute": round(passed / 60, 1), "rss": agent.rss(), "cpu_s": agent.cpu_seconds()}), flush=True)
+        stop.set()
+        spawner.join()
+        os.kill(client, signal.SIGKILL)
+        os.waitpid(client, 0)
+        time.sleep(15)
+        after = agent.held(), agent.map_entries()
+        code = agent.stop()
+    os.kill(server, signal.SIGKILL)
+    os.waitpid(server, 0)
+    growth = slope(samples) if len(samples) > 2 else 0.0
+    same = before[0] == after[0] and all(after[1].get(name, 0) - count <= 8 for name, count in before[1].items())
+    print(json.dumps({"growth_bytes_per_hour": round(growth), "before": before, "after": after, "exit": code}))
+    print(open(errors).read().strip())
+    sys.exit(0 if growth <= 1_000_000 and same and code == 0 else 1)
+
+
+if __name__ == "__main__":
+    main()
