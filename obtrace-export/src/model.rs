@@ -53,7 +53,7 @@ macro_rules! id {
 id!(TraceId, 16);
 id!(SpanId, 8);
 
-/// The value of an attribute.
+/// The value of an attribute. 24 bytes: what is rarely used is boxed, so that the usual text and numbers stay small.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Value {
@@ -66,11 +66,11 @@ pub enum Value {
     /// A floating-point number.
     Double(f64),
     /// Bytes.
-    Bytes(Vec<u8>),
+    Bytes(Box<[u8]>),
     /// Values in order.
-    Array(Vec<Value>),
+    Array(Box<[Value]>),
     /// Named values.
-    Map(Vec<Attribute>),
+    Map(Box<[Attribute]>),
 }
 
 impl From<&'static str> for Value {
@@ -85,9 +85,27 @@ impl From<String> for Value {
     }
 }
 
+impl From<Text> for Value {
+    fn from(text: Text) -> Self {
+        Self::Str(text)
+    }
+}
+
 impl From<i64> for Value {
     fn from(number: i64) -> Self {
         Self::Int(number)
+    }
+}
+
+impl From<u16> for Value {
+    fn from(number: u16) -> Self {
+        Self::Int(number.into())
+    }
+}
+
+impl From<u32> for Value {
+    fn from(number: u32) -> Self {
+        Self::Int(number.into())
     }
 }
 
@@ -100,6 +118,24 @@ impl From<bool> for Value {
 impl From<f64> for Value {
     fn from(number: f64) -> Self {
         Self::Double(number)
+    }
+}
+
+impl From<Vec<u8>> for Value {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self::Bytes(bytes.into())
+    }
+}
+
+impl From<Vec<Value>> for Value {
+    fn from(values: Vec<Value>) -> Self {
+        Self::Array(values.into())
+    }
+}
+
+impl From<Vec<Attribute>> for Value {
+    fn from(values: Vec<Attribute>) -> Self {
+        Self::Map(values.into())
     }
 }
 
@@ -320,5 +356,39 @@ impl Span {
     /// Adds an attribute.
     pub fn push(&mut self, key: impl Into<Text>, value: impl Into<Value>) {
         self.attributes.push(Attribute::new(key, value));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attributes_stay_small() {
+        assert_eq!(size_of::<Value>(), 24);
+        assert_eq!(size_of::<Attribute>(), 48);
+    }
+
+    #[test]
+    fn ids_print_as_lower_case_hex() {
+        let mut bytes = [0; 16];
+        bytes[0] = 0xab;
+        bytes[15] = 1;
+        assert_eq!(TraceId::from_bytes(bytes).to_string(), "ab000000000000000000000000000001");
+        assert!(SpanId::default().is_zero());
+    }
+
+    #[test]
+    fn an_end_before_the_start_is_moved_to_it() {
+        let span = Span::new(
+            TraceId::default(),
+            SpanId::default(),
+            "s",
+            SpanKind::Client,
+            Arc::new(Resource::default()),
+            Arc::new(Scope::default()),
+        )
+        .with_times(5, 3);
+        assert_eq!((span.start_unix_nano, span.end_unix_nano), (5, 5));
     }
 }
