@@ -1,0 +1,249 @@
+//! OTLP JSON ([OTLP 1.x, JSON Protobuf encoding](https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding)).
+//!
+//! The rules of the [ProtoJSON mapping](https://protobuf.dev/programming-guides/json/) with OTLP's exceptions: trace and
+//! span ids are hexadecimal, enum values are numbers, 64-bit integers are decimal strings, bytes are base64, fields with
+//! their default value are left out.
+
+use super::{
+    group::Grouping,
+    text::{push_base64, push_decimal, push_decimal_u64, push_double, push_hex, push_string},
+};
+use crate::model::{Attribute, Scope, Span, SpanEvent, SpanKind, SpanLink, Status, Value};
+
+/// Values nested deeper than this are written as empty ones: a receiver refuses a whole request whose messages are nested
+/// too deep (protobuf stops at 100 messages; each level of a map takes three).
+pub const MAX_DEPTH: usize = 24;
+
+/// Writes `ExportTraceServiceRequest`s. Keeps what it needs for grouping between calls: in steady state nothing is
+/// allocated.
+///
+/// ```
+/// use std::sync::Arc;
+/// use obtrace_export::{encode::json::TraceEncoder, model::{Resource, Scope, Span, SpanId, SpanKind, TraceId}};
+///
+/// let span = Span::new(
+///     TraceId::from_bytes([1; 16]), SpanId::from_bytes([2; 8]), "GET /", SpanKind::Server,
+///     Arc::new(Resource::default()), Arc::new(Scope::default()),
+/// ).with_times(10, 20);
+/// let mut body = Vec::new();
+/// TraceEncoder::new().encode(&[span], &mut body);
+/// assert_eq!(
+///     String::from_utf8(body).unwrap(),
+///     r#"{"resourceSpans":[{"resource":{},"scopeSpans":[{"scope":{},"spans":[{"#.to_owned()
+///         + r#""traceId":"01010101010101010101010101010101","spanId":"0202020202020202","flags":1,"#
+///         + r#""name":"GET /","kind":2,"startTimeUnixNano":"10","endTimeUnixNano":"20"}]}]}]}"#,
+/// );
+/// ```
+#[derive(Debug, Default)]
+pub struct TraceEncoder {
+    grouping: Grouping,
+}
+
+impl TraceEncoder {
+    /// An encoder.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Appends one request with these spans, grouped by resource and scope. No spans give `{}`.
+    pub fn encode(&mut self, spans: &[Span], out: &mut Vec<u8>) {
+        if spans.is_empty() {
+            return out.extend_from_slice(b"{}");
+        }
+        self.grouping.assign(spans);
+        out.extend_from_slice(b"{\"resourceSpans\":[");
+        let mut groups = self.grouping.groups().iter().peekable();
+        while let Some(&group) = groups.next() {
+            let mut members = self.grouping.members(group, spans);
+            let Some(first) = members.next() else { continue };
+            if group.opens_resource {
+                out.extend_from_slice(b"{\"resource\":{");
+                push_attributes(out, b"\"attributes\":[", &first.resource.attributes);
+                out.extend_from_slice(b"},\"scopeSpans\":[");
+            }
+            out.extend_from_slice(b"{\"scope\":{");
+            push_scope(out, &first.scope);
+            out.extend_from_slice(b"},\"spans\":[");
+            push_span(out, first);
+            for member in members {
+                out.push(b',');
+                push_span(out, member);
+            }
+            out.push(b']');
+            push_field(out, b",\"schemaUrl\":", &first.scope.schema_url);
+            out.push(b'}');
+            let next = groups.peek();
+            if next.is_none_or(|next| next.opens_resource) {
+                out.push(b']');
+                push_field(out, b",\"schemaUrl\":", &first.resource.schema_url);
+                out.push(b'}');
+            }
+            if next.is_some() {
+                out.push(b',');
+            }
+        }
+        out.extend_from_slice(b"]}");
+    }
+}
+
+fn push_scope(out: &mut Vec<u8>, scope: &Scope) {
+    push_field(out, b"\"name\":", &scope.name);
+    let lead: &[u8] = if scope.name.is_empty() { b"\"version\":" } else { b",\"version\":" };
+    push_field(out, lead, &scope.version);
+}
+
+/// Appends one `Span` message.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use obtrace_export::model::{Resource, Scope, Span, SpanId, SpanKind, TraceId};
+/// let mut span = Span::new(
+///     TraceId::from_bytes([1; 16]), SpanId::from_bytes([2; 8]), "GET /", SpanKind::Server,
+///     Arc::new(Resource::default()), Arc::new(Scope::default()),
+/// );
+/// span.push("http.response.status_code", 200_i64);
+/// let mut line = Vec::new();
+/// obtrace_export::encode::json::push_span(&mut line, &span);
+/// assert!(line.ends_with(br#""attributes":[{"key":"http.response.status_code","value":{"intValue":"200"}}]}"#));
+/// ```
+pub fn push_span(out: &mut Vec<u8>, span: &Span) {
+    out.extend_from_slice(b"{\"traceId\":\"");
+    push_hex(out, &span.trace_id.to_bytes());
+    out.extend_from_slice(b"\",\"spanId\":\"");
+    push_hex(out, &span.span_id.to_bytes());
+    out.push(b'"');
+    push_field(out, b",\"traceState\":", &span.trace_state);
+    if let Some(parent) = span.parent_span_id.filter(|parent| !parent.is_zero()) {
+        out.extend_from_slice(b",\"parentSpanId\":\"");
+        push_hex(out, &parent.to_bytes());
+        out.push(b'"');
+    }
+    if span.flags != 0 {
+        out.extend_from_slice(b",\"flags\":");
+        push_decimal_u64(out, span.flags.into());
+    }
+    push_field(out, b",\"name\":", &span.name);
+    out.extend_from_slice(match span.kind {
+        SpanKind::Internal => b",\"kind\":1",
+        SpanKind::Server => b",\"kind\":2",
+        SpanKind::Client => b",\"kind\":3",
+        SpanKind::Producer => b",\"kind\":4",
+        SpanKind::Consumer => b",\"kind\":5",
+    });
+    push_time(out, b",\"startTimeUnixNano\":\"", span.start_unix_nano);
+    push_time(out, b",\"endTimeUnixNano\":\"", span.end_unix_nano);
+    push_attributes(out, b",\"attributes\":[", &span.attributes);
+    push_list(out, b",\"events\":[", &span.events, push_event);
+    push_list(out, b",\"links\":[", &span.links, push_link);
+    match &span.status {
+        Status::Unset => {}
+        Status::Ok => out.extend_from_slice(b",\"status\":{\"code\":1}"),
+        Status::Error { description } => {
+            out.extend_from_slice(b",\"status\":{\"code\":2");
+            push_field(out, b",\"message\":", description);
+            out.push(b'}');
+        }
+    }
+    out.push(b'}');
+}
+
+fn push_event(out: &mut Vec<u8>, event: &SpanEvent) {
+    // A leading field without a comma: the time is written even when it is zero, to keep the rest simple and valid.
+    out.extend_from_slice(b"{\"timeUnixNano\":\"");
+    push_decimal_u64(out, event.time_unix_nano);
+    out.push(b'"');
+    push_field(out, b",\"name\":", &event.name);
+    push_attributes(out, b",\"attributes\":[", &event.attributes);
+    out.push(b'}');
+}
+
+fn push_link(out: &mut Vec<u8>, link: &SpanLink) {
+    out.extend_from_slice(b"{\"traceId\":\"");
+    push_hex(out, &link.trace_id.to_bytes());
+    out.extend_from_slice(b"\",\"spanId\":\"");
+    push_hex(out, &link.span_id.to_bytes());
+    out.push(b'"');
+    push_attributes(out, b",\"attributes\":[", &link.attributes);
+    out.push(b'}');
+}
+
+/// A text field, unless it is empty.
+fn push_field(out: &mut Vec<u8>, lead: &[u8], text: &str) {
+    if !text.is_empty() {
+        out.extend_from_slice(lead);
+        push_string(out, text);
+    }
+}
+
+/// A time field, unless it is zero.
+fn push_time(out: &mut Vec<u8>, lead: &[u8], nanos: u64) {
+    if nanos != 0 {
+        out.extend_from_slice(lead);
+        push_decimal_u64(out, nanos);
+        out.push(b'"');
+    }
+}
+
+/// A repeated field, unless it is empty. `lead` ends with the opening bracket.
+fn push_list<T>(out: &mut Vec<u8>, lead: &[u8], items: &[T], push: impl Fn(&mut Vec<u8>, &T)) {
+    let Some((first, rest)) = items.split_first() else { return };
+    out.extend_from_slice(lead);
+    push(out, first);
+    for item in rest {
+        out.push(b',');
+        push(out, item);
+    }
+    out.push(b']');
+}
+
+fn push_attributes(out: &mut Vec<u8>, lead: &[u8], attributes: &[Attribute]) {
+    push_list(out, lead, attributes, |out, attribute| push_attribute(out, attribute, 0));
+}
+
+fn push_attribute(out: &mut Vec<u8>, attribute: &Attribute, depth: usize) {
+    out.extend_from_slice(b"{\"key\":");
+    push_string(out, &attribute.key);
+    out.extend_from_slice(b",\"value\":");
+    push_any_value(out, &attribute.value, depth);
+    out.push(b'}');
+}
+
+/// An `AnyValue` message.
+fn push_any_value(out: &mut Vec<u8>, value: &Value, depth: usize) {
+    match value {
+        Value::Str(text) => {
+            out.extend_from_slice(b"{\"stringValue\":");
+            push_string(out, text);
+            out.push(b'}');
+        }
+        Value::Int(number) => {
+            out.extend_from_slice(b"{\"intValue\":\"");
+            push_decimal(out, *number);
+            out.extend_from_slice(b"\"}");
+        }
+        Value::Bool(true) => out.extend_from_slice(b"{\"boolValue\":true}"),
+        Value::Bool(false) => out.extend_from_slice(b"{\"boolValue\":false}"),
+        Value::Double(number) => {
+            out.extend_from_slice(b"{\"doubleValue\":");
+            push_double(out, *number);
+            out.push(b'}');
+        }
+        Value::Bytes(bytes) => {
+            out.extend_from_slice(b"{\"bytesValue\":\"");
+            push_base64(out, bytes);
+            out.extend_from_slice(b"\"}");
+        }
+        Value::Array(_) | Value::Map(_) if depth >= MAX_DEPTH => out.extend_from_slice(b"{}"),
+        Value::Array(values) => {
+            out.extend_from_slice(b"{\"arrayValue\":{");
+            push_list(out, b"\"values\":[", values, |out, value| push_any_value(out, value, depth + 1));
+            out.extend_from_slice(b"}}");
+        }
+        Value::Map(entries) => {
+            out.extend_from_slice(b"{\"kvlistValue\":{");
+            push_list(out, b"\"values\":[", entries, |out, entry| push_attribute(out, entry, depth + 1));
+            out.extend_from_slice(b"}}");
+        }
+    }
+}
