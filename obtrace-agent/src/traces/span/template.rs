@@ -1,0 +1,141 @@
+//! Low-cardinality names for paths.
+
+use std::{
+    borrow::Cow,
+    collections::{HashMap, HashSet, hash_map::RandomState},
+    hash::BuildHasher,
+};
+
+/// Most services whose names are told apart; those beyond share one budget.
+const MAX_SERVICES: usize = 1_024;
+/// A longer segment is a value, not a name.
+const MAX_SEGMENT: usize = 48;
+/// A path with more segments is cut there.
+const MAX_SEGMENTS: usize = 12;
+
+/// The templates in use, so that a service that is asked for endless paths does not get endless names.
+#[derive(Debug, Default)]
+pub(in crate::traces) struct Templates {
+    hasher: RandomState,
+    /// By the digest of the service's name, the digests of its templates.
+    services: HashMap<u64, HashSet<u64>>,
+}
+
+impl Templates {
+    /// The template of a path, or `None` if the service has `limit` others already.
+    pub(super) fn of<'p>(&mut self, service: &str, path: &'p str, limit: usize) -> Option<Cow<'p, str>> {
+        let template = template(path);
+        let mut service = self.hasher.hash_one(service);
+        if self.services.len() >= MAX_SERVICES && !self.services.contains_key(&service) {
+            service = 0;
+        }
+        let names = self.services.entry(service).or_default();
+        let name = self.hasher.hash_one(&*template);
+        if names.contains(&name) {
+            return Some(template);
+        }
+        if names.len() >= limit {
+            return None;
+        }
+        names.insert(name);
+        Some(template)
+    }
+}
+
+/// Replaces the segments of a path that look like identifiers by `{id}`.
+fn template(path: &str) -> Cow<'_, str> {
+    let count = path.split('/').count();
+    if count <= MAX_SEGMENTS + 1 && !path.split('/').any(is_identifier) {
+        return Cow::Borrowed(path);
+    }
+    let mut out = String::with_capacity(path.len());
+    for (index, segment) in path.split('/').take(MAX_SEGMENTS + 1).enumerate() {
+        if index > 0 {
+            out.push('/');
+        }
+        out.push_str(if is_identifier(segment) { "{id}" } else { segment });
+    }
+    if count > MAX_SEGMENTS + 1 {
+        out.push_str("/…");
+    }
+    Cow::Owned(out)
+}
+
+/// A number, a UUID, a long run of hexadecimal digits, a word with a number behind a separator, a token, an address,
+/// escaped text, or something long.
+fn is_identifier(segment: &str) -> bool {
+    let bytes = segment.as_bytes();
+    let digits = bytes.iter().filter(|b| b.is_ascii_digit()).count();
+    if bytes.len() > MAX_SEGMENT || segment.contains(['@', '%', ',', '=', '+', ' ']) {
+        return true;
+    }
+    if digits == 0 {
+        return !segment.is_ascii();
+    }
+    if digits == bytes.len() {
+        return true;
+    }
+    let hexadecimal = bytes.iter().all(|b| b.is_ascii_hexdigit() || *b == b'-');
+    if hexadecimal && bytes.len() >= 8 {
+        return true;
+    }
+    if let Some((_, number)) = segment.rsplit_once(['-', '_', '.', ':']) {
+        if !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()) {
+            return true;
+        }
+    }
+    bytes.len() >= 16 && digits >= 3 && bytes.iter().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(b))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn identifiers_become_placeholders() {
+        for (path, expected) in [
+            ("/", "/"),
+            ("", ""),
+            ("*", "*"),
+            ("/users/7", "/users/{id}"),
+            ("/users/7/items/0x1f", "/users/{id}/items/0x1f"),
+            ("/api/v1/oauth2/token", "/api/v1/oauth2/token"),
+            ("/o/6f1ed002-ab59-11ed-9b5c-0242ac120002", "/o/{id}"),
+            ("/c/deadbeef01", "/c/{id}"),
+            ("/beefdeadbeef", "/beefdeadbeef"),
+            ("/item-123/x", "/{id}/x"),
+            ("/t/eyJhbGciOiJIUzI1NiJ9x42", "/t/{id}"),
+            ("/static/index.html", "/static/index.html"),
+            ("/users/a@example.org", "/users/{id}"),
+            ("/söppö", "/{id}"),
+        ] {
+            assert_eq!(template(path), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_deep_path_is_cut() {
+        let path = "/a".repeat(40);
+        assert_eq!(template(&path), format!("{}/…", "/a".repeat(MAX_SEGMENTS)));
+    }
+
+    #[test]
+    fn a_service_has_a_bounded_number_of_names() {
+        let mut templates = Templates::default();
+        for word in ["/a", "/b", "/c"] {
+            assert!(templates.of("shop", word, 3).is_some());
+        }
+        assert_eq!(templates.of("shop", "/d", 3), None);
+        assert_eq!(templates.of("shop", "/b", 3).as_deref(), Some("/b"));
+        assert_eq!(templates.of("cart", "/d", 3).as_deref(), Some("/d"));
+    }
+
+    #[test]
+    fn endless_services_share_a_budget() {
+        let mut templates = Templates::default();
+        for number in 0..10 * MAX_SERVICES {
+            templates.of(&number.to_string(), "/a", 3);
+        }
+        assert!(templates.services.len() <= MAX_SERVICES + 1);
+    }
+}
