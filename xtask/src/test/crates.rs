@@ -1,0 +1,84 @@
+//! Fuzz targets, benchmarks, dependencies, public API, packages.
+
+use std::fs;
+
+use super::report::Report;
+use crate::{command::Run, error::Error, say, setup::CargoTool, workspace::Workspace};
+
+/// Seconds that each fuzz target runs.
+const FUZZ_SECONDS: u32 = 5;
+
+pub(super) fn fuzz(workspace: &Workspace, report: &mut Report) -> Result<(), Error> {
+    require_nightly()?;
+    let tool = CargoTool::FUZZ.get(workspace)?;
+    let fuzz = || Run::new(&tool).current_dir(&workspace.root).env("RUSTUP_TOOLCHAIN", "nightly");
+    let targets = fuzz().args(["fuzz", "list"]).capture()?;
+    // Without ASan: the parsers have no unsafe code, and it would need a target of its own.
+    report.check("fuzz targets build", fuzz().args(["fuzz", "build", "--sanitizer", "none"]))?;
+    for target in targets.lines().map(str::trim).filter(|name| !name.is_empty()) {
+        let limit = format!("-max_total_time={FUZZ_SECONDS}");
+        let run = fuzz().args(["fuzz", "run", "--sanitizer", "none", target, "--", &limit, "-verbosity=0"]);
+        report.check(&format!("fuzz {target} for {FUZZ_SECONDS} s"), run)?;
+    }
+    Ok(())
+}
+
+/// The benchmarks' own checks: answers equal to the contenders', allocations, least ratios.
+pub(super) fn benches(workspace: &Workspace, report: &mut Report) -> Result<(), Error> {
+    report.run_tests("benches", workspace.cargo(["test", "--release", "--locked", "--package", "benches"]))
+}
+
+pub(super) fn deny(workspace: &Workspace, report: &mut Report) -> Result<(), Error> {
+    let tool = CargoTool::DENY.get(workspace)?;
+    let run = Run::new(tool).args(["--offline", "check", "bans", "licenses", "sources"]).current_dir(&workspace.root);
+    report.check("cargo-deny", run)
+}
+
+/// Compares each published library's API with `api/<crate>.txt`; `OBTRACE_API_WRITE=1` writes the listings.
+pub(super) fn public_api(workspace: &Workspace, report: &mut Report) -> Result<(), Error> {
+    require_nightly()?;
+    let tool = CargoTool::PUBLIC_API.get(workspace)?;
+    let write = std::env::var_os("OBTRACE_API_WRITE").is_some_and(|value| value == "1");
+    for package in workspace.packages.iter().filter(|package| package.published && package.library) {
+        say::step(format_args!("public API of {}", package.name));
+        let listing = Run::new(&tool)
+            .args(["--package", &package.name, "--all-features", "--simplified"])
+            .current_dir(&workspace.root)
+            .capture()?;
+        let file = workspace.path(&package.name).join("public-api.txt");
+        if write {
+            fs::write(&file, &listing).map_err(Error::file("write", &file))?;
+        }
+        let committed = fs::read_to_string(&file).unwrap_or_default();
+        if committed == listing {
+            report.pass();
+        } else {
+            for line in listing.lines().filter(|line| !committed.lines().any(|old| old == *line)) {
+                println!("    + {line}");
+            }
+            for line in committed.lines().filter(|line| !listing.lines().any(|new| new == *line)) {
+                println!("    - {line}");
+            }
+            let advice = "differs from public-api.txt; if that is meant, run this part with OBTRACE_API_WRITE=1";
+            report.fail(&package.name, advice);
+        }
+    }
+    Ok(())
+}
+
+/// Packs every crate to be published and builds what was packed.
+pub(super) fn package(workspace: &Workspace, report: &mut Report) -> Result<(), Error> {
+    // All in one go, so that each is built against the packed form of the others.
+    let mut run = workspace.cargo(["package", "--locked", "--allow-dirty"]);
+    for package in workspace.packages.iter().filter(|package| package.published) {
+        run = run.args(["--package", &package.name]);
+    }
+    report.check("cargo package", run)
+}
+
+fn require_nightly() -> Result<(), Error> {
+    let nightly = Run::new("rustc").arg("--version").env("RUSTUP_TOOLCHAIN", "nightly").capture();
+    nightly.map(drop).map_err(|_| {
+        Error::Cannot("needs a nightly toolchain (`rustup toolchain install nightly --profile minimal`)".into())
+    })
+}

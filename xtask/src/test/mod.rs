@@ -1,0 +1,101 @@
+//! `cargo xtask test`: everything that CI runs, part by part, with the minutes that each took.
+
+mod bpf;
+mod code;
+mod crates;
+mod report;
+mod rigs;
+
+use std::time::{Duration, Instant};
+
+use self::report::Report;
+use crate::{error::Error, say, workspace::Workspace};
+
+/// Options of `test`.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Only this part (may be given more than once); `--list` names them.
+    #[arg(long = "part", value_name = "NAME", value_parser = names())]
+    parts: Vec<String>,
+    /// Name the parts and end.
+    #[arg(long)]
+    list: bool,
+}
+
+/// A part of the tests.
+struct Part {
+    name: &'static str,
+    about: &'static str,
+    root: bool,
+    run: fn(&Workspace, &mut Report) -> Result<(), Error>,
+}
+
+/// The parts in the order in which they run: what fails fast comes first.
+const PARTS: &[Part] = &[
+    Part { name: "format", about: "rustfmt on every crate", root: false, run: code::format },
+    Part { name: "lint", about: "clippy with warnings as errors", root: false, run: code::lint },
+    Part { name: "docs", about: "rustdoc with warnings as errors", root: false, run: code::docs },
+    Part { name: "features", about: "each feature of each crate alone", root: false, run: code::features },
+    Part {
+        name: "no-std",
+        about: "obtrace-protocols linked into a program without std",
+        root: false,
+        run: code::no_std,
+    },
+    Part { name: "unit", about: "unit, integration and documentation tests", root: false, run: code::unit },
+    Part { name: "bpf", about: "shipped BPF objects equal a fresh build", root: false, run: bpf::run },
+    Part { name: "fuzz", about: "a few seconds of each fuzz target", root: false, run: crates::fuzz },
+    Part { name: "replay", about: "captures of real servers and clients, replayed", root: true, run: rigs::replay },
+    Part { name: "live", about: "the agent beside real servers and clients", root: true, run: rigs::live },
+    Part {
+        name: "container",
+        about: "the same in a container with four capabilities",
+        root: true,
+        run: rigs::container,
+    },
+    Part {
+        name: "failures",
+        about: "what the agent says and leaves when it cannot work",
+        root: true,
+        run: rigs::failures,
+    },
+    Part { name: "scale", about: "200,000 sockets, churn of connections and processes", root: true, run: rigs::scale },
+    Part { name: "guest", about: "instructions a request in an emulated guest", root: false, run: rigs::guest },
+    Part { name: "benches", about: "allocations and ratios of the benchmarks", root: false, run: crates::benches },
+    Part { name: "deny", about: "banned crates, licences and sources of dependencies", root: false, run: crates::deny },
+    Part { name: "api", about: "public API equals the committed listings", root: false, run: crates::public_api },
+    Part { name: "package", about: "cargo package of every published crate", root: false, run: crates::package },
+];
+
+fn names() -> clap::builder::PossibleValuesParser {
+    PARTS.iter().map(|part| part.name).collect::<Vec<_>>().into()
+}
+
+/// Runs `cargo xtask test`.
+pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<(), Error> {
+    if options.list {
+        for part in PARTS {
+            println!("{:<10} {}{}", part.name, part.about, if part.root { " (needs root)" } else { "" });
+        }
+        return Ok(());
+    }
+    let chosen = |part: &&Part| options.parts.is_empty() || options.parts.iter().any(|name| name == part.name);
+    let mut results = Vec::new();
+    for part in PARTS.iter().filter(chosen) {
+        say::headline(format_args!("{}: {}", part.name, part.about));
+        let start = Instant::now();
+        let mut report = Report::default();
+        match (part.run)(workspace, &mut report) {
+            Ok(()) => {}
+            Err(Error::Interrupted) => return Err(Error::Interrupted),
+            Err(Error::Cannot(reason)) => report.skip(part.name, &reason),
+            Err(error) => report.fail(part.name, &error.to_string()),
+        }
+        report::minutes(part.name, start.elapsed());
+        results.push((part.name, report, start.elapsed()));
+    }
+    report::conclude(&results)
+}
+
+/// What a part did, and how long it took.
+type Outcome = (&'static str, Report, Duration);

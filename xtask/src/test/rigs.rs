@@ -1,0 +1,55 @@
+//! The tests that need real servers, a kernel or a guest; each is a program of its own below `tests/`.
+
+use super::report::Report;
+use crate::{
+    command::Run,
+    error::Error,
+    setup::{self, Need},
+    workspace::{Workspace, is_root},
+};
+
+pub(super) fn replay(workspace: &Workspace, report: &mut Report) -> Result<(), Error> {
+    rig(workspace, report, Need::Replay, "tests/replay/run.py", &[])
+}
+
+pub(super) fn live(workspace: &Workspace, report: &mut Report) -> Result<(), Error> {
+    rig(workspace, report, Need::Live, "tests/live/run.py", &[])
+}
+
+pub(super) fn container(workspace: &Workspace, report: &mut Report) -> Result<(), Error> {
+    rig(workspace, report, Need::Live, "tests/live/run.py", &["--container"])
+}
+
+pub(super) fn failures(workspace: &Workspace, report: &mut Report) -> Result<(), Error> {
+    rig(workspace, report, Need::Live, "tests/live/failures.py", &[])
+}
+
+pub(super) fn scale(workspace: &Workspace, report: &mut Report) -> Result<(), Error> {
+    rig(workspace, report, Need::Live, "tests/scale/run.py", &[])
+}
+
+pub(super) fn guest(workspace: &Workspace, report: &mut Report) -> Result<(), Error> {
+    setup::packages(&[Need::Guest])?;
+    let agent = workspace.build_agent()?;
+    let run = Run::new("python3").arg(workspace.path("tests/guest/run.py")).arg("--agent").arg(agent);
+    report.run_tests("guest", run.env("OBTRACE_CACHE", &workspace.cache))
+}
+
+/// Runs a rig as root with the release build of the agent and the Python packages of the live tests.
+fn rig(workspace: &Workspace, report: &mut Report, need: Need, program: &str, arguments: &[&str]) -> Result<(), Error> {
+    if !is_root() {
+        return Err(Error::Cannot("needs root".into()));
+    }
+    setup::packages(&[need])?;
+    let python = setup::python(workspace, "tests/live/requirements.txt")?;
+    let agent = workspace.build_agent()?;
+    let run = Run::new(python)
+        .arg(workspace.path(program))
+        .arg("--agent")
+        .arg(agent)
+        .args(arguments)
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .env("PYTHONUNBUFFERED", "1")
+        .env("OBTRACE_CACHE", &workspace.cache);
+    report.run_tests(program, run)
+}

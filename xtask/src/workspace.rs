@@ -1,0 +1,116 @@
+//! Where things are: the sources, cargo's target folder, the cache outside the sources.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+};
+
+use crate::{command::Run, error::Error};
+
+/// The checkout and the folders that go with it.
+pub(crate) struct Workspace {
+    /// The folder of the root `Cargo.toml`.
+    pub(crate) root: PathBuf,
+    /// Where cargo builds.
+    pub(crate) target: PathBuf,
+    /// Where downloaded things are kept between runs: `OBTRACE_CACHE`, else `~/.cache/obtrace-zero`.
+    pub(crate) cache: PathBuf,
+    /// The packages of the workspace.
+    pub(crate) packages: Vec<Package>,
+}
+
+/// A package of the workspace.
+pub(crate) struct Package {
+    /// Its name.
+    pub(crate) name: String,
+    /// Its features, without `default`.
+    pub(crate) features: Vec<String>,
+    /// Whether it is meant for a registry.
+    pub(crate) published: bool,
+    /// Whether it has a library.
+    pub(crate) library: bool,
+}
+
+impl Workspace {
+    /// Reads `cargo metadata`.
+    pub(crate) fn open() -> Result<Self, Error> {
+        let manifest_dir = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let root = manifest_dir.parent().unwrap_or(manifest_dir).to_path_buf();
+        let text =
+            Run::new(cargo()).args(["metadata", "--no-deps", "--format-version", "1"]).current_dir(&root).capture()?;
+        let wrong = |what: &str| Error::Wrong(format!("`cargo metadata` printed no {what}"));
+        let metadata: serde_json::Value = serde_json::from_str(&text).map_err(|_| wrong("JSON"))?;
+        let target = metadata["target_directory"].as_str().ok_or_else(|| wrong("target_directory"))?;
+        let packages = metadata["packages"].as_array().ok_or_else(|| wrong("packages"))?;
+        Ok(Self {
+            target: target.into(),
+            cache: cache_folder()?,
+            packages: packages.iter().filter_map(Package::read).collect(),
+            root,
+        })
+    }
+
+    /// A path below the root.
+    pub(crate) fn path(&self, relative: &str) -> PathBuf {
+        self.root.join(relative)
+    }
+
+    /// `cargo` with the root as its working folder.
+    pub(crate) fn cargo<const N: usize>(&self, arguments: [&str; N]) -> Run {
+        Run::new(cargo()).args(arguments).current_dir(&self.root)
+    }
+
+    /// Builds the agent for release and tells where it is.
+    pub(crate) fn build_agent(&self) -> Result<PathBuf, Error> {
+        self.cargo(["build", "--release", "--locked", "--package", "obtrace-agent"]).status()?;
+        Ok(self.target.join("release/obtrace-agent"))
+    }
+}
+
+impl Package {
+    fn read(package: &serde_json::Value) -> Option<Self> {
+        let targets = package["targets"].as_array()?;
+        Some(Self {
+            name: package["name"].as_str()?.to_owned(),
+            features: package["features"].as_object()?.keys().filter(|name| *name != "default").cloned().collect(),
+            // `null` means any registry, a list of none means `publish = false`.
+            published: package["publish"].as_array().is_none_or(|registries| !registries.is_empty()),
+            library: targets
+                .iter()
+                .any(|target| target["kind"].as_array().is_some_and(|kinds| kinds.iter().any(|kind| kind == "lib"))),
+        })
+    }
+}
+
+fn cargo() -> String {
+    env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned())
+}
+
+fn cache_folder() -> Result<PathBuf, Error> {
+    let folder = match env::var_os("OBTRACE_CACHE").filter(|value| !value.is_empty()) {
+        Some(folder) => PathBuf::from(folder),
+        None => {
+            let home =
+                env::var_os("HOME").ok_or_else(|| Error::Cannot("neither OBTRACE_CACHE nor HOME is set".into()))?;
+            env::var_os("XDG_CACHE_HOME")
+                .map_or_else(|| Path::new(&home).join(".cache"), PathBuf::from)
+                .join("obtrace-zero")
+        }
+    };
+    fs::create_dir_all(&folder).map_err(Error::file("make", &folder))?;
+    Ok(folder)
+}
+
+/// Whether this process is root.
+pub(crate) fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// The first folder of `PATH`, or of the folders only root has there, that holds `program`.
+pub(crate) fn find_program(program: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&path)
+        .chain(["/usr/local/sbin", "/usr/sbin", "/sbin"].map(PathBuf::from))
+        .map(|folder| folder.join(program))
+        .find(|file| file.is_file())
+}
