@@ -17,6 +17,9 @@ pub struct Config {
     /// The role of the observed socket, where the kernel (or a SYN) told it. `None`: the protocol's detection finds
     /// out who sends the requests.
     pub role: Option<Role>,
+    /// From whose side exchanges are told ([`Exchange::role`], and what counts as an error there). `None`: from that
+    /// of the observed socket. A capture has no socket of its own: there the reader chooses.
+    pub perspective: Option<Role>,
     /// A protocol to try first: the kernel's look at the first bytes, or the port. Only an order, never an answer.
     pub hint: Option<Protocol>,
     /// Most bytes held for one direction while a message is not whole. 64 KiB.
@@ -35,6 +38,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             role: None,
+            perspective: None,
             hint: None,
             max_buffered: 64 * 1024,
             max_text: 4 * 1024,
@@ -56,6 +60,13 @@ impl Config {
     #[must_use]
     pub fn with_role(mut self, role: Option<Role>) -> Self {
         self.role = role;
+        self
+    }
+
+    /// Sets [`Config::perspective`].
+    #[must_use]
+    pub fn with_perspective(mut self, perspective: Option<Role>) -> Self {
+        self.perspective = perspective;
         self
     }
 
@@ -544,7 +555,7 @@ impl Connection {
             Side::Client => &self.client,
             Side::Server => &self.server,
         };
-        let role = self.requests.map_or(Role::Client, role_of);
+        let role = told_role(&self.config, self.requests);
         let parser = self.parser.as_mut()?;
         let mut cx = Context {
             config: &self.config,
@@ -609,7 +620,7 @@ impl Connection {
             }
             let mut cx = Context {
                 config: &self.config,
-                role: self.requests.map_or(Role::Client, role_of),
+                role: told_role(&self.config, self.requests),
                 now: stream.assembler.newest().at,
                 offset: stream.assembler.position(),
                 assembler: &stream.assembler,
@@ -716,6 +727,11 @@ const fn requests_of(role: Role) -> Direction {
         Role::Client => Direction::Sent,
         Role::Server => Direction::Received,
     }
+}
+
+/// The role that exchanges are told from.
+fn told_role(config: &Config, requests: Option<Direction>) -> Role {
+    config.perspective.or(requests.map(role_of)).unwrap_or(Role::Client)
 }
 
 fn role_of(requests: Direction) -> Role {
