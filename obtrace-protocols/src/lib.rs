@@ -14,6 +14,7 @@ mod parser;
 pub mod postgres;
 pub mod reader;
 pub mod redis;
+pub mod sql;
 pub mod stream;
 
 pub use connection::{Config, Connection, Interest, Shared, State};

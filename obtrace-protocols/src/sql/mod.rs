@@ -1,0 +1,191 @@
+//! SQL text made fit to leave the process: literals replaced, a summary of low cardinality, the operation and the
+//! table.
+//!
+//! Works on tokens, not on a grammar: any bytes are accepted, the cost is linear in their number, and a statement
+//! that was cut in the middle gives what its beginning says. Nothing is executed, looked up or guessed.
+//!
+//! ```
+//! use obtrace_protocols::sql::{Dialect, Digest};
+//! let mut digest = Digest::new();
+//! digest.read(b"select * from orders o join users u on u.id = o.user_id where o.id in (7, 8, 9)", Dialect::Postgres);
+//! assert_eq!(digest.text(), "select * from orders o join users u on u.id = o.user_id where o.id in (?)");
+//! assert_eq!(digest.summary(), "SELECT orders users");
+//! assert_eq!((digest.operation(), digest.target()), ("SELECT", "orders"));
+//! ```
+
+mod lexer;
+mod outline;
+mod sanitize;
+
+use alloc::string::String;
+use core::ops::Range;
+
+use lexer::Lexer;
+use outline::Outline;
+use sanitize::Sanitizer;
+
+/// Whose SQL it is: what the dialects disagree on is where a string and a comment end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Dialect {
+    /// PostgreSQL: `"name"`, `E'…'`, `$tag$…$tag$`, comments that nest.
+    #[default]
+    Postgres,
+    /// PostgreSQL with `standard_conforming_strings = off`: a backslash escapes in plain strings too.
+    PostgresBackslash,
+    /// MySQL and MariaDB: `` `name` ``, strings in double quotes too, backslash escapes, `#` comments.
+    MySql,
+}
+
+impl Dialect {
+    fn backslash_escapes(self) -> bool {
+        self != Self::Postgres
+    }
+}
+
+/// The longest [`Digest::summary`] in bytes, by OpenTelemetry's rule for `db.query.summary`.
+pub const MAX_SUMMARY: usize = 255;
+
+/// What can be said about a statement. Made to be used again: [`Digest::read`] keeps the memory.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Digest {
+    text: String,
+    summary: String,
+    found: Found,
+}
+
+/// Where in the summary the parts are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Found {
+    operation: Range<usize>,
+    target: Range<usize>,
+    statements: u32,
+}
+
+impl Digest {
+    /// An empty one.
+    #[must_use]
+    pub const fn new() -> Self {
+        let found = Found { operation: 0..0, target: 0..0, statements: 0 };
+        Self { text: String::new(), summary: String::new(), found }
+    }
+
+    /// Reads a statement, or several separated by `;`. What was read before is forgotten.
+    pub fn read(&mut self, sql: &[u8], dialect: Dialect) {
+        self.text.clear();
+        self.summary.clear();
+        let mut sanitizer = Sanitizer::new(sql, &mut self.text);
+        let mut outline = Outline::new(&mut self.summary);
+        for token in Lexer::new(sql, dialect) {
+            sanitizer.push(token);
+            outline.push(token);
+        }
+        sanitizer.finish();
+        self.found = outline.finish();
+    }
+
+    /// As [`Digest::read`], but [`Digest::text`] is the statement as it is, with everything it says.
+    pub fn read_raw(&mut self, sql: &[u8], dialect: Dialect) {
+        self.text.clear();
+        self.summary.clear();
+        sanitize::push_lossy(&mut self.text, sql);
+        let mut outline = Outline::new(&mut self.summary);
+        Lexer::new(sql, dialect).for_each(|token| outline.push(token));
+        self.found = outline.finish();
+    }
+
+    /// The sanitised text: see [`sanitize`].
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Operations and tables in their order: see [`summary`].
+    #[must_use]
+    pub fn summary(&self) -> &str {
+        &self.summary
+    }
+
+    /// What the first statement does: `SELECT`, `CREATE TABLE`. Upper case; behind a `WITH`, the statement that uses
+    /// it. Empty if it is not a verb of SQL.
+    #[must_use]
+    pub fn operation(&self) -> &str {
+        self.summary.get(self.found.operation.clone()).unwrap_or_default()
+    }
+
+    /// The table (view, procedure) that the first statement is about: its first outside of a `WITH`. Without the
+    /// quotes of a name that is one quoted identifier. Empty if there is none.
+    #[must_use]
+    pub fn target(&self) -> &str {
+        let target = self.summary.get(self.found.target.clone()).unwrap_or_default();
+        let unquoted =
+            |quote: char| target.strip_prefix(quote)?.strip_suffix(quote).filter(|name| !name.contains(quote));
+        unquoted('"').or_else(|| unquoted('`')).unwrap_or(target)
+    }
+
+    /// How many statements there are.
+    #[must_use]
+    pub const fn statements(&self) -> u32 {
+        self.found.statements
+    }
+
+    /// Heap bytes held.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        self.text.capacity().saturating_add(self.summary.capacity())
+    }
+
+    /// Forgets everything and gives the memory back.
+    pub fn release(&mut self) {
+        *self = Self::new();
+    }
+
+    /// Gives back what is not needed to hold the present statement.
+    pub fn shrink(&mut self) {
+        self.text.shrink_to_fit();
+        self.summary.shrink_to_fit();
+    }
+}
+
+/// Writes `sql` to `out` (which is emptied first) without anything that may be data:
+///
+/// - every literal becomes `?`: strings of all kinds, numbers with their sign, bit strings;
+/// - neighbours `?, ?` become one `?`, neighbours `(?), (?)` one `(?)`, so that lists of any length look the same;
+/// - comments go, white space becomes one space;
+/// - `$1`, keywords, identifiers and operators stay as they are. What is not UTF-8 becomes U+FFFD.
+///
+/// Applying it twice changes nothing.
+///
+/// ```
+/// use obtrace_protocols::sql::{Dialect, sanitize};
+/// let mut text = String::new();
+/// sanitize(b"INSERT INTO t VALUES (-1, E'it\\'s'), (0x2F, $a$b$a$) -- why", Dialect::Postgres, &mut text);
+/// assert_eq!(text, "INSERT INTO t VALUES (?)");
+/// ```
+pub fn sanitize(sql: &[u8], dialect: Dialect, out: &mut String) {
+    out.clear();
+    let mut sanitizer = Sanitizer::new(sql, out);
+    Lexer::new(sql, dialect).for_each(|token| sanitizer.push(token));
+    sanitizer.finish();
+}
+
+/// Writes the `db.query.summary` of `sql` to `out` (which is emptied first): operations and the tables they work on, in the
+/// order of the text, statements separated by `; `, at most [`MAX_SUMMARY`] bytes and cut between words
+/// ([conventions](https://opentelemetry.io/docs/specs/semconv/db/database-spans/#generating-a-summary-of-the-query)).
+/// Names of common table expressions, functions and aliases are not tables. Quoted names keep their quotes.
+///
+/// ```
+/// use obtrace_protocols::sql::{Dialect, summary};
+/// let mut text = String::new();
+/// summary(b"INSERT INTO shipping_details (a) SELECT a FROM orders WHERE id = 7", Dialect::Postgres, &mut text);
+/// assert_eq!(text, "INSERT shipping_details SELECT orders");
+/// ```
+pub fn summary(sql: &[u8], dialect: Dialect, out: &mut String) {
+    out.clear();
+    let mut outline = Outline::new(out);
+    Lexer::new(sql, dialect).for_each(|token| outline.push(token));
+    outline.finish();
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,224 @@
+use alloc::{string::String, vec::Vec};
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn read(sql: &str) -> (String, String, String) {
+    let mut digest = Digest::new();
+    digest.read(sql.as_bytes(), Dialect::Postgres);
+    (digest.summary().into(), digest.operation().into(), digest.target().into())
+}
+
+fn clean(sql: &str, dialect: Dialect) -> String {
+    let mut out = String::from("left over");
+    sanitize(sql.as_bytes(), dialect, &mut out);
+    out
+}
+
+#[test]
+fn summaries() {
+    for (sql, summary, operation, target) in [
+        ("SELECT * FROM wuser_table WHERE username = ?", "SELECT wuser_table", "SELECT", "wuser_table"),
+        ("SELECT * FROM songs, artists a WHERE songs.artist_id = a.id", "SELECT songs artists", "SELECT", "songs"),
+        (
+            "SELECT order_date FROM (SELECT * FROM orders o JOIN customers c ON o.customer_id = c.customer_id)",
+            "SELECT SELECT orders customers",
+            "SELECT",
+            "orders",
+        ),
+        ("SELECT * FROM \"song list\", artists", "SELECT \"song list\" artists", "SELECT", "song list"),
+        ("select 1", "SELECT", "SELECT", ""),
+        ("SELECT extract(year FROM ts), trim(both from x) FROM public.t", "SELECT public.t", "SELECT", "public.t"),
+        ("SELECT a IS DISTINCT FROM b FROM t", "SELECT t", "SELECT", "t"),
+        ("SELECT * FROM generate_series(1, 3) g, t", "SELECT t", "SELECT", "t"),
+        ("SELECT * FROM (a LEFT JOIN b USING (id)) JOIN c ON true, d", "SELECT a b c d", "SELECT", "a"),
+        ("(SELECT 1 FROM a) UNION ALL SELECT 2 FROM b ORDER BY x, y", "SELECT a SELECT b", "SELECT", "a"),
+        ("SELECT x FROM t WHERE y IN (SELECT y FROM u) FOR UPDATE", "SELECT t SELECT u", "SELECT", "t"),
+        (
+            "WITH RECURSIVE a(x, y) AS (SELECT * FROM t), b AS MATERIALIZED (DELETE FROM u RETURNING *) SELECT * FROM a, b, v",
+            "SELECT t DELETE u SELECT v",
+            "SELECT",
+            "v",
+        ),
+        ("WITH a AS (SELECT 1 FROM t) INSERT INTO w (x) SELECT * FROM a", "SELECT t INSERT w SELECT", "INSERT", "w"),
+        ("WITH a AS (SELECT 1 FROM t) SELECT * FROM a", "SELECT t SELECT", "SELECT", "t"),
+        ("INSERT INTO s.t AS x (a) VALUES (1) ON CONFLICT (a) DO UPDATE SET b = 1", "INSERT s.t", "INSERT", "s.t"),
+        ("UPDATE ONLY t SET a = b FROM u, v WHERE t.i = u.i", "UPDATE t u v", "UPDATE", "t"),
+        ("DELETE FROM t USING u JOIN w USING (id), v WHERE true", "DELETE t u w v", "DELETE", "t"),
+        ("MERGE INTO t USING s ON t.i = s.i WHEN MATCHED THEN UPDATE SET a = 1", "MERGE t s", "MERGE", "t"),
+        ("CREATE TEMP TABLE IF NOT EXISTS t (a int)", "CREATE TABLE t", "CREATE TABLE", "t"),
+        ("CREATE TABLE t AS SELECT * FROM u JOIN v ON u.a = v.a", "CREATE TABLE t SELECT u v", "CREATE TABLE", "t"),
+        ("create unique index concurrently i on s.t (a)", "CREATE INDEX s.t", "CREATE INDEX", "s.t"),
+        ("CREATE POLICY p ON t FOR SELECT USING (true)", "CREATE POLICY t", "CREATE POLICY", "t"),
+        ("ALTER TABLE ONLY t ADD COLUMN x int", "ALTER TABLE t", "ALTER TABLE", "t"),
+        ("REFRESH MATERIALIZED VIEW CONCURRENTLY v", "REFRESH MATERIALIZED VIEW v", "REFRESH MATERIALIZED VIEW", "v"),
+        ("CREATE USER bob PASSWORD 'x'", "CREATE USER", "CREATE USER", ""),
+        ("TRUNCATE TABLE a, b CASCADE", "TRUNCATE a b", "TRUNCATE", "a"),
+        ("COPY t (a, b) FROM STDIN", "COPY t", "COPY", "t"),
+        ("COPY (SELECT * FROM t) TO STDOUT", "COPY SELECT t", "COPY", "t"),
+        ("GRANT SELECT, UPDATE ON t TO bob", "GRANT t", "GRANT", "t"),
+        ("CALL p(1, 2)", "CALL p", "CALL", "p"),
+        ("FETCH FORWARD 100 FROM c1", "FETCH", "FETCH", ""),
+        ("DECLARE c CURSOR FOR SELECT * FROM t", "DECLARE SELECT t", "DECLARE", "t"),
+        ("PREPARE p AS UPDATE t SET a = $1", "PREPARE UPDATE t", "PREPARE", "t"),
+        ("EXPLAIN (ANALYZE, BUFFERS) SELECT * FROM t", "EXPLAIN SELECT t", "EXPLAIN", "t"),
+        ("EXPLAIN ANALYZE VERBOSE DELETE FROM t", "EXPLAIN DELETE t", "EXPLAIN", "t"),
+        ("START TRANSACTION READ ONLY", "START TRANSACTION", "START TRANSACTION", ""),
+        ("BEGIN; INSERT INTO t VALUES (1); ;COMMIT;", "BEGIN; INSERT t; COMMIT", "BEGIN", ""),
+        ("SET password = hunter2", "SET", "SET", ""),
+        ("hunter2 FROM t", "", "", ""),
+        ("", "", "", ""),
+        ("SELECT replace(replace(a, 'x', 'y'), 'z', '') FROM t", "SELECT t", "SELECT", "t"),
+        ("SELECT count(*) FILTER (WHERE a) FROM t GROUP BY x, y LIMIT 1", "SELECT t", "SELECT", "t"),
+        ("VALUES (1), (2)", "VALUES", "VALUES", ""),
+        ("TABLE t", "TABLE t", "TABLE", "t"),
+    ] {
+        assert_eq!(read(sql), (summary.into(), operation.into(), target.into()), "{sql}");
+    }
+}
+
+#[test]
+fn statements_are_counted() {
+    let mut digest = Digest::new();
+    for (sql, count) in
+        [("", 0), (";;", 0), ("/* */ --", 0), ("select 1", 1), ("select 1; select ';'", 2), ("a;b;c;", 3)]
+    {
+        digest.read(sql.as_bytes(), Dialect::Postgres);
+        assert_eq!(digest.statements(), count, "{sql}");
+    }
+}
+
+#[test]
+fn literals_go() {
+    for (sql, text) in [
+        ("select  'a''b' ,E'it\\'s' from t", "select ? from t"),
+        ("select E'a'\n'it\\'s secret', 1", "select ? ?"),
+        ("select 'it\\', secret", "select ?, secret"),
+        ("select $$secret$$, $a$ $b$ secret $a$, $1, foo$x$bar$x$", "select ?, $1, foo$x$bar$x$"),
+        (
+            "select B'01' || x'ff' || N'é' || U&'d\\0061t' , U&\"n\\0061me\"",
+            "select ? || ? || ? || ? , U&\"n\\0061me\"",
+        ),
+        ("x = -1 and y=-2.5e-3 or z>-.5 and a-1 and b -1", "x = ? and y=? or z>? and a-? and b -?"),
+        ("select 0x1F, 1_000, 1.5, .5, 1e10, 5", "select ?"),
+        ("select 0x1e-5", "select ?-?"),
+        ("select 10.0.0.1abc", "select ?"),
+        ("where a in (1,2 , 3) and b in ('x')", "where a in (?) and b in (?)"),
+        ("values (1, 'a', null), (2, 'b', null)", "values (?, null), (?, null)"),
+        ("values (1, 'a') , (2, 'b'),(3,4)", "values (?)"),
+        ("in ($1, $2, 3)", "in ($1, $2, ?)"),
+        ("a/* x /* secret */ y */b -- secret\n+ c", "a b + c"),
+        ("a --secret", "a"),
+        ("a /* secret", "a"),
+        ("select 'unterminated secret", "select ?"),
+        ("select $x$ unterminated secret", "select ?"),
+        ("select a::int, b->>'k', c ? 'd', e ?| array['f']", "select a::int, b->>?, c ? ?, e ?| array[?]"),
+        ("select \"it's\" , 'x'", "select \"it's\" , ?"),
+        ("  select\t1\r\n;  ", "select ? ;"),
+    ] {
+        assert_eq!(clean(sql, Dialect::Postgres), text, "{sql}");
+        assert_eq!(clean(text, Dialect::Postgres), text, "again: {text}");
+    }
+}
+
+#[test]
+fn dialects_differ() {
+    assert_eq!(clean("select 'it\\'s secret', 1", Dialect::PostgresBackslash), "select ?");
+    let sql = "select `a``b`, \"it\\\"s\" # secret\n, x --1, 'it\\'s'";
+    assert_eq!(clean(sql, Dialect::MySql), "select `a``b`, ? , x -?");
+    let mut digest = Digest::new();
+    digest.read(b"REPLACE INTO `my table` VALUES (1) -- x", Dialect::MySql);
+    assert_eq!((digest.summary(), digest.operation(), digest.target()), ("REPLACE `my table`", "REPLACE", "my table"));
+}
+
+#[test]
+fn summary_is_bounded_and_cut_between_words() {
+    let sql: String = (0..100).map(|n| alloc::format!("SELECT * FROM table_{n} UNION ")).collect();
+    let (summary, ..) = read(&sql);
+    assert!(summary.len() <= MAX_SUMMARY && summary.len() > 230);
+    assert!(summary.ends_with(|last: char| last.is_ascii_digit()) || summary.ends_with("SELECT"));
+}
+
+#[test]
+fn parentheses_may_be_deep() {
+    let sql = alloc::format!("SELECT {}SELECT * FROM t{}", "(".repeat(10_000), ")".repeat(10_000));
+    assert_eq!(read(&sql).0, "SELECT SELECT t");
+}
+
+/// A literal that can be told from everything else, in every form, and text between.
+fn pieces() -> impl Strategy<Value = Vec<String>> {
+    let secret = "[0-9]{0,3}s3cr3t[a-z']{0,4}";
+    let literal = prop_oneof![
+        secret.prop_map(|s| alloc::format!("'{}'", s.replace('\'', "''"))),
+        secret.prop_map(|s| alloc::format!("E'{}\\'{}'", s.replace('\'', "\\'"), s.replace('\'', "''"))),
+        secret.prop_map(|s| alloc::format!("$${s}$$")),
+        secret.prop_map(|s| alloc::format!("$tag$ $ $t$ {s}$tag$")),
+        secret.prop_map(|s| alloc::format!("/* {s} */")),
+        secret.prop_map(|s| alloc::format!("-- {s}\n")),
+        "[1-9]s3cr3t[a-z]{0,4}".prop_map(|s| alloc::format!("-{s}")),
+    ];
+    let other = prop_oneof![
+        Just("SELECT"),
+        Just("FROM"),
+        Just("t"),
+        Just("\"a name\""),
+        Just("("),
+        Just(")"),
+        Just(","),
+        Just("="),
+        Just("||"),
+        Just("$1"),
+        Just("WITH"),
+        Just(";"),
+        Just("-"),
+        Just("?"),
+        Just("."),
+        Just("AS"),
+    ];
+    prop::collection::vec(prop_oneof![literal, other.prop_map(String::from)], 0..40)
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_do(sql in prop::collection::vec(any::<u8>(), 0..300)) {
+        for dialect in [Dialect::Postgres, Dialect::PostgresBackslash, Dialect::MySql] {
+            let mut digest = Digest::new();
+            digest.read(&sql, dialect);
+            prop_assert!(digest.summary().len() <= MAX_SUMMARY);
+            let (mut once, mut twice, mut summed) = (String::new(), String::new(), String::new());
+            sanitize(&sql, dialect, &mut once);
+            sanitize(once.as_bytes(), dialect, &mut twice);
+            summary(&sql, dialect, &mut summed);
+            prop_assert_eq!(&once, &twice);
+            prop_assert_eq!(digest.text(), once);
+            prop_assert_eq!(digest.summary(), summed);
+        }
+    }
+
+    #[test]
+    fn sql_like_text_is_idempotent(sql in "[-a-zE0-9 '\"$?(),.;/*+=<>\n\\\\e#`&@|:]{0,80}") {
+        for dialect in [Dialect::Postgres, Dialect::PostgresBackslash, Dialect::MySql] {
+            let once = clean(&sql, dialect);
+            prop_assert_eq!(&clean(&once, dialect), &once);
+        }
+    }
+
+    #[test]
+    fn no_literal_survives(pieces in pieces()) {
+        let sql = pieces.join(" ");
+        let mut digest = Digest::new();
+        digest.read(sql.as_bytes(), Dialect::Postgres);
+        prop_assert!(!digest.text().contains("s3cr3t"), "{}", digest.text());
+        prop_assert!(!digest.summary().contains("s3cr3t"), "{}", digest.summary());
+    }
+
+    #[test]
+    fn cut_anywhere_leaks_nothing(pieces in pieces(), at in 0_usize..400) {
+        let sql = pieces.join(" ");
+        let cut = sql.as_bytes().get(..at).unwrap_or(sql.as_bytes());
+        let mut out = String::new();
+        sanitize(cut, Dialect::Postgres, &mut out);
+        prop_assert!(!out.contains("s3c"), "{out}");
+    }
+}
