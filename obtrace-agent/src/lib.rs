@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+pub mod connections;
 pub mod pipeline;
 pub mod print;
 pub mod traces;

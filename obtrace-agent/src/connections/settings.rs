@@ -1,0 +1,51 @@
+//! What can be set about connections.
+
+/// Bounds of the connection table. Times are in nanoseconds.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Settings {
+    /// Most sockets that are observed at a time. 65,536.
+    pub max_connections: usize,
+    /// Most bytes that all connections hold together for messages that are not whole. 64 MiB.
+    pub memory: usize,
+    /// Most bytes that one direction of a connection holds. 64 KiB.
+    pub max_buffered: u32,
+    /// Most peers of datagram sockets that are told apart at a time. 4,096.
+    pub max_peers: usize,
+    /// How long a peer of a datagram socket is remembered. 30 s.
+    pub peer_timeout: u64,
+    /// After how long without traffic a connection gives back its memory. 10 s.
+    pub idle_after: u64,
+    /// After how long without traffic a socket may be given up when the table is three quarters full: its close was
+    /// lost. 15 min.
+    pub evict_after: u64,
+    /// How long a hole is waited for before it counts as lost. 200 ms.
+    pub gap_timeout: u64,
+    /// Only connections whose server has one of these ports; empty: all.
+    pub ports: Vec<u16>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        const SECOND: u64 = 1_000_000_000;
+        Self {
+            max_connections: 65_536,
+            memory: 64 << 20,
+            max_buffered: 64 << 10,
+            max_peers: 4_096,
+            peer_timeout: 30 * SECOND,
+            idle_after: 10 * SECOND,
+            evict_after: 900 * SECOND,
+            gap_timeout: SECOND / 5,
+            ports: Vec::new(),
+        }
+    }
+}
+
+impl Settings {
+    /// The defaults.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
