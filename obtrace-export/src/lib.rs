@@ -1,5 +1,12 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+pub mod batch;
 pub mod encode;
 pub mod model;
+#[cfg(feature = "http")]
+pub mod pipeline;
+pub mod retry;
+pub mod stats;
+#[cfg(feature = "http")]
+pub mod transport;

@@ -357,6 +357,44 @@ impl Span {
     pub fn push(&mut self, key: impl Into<Text>, value: impl Into<Value>) {
         self.attributes.push(Attribute::new(key, value));
     }
+
+    /// About how many bytes of memory it holds, itself included; not what it shares. Queues are bounded by it.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        let events = self.events.iter().map(|event| heap(&event.name) + memory_of(&event.attributes));
+        let links = self.links.iter().map(|link| memory_of(&link.attributes));
+        let description = if let Status::Error { description } = &self.status { heap(description) } else { 0 };
+        size_of::<Self>()
+            + heap(&self.name)
+            + heap(&self.trace_state)
+            + description
+            + memory_of(&self.attributes)
+            + self.events.len() * size_of::<SpanEvent>()
+            + events.sum::<usize>()
+            + self.links.len() * size_of::<SpanLink>()
+            + links.sum::<usize>()
+    }
+}
+
+fn heap(text: &Text) -> usize {
+    match text {
+        Cow::Borrowed(_) => 0,
+        Cow::Owned(text) => text.capacity(),
+    }
+}
+
+fn memory_of(attributes: &[Attribute]) -> usize {
+    attributes.iter().map(|Attribute { key, value }| size_of::<Attribute>() + heap(key) + value_memory(value)).sum()
+}
+
+fn value_memory(value: &Value) -> usize {
+    match value {
+        Value::Str(text) => heap(text),
+        Value::Bool(_) | Value::Int(_) | Value::Double(_) => 0,
+        Value::Bytes(bytes) => bytes.len(),
+        Value::Array(values) => values.iter().map(|value| size_of::<Value>() + value_memory(value)).sum(),
+        Value::Map(entries) => memory_of(entries),
+    }
 }
 
 #[cfg(test)]
@@ -390,5 +428,23 @@ mod tests {
         )
         .with_times(5, 3);
         assert_eq!((span.start_unix_nano, span.end_unix_nano), (5, 5));
+    }
+
+    #[test]
+    fn memory_counts_what_is_owned() {
+        let mut span = Span::new(
+            TraceId::default(),
+            SpanId::default(),
+            "static",
+            SpanKind::Client,
+            Arc::new(Resource::new(vec![Attribute::new("shared", "x".repeat(1000))])),
+            Arc::new(Scope::default()),
+        );
+        let empty = span.memory();
+        assert_eq!(empty, size_of::<Span>());
+        span.push("key", "static");
+        assert_eq!(span.memory(), empty + 48);
+        span.push("key", vec![Value::from("x".repeat(100)), Value::from(1_i64)]);
+        assert_eq!(span.memory(), empty + 96 + 48 + 100);
     }
 }

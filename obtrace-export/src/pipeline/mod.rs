@@ -1,0 +1,136 @@
+//! From spans to requests: an [`Exporter`] takes them without waiting, its [`Worker`] batches, encodes, sends and retries.
+
+mod delivery;
+mod log;
+mod shared;
+mod worker;
+
+use std::{sync::Arc, time::Duration};
+
+pub use worker::Worker;
+
+use self::shared::{Handle, Shared};
+use crate::{
+    batch::Limits,
+    model::Span,
+    retry::Policy,
+    stats::{DropReason, Stats},
+    transport::Http,
+};
+
+/// How an exporter batches, sends and retries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Config {
+    /// When a batch leaves and how much may wait.
+    pub limits: Limits,
+    /// When a failed request is made again.
+    pub retry: Policy,
+    /// Most requests under way at once. 4.
+    pub concurrency: usize,
+    /// Most bytes of a request body; a larger one is split. 4 MiB.
+    pub max_body: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { limits: Limits::new(), retry: Policy::new(), concurrency: 4, max_body: 4 * 1024 * 1024 }
+    }
+}
+
+impl Config {
+    /// The defaults.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets [`Config::limits`].
+    #[must_use]
+    pub fn with_limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Sets [`Config::retry`].
+    #[must_use]
+    pub fn with_retry(mut self, retry: Policy) -> Self {
+        self.retry = retry;
+        self
+    }
+
+    /// Sets [`Config::concurrency`], at least 1.
+    #[must_use]
+    pub fn with_concurrency(mut self, requests: usize) -> Self {
+        self.concurrency = requests.max(1);
+        self
+    }
+
+    /// Sets [`Config::max_body`].
+    #[must_use]
+    pub fn with_max_body(mut self, bytes: usize) -> Self {
+        self.max_body = bytes;
+        self
+    }
+}
+
+/// Takes spans for delivery. Cheap to clone; every clone feeds the same queue. When the last clone is dropped without a
+/// shutdown, the worker has five seconds to send what waits.
+///
+/// ```
+/// use std::time::Duration;
+/// use obtrace_export::{pipeline::{Config, Exporter}, transport::{Http, HttpConfig}};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let http = Http::new(HttpConfig::otlp("http://localhost:4318")?)?;
+/// let (exporter, worker) = Exporter::new(http, Config::new());
+/// worker.spawn_thread()?;
+/// // exporter.try_send(span) wherever spans are made, then:
+/// let stats = exporter.shutdown_blocking(Duration::from_secs(5));
+/// assert!(stats.is_balanced() && stats.in_flight() == 0);
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Exporter {
+    handle: Arc<Handle>,
+}
+
+impl Exporter {
+    /// An exporter and its worker, which must be run for anything to be sent.
+    #[must_use]
+    pub fn new(http: Http, config: Config) -> (Self, Worker) {
+        let shared = Arc::new(Shared::new(http, config));
+        (Self { handle: Arc::new(Handle(Arc::clone(&shared))) }, Worker::new(shared))
+    }
+
+    /// Hands a span over; never waits for the receiver.
+    ///
+    /// # Errors
+    ///
+    /// The queue is full or the exporter was shut down: the span is gone, and counted under the reason.
+    pub fn try_send(&self, span: Span) -> Result<(), DropReason> {
+        self.handle.0.push(span)
+    }
+
+    /// What became of everything handed over so far.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.handle.0.stats()
+    }
+
+    /// Takes no more spans, sends what waits, and ends the worker; gives what became of everything. What is not delivered
+    /// `within` this time is dropped and counted. May be called again, by any clone: the earliest deadline holds.
+    pub async fn shutdown(&self, within: Duration) -> Stats {
+        let deadline = self.handle.0.close(within);
+        // The worker ends at the deadline by itself; this is for one that was never run.
+        let _ = tokio::time::timeout_at(deadline.into(), self.handle.0.finished()).await;
+        self.stats()
+    }
+
+    /// [`Exporter::shutdown`] for threads without a runtime. Must not be called on the thread that runs the worker.
+    pub fn shutdown_blocking(&self, within: Duration) -> Stats {
+        let deadline = self.handle.0.close(within);
+        self.handle.0.wait_finished(deadline);
+        self.stats()
+    }
+}
