@@ -119,7 +119,9 @@ impl Shared {
 
     pub(super) fn stats(&self) -> Stats {
         let state = self.lock();
-        Stats { queued: count(state.batcher.len()), ..state.stats }
+        let mut stats = state.stats;
+        stats.queued = count(state.batcher.len());
+        stats
     }
 
     /// The next batch that may leave now; else when to ask again.
