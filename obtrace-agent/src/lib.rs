@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod connections;
+pub mod enrich;
 pub mod pipeline;
 pub mod print;
 pub mod traces;

@@ -1,0 +1,320 @@
+//! What spans are about: the process, its service, its container.
+
+mod container;
+mod process;
+mod service;
+
+use std::{collections::VecDeque, fs, path::PathBuf, sync::Arc};
+
+use obtrace_export::model::{Attribute, Resource, Text, Value};
+use rustc_hash::FxHashMap;
+
+use crate::traces::SCHEMA_URL;
+
+pub use container::container_id;
+pub use service::service_name;
+
+use process::Process;
+
+/// What can be set about resources.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Settings {
+    /// Most processes that are remembered. 16,384.
+    pub max_processes: usize,
+    /// How long a process that has ended is remembered, in nanoseconds: spans of it may still be on their way. 10 s.
+    pub keep_exited: u64,
+    /// Whether `process.command_args` is recorded. Arguments often hold secrets: no.
+    pub command_args: bool,
+    /// Where the process file system is. `/proc`.
+    pub proc: PathBuf,
+    /// Attributes that every resource has, unless the process says otherwise.
+    pub attributes: Vec<(String, String)>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            max_processes: 16_384,
+            keep_exited: 10_000_000_000,
+            command_args: false,
+            proc: PathBuf::from("/proc"),
+            attributes: Vec::new(),
+        }
+    }
+}
+
+impl Settings {
+    /// The defaults.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+/// Finds the resource of a process, once for each.
+#[derive(Debug)]
+pub struct Enricher {
+    settings: Settings,
+    host: Option<String>,
+    /// By process id as the kernel side gives it.
+    known: FxHashMap<u32, Arc<Resource>>,
+    /// Process ids in the agent's own PID namespace, where they differ or are not visible (0).
+    local: FxHashMap<u32, u32>,
+    /// The keys of `known`, oldest first.
+    order: VecDeque<u32>,
+    exited: VecDeque<(u64, u32)>,
+}
+
+impl Enricher {
+    /// An enricher that knows no process yet.
+    #[must_use]
+    pub fn new(settings: Settings) -> Self {
+        let host = fs::read_to_string(settings.proc.join("sys/kernel/hostname")).ok();
+        Self {
+            host: host.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()),
+            settings,
+            known: FxHashMap::default(),
+            local: FxHashMap::default(),
+            order: VecDeque::new(),
+            exited: VecDeque::new(),
+        }
+    }
+
+    /// The resource of a process; read from the system when it is asked for first.
+    pub fn resource(&mut self, process: u32) -> Arc<Resource> {
+        if let Some(resource) = self.known.get(&process) {
+            return Arc::clone(resource);
+        }
+        self.read(process)
+    }
+
+    /// A process began, or runs another program now: what was known of its number is out of date. `local` is its
+    /// number in the agent's own PID namespace, 0 if it has none.
+    pub fn started(&mut self, process: u32, local: u32) {
+        self.known.remove(&process);
+        if local == process {
+            self.local.remove(&process);
+        } else if self.local.len() < self.settings.max_processes || self.local.contains_key(&process) {
+            self.local.insert(process, local);
+        }
+    }
+
+    /// A process runs another program now. It is read at once: it may not live long.
+    pub fn executed(&mut self, process: u32, local: u32) {
+        self.started(process, local);
+        self.read(process);
+    }
+
+    /// A process ended.
+    pub fn exited(&mut self, process: u32, now: u64) {
+        self.exited.push_back((now, process));
+        while let Some(&(time, process)) = self.exited.front() {
+            let keep = now.saturating_sub(time) < self.settings.keep_exited;
+            if keep && self.exited.len() <= self.settings.max_processes {
+                break;
+            }
+            self.exited.pop_front();
+            // Its number may be another's by now: that one is read again when it is asked for.
+            self.known.remove(&process);
+            self.local.remove(&process);
+        }
+    }
+
+    /// How many processes are remembered.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.known.len()
+    }
+
+    /// Whether none is.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.known.is_empty()
+    }
+
+    fn read(&mut self, process: u32) -> Arc<Resource> {
+        let local = self.local.get(&process).copied().unwrap_or(process);
+        let read = if local == 0 { None } else { Process::read(&self.settings.proc, local) };
+        let resource = Arc::new(self.describe(local, read.as_ref()));
+        self.known.insert(process, Arc::clone(&resource));
+        self.order.push_back(process);
+        while self.known.len() > self.settings.max_processes.max(1) || self.order.len() > 4 * self.settings.max_processes
+        {
+            let Some(oldest) = self.order.pop_front() else { break };
+            if oldest != process {
+                self.known.remove(&oldest);
+            }
+        }
+        resource
+    }
+
+    fn describe(&self, pid: u32, process: Option<&Process>) -> Resource {
+        let mut attributes = Vec::with_capacity(16);
+        let mut push = |key: Text, value: Value| match attributes.iter().position(|a: &Attribute| a.key == key) {
+            Some(at) => attributes[at].value = value,
+            None => attributes.push(Attribute::new(key, value)),
+        };
+        let text = |text: &str| Value::from(text.to_owned());
+        let name = process.map_or_else(
+            || "unknown_service".to_owned(),
+            |process| service_name(&process.executable, &process.arguments()),
+        );
+        push("service.name".into(), name.into());
+        if let Some(host) = self.host.as_deref().filter(|_| pid != 0) {
+            push("service.instance.id".into(), format!("{host}:{pid}").into());
+        }
+        if pid != 0 {
+            push("process.pid".into(), i64::from(pid).into());
+        }
+        if let Some(process) = process {
+            let path = process.executable.strip_suffix(" (deleted)").unwrap_or(&process.executable);
+            if path.starts_with('/') {
+                push("process.executable.path".into(), text(path));
+            }
+            if let Some(name) = path.rsplit('/').next().filter(|name| !name.is_empty()) {
+                push("process.executable.name".into(), text(name));
+            }
+            if self.settings.command_args {
+                let arguments: Vec<Value> = process.arguments().into_iter().map(text).collect();
+                push("process.command_args".into(), Value::Array(arguments.into()));
+            }
+            if let Some(id) = container_id(&process.cgroup) {
+                push("container.id".into(), text(id));
+            }
+        }
+        if let Some(host) = &self.host {
+            push("host.name".into(), text(host));
+        }
+        push("os.type".into(), "linux".into());
+        push("telemetry.sdk.name".into(), "obtrace-agent".into());
+        push("telemetry.sdk.language".into(), "rust".into());
+        push("telemetry.sdk.version".into(), env!("CARGO_PKG_VERSION").into());
+        for (key, value) in &self.settings.attributes {
+            push(key.clone().into(), text(value));
+        }
+        if let Some(process) = process {
+            for (key, value) in process.variable("OTEL_RESOURCE_ATTRIBUTES").map(service::resource_attributes).into_iter().flatten() {
+                push(key.into(), value.into());
+            }
+            let environment = process.variable("OBTRACE_ENVIRONMENT");
+            if let Some(environment) = environment {
+                push("deployment.environment.name".into(), text(environment));
+            }
+            let named = process.variable("OTEL_SERVICE_NAME").or_else(|| process.variable("OBTRACE_SERVICE_NAME"));
+            if let Some(name) = named {
+                push("service.name".into(), text(name));
+            }
+        }
+        Resource::new(attributes).with_schema_url(SCHEMA_URL)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::fs::symlink, path::Path};
+
+    use super::*;
+
+    /// A process file system with one process.
+    fn proc(name: &str, pid: u32, command: &str, environment: &str, cgroup: &str) -> PathBuf {
+        let root = std::env::temp_dir().join(format!("obtrace-enrich-{}-{name}", std::process::id()));
+        let _ = fs::remove_dir_all(&root);
+        fs::create_dir_all(root.join("sys/kernel")).unwrap();
+        fs::write(root.join("sys/kernel/hostname"), "box\n").unwrap();
+        add(&root, pid, command, environment, cgroup);
+        root
+    }
+
+    fn add(root: &Path, pid: u32, command: &str, environment: &str, cgroup: &str) {
+        let folder = root.join(pid.to_string());
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("cmdline"), command.replace(' ', "\0")).unwrap();
+        fs::write(folder.join("environ"), environment.replace(' ', "\0")).unwrap();
+        fs::write(folder.join("cgroup"), cgroup).unwrap();
+        let _ = fs::remove_file(folder.join("exe"));
+        symlink("/usr/bin/python3.11", folder.join("exe")).unwrap();
+    }
+
+    fn enricher(root: &Path) -> Enricher {
+        Enricher::new(Settings { proc: root.to_owned(), ..Settings::default() })
+    }
+
+    fn get(resource: &Resource, key: &str) -> String {
+        match resource.get(key) {
+            Some(Value::Str(text)) => text.to_string(),
+            other => format!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_process_is_described_by_what_it_runs() {
+        let id = "ab".repeat(32);
+        let root = proc("runs", 7, "python3 app.py --password=x", "A=B", &format!("0::/docker/{id}\n"));
+        let resource = enricher(&root).resource(7);
+        assert_eq!(get(&resource, "service.name"), "app");
+        assert_eq!(get(&resource, "service.instance.id"), "box:7");
+        assert_eq!(get(&resource, "process.executable.name"), "python3.11");
+        assert_eq!(get(&resource, "process.executable.path"), "/usr/bin/python3.11");
+        assert_eq!(get(&resource, "container.id"), id);
+        assert_eq!(get(&resource, "host.name"), "box");
+        assert_eq!(resource.get("process.pid"), Some(&Value::Int(7)));
+        assert_eq!(resource.get("process.command_args"), None, "arguments hold secrets");
+        assert_eq!(resource.schema_url, SCHEMA_URL);
+        fs::remove_dir_all(root).unwrap();
+    }
+
+    #[test]
+    fn what_the_owner_says_wins() {
+        let environment = "OTEL_RESOURCE_ATTRIBUTES=service.name=a,service.version=2 OTEL_SERVICE_NAME=shop";
+        let root = proc("owner", 7, "python3 app.py", environment, "");
+        let resource = enricher(&root).resource(7);
+        assert_eq!(get(&resource, "service.name"), "shop");
+        assert_eq!(get(&resource, "service.version"), "2");
+        assert_eq!(resource.attributes.iter().filter(|a| a.key == "service.name").count(), 1);
+        add(&root, 8, "python3 app.py", "OTEL_RESOURCE_ATTRIBUTES=service.name=a", "");
+        assert_eq!(get(&enricher(&root).resource(8), "service.name"), "a");
+        fs::remove_dir_all(root).unwrap();
+    }
+
+    #[test]
+    fn another_program_or_another_process_with_the_number_is_read_again() {
+        let root = proc("again", 7, "python3 app.py", "", "");
+        let mut enricher = enricher(&root);
+        assert_eq!(get(&enricher.resource(7), "service.name"), "app");
+        add(&root, 7, "python3 other.py", "", "");
+        assert_eq!(get(&enricher.resource(7), "service.name"), "app");
+        enricher.executed(7, 7);
+        // It may be gone when its first span comes.
+        fs::remove_dir_all(&root).unwrap();
+        assert_eq!(get(&enricher.resource(7), "service.name"), "other");
+        enricher.exited(7, 0);
+        assert_eq!(get(&enricher.resource(7), "service.name"), "other", "spans of it may still come");
+        enricher.exited(8, 20_000_000_000);
+        assert_eq!(get(&enricher.resource(7), "service.name"), "unknown_service");
+    }
+
+    #[test]
+    fn a_process_in_another_namespace_is_read_by_its_local_number() {
+        let root = proc("namespace", 7, "python3 app.py", "", "");
+        let mut enricher = enricher(&root);
+        enricher.started(4_007, 7);
+        assert_eq!(enricher.resource(4_007).get("process.pid"), Some(&Value::Int(7)));
+        enricher.started(4_008, 0);
+        assert_eq!(get(&enricher.resource(4_008), "service.name"), "unknown_service");
+        fs::remove_dir_all(root).unwrap();
+    }
+
+    #[test]
+    fn churn_does_not_grow_the_table() {
+        let settings = Settings { max_processes: 50, proc: PathBuf::from("/nowhere"), ..Settings::default() };
+        let mut enricher = Enricher::new(settings);
+        for process in 1..10_000 {
+            enricher.started(process, process + 1);
+            enricher.resource(process);
+            enricher.exited(process, u64::from(process) * 1_000_000);
+        }
+        assert!(enricher.len() <= 50 && enricher.order.len() <= 200);
+        assert!(enricher.local.len() <= 51 && enricher.exited.len() <= 50);
+    }
+}

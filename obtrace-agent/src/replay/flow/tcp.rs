@@ -1,0 +1,212 @@
+//! One TCP connection.
+
+use std::net::SocketAddr;
+
+use obtrace_protocols::{Role, Shared};
+
+use super::{
+    Conversation, End,
+    order::{Order, Patience, Piece},
+};
+use crate::{
+    replay::{packet::Segment, spans::Spans},
+    traces::{SpanRecord, Transport},
+};
+
+/// How long after the end of a connection segments that the capture has late are still taken.
+const LINGER: u64 = 200_000_000;
+
+#[derive(Debug)]
+pub(in crate::replay) struct TcpFlow {
+    conversation: Conversation,
+    order: Order,
+    /// Of both ends, the observed one first.
+    ends: [EndState; 2],
+    /// When the SYN was seen, and the address it went to.
+    asked: Option<(u64, SocketAddr)>,
+    /// When it was closed; only late segments come after it.
+    closing: Option<u64>,
+    closed: bool,
+    last: u64,
+    /// The timer that is set for it; the driver's business.
+    pub(in crate::replay) armed: u64,
+}
+
+/// What is known of one end.
+#[derive(Clone, Copy, Debug, Default)]
+struct EndState {
+    /// Its initial sequence number.
+    syn: Option<u32>,
+    /// The offset after its last byte.
+    fin: Option<u64>,
+    /// The offset of the first byte seen of it.
+    began: Option<u64>,
+    seen: bool,
+}
+
+impl TcpFlow {
+    /// A connection whose first segment is this.
+    pub(in crate::replay) fn new(
+        id: u64,
+        segment: &Segment<'_>,
+        perspective: Role,
+        shared: &Shared,
+        now: u64,
+    ) -> Self {
+        let client = match (segment.syn, segment.acknowledged) {
+            (true, None) => Some(segment.source),
+            (true, Some(_)) => Some(segment.destination),
+            _ => None,
+        };
+        let ends = (segment.source, segment.destination);
+        Self {
+            conversation: Conversation::new(id, Transport::Tcp, ends, client, perspective, shared),
+            order: Order::default(),
+            ends: [EndState::default(); 2],
+            asked: (segment.syn && segment.acknowledged.is_none()).then_some((now, segment.destination)),
+            closing: None,
+            closed: false,
+            last: now,
+            armed: u64::MAX,
+        }
+    }
+
+    fn end_state(&mut self, end: End) -> &mut EndState {
+        let [local, remote] = &mut self.ends;
+        if end == End::Local { local } else { remote }
+    }
+
+    /// Whether a segment with SYN belongs to this connection: the same one again, or one the capture has late. Else
+    /// the addresses are used again for another connection.
+    pub(in crate::replay) fn is_own_syn(&mut self, segment: &Segment<'_>) -> bool {
+        let from = self.conversation.end(segment.source);
+        let first = segment.sequence.wrapping_add(1);
+        let (begins, mine) = (self.order.offset(from, first), *self.end_state(from));
+        if let Some(number) = mine.syn {
+            return number == segment.sequence;
+        }
+        let theirs = *self.end_state(from.other());
+        match (segment.acknowledged, theirs.syn) {
+            // The answer to the SYN that was seen.
+            (Some(acknowledged), Some(syn)) => acknowledged == syn.wrapping_add(1),
+            _ => mine.began.or(self.order.next(from)) == Some(begins),
+        }
+    }
+
+    /// Takes a segment.
+    pub(in crate::replay) fn segment(
+        &mut self,
+        segment: &Segment<'_>,
+        at: u64,
+        patience: &Patience,
+        spans: &mut Spans<impl FnMut(&SpanRecord, u64)>,
+    ) {
+        self.last = self.last.max(at);
+        if self.closed {
+            return;
+        }
+        let from = self.conversation.end(segment.source);
+        // A SYN counts as one byte in front of the data.
+        let sequence = segment.sequence.wrapping_add(u32::from(segment.syn));
+        if segment.syn {
+            let offset = self.order.begin(from, sequence);
+            self.end_state(from).syn = Some(segment.sequence);
+            self.conversation.expect(from, offset);
+        }
+        self.end_state(from).seen = true;
+        if segment.rst {
+            self.refused(from, at, spans);
+        }
+        let length = if segment.rst { 0 } else { segment.length };
+        let piece = Piece {
+            from,
+            sequence,
+            acknowledged: segment.acknowledged.filter(|_| !segment.rst),
+            bytes: &segment.bytes,
+            length,
+            at,
+        };
+        let conversation = &mut self.conversation;
+        let fresh = self.order.push(piece, patience, &mut |delivery| conversation.take(delivery, spans));
+        if length > 0 && !fresh {
+            spans.summary.repeated += 1;
+        }
+        let offset = self.order.offset(from, sequence);
+        let state = self.end_state(from);
+        if length > 0 {
+            state.began.get_or_insert(offset);
+        }
+        if segment.fin {
+            state.fin.get_or_insert(offset.saturating_add(length as u64));
+        }
+        if segment.rst || self.both_said_fin() {
+            self.closing.get_or_insert(at);
+        }
+    }
+
+    /// Whether nothing more is to be expected: both ends are done, or the only one that the capture has.
+    fn both_said_fin(&self) -> bool {
+        let done = |state: &EndState| state.fin.is_some() || !state.seen;
+        self.ends.iter().all(done) && self.ends.iter().any(|state| state.fin.is_some())
+    }
+
+    /// A reset in answer to the SYN: the connection failed.
+    fn refused(&mut self, from: End, at: u64, spans: &mut Spans<impl FnMut(&SpanRecord, u64)>) {
+        let answered = self.ends.iter().all(|state| state.syn.is_some());
+        if let Some((since, remote)) = self.asked.filter(|_| !answered && self.closing.is_none()) {
+            if self.conversation.end(remote) == from {
+                spans.connect_refused(since, at, remote);
+            }
+        }
+    }
+
+    /// When [`TcpFlow::handle_timeout`] wants to be called.
+    pub(in crate::replay) fn timeout(&self, patience: &Patience) -> Option<u64> {
+        if self.closed {
+            return None;
+        }
+        let closing = self.closing.map(|at| at.saturating_add(LINGER));
+        [closing, self.order.timeout(patience), self.conversation.timeout()].into_iter().flatten().min()
+    }
+
+    pub(in crate::replay) fn handle_timeout(
+        &mut self,
+        now: u64,
+        patience: &Patience,
+        spans: &mut Spans<impl FnMut(&SpanRecord, u64)>,
+    ) {
+        if self.closed {
+            return;
+        }
+        let conversation = &mut self.conversation;
+        self.order.handle_timeout(now, patience, &mut |delivery| conversation.take(delivery, spans));
+        conversation.handle_timeout(now, spans);
+        if self.closing.is_some_and(|at| at.saturating_add(LINGER) <= now) {
+            self.close(spans);
+        }
+    }
+
+    /// Ends it: what waits is handed on, what is unanswered stays so.
+    pub(in crate::replay) fn close(&mut self, spans: &mut Spans<impl FnMut(&SpanRecord, u64)>) {
+        if std::mem::replace(&mut self.closed, true) {
+            return;
+        }
+        let at = self.closing.unwrap_or(self.last);
+        let conversation = &mut self.conversation;
+        self.order.finish(at, &mut |delivery| conversation.take(delivery, spans));
+        for (end, state) in [End::Local, End::Remote].into_iter().zip(self.ends) {
+            if let Some(fin) = state.fin {
+                self.order.ends_at(end, fin, at, &mut |delivery| conversation.take(delivery, spans));
+            }
+        }
+        conversation.close(at, spans);
+        // Only the numbers are needed to tell late segments from a new connection.
+        self.conversation.retire();
+        self.order = Order::default();
+    }
+
+    /// Bytes that wait.
+    pub(in crate::replay) fn held(&self) -> usize {
+        self.order.held()
+    }
+}
