@@ -5,4 +5,5 @@ pub mod connections;
 pub mod enrich;
 pub mod pipeline;
 pub mod print;
+pub mod replay;
 pub mod traces;

@@ -1,10 +1,6 @@
 //! Packets in, spans out.
 
-use std::{
-    cmp::Reverse,
-    collections::BinaryHeap,
-    fmt,
-};
+use std::{cmp::Reverse, collections::BinaryHeap, fmt};
 
 use obtrace_protocols::{Role, Shared};
 
@@ -162,14 +158,12 @@ impl<S: FnMut(&SpanRecord, u64)> Replay<S> {
             self.expire();
         }
         let now = self.spans.now;
-        let mut decoder = std::mem::take(&mut self.decoder);
-        match decoder.decode(packet, now) {
+        match self.decoder.decode(packet, now) {
             Decoded::Transport(Transport::Tcp(segment)) => self.segment(&segment, packet.time),
             Decoded::Transport(Transport::Udp(datagram)) => self.datagram(&datagram, packet.time),
             Decoded::Fragment => {}
             Decoded::Skip(reason) => self.spans.summary.skip(reason),
         }
-        self.decoder = decoder;
     }
 
     /// The capture is over: whatever is open ends as it is.
@@ -188,6 +182,12 @@ impl<S: FnMut(&SpanRecord, u64)> Replay<S> {
     #[must_use]
     pub const fn summary(&self) -> &Summary {
         &self.spans.summary
+    }
+
+    /// The newest time of the capture.
+    #[must_use]
+    pub const fn now(&self) -> u64 {
+        self.spans.now
     }
 
     fn segment(&mut self, segment: &Segment<'_>, at: u64) {
@@ -252,7 +252,7 @@ impl<S: FnMut(&SpanRecord, u64)> Replay<S> {
     }
 
     fn end_udp(&mut self, id: EntryId) {
-        if let Some(mut flow) = self.udp.remove(id) {
+        if let Some(flow) = self.udp.remove(id) {
             flow.close(&mut self.spans);
         }
     }

@@ -1,6 +1,7 @@
 //! A capture file from end to end.
 
 use std::{
+    cell::RefCell,
     fmt,
     fs::File,
     io::{self, Read, Write},
@@ -9,7 +10,10 @@ use std::{
 };
 
 use super::{CaptureError, CaptureReader, Replay, Settings, Summary};
-use crate::print::{Format, Printer};
+use crate::{
+    print::{Format, Printer},
+    traces::SpanRecord,
+};
 
 /// How a capture is replayed and printed.
 #[derive(Clone, Debug, Default)]
@@ -125,36 +129,99 @@ pub fn run_file(path: &Path, options: &Options, out: impl Write) -> Outcome {
 
 /// Replays a capture of this many bytes, if that is known. Prints spans to `out`.
 pub fn run(capture: impl Read, size: Option<u64>, options: &Options, out: impl Write) -> Outcome {
-    let mut printer = Printer::new(out, options.format, options.color);
-    let mut failed = None;
-    let mut print = |result: io::Result<()>| {
-        if let Err(error) = result {
-            failed.get_or_insert(error);
-        }
-        failed.is_some()
-    };
     let mut reader = match CaptureReader::new(capture) {
         Ok(reader) => reader,
         Err(error) => return Outcome { error: Some(error.into()), ..Outcome::default() },
     };
-    let mut waiting = Vec::new();
-    let mut replay = Replay::new(options.settings.clone(), |record: &crate::traces::SpanRecord, now| {
-        waiting.push((record.clone(), now));
-    });
-    let mut progress = Progress::new(options.progress, size);
+    let printer = RefCell::new(Printer::new(out, options.format, options.color));
+    let failure = RefCell::new(None);
+    let check = |result: io::Result<()>| {
+        if let Err(error) = result {
+            failure.borrow_mut().get_or_insert(error);
+        }
+    };
+    let print = |record: &SpanRecord, now| check(printer.borrow_mut().span(record, now));
+    let mut replay = Replay::new(options.settings.clone(), print);
+    let mut clock = Clock::new(options.progress, size);
     let mut error = None;
-    loop {
+    while failure.borrow().is_none() {
         match reader.next_packet() {
-            Ok(Some(packet)) => replay.packet(&packet),
+            Ok(Some(packet)) => {
+                replay.packet(&packet);
+                if clock.is_due(reader.position(), replay.summary()) {
+                    check(printer.borrow_mut().flush(replay.now()));
+                }
+            }
             Ok(None) => break,
             Err(damage) => {
                 error = Some(ReplayError::Capture(damage));
                 break;
             }
         }
-        progress.tell(reader.position(), replay.summary());
     }
+    clock.clear();
     let summary = replay.finish();
-    let _ = (&mut print, &mut printer, &mut waiting, &mut failed);
-    Outcome { summary, error }
+    check(printer.borrow_mut().finish());
+    let failure = failure.take().filter(|failure| failure.kind() != io::ErrorKind::BrokenPipe);
+    Outcome { summary, error: failure.map(ReplayError::Write).or(error) }
+}
+
+/// What is done now and then: flushing, so that a capture that is still being written is followed, and telling how
+/// far it is.
+#[derive(Debug)]
+struct Clock {
+    start: Instant,
+    last: Instant,
+    size: Option<u64>,
+    progress: bool,
+    told: bool,
+}
+
+impl Clock {
+    const PERIOD: Duration = Duration::from_millis(500);
+    /// Nothing is told of what is over sooner.
+    const QUIET: Duration = Duration::from_secs(2);
+
+    fn new(progress: bool, size: Option<u64>) -> Self {
+        let now = Instant::now();
+        Self { start: now, last: now, size, progress, told: false }
+    }
+
+    fn is_due(&mut self, position: u64, summary: &Summary) -> bool {
+        let now = Instant::now();
+        if now.duration_since(self.last) < Self::PERIOD {
+            return false;
+        }
+        self.last = now;
+        if self.progress && now.duration_since(self.start) >= Self::QUIET {
+            self.told = true;
+            // Nobody is to be told that telling failed.
+            let _ = write!(io::stderr(), "\r{}", Progress { position, size: self.size, summary });
+        }
+        true
+    }
+
+    fn clear(&self) {
+        if self.told {
+            let _ = write!(io::stderr(), "\r\x1b[K");
+        }
+    }
+}
+
+struct Progress<'a> {
+    position: u64,
+    size: Option<u64>,
+    summary: &'a Summary,
+}
+
+impl fmt::Display for Progress<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const MIB: u64 = 1024 * 1024;
+        if let Some(size) = self.size.filter(|size| *size > 0) {
+            write!(f, "{:3} % of {} MiB", (u128::from(self.position) * 100 / u128::from(size)).min(100), size / MIB)?;
+        } else {
+            write!(f, "{} MiB", self.position / MIB)?;
+        }
+        write!(f, ", packets {}, exchanges {}\x1b[K", self.summary.packets, self.summary.exchanges)
+    }
 }

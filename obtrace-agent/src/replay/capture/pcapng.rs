@@ -65,7 +65,7 @@ impl Pcapng {
             _ => return Err(CaptureError::Damaged { what: "a section without byte order", at: start }),
         };
         let total = self.order.u32(&head, 0).unwrap_or_default();
-        if total < 28 || total % 4 != 0 {
+        if total < 28 || !total.is_multiple_of(4) {
             return Err(CaptureError::Damaged { what: "the length of a section header", at: start });
         }
         input.skip("a section header", u64::from(total - 12))?;
@@ -98,16 +98,12 @@ impl Pcapng {
     }
 
     /// Reads one block behind its type.
-    fn block<R: Read>(
-        &mut self,
-        kind: u32,
-        start: u64,
-        input: &mut Input<R>,
-    ) -> Result<Option<Place>, CaptureError> {
+    fn block<R: Read>(&mut self, kind: u32, start: u64, input: &mut Input<R>) -> Result<Option<Place>, CaptureError> {
         let damaged = |what| CaptureError::Damaged { what, at: start };
         let total = input.array::<4>("a block header")?;
         let total = self.order.u32(&total, 0).unwrap_or_default();
-        let body = total.checked_sub(12).filter(|body| body % 4 == 0).ok_or(damaged("the length of a block"))?;
+        let body =
+            total.checked_sub(12).filter(|body| body.is_multiple_of(4)).ok_or(damaged("the length of a block"))?;
         let wanted = [INTERFACE_DESCRIPTION, PACKET, SIMPLE_PACKET, ENHANCED_PACKET].contains(&kind);
         if !wanted {
             input.skip("a block", u64::from(body))?;
@@ -140,12 +136,8 @@ impl Pcapng {
 
     fn interface(&mut self, body: &[u8]) -> Option<()> {
         let order = self.order;
-        let mut interface = Interface {
-            link_type: order.u16(body, 0)?,
-            snap_length: order.u32(body, 4)?,
-            resolution: 6,
-            offset: 0,
-        };
+        let mut interface =
+            Interface { link_type: order.u16(body, 0)?, snap_length: order.u32(body, 4)?, resolution: 6, offset: 0 };
         let mut options = body.get(8..)?;
         while let (Some(code), Some(length)) = (order.u16(options, 0), order.u16(options, 2)) {
             let Some(value) = options.get(4..4 + usize::from(length)) else { break };

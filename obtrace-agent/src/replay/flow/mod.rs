@@ -68,12 +68,8 @@ impl Conversation {
         }
     }
 
-    pub(super) const fn local(&self) -> SocketAddr {
-        self.local
-    }
-
     /// The end that has this address.
-    pub(super) fn end(&self, address: SocketAddr) -> End {
+    fn end(&self, address: SocketAddr) -> End {
         if address == self.local { End::Local } else { End::Remote }
     }
 
@@ -122,7 +118,7 @@ impl Conversation {
         }
     }
 
-    fn close(&mut self, at: u64, spans: &mut Spans<impl FnMut(&SpanRecord, u64)>) {
+    fn close(mut self, at: u64, spans: &mut Spans<impl FnMut(&SpanRecord, u64)>) {
         let spoken = match self.connection.state() {
             _ if !self.spoke => Spoken::Nothing,
             State::Known(_) => Spoken::Known,

@@ -31,7 +31,7 @@ pub(in crate::replay) enum End {
 }
 
 impl End {
-    const fn other(self) -> Self {
+    pub(super) const fn other(self) -> Self {
         match self {
             Self::Local => Self::Remote,
             Self::Remote => Self::Local,
@@ -42,9 +42,19 @@ impl End {
 /// What is handed on, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::replay) enum Delivery<'a> {
-    Bytes { from: End, offset: u64, bytes: &'a [u8], at: u64 },
+    Bytes {
+        from: End,
+        offset: u64,
+        bytes: &'a [u8],
+        at: u64,
+    },
     /// So many bytes are missing; they come before any later delivery of this end.
-    Gap { from: End, offset: u64, length: u64, at: u64 },
+    Gap {
+        from: End,
+        offset: u64,
+        length: u64,
+        at: u64,
+    },
 }
 
 /// What a segment says, for [`Order::push`].
@@ -154,11 +164,6 @@ impl Order {
     /// Where a direction has been handed on to.
     pub(in crate::replay) fn next(&self, from: End) -> Option<u64> {
         self.stream(from).next
-    }
-
-    /// Bytes that wait.
-    pub(in crate::replay) fn held(&self) -> usize {
-        self.held_bytes
     }
 
     /// Takes a segment; hands on what is in order now. Whether there was anything new in it.

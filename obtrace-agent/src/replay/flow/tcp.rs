@@ -18,7 +18,10 @@ const LINGER: u64 = 200_000_000;
 
 #[derive(Debug)]
 pub(in crate::replay) struct TcpFlow {
-    conversation: Conversation,
+    /// Until it is closed.
+    conversation: Option<Conversation>,
+    /// The address of the end that was made the observed one.
+    local: SocketAddr,
     order: Order,
     /// Of both ends, the observed one first.
     ends: [EndState; 2],
@@ -26,7 +29,6 @@ pub(in crate::replay) struct TcpFlow {
     asked: Option<(u64, SocketAddr)>,
     /// When it was closed; only late segments come after it.
     closing: Option<u64>,
-    closed: bool,
     last: u64,
     /// The timer that is set for it; the driver's business.
     pub(in crate::replay) armed: u64,
@@ -46,29 +48,33 @@ struct EndState {
 
 impl TcpFlow {
     /// A connection whose first segment is this.
-    pub(in crate::replay) fn new(
-        id: u64,
-        segment: &Segment<'_>,
-        perspective: Role,
-        shared: &Shared,
-        now: u64,
-    ) -> Self {
+    pub(in crate::replay) fn new(id: u64, segment: &Segment<'_>, perspective: Role, shared: &Shared, now: u64) -> Self {
         let client = match (segment.syn, segment.acknowledged) {
             (true, None) => Some(segment.source),
             (true, Some(_)) => Some(segment.destination),
             _ => None,
         };
         let ends = (segment.source, segment.destination);
+        let conversation = Conversation::new(id, Transport::Tcp, ends, client, perspective, shared);
         Self {
-            conversation: Conversation::new(id, Transport::Tcp, ends, client, perspective, shared),
+            local: conversation.local,
+            conversation: Some(conversation),
             order: Order::default(),
             ends: [EndState::default(); 2],
             asked: (segment.syn && segment.acknowledged.is_none()).then_some((now, segment.destination)),
             closing: None,
-            closed: false,
             last: now,
             armed: u64::MAX,
         }
+    }
+
+    fn end(&self, address: SocketAddr) -> End {
+        if address == self.local { End::Local } else { End::Remote }
+    }
+
+    /// Whether it is over and only kept to tell late segments from a new connection.
+    pub(in crate::replay) const fn is_closed(&self) -> bool {
+        self.conversation.is_none()
     }
 
     fn end_state(&mut self, end: End) -> &mut EndState {
@@ -79,7 +85,7 @@ impl TcpFlow {
     /// Whether a segment with SYN belongs to this connection: the same one again, or one the capture has late. Else
     /// the addresses are used again for another connection.
     pub(in crate::replay) fn is_own_syn(&mut self, segment: &Segment<'_>) -> bool {
-        let from = self.conversation.end(segment.source);
+        let from = self.end(segment.source);
         let first = segment.sequence.wrapping_add(1);
         let (begins, mine) = (self.order.offset(from, first), *self.end_state(from));
         if let Some(number) = mine.syn {
@@ -102,20 +108,18 @@ impl TcpFlow {
         spans: &mut Spans<impl FnMut(&SpanRecord, u64)>,
     ) {
         self.last = self.last.max(at);
-        if self.closed {
-            return;
+        let from = self.end(segment.source);
+        if segment.rst {
+            self.refused(from, at, spans);
         }
-        let from = self.conversation.end(segment.source);
+        let Some(conversation) = &mut self.conversation else {
+            spans.summary.repeated += u64::from(segment.length > 0);
+            return;
+        };
         // A SYN counts as one byte in front of the data.
         let sequence = segment.sequence.wrapping_add(u32::from(segment.syn));
         if segment.syn {
-            let offset = self.order.begin(from, sequence);
-            self.end_state(from).syn = Some(segment.sequence);
-            self.conversation.expect(from, offset);
-        }
-        self.end_state(from).seen = true;
-        if segment.rst {
-            self.refused(from, at, spans);
+            conversation.expect(from, self.order.begin(from, sequence));
         }
         let length = if segment.rst { 0 } else { segment.length };
         let piece = Piece {
@@ -126,13 +130,16 @@ impl TcpFlow {
             length,
             at,
         };
-        let conversation = &mut self.conversation;
         let fresh = self.order.push(piece, patience, &mut |delivery| conversation.take(delivery, spans));
         if length > 0 && !fresh {
             spans.summary.repeated += 1;
         }
         let offset = self.order.offset(from, sequence);
         let state = self.end_state(from);
+        state.seen = true;
+        if segment.syn {
+            state.syn = Some(segment.sequence);
+        }
         if length > 0 {
             state.began.get_or_insert(offset);
         }
@@ -153,20 +160,18 @@ impl TcpFlow {
     /// A reset in answer to the SYN: the connection failed.
     fn refused(&mut self, from: End, at: u64, spans: &mut Spans<impl FnMut(&SpanRecord, u64)>) {
         let answered = self.ends.iter().all(|state| state.syn.is_some());
-        if let Some((since, remote)) = self.asked.filter(|_| !answered && self.closing.is_none()) {
-            if self.conversation.end(remote) == from {
-                spans.connect_refused(since, at, remote);
-            }
+        if let Some((since, remote)) = self.asked.filter(|_| !answered && self.closing.is_none())
+            && self.end(remote) == from
+        {
+            spans.connect_refused(since, at, remote);
         }
     }
 
     /// When [`TcpFlow::handle_timeout`] wants to be called.
     pub(in crate::replay) fn timeout(&self, patience: &Patience) -> Option<u64> {
-        if self.closed {
-            return None;
-        }
+        let conversation = self.conversation.as_ref()?;
         let closing = self.closing.map(|at| at.saturating_add(LINGER));
-        [closing, self.order.timeout(patience), self.conversation.timeout()].into_iter().flatten().min()
+        [closing, self.order.timeout(patience), conversation.timeout()].into_iter().flatten().min()
     }
 
     pub(in crate::replay) fn handle_timeout(
@@ -175,10 +180,7 @@ impl TcpFlow {
         patience: &Patience,
         spans: &mut Spans<impl FnMut(&SpanRecord, u64)>,
     ) {
-        if self.closed {
-            return;
-        }
-        let conversation = &mut self.conversation;
+        let Some(conversation) = &mut self.conversation else { return };
         self.order.handle_timeout(now, patience, &mut |delivery| conversation.take(delivery, spans));
         conversation.handle_timeout(now, spans);
         if self.closing.is_some_and(|at| at.saturating_add(LINGER) <= now) {
@@ -188,11 +190,8 @@ impl TcpFlow {
 
     /// Ends it: what waits is handed on, what is unanswered stays so.
     pub(in crate::replay) fn close(&mut self, spans: &mut Spans<impl FnMut(&SpanRecord, u64)>) {
-        if std::mem::replace(&mut self.closed, true) {
-            return;
-        }
+        let Some(mut conversation) = self.conversation.take() else { return };
         let at = self.closing.unwrap_or(self.last);
-        let conversation = &mut self.conversation;
         self.order.finish(at, &mut |delivery| conversation.take(delivery, spans));
         for (end, state) in [End::Local, End::Remote].into_iter().zip(self.ends) {
             if let Some(fin) = state.fin {
@@ -200,13 +199,5 @@ impl TcpFlow {
             }
         }
         conversation.close(at, spans);
-        // Only the numbers are needed to tell late segments from a new connection.
-        self.conversation.retire();
-        self.order = Order::default();
-    }
-
-    /// Bytes that wait.
-    pub(in crate::replay) fn held(&self) -> usize {
-        self.order.held()
     }
 }

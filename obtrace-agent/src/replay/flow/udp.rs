@@ -98,7 +98,7 @@ impl UdpFlow {
         self.conversation.handle_timeout(now, spans);
     }
 
-    pub(in crate::replay) fn close(&mut self, spans: &mut Spans<impl FnMut(&SpanRecord, u64)>) {
+    pub(in crate::replay) fn close(self, spans: &mut Spans<impl FnMut(&SpanRecord, u64)>) {
         self.conversation.close(self.last, spans);
     }
 }

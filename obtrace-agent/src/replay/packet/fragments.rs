@@ -23,7 +23,7 @@ type Key = (IpAddr, IpAddr, u8, u32);
 
 /// Packets of which not all fragments are there.
 #[derive(Debug, Default)]
-pub(in crate::replay) struct Fragments {
+pub(super) struct Fragments {
     partial: HashMap<Key, Partial>,
     /// Keys by age, with the number that tells a key that was used again.
     ages: VecDeque<(Key, u64)>,

@@ -10,9 +10,9 @@ mod transport;
 
 use super::{Packet, Skipped};
 
-pub(super) use fragments::Fragments;
 pub(super) use transport::{Datagram, Segment, Transport};
 
+use fragments::Fragments;
 use ip::Whole;
 
 /// Reads packets; keeps the fragments of those that are not whole yet.
@@ -34,7 +34,7 @@ pub(super) enum Decoded<'a> {
 
 impl Decoder {
     /// Reads one packet; `now` is the time of the capture.
-    pub(super) fn decode<'a>(&'a mut self, packet: &Packet<'a>, now: u64) -> Decoded<'a> {
+    pub(super) fn decode<'a>(&mut self, packet: &Packet<'a>, now: u64) -> Decoded<'a> {
         let frame = match link::network(packet) {
             Ok(frame) => frame,
             Err(reason) => return Decoded::Skip(reason),
