@@ -260,6 +260,14 @@ pub struct SpanEvent {
     pub attributes: Vec<Attribute>,
 }
 
+impl SpanEvent {
+    /// An event.
+    #[must_use]
+    pub fn new(time_unix_nano: u64, name: impl Into<Text>, attributes: Vec<Attribute>) -> Self {
+        Self { time_unix_nano, name: name.into(), attributes }
+    }
+}
+
 /// A reference from a span to another.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
@@ -270,6 +278,14 @@ pub struct SpanLink {
     pub span_id: SpanId,
     /// Attributes of the reference.
     pub attributes: Vec<Attribute>,
+}
+
+impl SpanLink {
+    /// A reference to that span.
+    #[must_use]
+    pub fn new(trace_id: TraceId, span_id: SpanId, attributes: Vec<Attribute>) -> Self {
+        Self { trace_id, span_id, attributes }
+    }
 }
 
 /// A span.

@@ -52,13 +52,10 @@ impl Grouping {
                 _ => self.group_of(spans, span, index),
             };
             last = Some((resource, scope, group));
-            if let Some(group) = self.groups.get_mut(group as usize) {
-                if group.last != index {
-                    if let Some(next) = self.next.get_mut(group.last as usize) {
-                        *next = index;
-                    }
-                    group.last = index;
-                }
+            let Some(group) = self.groups.get_mut(group as usize) else { continue };
+            let before = std::mem::replace(&mut group.last, index);
+            if let Some(next) = self.next.get_mut(before as usize).filter(|_| before != index) {
+                *next = index;
             }
         }
         self.groups.sort_by_key(|group| group.resource);

@@ -57,10 +57,7 @@ async fn attempt(shared: &Shared, spans: &[Span], began: Instant) -> End {
     let mut failures = 0;
     let mut retrying = None;
     loop {
-        let answer = match send(shared, spans, failures > 0).await {
-            Some(answer) => answer,
-            None => return End::OverLimit,
-        };
+        let Some(answer) = send(shared, spans, failures > 0).await else { return End::OverLimit };
         let (asked, said) = match answer {
             Ok(reply) => match reply.class {
                 Class::Accepted => {

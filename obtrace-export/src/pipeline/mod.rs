@@ -97,7 +97,6 @@ pub struct Exporter {
 
 impl Exporter {
     /// An exporter and its worker, which must be run for anything to be sent.
-    #[must_use]
     pub fn new(http: Http, config: Config) -> (Self, Worker) {
         let shared = Arc::new(Shared::new(http, config));
         (Self { handle: Arc::new(Handle(Arc::clone(&shared))) }, Worker::new(shared))
