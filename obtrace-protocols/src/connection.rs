@@ -26,6 +26,10 @@ pub struct Config {
     pub max_buffered: u32,
     /// Most bytes kept of a text (an SQL statement, a path). What is longer is cut there. 4 KiB.
     pub max_text: u32,
+    /// Keep statements as they are, with the data in them. By default literals are replaced before they are kept.
+    pub raw_sql: bool,
+    /// Keep the text of database errors, which may hold data. By default only their codes are kept.
+    pub error_text: bool,
     /// Most requests that may wait for their response. The oldest is reported as missing its response beyond it. 1024.
     pub max_pending: u32,
     /// How long a hole in a stream is waited for before it counts as lost, in nanoseconds. 200 ms.
@@ -42,6 +46,8 @@ impl Default for Config {
             hint: None,
             max_buffered: 64 * 1024,
             max_text: 4 * 1024,
+            raw_sql: false,
+            error_text: false,
             max_pending: 1024,
             gap_timeout: 200_000_000,
             datagram_timeout: 5_000_000_000,
@@ -88,6 +94,20 @@ impl Config {
     #[must_use]
     pub fn with_max_text(mut self, bytes: u32) -> Self {
         self.max_text = bytes;
+        self
+    }
+
+    /// Sets [`Config::raw_sql`].
+    #[must_use]
+    pub fn with_raw_sql(mut self, keep: bool) -> Self {
+        self.raw_sql = keep;
+        self
+    }
+
+    /// Sets [`Config::error_text`].
+    #[must_use]
+    pub fn with_error_text(mut self, keep: bool) -> Self {
+        self.error_text = keep;
         self
     }
 

@@ -1,54 +1,52 @@
-//! PostgreSQL.
+//! PostgreSQL's frontend/backend protocol, versions 3.0 and 3.2
+//! ([documentation](https://www.postgresql.org/docs/current/protocol.html)).
+//!
+//! [`frontend`] and [`backend`] read single messages without a copy; a [`Connection`](crate::Connection) pairs them.
+//!
+//! # What is an exchange
+//!
+//! - A simple query, however many statements it holds: from the first byte of Query to the last of ReadyForQuery.
+//! - Each Execute: from the first byte of the first Parse, Bind or Describe since the Execute or the Sync before it, to
+//!   the end of its own CommandComplete, PortalSuspended, EmptyQueryResponse or ErrorResponse. The last one before a
+//!   Sync ends with ReadyForQuery, since the commit, and what it may fail with, belongs to it. What an error makes the
+//!   server skip fails with `pipeline_aborted`.
+//! - A function call.
+//! - What runs nothing (a batch that only prepares, the start of a session) only if the server refused it:
+//!   operation of the statement, `SYNC` or `CONNECT`.
+//!
+//! Requests for encryption and for cancellation, Terminate, notices, notifications and settings are none.
+//!
+//! The response begins with the first backend message that belongs to the request. Text comes with its literals
+//! replaced; parameter values, rows, copied data, passwords and keys are passed over. Of a statement that was prepared
+//! before the connection was observed the operation is that of its CommandComplete.
+//!
+//! # Gaps
+//!
+//! Messages are found again where several in a row have the structure that their tags say. A hole in what the server
+//! sent touches the answer that was due; on a connection that was seen pipelining it touches all that were. A request
+//! that was lost as a whole is no exchange.
+
+pub mod backend;
+mod chain;
+mod client;
+mod details;
+mod frame;
+pub mod frontend;
+mod parser;
+mod queue;
+mod server;
+mod statements;
 
 use alloc::boxed::Box;
-use core::marker::PhantomData;
 
-use crate::{
-    Config, Exchange,
-    detect::Verdict,
-    parser::{Context, Parser, Side, Step},
-};
+pub use details::{PostgresDetails, Request};
 
-/// What only PostgreSQL has.
-#[derive(Clone, Debug, Default, PartialEq)]
-#[non_exhaustive]
-pub struct PostgresDetails<'a> {
-    /// Not filled yet.
-    pub borrow: PhantomData<&'a ()>,
-}
+use crate::{Config, detect::Verdict, parser::Parser};
 
-impl PostgresDetails<'_> {
-    /// Copies what is borrowed.
-    #[must_use]
-    pub fn into_owned(self) -> PostgresDetails<'static> {
-        PostgresDetails { borrow: PhantomData }
-    }
-}
-
-pub(crate) fn matches(_client: &[u8], _server: &[u8]) -> Verdict {
-    Verdict::No
+pub(crate) fn matches(client: &[u8], server: &[u8]) -> Verdict {
+    chain::matches(client, server)
 }
 
 pub(crate) fn new_parser(_config: &Config) -> Box<dyn Parser> {
-    Box::new(PostgresParser)
-}
-
-struct PostgresParser;
-
-impl Parser for PostgresParser {
-    fn parse(&mut self, _side: Side, bytes: &[u8], _cx: &mut Context<'_>) -> Step {
-        Step::need(bytes.len(), 1)
-    }
-    fn gap(&mut self, _side: Side, _length: u64, _cx: &mut Context<'_>) {}
-    fn close(&mut self, _cx: &mut Context<'_>) {}
-    fn poll_exchange(&mut self) -> Option<Exchange<'_>> {
-        None
-    }
-    fn has_exchange(&self) -> bool {
-        false
-    }
-    fn memory(&self) -> usize {
-        0
-    }
-    fn shrink(&mut self) {}
+    Box::new(parser::PostgresParser::new())
 }

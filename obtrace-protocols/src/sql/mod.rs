@@ -20,7 +20,7 @@ mod sanitize;
 use alloc::string::String;
 use core::ops::Range;
 
-use lexer::Lexer;
+use lexer::{Kind, Lexer};
 use outline::Outline;
 use sanitize::Sanitizer;
 
@@ -185,6 +185,13 @@ pub fn summary(sql: &[u8], dialect: Dialect, out: &mut String) {
     let mut outline = Outline::new(out);
     Lexer::new(sql, dialect).for_each(|token| outline.push(token));
     outline.finish();
+}
+
+/// Whether a text begins as a statement does: with a verb of SQL, behind comments, or is empty.
+pub(crate) fn is_statement(sql: &[u8], dialect: Dialect) -> bool {
+    let skipped = |kind| matches!(kind, Kind::Space | Kind::Comment);
+    let first = Lexer::new(sql, dialect).find(|token| !(skipped(token.kind) || matches!(token.text, b"(" | b";")));
+    first.is_none_or(|token| token.kind == Kind::Word && outline::is_verb(token.text))
 }
 
 #[cfg(test)]

@@ -483,6 +483,43 @@ impl<'a> Outline<'a, '_> {
     }
 }
 
+/// Whether a statement can begin with this word.
+pub(super) fn is_verb(word: &[u8]) -> bool {
+    let mut upper = [0; 12];
+    let keyword = upper_case(word, &mut upper);
+    matches!(
+        keyword,
+        b"SELECT"
+            | b"INSERT"
+            | b"UPDATE"
+            | b"DELETE"
+            | b"MERGE"
+            | b"REPLACE"
+            | b"WITH"
+            | b"VALUES"
+            | b"TABLE"
+            | b"EXPLAIN"
+            | b"CREATE"
+            | b"ALTER"
+            | b"DROP"
+            | b"REFRESH"
+            | b"REINDEX"
+            | b"TRUNCATE"
+            | b"LOCK"
+            | b"VACUUM"
+            | b"ANALYZE"
+            | b"CLUSTER"
+            | b"COPY"
+            | b"CALL"
+            | b"EXECUTE"
+            | b"PREPARE"
+            | b"GRANT"
+            | b"REVOKE"
+            | b"DECLARE"
+            | b"START"
+    ) || is_plain_verb(keyword)
+}
+
 /// In upper case; empty if it is longer than every keyword.
 fn upper_case<'b>(text: &[u8], buffer: &'b mut [u8; 12]) -> &'b [u8] {
     let Some(upper) = buffer.get_mut(..text.len()) else { return &[] };

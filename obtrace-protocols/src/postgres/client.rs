@@ -1,0 +1,342 @@
+//! Reads what the client sends.
+
+use super::{
+    chain,
+    details::Request,
+    frame::{HEAD, Head},
+    frontend::{Message as Frontend, Object, Startup},
+    parser::{PostgresParser, extend},
+    queue::{Entry, begin},
+    statements::{Handle, Space},
+};
+use crate::{
+    Completeness, Message, Timestamp,
+    parser::{Context, Step},
+};
+
+/// Room for names before a text, or for the parts that are read of other messages.
+const NAMES: usize = 256;
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Phase {
+    /// Nothing was read: a startup packet may come, or a message if the connection was joined.
+    #[default]
+    Start,
+    Messages,
+    /// The boundary of messages is not known.
+    Lost,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct ClientState {
+    phase: Phase,
+    /// Messages since the last Execute or Sync, which belong to what comes next.
+    building: Option<Building>,
+    /// The newest entry's batch is not ended by a Sync yet.
+    batch_open: bool,
+    /// Requests were lost: see [`Entry::doubtful`].
+    pub(super) doubtful: bool,
+    /// Bytes of the batch that is being read were lost.
+    torn: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Building {
+    begins: u8,
+    request: Message,
+    /// The statement that its Parse named, with a reference.
+    parsed: Handle,
+}
+
+/// Where a message lies.
+#[derive(Clone, Copy)]
+struct Place {
+    tag: u8,
+    size: usize,
+    /// Bytes of the body that are read.
+    read: usize,
+    offset: u64,
+    end: Timestamp,
+}
+
+impl PostgresParser {
+    /// Bytes of the client were lost: requests, or a part of the batch that is being built.
+    pub(super) fn lose_client(&mut self) {
+        self.client.phase = Phase::Lost;
+        self.client.doubtful = true;
+        self.client.torn = true;
+        // What these stand for may have changed in the lost bytes; named statements hardly ever do.
+        self.statements.close(Space::Statement, b"");
+        self.statements.close(Space::Portal, b"");
+        if let Some(building) = self.client.building.take() {
+            self.statements.release(building.parsed);
+        }
+        if self.client.batch_open
+            && let Some(newest) = self.queue.newest()
+        {
+            newest.gap = true;
+        }
+    }
+
+    pub(super) fn parse_client(&mut self, bytes: &[u8], cx: &mut Context<'_>) -> Step {
+        let mut at = 0_usize;
+        if self.client.phase == Phase::Lost {
+            match chain::find_frontend(bytes) {
+                Ok(found) => at = found,
+                Err(kept) => return Step::need(kept, bytes.len().saturating_sub(kept).saturating_add(1)),
+            }
+            self.client.phase = Phase::Messages;
+        }
+        loop {
+            let rest = bytes.get(at..).unwrap_or_default();
+            let Some(&first) = rest.first() else { return Step::need(at, 1) };
+            if self.client.phase == Phase::Start && first == 0 {
+                match self.startup(rest, at, cx) {
+                    Ok(size) if self.encrypted => return Step::skip(at.saturating_add(size), u64::MAX),
+                    Ok(size) => at = at.saturating_add(size),
+                    Err(step) => return step,
+                }
+                continue;
+            }
+            if self.client.phase == Phase::Start && first == 0x16 && self.server.answers_due > 0 {
+                // A ClientHello that did not wait for the answer.
+                self.encrypted = true;
+                return Step::skip(at, u64::MAX);
+            }
+            let Some(head) = Head::read(rest) else { return Step::need(at, HEAD) };
+            if !chain::is_frontend(head) {
+                self.lose_client();
+                return Step::misframed(at);
+            }
+            let wanted = wanted(head, cx);
+            let Some(body) = rest.get(HEAD..wanted) else { return Step::need(at, wanted) };
+            self.client.phase = Phase::Messages;
+            let here = head.size.min(rest.len());
+            let offset = cx.offset.saturating_add(at as u64);
+            let last = offset.saturating_add(here.saturating_sub(1) as u64);
+            let (tag, size) = (head.tag, head.size);
+            let place = Place { tag, size, read: body.len(), offset, end: cx.mark_at(last).at };
+            self.frontend(Frontend::decode(head.tag, body), place, cx);
+            at = at.saturating_add(here);
+            if here < head.size {
+                return Step::skip(at, head.size.saturating_sub(here) as u64);
+            }
+        }
+    }
+
+    /// A packet of the startup phase: its size, or what to do.
+    fn startup(&mut self, bytes: &[u8], at: usize, cx: &mut Context<'_>) -> Result<usize, Step> {
+        match Startup::parse(bytes) {
+            Ok(None) => Err(Step::need(at, bytes.len().saturating_add(1))),
+            Err(_) => {
+                self.lose_client();
+                Err(Step::misframed(at))
+            }
+            Ok(Some((packet, size))) => {
+                let offset = cx.offset.saturating_add(at as u64);
+                match packet {
+                    Startup::Ssl | Startup::Gss => self.server.answers_due = self.server.answers_due.saturating_add(1),
+                    Startup::Cancel { .. } => {}
+                    Startup::Startup { parameters, .. } => {
+                        let value =
+                            |wanted: &[u8]| parameters.clone().find(|&(name, _)| name == wanted).map(|pair| pair.1);
+                        self.set_session(value(b"database").unwrap_or_default(), value(b"user").unwrap_or_default());
+                        let mut request = begin(cx.mark_at(offset), offset);
+                        let last = offset.saturating_add(size.saturating_sub(1) as u64);
+                        extend(&mut request, size, cx.mark_at(last).at);
+                        let mut entry = Entry::new(Request::Startup, 0, request);
+                        entry.sync = true;
+                        self.push(entry, cx);
+                        self.client.phase = Phase::Messages;
+                    }
+                }
+                Ok(size)
+            }
+        }
+    }
+
+    fn frontend(&mut self, message: Frontend<'_>, place: Place, cx: &mut Context<'_>) {
+        match message {
+            Frontend::Query { text } => self.query(text, place, cx),
+            Frontend::Parse { statement, text } => {
+                self.build(place, cx);
+                let cut = statement.len().saturating_add(1).saturating_add(text.len()) >= place.read;
+                let handle = self.statements.add(statement, text, cut, self.reading(cx.config));
+                self.statements.retain(handle);
+                self.statements.name(statement, handle);
+                if let Some(building) = &mut self.client.building {
+                    let old = core::mem::replace(&mut building.parsed, handle);
+                    self.statements.release(old);
+                }
+            }
+            Frontend::Bind { portal, statement } => {
+                self.build(place, cx);
+                self.statements.bind(portal, statement);
+            }
+            Frontend::Describe(_) => self.build(place, cx),
+            Frontend::Close(object) => {
+                match object {
+                    Object::Statement(name) => self.statements.close(Space::Statement, name),
+                    Object::Portal(name) => self.statements.close(Space::Portal, name),
+                }
+                self.belongs(place);
+            }
+            Frontend::Execute { portal, .. } => self.execute(portal, place, cx),
+            Frontend::FunctionCall { .. } => {
+                let mut entry = Entry::new(Request::FunctionCall, place.tag, self.message(place, cx));
+                entry.sync = true;
+                self.open(entry, cx);
+                self.client.batch_open = false;
+            }
+            Frontend::Sync => self.sync(place, cx),
+            Frontend::Flush => {
+                self.belongs(place);
+                self.flush_building(cx);
+            }
+            Frontend::CopyData { .. } | Frontend::CopyDone | Frontend::CopyFail => self.copy(place),
+            Frontend::Authentication | Frontend::Terminate | Frontend::Unknown { .. } | Frontend::Malformed { .. } => {}
+        }
+    }
+
+    fn message(&self, place: Place, cx: &Context<'_>) -> Message {
+        let mut message = begin(cx.mark_at(place.offset), place.offset);
+        extend(&mut message, place.size, place.end);
+        message
+    }
+
+    fn query(&mut self, text: &[u8], place: Place, cx: &mut Context<'_>) {
+        self.flush_building(cx);
+        let mut entry = Entry::new(Request::Query, place.tag, self.message(place, cx));
+        entry.sync = true;
+        entry.statement = self.statements.add(b"", text, text.len() >= place.read, self.reading(cx.config));
+        let forgets = self.statements.get(entry.statement).is_some_and(|slot| {
+            let all = |word: &str| word.trim_end_matches(';').eq_ignore_ascii_case("all");
+            matches!(slot.digest.operation(), "DISCARD" | "DEALLOCATE")
+                && slot.digest.text().split_whitespace().any(all)
+        });
+        if forgets {
+            self.statements.close_all();
+        }
+        self.open(entry, cx);
+        self.client.batch_open = false;
+    }
+
+    /// The message belongs to what the next Execute or Sync makes.
+    fn build(&mut self, place: Place, cx: &Context<'_>) {
+        match &mut self.client.building {
+            Some(building) => extend(&mut building.request, place.size, place.end),
+            None => {
+                let request = self.message(place, cx);
+                self.client.building = Some(Building { begins: place.tag, request, parsed: Handle::UNKNOWN });
+            }
+        }
+    }
+
+    /// The message belongs to what is being built, else to the newest of its batch.
+    fn belongs(&mut self, place: Place) {
+        if let Some(building) = &mut self.client.building {
+            extend(&mut building.request, place.size, place.end);
+        } else if self.client.batch_open
+            && let Some(newest) = self.queue.newest()
+        {
+            extend(&mut newest.request, place.size, place.end);
+        }
+    }
+
+    fn execute(&mut self, portal: &[u8], place: Place, cx: &mut Context<'_>) {
+        self.build(place, cx);
+        let Some(building) = self.client.building.take() else { return };
+        self.statements.release(building.parsed);
+        let mut entry = Entry::new(Request::Execute, building.begins, building.request);
+        (entry.statement, entry.portal) = self.statements.execute(portal);
+        // The Parse or the Bind that would tell were lost.
+        entry.gap = core::mem::take(&mut self.client.torn) && entry.statement == Handle::UNKNOWN;
+        self.open(entry, cx);
+        self.client.batch_open = true;
+    }
+
+    /// What was built so far is answered on its own, because the client asked for the answer or went on without it.
+    pub(super) fn flush_building(&mut self, cx: &mut Context<'_>) {
+        let Some(building) = self.client.building.take() else { return };
+        let mut entry = Entry::new(Request::Prepare, building.begins, building.request);
+        entry.statement = building.parsed;
+        self.push(entry, cx);
+        self.client.batch_open = true;
+    }
+
+    fn sync(&mut self, place: Place, cx: &mut Context<'_>) {
+        self.belongs(place);
+        self.flush_building(cx);
+        let newest = if self.client.batch_open { self.queue.newest() } else { None };
+        if let Some(newest) = newest {
+            newest.sync = true;
+        } else {
+            let mut entry = Entry::new(Request::Prepare, place.tag, self.message(place, cx));
+            entry.sync = true;
+            self.push(entry, cx);
+        }
+        self.client.batch_open = false;
+        self.client.torn = false;
+    }
+
+    /// Messages were sent that no Execute and no Sync has followed yet.
+    pub(super) fn is_building(&self) -> bool {
+        self.client.building.is_some()
+    }
+
+    /// Copied data belongs to the newest request. The server ignores the Sync between an Execute and its data: the
+    /// one behind CopyDone counts.
+    fn copy(&mut self, place: Place) {
+        let Some(newest) = self.queue.newest() else { return };
+        extend(&mut newest.request, place.size, place.end);
+        if place.tag == b'd' {
+            newest.copied_in = newest.copied_in.saturating_add(place.size.saturating_sub(HEAD) as u64);
+        }
+        if newest.kind == Request::Execute && newest.sync {
+            newest.sync = false;
+            self.client.batch_open = true;
+        }
+    }
+
+    fn open(&mut self, mut entry: Entry, cx: &mut Context<'_>) {
+        entry.id = cx.open_at(entry.request.offset, entry.request.start, entry.request.tag, None);
+        entry.opened = true;
+        self.push(entry, cx);
+    }
+
+    fn push(&mut self, mut entry: Entry, cx: &Context<'_>) {
+        entry.doubtful |= self.client.doubtful;
+        // Its answer may have passed while it waited behind a hole: then nothing more will come for it.
+        let missed = self.server.missed(entry.request.start);
+        self.queue.push(entry);
+        if missed {
+            while self.queue.pending() > 0 {
+                self.finish_head_as(Completeness::Gap);
+            }
+        }
+        while self.queue.pending() > cx.config.max_pending as usize {
+            self.give_up_oldest();
+        }
+    }
+
+    /// Its answer will come and has to be passed over.
+    fn give_up_oldest(&mut self) {
+        let Some(head) = self.queue.head() else { return };
+        let (sync, answered, gap) = (head.sync, head.answered, head.gap);
+        self.server.pass_over(sync, answered);
+        self.finish_head_as(if gap { Completeness::Gap } else { Completeness::ResponseMissing });
+    }
+}
+
+/// How much of a message is read: what is asked for of the text, all of what is short, nothing of secrets and data.
+fn wanted(head: Head, cx: &Context<'_>) -> usize {
+    let text = cx.config.max_text as usize;
+    let limit = match head.tag {
+        // One more byte than is kept tells whether there is more.
+        b'Q' => text.saturating_add(HEAD).saturating_add(1),
+        b'P' => text.saturating_add(NAMES),
+        b'B' | b'E' | b'D' | b'C' | b'F' => NAMES,
+        _ => HEAD,
+    };
+    head.size.min(limit).min(cx.config.max_buffered as usize)
+}

@@ -1,0 +1,250 @@
+//! Requests in the order in which the server answers them.
+
+use alloc::{boxed::Box, collections::VecDeque};
+
+use super::{
+    backend::{Severity, TransactionStatus},
+    details::Request,
+    statements::Handle,
+};
+use crate::{Completeness, Message, stream::Mark};
+
+/// A command tag is shorter than this (`COMPLETION_TAG_BUFSIZE` is 64; the longest that is sent has 33 characters).
+const TAG_BYTES: usize = 39;
+
+/// How an exchange failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Failure {
+    /// The server said so.
+    Error { sqlstate: [u8; 5], severity: Severity },
+    /// It was skipped because of an error before it in its batch.
+    Skipped,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Progress {
+    Pending,
+    Finished(Completeness),
+    /// Over, and not an exchange of its own.
+    Silent,
+    /// Handed out; its parts are borrowed until the next call.
+    Lent,
+}
+
+/// A request that the server answers.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) id: u64,
+    pub(super) kind: Request,
+    /// Tag of the first message it is made of.
+    pub(super) begins: u8,
+    /// A ReadyForQuery follows its answer.
+    pub(super) sync: bool,
+    /// It was announced and has an id.
+    pub(super) opened: bool,
+    /// Bytes of it were lost.
+    pub(super) gap: bool,
+    /// Requests before it may have been lost: its answer is checked against what was asked.
+    pub(super) doubtful: bool,
+    /// Its answer has come, but for the ReadyForQuery.
+    pub(super) answered: bool,
+    pub(super) suspended: bool,
+    pub(super) progress: Progress,
+    pub(super) request: Message,
+    pub(super) response: Message,
+    pub(super) has_response: bool,
+    pub(super) statement: Handle,
+    pub(super) portal: Handle,
+    pub(super) rows: u64,
+    pub(super) affected: Option<u64>,
+    pub(super) commands: u32,
+    pub(super) copied_in: u64,
+    pub(super) copied_out: u64,
+    pub(super) failure: Option<Failure>,
+    pub(super) message: Option<Box<str>>,
+    pub(super) transaction: Option<TransactionStatus>,
+    pub(super) tag: CommandText,
+}
+
+impl Entry {
+    pub(super) fn new(kind: Request, begins: u8, request: Message) -> Self {
+        Self {
+            id: 0,
+            kind,
+            begins,
+            sync: false,
+            opened: false,
+            gap: false,
+            doubtful: false,
+            answered: false,
+            suspended: false,
+            progress: Progress::Pending,
+            request,
+            response: Message::default(),
+            has_response: false,
+            statement: Handle::UNKNOWN,
+            portal: Handle::UNKNOWN,
+            rows: 0,
+            affected: None,
+            commands: 0,
+            copied_in: 0,
+            copied_out: 0,
+            failure: None,
+            message: None,
+            transaction: None,
+            tag: CommandText::default(),
+        }
+    }
+
+    /// The first byte of its answer.
+    pub(super) fn begin_response(&mut self, mark: Mark, offset: u64) {
+        if !self.has_response {
+            self.has_response = true;
+            self.response = begin(mark, offset);
+        }
+    }
+
+    /// Forgets an answer that turned out to be that of another request.
+    pub(super) fn forget_response(&mut self) {
+        self.has_response = false;
+        self.answered = false;
+        self.suspended = false;
+        self.rows = 0;
+        self.affected = None;
+        self.commands = 0;
+        self.copied_out = 0;
+        self.failure = None;
+        self.message = None;
+        self.tag = CommandText::default();
+    }
+
+    /// What it is when nothing more of it comes.
+    pub(super) fn completeness(&self) -> Completeness {
+        match (self.gap, self.answered, self.has_response) {
+            (true, ..) => Completeness::Gap,
+            (_, true, _) => Completeness::Complete,
+            (_, _, true) => Completeness::Truncated,
+            _ => Completeness::ResponseMissing,
+        }
+    }
+
+    /// Whether it is an exchange: what only prepares or connects is one only if it failed.
+    pub(super) fn is_exchange(&self) -> bool {
+        self.opened
+    }
+}
+
+/// A message that begins here.
+pub(super) fn begin(mark: Mark, offset: u64) -> Message {
+    Message { start: mark.at, end: mark.at, size: 0, offset, tag: mark.tag }
+}
+
+/// A short text without memory of its own.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct CommandText {
+    bytes: [u8; TAG_BYTES],
+    length: u8,
+}
+
+impl Default for CommandText {
+    fn default() -> Self {
+        Self { bytes: [0; TAG_BYTES], length: 0 }
+    }
+}
+
+impl CommandText {
+    pub(super) fn new(text: &[u8]) -> Self {
+        let mut new = Self::default();
+        let length = text.len().min(TAG_BYTES);
+        if let (Some(to), Some(from)) = (new.bytes.get_mut(..length), text.get(..length)) {
+            to.copy_from_slice(from);
+            new.length = u8::try_from(length).unwrap_or(u8::MAX);
+        }
+        new
+    }
+
+    /// Tags are ASCII; what is not is not shown.
+    pub(super) fn as_str(&self) -> &str {
+        let text = self.bytes.get(..usize::from(self.length)).unwrap_or_default();
+        core::str::from_utf8(text).unwrap_or_default()
+    }
+}
+
+/// First those that are finished and not handed out yet, then those that wait.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    entries: VecDeque<Entry>,
+    /// How many are not pending.
+    finished: usize,
+    /// How many of these are to be handed out.
+    ready: usize,
+}
+
+impl Queue {
+    pub(super) fn pending(&self) -> usize {
+        self.entries.len().saturating_sub(self.finished)
+    }
+
+    pub(super) fn ready(&self) -> usize {
+        self.ready
+    }
+
+    /// The one whose answer comes next.
+    #[inline]
+    pub(super) fn head(&mut self) -> Option<&mut Entry> {
+        self.entries.get_mut(self.finished)
+    }
+
+    /// The newest that waits.
+    pub(super) fn newest(&mut self) -> Option<&mut Entry> {
+        if self.pending() == 0 { None } else { self.entries.back_mut() }
+    }
+
+    pub(super) fn iter_pending(&mut self) -> impl DoubleEndedIterator<Item = &mut Entry> {
+        self.entries.range_mut(self.finished..)
+    }
+
+    pub(super) fn push(&mut self, entry: Entry) {
+        self.entries.push_back(entry);
+    }
+
+    /// The head is over.
+    pub(super) fn finish_head(&mut self, completeness: Completeness) {
+        let Some(entry) = self.entries.get_mut(self.finished) else { return };
+        self.finished = self.finished.saturating_add(1);
+        if entry.is_exchange() {
+            entry.progress = Progress::Finished(completeness);
+            self.ready = self.ready.saturating_add(1);
+        } else {
+            entry.progress = Progress::Silent;
+        }
+    }
+
+    /// Takes the finished ones in front that nobody will see any more, one a call.
+    pub(super) fn take_spent(&mut self) -> Option<Entry> {
+        let spent = matches!(self.entries.front()?.progress, Progress::Silent | Progress::Lent);
+        if !spent {
+            return None;
+        }
+        self.finished = self.finished.saturating_sub(1);
+        self.entries.pop_front()
+    }
+
+    /// Lends the first finished one.
+    pub(super) fn lend(&mut self) -> Option<(&Entry, Completeness)> {
+        let entry = self.entries.front_mut()?;
+        let Progress::Finished(completeness) = entry.progress else { return None };
+        entry.progress = Progress::Lent;
+        self.ready = self.ready.saturating_sub(1);
+        Some((entry, completeness))
+    }
+
+    pub(super) fn memory(&self) -> usize {
+        let messages = self.entries.iter().filter_map(|entry| entry.message.as_ref()).map(|text| text.len());
+        self.entries.capacity().saturating_mul(size_of::<Entry>()).saturating_add(messages.sum())
+    }
+
+    pub(super) fn shrink(&mut self) {
+        self.entries.shrink_to_fit();
+    }
+}
