@@ -30,8 +30,7 @@ pub(super) fn scale(workspace: &Workspace, report: &mut Report) -> Result<(), Er
 
 pub(super) fn guest(workspace: &Workspace, report: &mut Report) -> Result<(), Error> {
     setup::packages(&[Need::Guest])?;
-    let agent = workspace.build_agent()?;
-    let run = Run::new("python3").arg(workspace.path("tests/guest/run.py")).arg("--agent").arg(agent);
+    let run = Run::new("python3").arg(workspace.path("tests/guest/run.py"));
     report.run_tests("guest", run.env("OBTRACE_CACHE", &workspace.cache))
 }
 
