@@ -16,6 +16,9 @@ use crate::{
 /// How long after the end of a connection segments that the capture has late are still taken.
 const LINGER: u64 = 200_000_000;
 
+/// More data than this comes in no SYN ([RFC 7413](https://www.rfc-editor.org/rfc/rfc7413)).
+const MAX_EARLY_DATA: u32 = 64 * 1024;
+
 #[derive(Debug)]
 pub(in crate::replay) struct TcpFlow {
     /// Until it is closed.
@@ -93,8 +96,8 @@ impl TcpFlow {
         }
         let theirs = *self.end_state(from.other());
         match (segment.acknowledged, theirs.syn) {
-            // The answer to the SYN that was seen.
-            (Some(acknowledged), Some(syn)) => acknowledged == syn.wrapping_add(1),
+            // The answer to the SYN that was seen, and to the data it may have carried.
+            (Some(acknowledged), Some(syn)) => (1..=MAX_EARLY_DATA).contains(&acknowledged.wrapping_sub(syn)),
             _ => mine.began.or(self.order.next(from)) == Some(begins),
         }
     }
