@@ -13,7 +13,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use crate::traces::{ConnectionInfo, Strand, Transport};
 
 pub use settings::Settings;
-pub use tally::{Counters, Tally};
+pub use tally::{Account, Counters, Tally};
 
 use datagrams::Peers;
 use socket::{Socket, Use};
@@ -35,9 +35,9 @@ pub trait Observer {
     /// A request and its response are over.
     fn exchange(&mut self, info: &ConnectionInfo, exchange: &Exchange<'_>);
     /// The connection ended at this time; what became of its bytes.
-    fn closed(&mut self, info: &ConnectionInfo, bytes: &Tally, time: u64);
+    fn closed(&mut self, info: &ConnectionInfo, account: &Account, time: u64);
     /// The kernel may leave out a part of a socket.
-    fn verdict(&mut self, socket: SocketId, verdict: Verdict);
+    fn verdict(&mut self, info: &ConnectionInfo, verdict: Verdict);
 }
 
 /// A skip that saves less than this is not worth a system call.
@@ -109,7 +109,7 @@ impl Connections {
     /// Whether the server's port is one of those that were asked for.
     fn is_wanted(&self, info: &ConnectionInfo) -> bool {
         let has = |address: Option<std::net::SocketAddr>| {
-            address.is_some_and(|address| self.settings.ports.contains(&address.port()))
+            address.is_some_and(|a| self.settings.ports.iter().any(|range| range.contains(&a.port())))
         };
         self.settings.ports.is_empty()
             || match info.role {
@@ -122,7 +122,7 @@ impl Connections {
     fn insert(&mut self, socket: Socket, observer: &mut impl Observer) -> bool {
         if self.sockets.len() >= self.settings.max_connections {
             self.counters.refused += 1;
-            observer.verdict(SocketId::new(socket.info.id), Verdict::Ignore);
+            observer.verdict(&socket.info, Verdict::Ignore);
             return false;
         }
         self.counters.opened += 1;
@@ -138,7 +138,6 @@ impl Connections {
         if !self.settings.ports.is_empty() {
             // Its ports are not known: it cannot be told whether it was asked for.
             self.counters.unannounced += 1;
-            observer.verdict(id, Verdict::Ignore);
             return false;
         }
         let inserted = self.insert(Socket::new(ConnectionInfo::new(id.get(), transport), time), observer);
@@ -152,9 +151,9 @@ impl Connections {
             return;
         }
         let Some(socket) = self.sockets.get_mut(&data.socket.get()) else { return };
-        let before = socket.bytes;
+        let before = socket.stream_mut(data.direction).bytes;
         let ignored = socket.data(data, &self.settings, &self.shared);
-        self.counters.bytes.replace(&before, &socket.bytes);
+        self.counters.bytes.replace(&before, &socket.stream_mut(data.direction).bytes);
         if ignored {
             return;
         }
@@ -183,9 +182,9 @@ impl Connections {
             _ => return,
         };
         let stream = socket.stream_mut(direction);
-        if until.saturating_sub(stream.end().max(stream.verdict)) >= WORTH_SKIPPING && until > stream.verdict {
+        if until.saturating_sub(stream.end().max(stream.verdict)) >= WORTH_SKIPPING {
             stream.verdict = until;
-            observer.verdict(id, Verdict::Until(direction, until));
+            observer.verdict(&socket.info, Verdict::Until(direction, until));
         }
     }
 
@@ -195,8 +194,8 @@ impl Connections {
             socket.finish(socket.last, observer);
             socket.traffic = Use::Ignored;
             self.peers.forget(socket);
+            observer.verdict(&socket.info, Verdict::Ignore);
         }
-        observer.verdict(id, Verdict::Ignore);
     }
 
     /// A datagram.
@@ -226,16 +225,17 @@ impl Connections {
     pub fn close(&mut self, close: &Close, observer: &mut impl Observer) {
         let Some(mut socket) = self.sockets.remove(&close.socket.get()) else { return };
         self.timers.remove(&close.socket.get());
-        let skipped = close.skipped[0].saturating_add(close.skipped[1]);
-        socket.bytes.skipped += skipped;
-        self.counters.bytes.skipped += skipped;
+        for (direction, skipped) in [event::Direction::Sent, event::Direction::Received].into_iter().zip(close.skipped) {
+            socket.stream_mut(direction).skipped(skipped);
+            self.counters.bytes.skipped += skipped;
+        }
         self.end(socket, close.time, observer);
     }
 
     fn end(&mut self, mut socket: Box<Socket>, time: u64, observer: &mut impl Observer) {
         socket.finish(time, observer);
         self.peers.forget(&mut socket);
-        observer.closed(&socket.info, &socket.bytes, time);
+        observer.closed(&socket.info, &socket.account(), time);
     }
 
     /// Does what is due: holes that stayed open, datagrams that were not answered, memory of idle connections. Call

@@ -1,5 +1,7 @@
 //! What can be set about connections.
 
+use std::ops::RangeInclusive;
+
 /// Bounds of the connection table. Times are in nanoseconds.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -22,7 +24,7 @@ pub struct Settings {
     /// How long a hole is waited for before it counts as lost. 200 ms.
     pub gap_timeout: u64,
     /// Only connections whose server has one of these ports; empty: all.
-    pub ports: Vec<u16>,
+    pub ports: Vec<RangeInclusive<u16>>,
 }
 
 impl Default for Settings {

@@ -3,7 +3,7 @@
 use obtrace_probes::event::{self, Data};
 use obtrace_protocols::{Config, Connection, Protocol, Shared, State, Timestamp};
 
-use super::{Observer, Settings, Tally, datagrams::SocketPeers, protocol_direction, stream::Stream, tag};
+use super::{Account, Observer, Settings, datagrams::SocketPeers, protocol_direction, stream::Stream, tag};
 use crate::traces::{ConnectionInfo, Transport};
 
 /// What is done with the bytes of a socket.
@@ -22,7 +22,6 @@ pub(super) enum Use {
 pub(super) struct Socket {
     pub(super) info: ConnectionInfo,
     pub(super) traffic: Use,
-    pub(super) bytes: Tally,
     /// When something of it was seen last.
     pub(super) last: u64,
     pub(super) peers: Option<Box<SocketPeers>>,
@@ -42,7 +41,6 @@ impl Socket {
         Self {
             info,
             traffic: Use::Resting(None),
-            bytes: Tally::default(),
             last: time,
             peers: None,
             sent: Stream::default(),
@@ -57,6 +55,11 @@ impl Socket {
         self.strange >= MAX_STRANGE && self.strange != u8::MAX
     }
 
+    /// What became of its bytes.
+    pub(super) const fn account(&self) -> Account {
+        Account { sent: self.sent.bytes, received: self.received.bytes }
+    }
+
     pub(super) const fn stream_mut(&mut self, direction: event::Direction) -> &mut Stream {
         match direction {
             event::Direction::Sent => &mut self.sent,
@@ -67,14 +70,12 @@ impl Socket {
     /// Takes the bytes of an event. Whether the socket is ignored.
     pub(super) fn data(&mut self, data: &Data<'_>, settings: &Settings, shared: &Shared) -> bool {
         self.last = data.time;
-        if matches!(self.traffic, Use::Ignored) {
-            // On its way when the verdict was given.
-            self.bytes.skipped += u64::from(data.length).saturating_add(data.skipped);
+        let ignored = matches!(self.traffic, Use::Ignored);
+        let placed = self.stream_mut(data.direction).place(data, ignored);
+        if ignored {
+            // It was on its way when the verdict was given.
             return true;
         }
-        let mut bytes = self.bytes;
-        let placed = self.stream_mut(data.direction).place(data, &mut bytes);
-        self.bytes = bytes;
         let (direction, at) = (protocol_direction(data.direction), Timestamp::from_nanos(data.time));
         let Some(connection) = self.connection(settings, shared) else { return true };
         if let Some((offset, length)) = placed.skipped {

@@ -13,6 +13,8 @@ const MAX_HOLES: usize = 8;
 pub(super) struct Stream {
     /// Offset after the last byte that an event told of; 0 before the first.
     end: u64,
+    /// What became of its bytes.
+    pub(super) bytes: Tally,
     /// Where the kernel was told to go on.
     pub(super) verdict: u64,
     /// Bytes that no event told of, oldest first. Nearly always empty.
@@ -36,24 +38,29 @@ impl Stream {
         self.end
     }
 
-    /// Places an event in the stream and counts its bytes.
-    pub(super) fn place(&mut self, data: &Data<'_>, tally: &mut Tally) -> Placed {
+    /// Places an event in the stream and counts its bytes, all as skipped if the socket is `ignored`.
+    pub(super) fn place(&mut self, data: &Data<'_>, ignored: bool) -> Placed {
         let offset = self.extend(data.sequence, data.skipped);
         let length = u64::from(data.length);
         let captured = (data.bytes.len() as u64).min(length);
-        let skipped = self.hole_before(offset, data.skipped, tally);
-        let fresh_from = self.end.max(offset);
+        let skipped = self.hole_before(offset, data.skipped);
         let end = offset.saturating_add(length);
-        self.fill(offset, offset.saturating_add(captured), tally);
         let captured_end = offset.saturating_add(captured);
-        tally.parsed += captured_end.saturating_sub(fresh_from);
+        self.fill(offset, captured_end);
+        // What was sent only in part is offered again at the same offset: it counts once.
+        let fresh_from = self.end.max(offset);
+        let parsed = captured_end.saturating_sub(fresh_from);
         let missing_from = captured_end.max(fresh_from);
         let missing = end.saturating_sub(missing_from);
-        match data.missing {
-            _ if missing == 0 => {}
-            Some(Missing::Fault) => tally.fault += missing,
-            Some(Missing::Kernel) => tally.kernel += missing,
-            _ => tally.budget += missing,
+        if ignored {
+            self.bytes.skipped += parsed + missing;
+        } else {
+            self.bytes.parsed += parsed;
+            *match data.missing {
+                Some(Missing::Fault) => &mut self.bytes.fault,
+                Some(Missing::Kernel) => &mut self.bytes.kernel,
+                _ => &mut self.bytes.budget,
+            } += missing;
         }
         self.end = self.end.max(end);
         Placed { offset, skipped, missing: (missing > 0).then_some((missing_from, missing)) }
@@ -74,15 +81,15 @@ impl Stream {
     }
 
     /// Counts what lies between the last event and this one.
-    fn hole_before(&mut self, offset: u64, skipped: u64, tally: &mut Tally) -> Option<(u64, u64)> {
+    fn hole_before(&mut self, offset: u64, skipped: u64) -> Option<(u64, u64)> {
         let hole = offset.saturating_sub(self.end);
         let skipped = skipped.min(hole);
-        tally.skipped += skipped;
+        self.bytes.skipped += skipped;
         let from = self.end;
         self.end = self.end.max(offset);
         let lost = hole - skipped;
         if lost > 0 {
-            tally.lost += lost;
+            self.bytes.lost += lost;
             // Where in the hole the lost bytes were is not known; late ones are looked for at its end.
             let holes = self.holes.get_or_insert_with(Box::default);
             if holes.len() == MAX_HOLES {
@@ -94,7 +101,7 @@ impl Stream {
     }
 
     /// Bytes that came late were not lost.
-    fn fill(&mut self, from: u64, to: u64, tally: &mut Tally) {
+    fn fill(&mut self, from: u64, to: u64) {
         let Some(holes) = self.holes.as_deref_mut() else { return };
         let mut left = Vec::new();
         for &(start, end) in holes.iter() {
@@ -103,8 +110,8 @@ impl Stream {
                 left.push((start, end));
                 continue;
             }
-            tally.lost = tally.lost.saturating_sub(cut_to - cut_from);
-            tally.parsed += cut_to - cut_from;
+            self.bytes.lost = self.bytes.lost.saturating_sub(cut_to - cut_from);
+            self.bytes.parsed += cut_to - cut_from;
             left.extend([(start, cut_from), (cut_to, end)].into_iter().filter(|(start, end)| start < end));
         }
         left.truncate(MAX_HOLES);
@@ -113,6 +120,12 @@ impl Stream {
         } else {
             *holes = left;
         }
+    }
+
+    /// The verdict left out so many bytes that no event told of.
+    pub(super) const fn skipped(&mut self, bytes: u64) {
+        self.bytes.skipped = self.bytes.skipped.saturating_add(bytes);
+        self.end = self.end.saturating_add(bytes);
     }
 
     /// Gives back what is held for late events.

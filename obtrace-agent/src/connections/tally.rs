@@ -28,6 +28,12 @@ impl Tally {
         self.budget.saturating_add(self.fault).saturating_add(self.kernel).saturating_add(self.lost)
     }
 
+    /// The missing bytes by their reason.
+    #[must_use]
+    pub const fn reasons(&self) -> [(&'static str, u64); 4] {
+        [("budget", self.budget), ("fault", self.fault), ("kernel", self.kernel), ("lost", self.lost)]
+    }
+
     /// All bytes that the streams moved while they were observed.
     #[must_use]
     pub const fn seen(&self) -> u64 {
@@ -46,13 +52,22 @@ impl Tally {
     }
 }
 
+/// What became of the bytes of one connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Account {
+    /// Those that the observed end sent.
+    pub sent: Tally,
+    /// Those that it received.
+    pub received: Tally,
+}
+
 /// `seen=… parsed=… skipped=… missing=…`, and the reasons that occurred.
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (seen, missing) = (self.seen(), self.missing());
         write!(f, "seen={seen} parsed={} skipped={} missing={missing}", self.parsed, self.skipped)?;
-        let reasons = [("budget", self.budget), ("fault", self.fault), ("kernel", self.kernel), ("lost", self.lost)];
-        for (reason, bytes) in reasons.into_iter().filter(|(_, bytes)| *bytes > 0) {
+        for (reason, bytes) in self.reasons().into_iter().filter(|(_, bytes)| *bytes > 0) {
             write!(f, " {reason}={bytes}")?;
         }
         Ok(())
