@@ -5,10 +5,10 @@
 
 use std::{
     fmt,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    net::SocketAddr,
 };
 
-use zerocopy::{FromBytes, Immutable, KnownLayout, native_endian as ne};
+use crate::record::{self, Malformed};
 
 /// Names a socket from its first sight until it is closed; never used again while the probes are loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -84,6 +84,17 @@ pub enum Transport {
     Unix,
 }
 
+impl<'a> Event<'a> {
+    /// The event in a record of the ring buffer.
+    ///
+    /// # Errors
+    ///
+    /// The record is shorter than its operation demands, or the operation is unknown.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, Malformed> {
+        record::parse(bytes)
+    }
+}
+
 /// One event, borrowed from the ring buffer or from a copy of its record.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
@@ -100,7 +111,7 @@ pub enum Event<'a> {
     ConnectFailed(ConnectFailed),
     /// A traced process or thread began.
     Fork(Fork),
-    /// A traced process runs another program now.
+    /// A process runs another program now.
     Exec(Exec),
     /// A traced process ended.
     Exit(Exit),
@@ -239,7 +250,7 @@ pub struct Fork {
     pub local_tgid: u32,
 }
 
-/// A traced process runs another program now.
+/// A process runs another program now.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Exec {
@@ -249,6 +260,8 @@ pub struct Exec {
     pub task: Task,
     /// As in [`Fork::local_tgid`].
     pub local_tgid: u32,
+    /// Whether the process is traced. One that is not is told of so that it can be allowed.
+    pub traced: bool,
 }
 
 /// A traced process ended.
@@ -261,119 +274,3 @@ pub struct Exit {
     pub task: Task,
 }
 
-/// Head of every record. 32 bytes.
-#[derive(Clone, Copy, Debug, FromBytes, KnownLayout, Immutable)]
-#[repr(C)]
-pub(crate) struct Head {
-    pub(crate) op: u8,
-    pub(crate) flags: u8,
-    pub(crate) pad: ne::U16,
-    /// Bytes of the record that mean something, this head included.
-    pub(crate) size: ne::U32,
-    pub(crate) time: ne::U64,
-    pub(crate) socket: ne::U64,
-    pub(crate) tgid: ne::U32,
-    pub(crate) tid: ne::U32,
-}
-
-fn _address(family: u16, bytes: [u8; 16], port: u16) -> Option<SocketAddr> {
-    let ip = match family {
-        2 => IpAddr::V4(Ipv4Addr::new(bytes[0], bytes[1], bytes[2], bytes[3])),
-        10 => {
-            let v6 = Ipv6Addr::from(bytes);
-            v6.to_ipv4_mapped().map_or(IpAddr::V6(v6), IpAddr::V4)
-        }
-        _ => return None,
-    };
-    Some(SocketAddr::new(ip, port))
-}
-
-/// Events made by hand, to drive what reads them without a kernel.
-mod made {
-    use super::{
-        Close, ConnectFailed, Data, Datagram, Direction, Exec, Exit, Fork, Open, SocketAddr, SocketId, Task, Transport,
-    };
-
-    impl Open {
-        /// A socket of which only this is known.
-        #[must_use]
-        pub const fn new(time: u64, socket: SocketId, task: Task, transport: Transport) -> Self {
-            let (role, local, remote) = (None, None, None);
-            let (netns, inode, peer_key, own_key, joined) = (0, 0, 0, 0, false);
-            Self { time, socket, task, transport, role, local, remote, netns, inode, peer_key, own_key, joined }
-        }
-    }
-
-    impl<'a> Data<'a> {
-        /// A chunk that was captured whole.
-        #[must_use]
-        #[expect(clippy::cast_possible_truncation, reason = "a chunk is shorter than 4 GiB")]
-        pub const fn new(
-            time: u64,
-            socket: SocketId,
-            task: Task,
-            direction: Direction,
-            sequence: u32,
-            bytes: &'a [u8],
-        ) -> Self {
-            let length = bytes.len() as u32;
-            Self { time, socket, task, direction, sequence, length, missing: None, skipped: 0, bytes }
-        }
-    }
-
-    impl<'a> Datagram<'a> {
-        /// A datagram that was captured whole.
-        #[must_use]
-        #[expect(clippy::cast_possible_truncation, reason = "a datagram is shorter than 64 KiB")]
-        pub const fn new(
-            time: u64,
-            socket: SocketId,
-            task: Task,
-            direction: Direction,
-            remote: Option<SocketAddr>,
-            bytes: &'a [u8],
-        ) -> Self {
-            Self { time, socket, task, direction, remote, length: bytes.len() as u32, bytes }
-        }
-    }
-
-    impl Close {
-        /// The end of a socket whose bytes were all told of.
-        #[must_use]
-        pub const fn new(time: u64, socket: SocketId) -> Self {
-            Self { time, socket, skipped: [0; 2] }
-        }
-    }
-
-    impl ConnectFailed {
-        /// A connect that failed with `errno`.
-        #[must_use]
-        pub const fn new(started: u64, time: u64, task: Task, transport: Transport, errno: u32) -> Self {
-            Self { time, started, task, transport, remote: None, netns: 0, errno }
-        }
-    }
-
-    impl Fork {
-        /// `parent` made `child`.
-        #[must_use]
-        pub const fn new(time: u64, parent: Task, child: Task) -> Self {
-            Self { time, parent, child, local_tgid: child.tgid }
-        }
-    }
-
-    impl Exec {
-        /// A process began to run another program.
-        #[must_use]
-        pub const fn new(time: u64, task: Task) -> Self {
-            Self { time, task, local_tgid: task.tgid }
-        }
-    }
-
-    impl Exit {
-        /// A process ended.
-        #[must_use]
-        pub const fn new(time: u64, task: Task) -> Self {
-            Self { time, task }
-        }
-    }
-}

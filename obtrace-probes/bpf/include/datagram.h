@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+// Datagrams, and the streams that TCP does not number.
+#pragma once
+#include "transfer.h"
+
+#define FILL_DATAGRAM                                                                                                  \
+    fill_head(&record->event.head, OP_DATAGRAM, c->flags | missing << FLAG_MISSING_SHIFT,                              \
+              sizeof(record->event) + size, c->socket, c->pid_tgid);                                                   \
+    record->event.remote = *remote;                                                                                    \
+    record->event.length = length;                                                                                     \
+    record->event.pad = 0
+
+static NOINLINE int write_datagram(struct chunk *c, struct event_address *remote, u64 length) {
+    u64 wake = wake_flag(c->length + sizeof(struct event_datagram));
+    if (c->length <= CLASS_1)
+        WRITE_CLASS(CLASS_1, struct event_datagram, FILL_DATAGRAM)
+    if (c->length <= CLASS_3)
+        WRITE_CLASS(CLASS_3, struct event_datagram, FILL_DATAGRAM)
+    WRITE_CLASS(CLASS_4, struct event_datagram, FILL_DATAGRAM)
+}
+
+INLINE void read_sockaddr(struct event_address *a, u64 name) {
+    struct user_sockaddr u = {};
+    // An IPv4 address has 16 bytes and may stand at the end of a page.
+    if (bpf_probe_read_user(&u, 16, (void *)name))
+        return;
+    if (u.family == AF_INET6)
+        bpf_probe_read_user(&u, 24, (void *)name);
+    else if (u.family != AF_INET)
+        return;
+    a->family = u.family;
+    a->port = swap16(u.port);
+    if (u.family == AF_INET)
+        __builtin_memcpy(a->ip, u.rest, 4);
+    else
+        __builtin_memcpy(a->ip, u.rest + 4, 16);
+}
+
+INLINE bool port_wanted(u16 local, u16 remote) {
+    for (u32 i = 0; i < PORTS; i++) {
+        u16 port = datagram_ports[i];
+        if (port && (port == local || port == remote))
+            return 1;
+    }
+    return 0;
+}
+
+INLINE int move_datagram(struct file *file, u64 sk, struct socket_state *s, struct transfer *t, u32 slot) {
+    struct event_address local = {}, remote = {};
+    struct chunk c = {.flags = t->direction};
+    read_addresses((void *)sk, &local, &remote);
+    if (t->name)
+        read_sockaddr(&remote, t->name);
+    if (!port_wanted(local.port, remote.port))
+        return 0;
+    if (!s)
+        s = first_sight(sk, inode_of(file), TRANSPORT_UDP, SEEN_DATA, t->length);
+    if (!s || s->verdict[0] == VERDICT_IGNORE)
+        return 0;
+    if (!(s->flags & STATE_OPENED))
+        write_open(s, sk);
+    c.socket = s->id;
+    c.pid_tgid = bpf_get_current_pid_tgid();
+    if (t->vectors) {
+        struct work *w = bpf_map_lookup_elem(&works, &slot);
+        if (!w)
+            return 0;
+        start_work(w, &c, t);
+        w->datagram = 1;
+        w->remote = remote;
+        write_vectors(slot);
+        return 0;
+    }
+    c.address = t->address;
+    c.length = t->room < t->length ? t->room : t->length;
+    if (write_datagram(&c, &remote, t->length))
+        lost(LOSS_RING, t->length);
+    return 0;
+}
+
+// Unix streams count their own offset. What is announced by a send is counted when the call returns.
+INLINE int move_unix(u64 sk, struct socket_state *s, struct transfer *t, u32 slot) {
+    u32 direction = t->direction & 1, sequence = s->offset[direction];
+    if (direction == RECEIVED || t->done) {
+        s->offset[direction] += t->length;
+    } else {
+        u64 thread = bpf_get_current_pid_tgid();
+        if (!bpf_map_update_elem(&pending, &thread, &sk, BPF_NOEXIST))
+            __sync_fetch_and_add(&in_flight, 1);
+    }
+    stream(s, sk, sequence, t, slot);
+    return 0;
+}
+
+// Everything that is not a TCP socket already known: first sight, Unix, UDP, and what is not observed.
+static NOINLINE int move_other(struct file *file, u64 sk, struct socket_state *s, struct transfer *t, u32 slot) {
+    if (s && s->inode != inode_of(file)) { // another socket at the address of one that was closed
+        end_socket(s, sk);
+        s = 0;
+    }
+    u8 transport = s ? s->transport : transport_of((void *)sk);
+    if (!transport)
+        return 0;
+    if (transport == TRANSPORT_UDP)
+        return move_datagram(file, sk, s, t, slot);
+    if (!s) {
+        u8 state = 0;
+        READ(state, ((struct sock *)sk)->__sk_common.skc_state);
+        if (transport == TRANSPORT_TCP && state == TCP_CLOSE)
+            return 0;
+        s = first_sight(sk, inode_of(file), transport, SEEN_DATA, t->length);
+    }
+    if (!s)
+        return 0;
+    if (transport == TRANSPORT_UNIX)
+        return move_unix(sk, s, t, slot);
+    stream(s, sk, tcp_sequence(sk, t->direction) - (t->done ? (u32)t->length : 0), t, slot);
+    return 0;
+}

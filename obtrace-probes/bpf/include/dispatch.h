@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+// From a system call to the transfers it makes.
+#pragma once
+#include "calls.h"
+#include "datagram.h"
+
+enum { SLOT_ENTER = 0, SLOT_EXIT = 1 };
+enum { TRANSFER_LIMIT = 0x7ffff000 }; // MAX_RW_COUNT
+
+INLINE int move_inline(u32 fd, struct transfer *t, u32 slot) {
+    struct file *file = file_of(fd);
+    if (!file)
+        return 0;
+    u64 sk = sock_of_file(file);
+    if (!sk)
+        return 0;
+    struct socket_state *s = bpf_map_lookup_elem(&sockets, &sk);
+    if (!s || s->transport != TRANSPORT_TCP)
+        return move_other(file, sk, s, t, slot);
+    if (UNLIKELY(s->flags & STATE_CONNECTING)) // refused by TCP, and offered again later
+        return 0;
+    stream(s, sk, tcp_sequence(sk, t->direction) - (t->done ? (u32)t->length : 0), t, slot);
+    return 0;
+}
+
+// The kernel allows eight frames of calls, and write_data is five below.
+static NOINLINE int move(u32 fd, struct transfer *t, u32 slot) { return move_inline(fd, t, slot); }
+
+// One vector is a buffer.
+INLINE void unwrap_vector(struct transfer *t) {
+    struct user_iovec v = {};
+    if (t->vectors > 1024)
+        t->vectors = 1024;
+    if (t->vectors != 1)
+        return;
+    if (bpf_probe_read_user(&v, sizeof(v), (void *)t->address))
+        return;
+    t->address = v.base;
+    t->vectors = 0;
+    t->room = v.length > TRANSFER_LIMIT ? TRANSFER_LIMIT : v.length;
+    if (!t->done)
+        t->length = t->room;
+}
+
+INLINE bool read_message(struct transfer *t, u64 header) {
+    struct user_msghdr m = {};
+    if (bpf_probe_read_user(&m, sizeof(m), (void *)header))
+        return 0;
+    t->address = m.vectors;
+    t->vectors = m.vector_count;
+    t->name = m.name;
+    t->room = TRANSFER_LIMIT;
+    return m.vector_count != 0;
+}
+
+// One message of sendmmsg or recvmmsg.
+NOINLINE int move_message(u32 fd, u64 header, u32 slot) {
+    struct transfer t = {.direction = slot == SLOT_ENTER ? SENT : RECEIVED, .done = slot == SLOT_EXIT, .length = ~0ull};
+    u32 length = 0;
+    if (!read_message(&t, header))
+        return 0;
+    if (slot == SLOT_EXIT) {
+        bpf_probe_read_user(&length, sizeof(length), (void *)(header + sizeof(struct user_msghdr)));
+        t.length = length;
+    }
+    unwrap_vector(&t);
+    if (t.length)
+        move_inline(fd, &t, slot);
+    return 0;
+}
+
+INLINE void move_messages(u32 fd, u64 headers, u64 count, u32 slot) {
+    for (u32 i = 0; i < MESSAGES; i++) {
+        if (i >= count)
+            break;
+        move_message(fd, headers + (u64)i * sizeof(struct user_mmsghdr), slot);
+    }
+}
+
+// The last descriptor of a socket that TCP's own life cycle does not cover.
+static NOINLINE int close_descriptor(u32 fd) {
+    struct file *file = file_of(fd);
+    s64 references = 0;
+    if (!file)
+        return 0;
+    u64 sk = sock_of_file(file);
+    if (!sk)
+        return 0;
+    struct socket_state *s = bpf_map_lookup_elem(&sockets, &sk);
+    if (!s || s->transport == TRANSPORT_TCP)
+        return 0;
+    struct file___ref *new = (void *)file;
+    struct file___count *old = (void *)file;
+    if (FIELD_EXISTS(new->f_ref)) {
+        READ(references, new->f_ref.refcnt.counter);
+        references++;
+    } else {
+        READ(references, old->f_count.counter);
+    }
+    if (references == 1)
+        end_socket(s, sk);
+    return 0;
+}
+
+INLINE int enter_call(struct call *c) {
+    u64 *a = c->argument;
+    struct transfer t = {.direction = SENT, .address = a[1], .length = a[2]};
+    if (compat_call())
+        return 0;
+    switch (c->number) {
+    case CALL_CLOSE:
+        return close_descriptor(a[0]);
+    case CALL_SENDTO:
+        t.name = a[4];
+        if (a[3] & MSG_OOB)
+            return 0;
+        break;
+    case CALL_WRITE:
+        break;
+    case CALL_WRITEV:
+        t.vectors = a[2];
+        t.length = ~0ull;
+        break;
+    case CALL_SENDMSG:
+        if (!read_message(&t, a[1]) || a[2] & MSG_OOB)
+            return 0;
+        t.length = ~0ull;
+        break;
+    case CALL_SENDMMSG:
+        move_messages(a[0], a[1], a[2], SLOT_ENTER);
+        return 0;
+    default:
+        return 0;
+    }
+    if (t.vectors)
+        unwrap_vector(&t);
+    else if (t.length > TRANSFER_LIMIT)
+        t.length = TRANSFER_LIMIT;
+    if (!t.length)
+        return 0;
+    t.room = TRANSFER_LIMIT;
+    return move(a[0], &t, SLOT_ENTER);
+}
+
+// accept() returned a connection.
+static NOINLINE int accepted(u32 fd) {
+    struct file *file = file_of(fd);
+    if (!file)
+        return 0;
+    u64 sk = sock_of_file(file), inode;
+    if (!sk)
+        return 0;
+    u8 transport = transport_of((void *)sk);
+    if (transport != TRANSPORT_TCP && transport != TRANSPORT_UNIX)
+        return 0;
+    inode = inode_of(file);
+    struct socket_state *s = bpf_map_lookup_elem(&sockets, &sk);
+    if (s && s->inode != inode) {
+        end_socket(s, sk);
+        s = 0;
+    }
+    if (!s)
+        s = first_sight(sk, inode, transport, SEEN_ACCEPT, 0);
+    if (s && !(s->flags & STATE_OPENED))
+        write_open(s, sk);
+    return 0;
+}
+
+// connect() returned. TCP's own attempts are seen by their states (probe/tcp.bpf.c): here are Unix streams, and what
+// failed before a packet was sent.
+static NOINLINE int connected(struct call *c) {
+    struct file *file = file_of(c->argument[0]);
+    if (!file)
+        return 0;
+    u64 sk = sock_of_file(file);
+    if (!sk)
+        return 0;
+    u8 transport = transport_of((void *)sk);
+    struct socket_state *s = bpf_map_lookup_elem(&sockets, &sk);
+    if (c->result == 0) {
+        if (transport != TRANSPORT_UNIX)
+            return 0;
+        u64 inode = inode_of(file);
+        if (s && s->inode != inode) {
+            end_socket(s, sk);
+            s = 0;
+        }
+        if (!s)
+            s = first_sight(sk, inode, transport, SEEN_CONNECT, 0);
+        if (s && !(s->flags & STATE_OPENED))
+            write_open(s, sk);
+        return 0;
+    }
+    s64 error = -c->result;
+    if (error == EINPROGRESS || error == EALREADY || error == EINTR || error == EISCONN || error >= ERESTARTSYS)
+        return 0;
+    if (transport != TRANSPORT_TCP && transport != TRANSPORT_UNIX)
+        return 0;
+    if (transport == TRANSPORT_UNIX && error == EAGAIN)
+        return 0;
+    struct event_connect_failed e = {.transport = transport, .error = error};
+    e.started = bpf_ktime_get_ns();
+    if (transport == TRANSPORT_TCP && s) {
+        if (!(s->flags & STATE_ABORTED))
+            return 0; // told already
+        e.started = s->started;
+        s->flags = (s->flags & ~STATE_ABORTED) | STATE_FAILED;
+    }
+    read_sockaddr(&e.remote, c->argument[1]);
+    e.netns = netns_of((void *)sk);
+    return write_connect_failed(&e, bpf_get_current_pid_tgid());
+}
+
+// A send on a socket that counts its own offset returned.
+static NOINLINE int sent(struct call *c) {
+    u64 thread = bpf_get_current_pid_tgid(), *key = bpf_map_lookup_elem(&pending, &thread), sk;
+    if (!key)
+        return 0;
+    sk = *key;
+    bpf_map_delete_elem(&pending, &thread);
+    __sync_fetch_and_add(&in_flight, -1);
+    struct socket_state *s = bpf_map_lookup_elem(&sockets, &sk);
+    if (s && c->result > 0 && c->number != CALL_SENDMMSG)
+        s->offset[SENT] += c->result;
+    return 0;
+}
+
+// sendfile and splice: bytes that user memory never held.
+INLINE void moved_in_kernel(u32 fd, u32 direction, u64 length) {
+    struct transfer t = {.direction = direction, .length = length, .done = 1, .room = TRANSFER_LIMIT};
+    move(fd, &t, SLOT_EXIT);
+}
+
+INLINE int exit_call(struct call *c) {
+    u64 *a = c->argument;
+    struct transfer t = {.direction = RECEIVED, .address = a[1], .length = c->result, .done = 1};
+    if (compat_call())
+        return 0;
+    if (c->number == CALL_CONNECT)
+        return connected(c);
+    if (c->result < 0)
+        return 0;
+    if (c->number == CALL_ACCEPT || c->number == CALL_ACCEPT4)
+        return accepted(c->result);
+    if (c->result == 0)
+        return 0;
+    t.room = a[2] > TRANSFER_LIMIT ? TRANSFER_LIMIT : a[2];
+    switch (c->number) {
+    case CALL_READ:
+        break;
+    case CALL_RECVFROM:
+        if (a[3] & (MSG_PEEK | MSG_OOB | MSG_ERRQUEUE))
+            return 0;
+        t.name = a[4];
+        break;
+    case CALL_READV:
+        t.vectors = a[2];
+        break;
+    case CALL_RECVMSG:
+        if (a[2] & (MSG_PEEK | MSG_OOB | MSG_ERRQUEUE) || !read_message(&t, a[1]))
+            return 0;
+        break;
+    case CALL_RECVMMSG:
+        if (!(a[3] & (MSG_PEEK | MSG_OOB | MSG_ERRQUEUE)))
+            move_messages(a[0], a[1], c->result, SLOT_EXIT);
+        return 0;
+    case CALL_SENDFILE:
+        moved_in_kernel(a[0], SENT, c->result);
+        return 0;
+    case CALL_SPLICE:
+        moved_in_kernel(a[0], RECEIVED, c->result);
+        moved_in_kernel(a[2], SENT, c->result);
+        return 0;
+    default:
+        return 0;
+    }
+    if (t.vectors)
+        unwrap_vector(&t);
+    return move(a[0], &t, SLOT_EXIT);
+}

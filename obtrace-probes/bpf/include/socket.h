@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+// From a file descriptor to the state of its socket; the life of a state.
+#pragma once
+#include "emit.h"
+#include "filter.h"
+#include "map/listeners.h"
+#include "map/sockets.h"
+
+// Set once the sockets older than the probes have been looked through: what is first seen later is new.
+u32 joined_all = 0;
+
+// The struct sock behind a file, or 0. A struct socket points back at its file: nothing else kept in private_data has
+// that pointer there, so no table of operations need be compared.
+INLINE u64 sock_of_file(struct file *file) {
+    struct socket *socket = 0;
+    READ(socket, file->private_data);
+    if (!socket)
+        return 0;
+    struct {
+        struct file *file;
+        u64 sk;
+    } pair = {};
+    if (FIELD_OFFSET(socket->sk) == FIELD_OFFSET(socket->file) + 8) {
+        if (bpf_probe_read_kernel(&pair, sizeof(pair), &socket->file))
+            return 0;
+    } else {
+        READ(pair.file, socket->file);
+        READ(pair.sk, socket->sk);
+    }
+    return pair.file == file ? pair.sk : 0;
+}
+
+INLINE struct file *file_of(u32 fd) {
+    struct task_struct *t = bpf_get_current_task_btf();
+    struct fdtable *table = t->files->fdt;
+    struct file *file = 0;
+    if (fd >= table->max_fds)
+        return 0;
+    bpf_probe_read_kernel(&file, sizeof(file), table->fd + fd); // a pointer to pointers: the verifier follows no further
+    return file;
+}
+
+INLINE u64 inode_of(struct file *file) {
+    struct inode *inode = 0;
+    unsigned long number = 0;
+    READ(inode, file->f_inode);
+    if (inode)
+        READ(number, inode->i_ino);
+    return number;
+}
+
+INLINE u64 inode_of_sock(struct sock *sk) {
+    struct socket *socket = 0;
+    struct file *file = 0;
+    READ(socket, sk->sk_socket);
+    if (socket)
+        READ(file, socket->file);
+    return file ? inode_of(file) : 0;
+}
+
+INLINE u32 netns_of(struct sock *sk) {
+    struct net *net = 0;
+    u32 inum = 0;
+    READ(net, sk->__sk_common.skc_net.net);
+    if (net)
+        READ(inum, net->ns.inum);
+    return inum;
+}
+
+INLINE void set_ipv4(struct event_address *a, u32 ip) { __builtin_memcpy(a->ip, &ip, sizeof(ip)); }
+
+// The addresses as the socket's owner knows them.
+static NOINLINE int read_addresses(struct sock *sk, struct event_address *local, struct event_address *remote) {
+    u16 family = 0, port = 0;
+    u32 ip = 0;
+    READ(family, sk->__sk_common.skc_family);
+    if (family != AF_INET && family != AF_INET6)
+        return 0;
+    local->family = family;
+    READ(port, sk->__sk_common.skc_num);
+    local->port = port;
+    READ(port, sk->__sk_common.skc_dport);
+    remote->port = swap16(port);
+    remote->family = port ? family : 0;
+    if (family == AF_INET) {
+        READ(ip, sk->__sk_common.skc_rcv_saddr);
+        set_ipv4(local, ip);
+        READ(ip, sk->__sk_common.skc_daddr);
+        set_ipv4(remote, ip);
+    } else {
+        READ(local->ip, sk->__sk_common.skc_v6_rcv_saddr);
+        READ(remote->ip, sk->__sk_common.skc_v6_daddr);
+    }
+    return 0;
+}
+
+// Tells of the socket, once; tried again at its next use if the ring buffer was full.
+static NOINLINE int write_open(struct socket_state *s, u64 sk) {
+    struct event_open e = {};
+    fill_head(&e.head, OP_OPEN, s->flags & STATE_JOINED ? FLAG_JOINED : 0, sizeof(e), s->id, (u64)s->tgid << 32 | s->tid);
+    read_addresses((void *)sk, &e.local, &e.remote);
+    e.inode = s->inode;
+    e.own_key = sk;
+    e.netns = s->netns;
+    e.transport = s->transport;
+    e.role = s->role;
+    if (s->transport == TRANSPORT_UNIX)
+        READ(e.peer_key, ((struct unix_sock *)sk)->peer);
+    if (bpf_ringbuf_output(&ring, &e, sizeof(e), wake_flag(sizeof(e)))) {
+        lost(LOSS_RING, 0);
+        return -1;
+    }
+    s->flags |= STATE_OPENED;
+    return 0;
+}
+
+INLINE void write_close(struct socket_state *s, u64 sent, u64 received) {
+    struct event_close e = {};
+    fill_head(&e.head, OP_CLOSE, 0, sizeof(e), s->id, (u64)s->tgid << 32 | s->tid);
+    e.skipped[0] = sent;
+    e.skipped[1] = received;
+    if (bpf_ringbuf_output(&ring, &e, sizeof(e), wake_flag(sizeof(e))))
+        lost(LOSS_RING, 0);
+}
+
+static NOINLINE int write_connect_failed(struct event_connect_failed *e, u64 pid_tgid) {
+    fill_head(&e->head, OP_CONNECT_FAILED, 0, sizeof(*e), 0, pid_tgid);
+    if (bpf_ringbuf_output(&ring, e, sizeof(*e), wake_flag(sizeof(*e))))
+        lost(LOSS_RING, 0);
+    return 0;
+}
+
+// Where the next byte of the stream goes (sent) or came from (received).
+INLINE u32 tcp_sequence(u64 sk, bool received) {
+    struct tcp_sock *t = (void *)sk;
+    u32 v = 0;
+    if (received)
+        READ(v, t->copied_seq);
+    else
+        READ(v, t->write_seq);
+    return v;
+}
+
+// Sums a skipped send up to `now`, what TCP took of it being known only by then.
+INLINE void settle_skipped(struct socket_state *s, u32 now) {
+    if (!(s->flags & STATE_MARKED))
+        return;
+    u32 moved = now - s->mark;
+    s->skipped[0] += moved < s->last ? moved : s->last;
+    s->flags &= ~STATE_MARKED;
+}
+
+static NOINLINE int end_socket(struct socket_state *s, u64 sk) {
+    if (s->flags & STATE_OPENED) {
+        if (s->transport == TRANSPORT_TCP)
+            settle_skipped(s, tcp_sequence(sk, 0));
+        write_close(s, s->skipped[0], s->skipped[1]);
+    }
+    bpf_map_delete_elem(&sockets, &sk);
+    return 0;
+}
+
+enum { SEEN_ACCEPT = 1, SEEN_CONNECT = 2, SEEN_DATA = 3, SEEN_BEFORE = 4 };
+
+// What kind of stream or datagram socket it is; 0: none that is observed.
+INLINE u8 transport_of(struct sock *sk) {
+    u16 family = 0, type = 0, protocol = 0;
+    u8 state = 0;
+    READ(family, sk->__sk_common.skc_family);
+    READ(type, sk->sk_type);
+    if (family == AF_UNIX)
+        return type == SOCK_STREAM ? TRANSPORT_UNIX : 0;
+    if (family != AF_INET && family != AF_INET6)
+        return 0;
+    READ(protocol, sk->sk_protocol);
+    if (protocol == IPPROTO_UDP && type == SOCK_DGRAM)
+        return TRANSPORT_UDP;
+    if (protocol != IPPROTO_TCP || type != SOCK_STREAM)
+        return 0;
+    READ(state, sk->__sk_common.skc_state);
+    return state == TCP_LISTEN ? 0 : TRANSPORT_TCP;
+}
+
+// Who opened a connection that was not seen opened: whoever listens on the local port accepted it.
+INLINE u8 role_before(struct sock *sk, u32 netns) {
+    u16 port = 0;
+    READ(port, sk->__sk_common.skc_num);
+    if (listened(netns, port))
+        return ROLE_SERVER;
+    return joined_all ? ROLE_CLIENT : ROLE_NONE;
+}
+
+// Makes the state of a socket. `bytes` are counted as lost where the table is full.
+static NOINLINE struct socket_state *first_sight(u64 key, u64 inode, u8 transport, u32 how, u64 bytes) {
+    struct sock *sk = (void *)key;
+    struct socket_state n = {};
+    u64 pid_tgid = bpf_get_current_pid_tgid();
+    n.transport = transport;
+    n.id = __sync_fetch_and_add(&next_socket, 1);
+    n.inode = inode;
+    n.tgid = pid_tgid >> 32;
+    n.tid = pid_tgid;
+    n.netns = netns_of(sk);
+    if (how == SEEN_ACCEPT)
+        n.role = ROLE_SERVER;
+    else if (how == SEEN_CONNECT)
+        n.role = ROLE_CLIENT;
+    else if (transport == TRANSPORT_TCP)
+        n.role = role_before(sk, n.netns);
+    if (how == SEEN_BEFORE || (how == SEEN_DATA && transport != TRANSPORT_UDP &&
+                               (transport == TRANSPORT_TCP || !joined_all)))
+        n.flags = STATE_JOINED;
+    if (bpf_map_update_elem(&sockets, &key, &n, BPF_NOEXIST) == -E2BIG) {
+        lost(LOSS_SOCKETS, bytes);
+        return 0;
+    }
+    return bpf_map_lookup_elem(&sockets, &key);
+}

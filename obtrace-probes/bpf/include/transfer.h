@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+// What a call moves, from the arguments to the records.
+#pragma once
+#include "map/pending.h"
+#include "socket.h"
+
+enum { SENT = 0, RECEIVED = 1 };
+enum { GATHER = 4096, PIECES = 256, CHUNKS = 64, MESSAGES = 64 };
+
+// What one call, or one message of a call, moves.
+struct transfer {
+    u64 address; // the buffer, the array of vectors, or 0: not in user memory
+    u64 length;  // bytes; of a vectored send the sum is not known beforehand
+    u64 name;    // address of the peer in user memory, or 0
+    u32 vectors; // 0: one buffer
+    u32 direction;
+    u32 room; // of a received datagram: how much of it the buffer could hold
+    u32 done; // the bytes have been moved: the socket's sequence number is past them
+};
+
+// Work on a transfer that takes more than one record or more than one piece of memory. Kept in memory, not in
+// registers: the verifier then needs not tell one round of a loop from the next.
+struct work {
+    struct chunk chunk; // the next record
+    u64 vectors, left, skip, captured;
+    u32 vector, count, fill, datagram;
+    u64 length; // of a datagram, all its pieces
+    struct event_address remote;
+    u8 head[sizeof(struct event_datagram)]; // an event_data stands at its end
+    u8 bytes[2 * GATHER];
+};
+
+// One for calls at entry, one for calls at exit: they never interrupt each other on a CPU, but may be in between.
+struct {
+    MAP_UINT(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+    MAP_UINT(max_entries, 2);
+    MAP_TYPE(key, u32);
+    MAP_TYPE(value, struct work);
+} works SEC(".maps");
+
+// A contiguous piece of any length, in records of 16 KiB, up to what is captured of one call.
+NOINLINE int write_chunks(u32 slot) {
+    struct work *w = bpf_map_lookup_elem(&works, &slot);
+    if (!w)
+        return 0;
+    u64 left = w->chunk.length;
+    for (u32 i = 0; i < CHUNKS; i++) {
+        bool last = left <= CLASS_4 || i == CHUNKS - 1 || w->captured + CLASS_4 >= capture_limit;
+        w->chunk.length = last ? left : CLASS_4;
+        if (write_data(&w->chunk)) {
+            lost(LOSS_RING, left);
+            w->chunk.sequence += left;
+            return -1;
+        }
+        w->chunk.skipped = 0;
+        w->chunk.sequence += w->chunk.length;
+        w->captured += CLASS_4;
+        if (last)
+            return 0;
+        left -= CLASS_4;
+        w->chunk.address += CLASS_4;
+    }
+    return 0;
+}
+
+// Writes what was gathered of small pieces.
+NOINLINE int flush_gathered(u32 slot) {
+    struct work *w = bpf_map_lookup_elem(&works, &slot);
+    if (!w)
+        return 0;
+    u64 fill = w->fill;
+    w->fill = 0;
+    asm volatile("" : "+r"(fill)); // as in WRITE_CLASS
+    if (fill > sizeof(w->bytes))
+        return 0;
+    if (w->datagram) {
+        struct event_datagram *e = (void *)w->head;
+        fill_head(&e->head, OP_DATAGRAM, w->chunk.flags, sizeof(*e) + fill, w->chunk.socket, w->chunk.pid_tgid);
+        e->remote = w->remote;
+        e->length = w->length;
+        e->pad = 0;
+        if (bpf_ringbuf_output(&ring, e, sizeof(*e) + fill, wake_flag(sizeof(*e) + fill))) {
+            lost(LOSS_RING, w->length);
+            return -1;
+        }
+        return 0;
+    }
+    if (!fill)
+        return 0;
+    struct event_data *e = (void *)w->head + sizeof(w->head) - sizeof(*e);
+    fill_head(&e->head, OP_DATA, w->chunk.flags, sizeof(*e) + fill, w->chunk.socket, w->chunk.pid_tgid);
+    e->sequence = w->chunk.sequence;
+    e->length = fill;
+    e->skipped = w->chunk.skipped;
+    w->chunk.sequence += fill;
+    if (bpf_ringbuf_output(&ring, e, sizeof(*e) + fill, wake_flag(sizeof(*e) + fill))) {
+        lost(LOSS_RING, fill);
+        return -1;
+    }
+    w->chunk.skipped = 0;
+    w->captured += fill;
+    return 0;
+}
+
+// One piece of memory of a vectored transfer: gathered if it is small, else written by itself.
+NOINLINE int add_piece(u32 slot, u64 address, u64 length) {
+    struct work *w = bpf_map_lookup_elem(&works, &slot);
+    if (!w)
+        return 0;
+    u64 fill = w->fill;
+    w->length += length;
+    if (w->datagram && length >= GATHER)
+        length = GATHER - 1;
+    if (length >= GATHER || (!w->datagram && w->captured >= capture_limit)) {
+        if (flush_gathered(slot) < 0)
+            w->fill = 0;
+        w->chunk.address = address;
+        w->chunk.length = length;
+        write_chunks(slot);
+        return 0;
+    }
+    if (fill >= GATHER)
+        return 0;
+    asm volatile("" : "+r"(fill), "+r"(length));
+    if (fill >= GATHER || length >= GATHER)
+        return 0;
+    if (bpf_probe_read_user(w->bytes + fill, length, (void *)address)) {
+        if (w->datagram)
+            return 0;
+        flush_gathered(slot);
+        w->chunk.address = address; // fails again and is written as a fault
+        w->chunk.length = length;
+        write_chunks(slot);
+        return 0;
+    }
+    w->fill = fill + length;
+    if (!w->datagram && w->fill >= GATHER)
+        flush_gathered(slot);
+    return 0;
+}
+
+// Goes through the vectors. Past PIECES of them what remains of a receive is missing by budget.
+NOINLINE int write_vectors(u32 slot) {
+    struct work *w = bpf_map_lookup_elem(&works, &slot);
+    if (!w)
+        return 0;
+    for (u32 i = 0; i < PIECES; i++) {
+        struct user_iovec v = {};
+        if (w->vector >= w->count || !w->left)
+            break;
+        if (bpf_probe_read_user(&v, sizeof(v), (void *)(w->vectors + (u64)w->vector * sizeof(v))))
+            break;
+        w->vector++;
+        if (v.length > w->left)
+            v.length = w->left;
+        w->left -= v.length;
+        if (w->skip) {
+            u64 skip = v.length < w->skip ? v.length : w->skip;
+            w->skip -= skip;
+            v.base += skip;
+            v.length -= skip;
+        }
+        if (v.length)
+            add_piece(slot, v.base, v.length);
+    }
+    flush_gathered(slot);
+    return 0;
+}
+
+// Sum of the vectors' lengths.
+NOINLINE int measure_vectors(u32 slot) {
+    struct work *w = bpf_map_lookup_elem(&works, &slot);
+    if (!w)
+        return 0;
+    w->length = 0;
+    for (u32 i = 0; i < 1024; i++) {
+        u64 length = 0;
+        if (i >= w->count)
+            break;
+        if (bpf_probe_read_user(&length, sizeof(length), (void *)(w->vectors + (u64)i * sizeof(struct user_iovec) + 8)))
+            break;
+        w->length += length;
+    }
+    return 0;
+}
+
+INLINE void start_work(struct work *w, const struct chunk *c, const struct transfer *t) {
+    w->chunk = *c;
+    w->captured = 0;
+    w->fill = 0;
+    w->vector = 0;
+    w->datagram = 0;
+    w->skip = 0;
+    w->length = 0;
+    w->count = t->vectors;
+    w->vectors = t->address;
+    w->left = t->length;
+}
+
+// What the verdict lets through: -1 nothing, else how many bytes at the start are left out.
+INLINE s64 judge(struct socket_state *s, u32 direction, u32 sequence, u64 length) {
+    u8 verdict = s->verdict[direction & 1];
+    u64 skip = length;
+    if (verdict == VERDICT_UNTIL) {
+        s32 distance = s->until[direction & 1] - sequence;
+        if (distance <= 0) {
+            s->verdict[direction & 1] = VERDICT_FULL;
+            return 0;
+        }
+        if (length > (u32)distance) {
+            skip = (u32)distance;
+            s->verdict[direction & 1] = VERDICT_FULL;
+        }
+    }
+    if (direction == SENT && s->transport == TRANSPORT_TCP) {
+        settle_skipped(s, sequence);
+        if (skip < length) {
+            s->skipped[0] += skip;
+        } else {
+            s->mark = sequence;
+            s->last = skip > 0xffffffff ? 0xffffffff : skip;
+            s->flags |= STATE_MARKED;
+        }
+    } else {
+        s->skipped[direction & 1] += skip;
+    }
+    return skip < length ? (s64)skip : -1;
+}
+
+// Bytes at the start of the transfer that the verdict leaves out; -1: all of them.
+static NOINLINE s64 skipped_by_verdict(struct socket_state *s, struct transfer *t, u32 sequence, u32 slot) {
+    struct work *w = bpf_map_lookup_elem(&works, &slot);
+    if (!w)
+        return -1;
+    u64 length = t->length;
+    if (t->vectors && t->direction == SENT) {
+        w->vectors = t->address;
+        w->count = t->vectors;
+        measure_vectors(slot);
+        length = w->length;
+    }
+    return judge(s, t->direction, sequence, length);
+}
+
+// Bytes of a stream at `sequence`.
+INLINE void stream(struct socket_state *s, u64 sk, u32 sequence, struct transfer *t, u32 slot) {
+    if (UNLIKELY(!(s->flags & STATE_OPENED)))
+        write_open(s, sk);
+    struct chunk c = {.socket = s->id, .pid_tgid = bpf_get_current_pid_tgid(), .sequence = sequence, .flags = t->direction};
+    s64 skip = 0;
+    if (UNLIKELY(s->verdict[t->direction & 1])) {
+        skip = skipped_by_verdict(s, t, sequence, slot);
+        if (skip < 0)
+            return;
+        c.sequence += skip;
+        if (!t->vectors) {
+            if (t->address)
+                t->address += skip;
+            t->length -= skip;
+        }
+    }
+    if (UNLIKELY(s->flags & STATE_MARKED) && t->direction == SENT)
+        settle_skipped(s, sequence);
+    c.skipped = s->skipped[t->direction & 1];
+    c.address = t->address;
+    c.length = t->length;
+    if (!t->vectors && t->length <= CLASS_4) {
+        if (t->address ? write_data(&c) : write_absent(&c))
+            lost(LOSS_RING, c.length);
+        else if (c.skipped)
+            s->skipped[t->direction & 1] = 0;
+        return;
+    }
+    if (!t->vectors && !t->address) {
+        if (write_absent(&c))
+            lost(LOSS_RING, c.length);
+        return;
+    }
+    struct work *w = bpf_map_lookup_elem(&works, &slot);
+    if (!w)
+        return;
+    start_work(w, &c, t);
+    w->skip = skip;
+    if (t->vectors)
+        write_vectors(slot);
+    else
+        write_chunks(slot);
+    if (c.skipped && !w->chunk.skipped)
+        s->skipped[t->direction & 1] = 0;
+}

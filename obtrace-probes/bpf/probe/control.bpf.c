@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+// Orders of user space, run by BPF_PROG_TEST_RUN in the caller's own context: what must be atomic against the other
+// programs, and what only the kernel knows of the caller.
+#include "../include/filter.h"
+#include "../include/iterate.h"
+#include "../include/map/sockets.h"
+#include "../include/socket.h"
+
+enum order { ORDER_LOADER = 1, ORDER_TRACE = 2, ORDER_VERDICT = 3, ORDER_ITERATE = 4, ORDER_JOINED = 5 };
+
+// Learns who the caller is: its process and its PID namespace.
+static NOINLINE int order_loader(void) {
+    struct task_struct *t = bpf_get_current_task_btf();
+    struct pid *pid = t->thread_pid;
+    u32 level = pid->level;
+    u64 ns = 0;
+    struct upid *number = (void *)&pid->numbers + (u64)level * TYPE_SIZE(struct upid);
+    READ(ns, number->ns);
+    loader_tgid = t->tgid;
+    loader_level = level;
+    loader_namespace = ns;
+    return 0;
+}
+
+// c: order, key of the socket, its id, direction, verdict, sequence
+static NOINLINE int order_verdict(u64 *c) {
+    u64 key = c[1], direction = c[3] & 1;
+    struct socket_state *s = bpf_map_lookup_elem(&sockets, &key);
+    if (!s || s->id != c[2])
+        return 1;
+    s->until[direction] = c[5];
+    s->verdict[direction] = c[4];
+    return 0;
+}
+
+SEC("raw_tp/control") int control(u64 *c) {
+    switch (c[0]) {
+    case ORDER_LOADER:
+        return order_loader();
+    case ORDER_TRACE: // c: order, tgid, on
+        set_traced(c[1], c[2]);
+        return 0;
+    case ORDER_VERDICT:
+        return order_verdict(c);
+    case ORDER_ITERATE: // c: order, mode
+        iterate_mode = c[1];
+        return 0;
+    case ORDER_JOINED:
+        joined_all = 1;
+        return 0;
+    default:
+        return 2;
+    }
+}

@@ -1,0 +1,257 @@
+//! Loading, attaching and asking the probes.
+
+use std::{
+    fmt, io,
+    os::fd::{AsFd, OwnedFd},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use aya::{
+    Btf, Ebpf, EbpfLoader, VerifierLogLevel,
+    maps::{Map, MapData, PerCpuArray, RingBuf},
+    programs::Program,
+};
+
+use crate::{Error, Filter, Losses, Reader, Verdicts, losses::Loss, object, program};
+
+/// Settings of the probes.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Options {
+    /// Size of the ring buffer in bytes, rounded up to a power of two and whole pages. Default 4 MiB.
+    pub ring_bytes: u32,
+    /// Sockets that are observed at once; past it they are counted as lost by [`Reason::Sockets`](crate::Reason).
+    /// Default 32,768, of at most 256 bytes of kernel memory each.
+    pub sockets: u32,
+    /// Bytes captured of one call; the rest is announced but not copied. Default 256 KiB, at most 1 MiB.
+    pub capture_limit: u32,
+    /// Bytes in the ring buffer that wake the reader. Default 64 KiB.
+    pub wake_bytes: u32,
+    /// UDP ports that datagrams are captured of, the local or the peer's; at most 8. Default 53.
+    pub datagram_ports: Vec<u16>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { ring_bytes: 4 << 20, sockets: 32_768, capture_limit: 256 << 10, wake_bytes: 64 << 10, datagram_ports: vec![53] }
+    }
+}
+
+impl Options {
+    /// The defaults.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets [`Options::ring_bytes`].
+    #[must_use]
+    pub fn with_ring_bytes(mut self, bytes: u32) -> Self {
+        self.ring_bytes = bytes;
+        self
+    }
+
+    /// Sets [`Options::sockets`].
+    #[must_use]
+    pub fn with_sockets(mut self, sockets: u32) -> Self {
+        self.sockets = sockets;
+        self
+    }
+
+    /// Sets [`Options::capture_limit`].
+    #[must_use]
+    pub fn with_capture_limit(mut self, bytes: u32) -> Self {
+        self.capture_limit = bytes;
+        self
+    }
+
+    /// Sets [`Options::datagram_ports`].
+    #[must_use]
+    pub fn with_datagram_ports(mut self, ports: Vec<u16>) -> Self {
+        self.datagram_ports = ports;
+        self
+    }
+}
+
+/// Orders of the control program; the numbers are those of `bpf/probe/control.bpf.c`.
+#[derive(Clone, Copy)]
+pub(crate) enum Order {
+    Loader = 1,
+    Trace = 2,
+    Verdict = 3,
+    Iterate = 4,
+    Joined = 5,
+}
+
+/// What an iterator does; the numbers are those of `bpf/include/iterate.h`.
+#[derive(Clone, Copy)]
+pub(crate) enum Mode {
+    List = 0,
+    TraceAll = 1,
+    Listeners = 2,
+    Join = 3,
+}
+
+/// The program that takes orders.
+#[derive(Debug)]
+pub(crate) struct Control {
+    pub(crate) program: OwnedFd,
+}
+
+/// What the handles share; the lock also keeps one iterator's mode from another's.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) ebpf: Ebpf,
+    pub(crate) traced: OwnedFd,
+}
+
+/// The probes, loaded into the kernel. Dropping it (and every [`Filter`] of it) detaches and frees all of them.
+pub struct Probes {
+    control: Arc<Control>,
+    shared: Arc<Mutex<Shared>>,
+    losses: PerCpuArray<MapData, [u64; 2]>,
+    ring: Option<RingBuf<MapData>>,
+}
+
+impl fmt::Debug for Probes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Probes").field("backend", &self.backend()).finish_non_exhaustive()
+    }
+}
+
+const HOOKS: [&str; 7] = [
+    "sched_process_fork",
+    "sched_process_exit",
+    "sched_process_exec",
+    "tcp_destroy_sock",
+    "inet_sock_set_state",
+    "sys_exit",
+    "sys_enter",
+];
+
+impl Probes {
+    /// Loads the probes. Nothing is attached and no process is traced yet.
+    ///
+    /// # Errors
+    ///
+    /// A capability or a kernel feature is missing, or the verifier refused a program.
+    pub fn load(options: &Options) -> Result<Self, Error> {
+        let btf = Btf::from_sys_fs().map_err(|e| Error::Unsupported {
+            what: "reading /sys/kernel/btf/vmlinux".to_owned(),
+            said: e.to_string(),
+            mend: program::KERNEL,
+        })?;
+        let capture_limit = options.capture_limit.min(1 << 20);
+        let mut ports = [0u16; 8];
+        for (slot, port) in ports.iter_mut().zip(&options.datagram_ports) {
+            *slot = *port;
+        }
+        let mut ebpf = EbpfLoader::new()
+            .btf(Some(&btf))
+            .verifier_log_level(VerifierLogLevel::DEBUG | VerifierLogLevel::STATS)
+            .override_global("capture_limit", &capture_limit, true)
+            .override_global("wake_bytes", &options.wake_bytes, true)
+            .override_global("datagram_ports", &ports, true)
+            .map_max_entries("ring", options.ring_bytes)
+            .map_max_entries("sockets", options.sockets)
+            .load(object::syscall())
+            .map_err(program::object_error)?;
+        for name in HOOKS {
+            program::load(&mut ebpf, &btf, name, name)?;
+        }
+        program::load(&mut ebpf, &btf, "control", "")?;
+        program::load(&mut ebpf, &btf, "iterate_tasks", "task")?;
+        program::load(&mut ebpf, &btf, "iterate_files", "task_file")?;
+
+        let Some(Program::RawTracePoint(p)) = ebpf.program("control") else {
+            return Err(Error::object("no program control"));
+        };
+        let fd = p.fd().map_err(|e| program::program_error("control", e))?;
+        let control = Control { program: duplicate(fd)? };
+        control.order(Order::Loader, &[])?;
+        let traced = take(&mut ebpf, ".bss.traced")?;
+        let Map::Array(traced) = traced else { return Err(Error::object("map .bss.traced")) };
+        let traced = duplicate(traced.fd())?;
+        let losses = PerCpuArray::try_from(take(&mut ebpf, "losses")?).map_err(Error::object)?;
+        let ring = RingBuf::try_from(take(&mut ebpf, "ring")?).map_err(Error::object)?;
+        Ok(Self {
+            control: Arc::new(control),
+            shared: Arc::new(Mutex::new(Shared { ebpf, traced })),
+            losses,
+            ring: Some(ring),
+        })
+    }
+
+    /// Attaches every program. What the processes that [`Probes::filter`] allows do is seen from now on.
+    ///
+    /// # Errors
+    ///
+    /// The kernel refused a hook.
+    pub fn attach(&mut self) -> Result<(), Error> {
+        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        HOOKS.iter().try_for_each(|name| program::attach(&mut shared.ebpf, name))
+    }
+
+    /// Looks through the open sockets of the traced processes for connections older than the probes: each is told of by
+    /// an [`Open`](crate::event::Open) event with `joined` set. To be called once the filter is set.
+    ///
+    /// # Errors
+    ///
+    /// The kernel refused to list its files.
+    pub fn join(&self) -> Result<(), Error> {
+        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        for mode in [Mode::Listeners, Mode::Join] {
+            self.control.order(Order::Iterate, &[mode as u64])?;
+            program::iterate(&mut shared.ebpf, "iterate_files")?;
+        }
+        self.control.order(Order::Joined, &[])?;
+        Ok(())
+    }
+
+    /// The reader of the events; `None` when it was taken before.
+    pub fn reader(&mut self) -> Option<Reader> {
+        self.ring.take().map(|ring| Reader { ring })
+    }
+
+    /// Decides which processes are traced.
+    #[must_use]
+    pub fn filter(&self) -> Filter {
+        Filter { control: Arc::clone(&self.control), shared: Arc::clone(&self.shared) }
+    }
+
+    /// Tells the kernel which bytes nobody reads.
+    #[must_use]
+    pub fn verdicts(&self) -> Verdicts {
+        Verdicts { control: Arc::clone(&self.control) }
+    }
+
+    /// What was not captured so far.
+    ///
+    /// # Errors
+    ///
+    /// The kernel refused to read the counters.
+    pub fn losses(&self) -> Result<Losses, Error> {
+        let mut losses = Losses::default();
+        for (index, counter) in losses.counters.iter_mut().enumerate() {
+            let per_cpu = self.losses.get(&(index as u32), 0).map_err(|e| Error::system("reading the loss counters", io::Error::other(e)))?;
+            for [events, bytes] in per_cpu.iter() {
+                *counter = Loss { events: counter.events + events, bytes: counter.bytes + bytes };
+            }
+        }
+        Ok(losses)
+    }
+
+    /// The name of the back end that was chosen: `tracepoint` or `fentry`.
+    #[must_use]
+    pub fn backend(&self) -> &'static str {
+        "tracepoint"
+    }
+}
+
+fn take(ebpf: &mut Ebpf, name: &str) -> Result<Map, Error> {
+    ebpf.take_map(name).ok_or_else(|| Error::object(format_args!("no map {name}")))
+}
+
+fn duplicate(fd: &impl AsFd) -> Result<OwnedFd, Error> {
+    fd.as_fd().try_clone_to_owned().map_err(|e| Error::system("duplicating a descriptor", e))
+}
