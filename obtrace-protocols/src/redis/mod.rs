@@ -13,6 +13,7 @@
 mod command;
 mod detect;
 mod half;
+mod loss;
 mod reply;
 mod request;
 pub mod resp;
@@ -59,8 +60,6 @@ pub struct RedisDetails<'a> {
     pub nested_errors: u32,
     /// Part of a `MULTI` … `EXEC` block, these two included.
     pub in_transaction: bool,
-    /// How many commands waited for their answers when this one was sent: its place in a pipeline, from 0.
-    pub pipeline_position: u32,
 }
 
 impl RedisDetails<'_> {
@@ -77,7 +76,6 @@ impl RedisDetails<'_> {
             reply_length: self.reply_length,
             nested_errors: self.nested_errors,
             in_transaction: self.in_transaction,
-            pipeline_position: self.pipeline_position,
         }
     }
 }
@@ -133,7 +131,7 @@ impl RedisParser {
                 Progress::Skip(used, skip) => break Step::skip(at.saturating_add(used), skip),
                 Progress::Misframed => {
                     let is_named = building.abandon(cx.offset, queue, cx);
-                    queue.requests_lost(is_named, session, cx.now);
+                    queue.requests_lost(is_named, session);
                     half.lose();
                     break Step::misframed(at);
                 }
@@ -161,9 +159,15 @@ impl RedisParser {
                 break Step::skip(at, u64::MAX);
             }
             if half.lost {
+                let older = queue.older_than_front(rest.len(), cx);
+                if older > 0 {
+                    at = at.saturating_add(older);
+                    continue;
+                }
                 // A server writes whole answers if it can: one may begin where a chunk begins, nowhere else.
                 let begins_chunk = cx.mark_at(cx.offset).offset == cx.offset;
-                if !begins_chunk || !matches!(resp::head(rest), Ok(Some(_))) {
+                let begins_answer = queue.expects_answer() || matches!(resp::head(rest), Ok(Some(_)));
+                if rest.is_empty() || !begins_chunk || !begins_answer {
                     break Step::need(bytes.len(), 1);
                 }
                 half.lost = false;
@@ -174,11 +178,14 @@ impl RedisParser {
                 Progress::Skip(used, skip) => break Step::skip(at.saturating_add(used), skip),
                 Progress::Misframed => {
                     let begun = reading.abandon(cx.offset, cx.now);
-                    queue.answers_lost(begun.as_ref(), session, cx.now);
                     half.lose();
                     // Joined in the middle of an answer to a command that was not seen: no fault of the protocol's.
-                    let joined = !self.has_spoken && queue.is_idle();
-                    break if joined { Step::need(bytes.len(), 1) } else { Step::misframed(at) };
+                    if queue.older_than_front(1, cx) > 0 || (!self.has_spoken && queue.is_idle()) {
+                        at = at.saturating_add(1).min(bytes.len());
+                        continue;
+                    }
+                    queue.answers_lost(begun.as_ref(), session);
+                    break Step::misframed(at);
                 }
             }
         };
@@ -232,7 +239,7 @@ impl Parser for RedisParser {
                     building.damaged(was_wanted, queue, cx);
                 } else {
                     let is_named = building.abandon(end, queue, cx);
-                    queue.requests_lost(is_named, &mut self.session, cx.now);
+                    queue.requests_lost(is_named, &mut self.session);
                     self.client.lose();
                 }
             }
@@ -242,7 +249,7 @@ impl Parser for RedisParser {
                     reading.answer.gap = true;
                 } else {
                     let begun = reading.abandon(end, cx.now);
-                    queue.answers_lost(begun.as_ref(), &mut self.session, cx.now);
+                    queue.answers_lost(begun.as_ref(), &mut self.session);
                     queue.mid_reply = false;
                     self.server.lose();
                 }
@@ -329,7 +336,6 @@ fn exchange<'a>(request: &'a Request, queue: &'a Queue, role: Role) -> Exchange<
             reply_length: answer.and_then(|answer| answer.length),
             nested_errors: answer.map_or(0, |answer| answer.nested_errors),
             in_transaction: request.in_transaction,
-            pipeline_position: request.position,
         }),
     }
 }

@@ -49,12 +49,16 @@ pub(super) fn step(
 ) -> Progress {
     let progress = reading.pass(half, queue, session, rest, cx);
     if let Progress::Consumed(used) = progress
-        && reading.active && half.left == 0 && !reading.in_line && reading.left.is_done() {
-            let end = cx.offset.saturating_add(used as u64);
-            reading.active = false;
-            reading.seal(end, cx.mark_at(end.saturating_sub(1)).at);
-            queue.answered(&reading.answer, session, cx);
-        }
+        && reading.active
+        && half.left == 0
+        && !reading.in_line
+        && reading.left.is_done()
+    {
+        let end = cx.offset.saturating_add(used as u64);
+        reading.active = false;
+        reading.seal(end, cx.mark_at(end.saturating_sub(1)).at);
+        queue.answered(&reading.answer, session, cx);
+    }
     progress
 }
 

@@ -1,26 +1,21 @@
 //! Which answer belongs to which request.
 //!
 //! Redis answers in order, so that a queue pairs them, but for: messages of subscriptions and other pushes (no request
-//! belongs to them), subscriptions (an answer a channel), `CLIENT REPLY` (no answers), and bytes that were lost.
-//!
-//! After a loss it is not known how many requests or answers are missing. What comes then is kept in a [`Segment`]
-//! until a moment when nothing is in flight; at such a moment the last answer belongs to the last request, the one
-//! before it to the one before it, and so on. What is left over stays without an answer.
+//! belongs to them), subscriptions (an answer a channel), `CLIENT REPLY` (no answers), and bytes that were lost (see
+//! `loss`).
 
 use alloc::{boxed::Box, collections::VecDeque};
 
 use super::{
     command::{Spec, Special, Word},
+    loss::{MULTIPLEXED_TOUCHES, Segment},
     resp::Kind,
     text::{Span, Texts},
 };
-use crate::{Completeness, Message, Timestamp, parser::Context};
+use crate::{Completeness, Message, parser::Context};
 
-/// How long a connection must be silent, in nanoseconds, before nothing is believed to be in flight.
-const QUIET: u64 = 1_000_000_000;
-/// How many times a connection that sends before it is answered must come to its lowest number of requests in flight
-/// before that number is taken for zero.
-const TOUCHES: u8 = 8;
+/// Most answers kept that nobody is known to wait for.
+const MAX_ORPHANS: usize = 256;
 
 /// What is known of the connection as a whole. Small: it is kept while nothing is in flight.
 #[derive(Clone, Copy, Debug, Default)]
@@ -72,8 +67,6 @@ pub(super) struct Request {
     pub(super) name_length: u32,
     pub(super) key: Option<Span>,
     pub(super) arguments: u32,
-    /// How many requests waited when it was sent.
-    pub(super) position: u32,
     /// The number that `SELECT` and `HELLO` carry.
     pub(super) number: Option<u32>,
     /// Answers that a subscription waits for. 0: as many as there are subscriptions left.
@@ -87,7 +80,7 @@ pub(super) struct Request {
 }
 
 impl Request {
-    fn special(&self) -> Special {
+    pub(super) fn special(&self) -> Special {
         self.spec.map_or(Special::Plain, |spec| spec.special)
     }
 }
@@ -128,24 +121,9 @@ impl Answer {
         self.kind == Kind::SimpleString && self.word.as_bytes() == word.as_bytes()
     }
 
-    fn is_queued(&self) -> bool {
+    pub(super) fn is_queued(&self) -> bool {
         self.is_word("QUEUED")
     }
-}
-
-/// Requests and answers after a loss.
-#[derive(Debug, Default)]
-pub(super) struct Segment {
-    answers: VecDeque<Answer>,
-    /// Requests minus answers; what is in flight, but for a constant.
-    balance: i64,
-    lowest: i64,
-    touches: u8,
-    /// The server was heard since the last request.
-    heard: bool,
-    requests_lost: bool,
-    answers_lost: bool,
-    last: Timestamp,
 }
 
 /// Requests that wait for their answers, or to be taken.
@@ -153,11 +131,13 @@ pub(super) struct Segment {
 pub(super) struct Queue {
     pub(super) requests: VecDeque<Request>,
     /// How many of the first ones are done.
-    done: usize,
+    pub(super) done: usize,
     pub(super) texts: Texts,
     /// Answers to come that belong to requests which were given up.
-    owed: u64,
-    segment: Option<Box<Segment>>,
+    pub(super) owed: u64,
+    /// Answers that came while nothing waited: their requests may have been lost, and the loss not noticed yet.
+    pub(super) orphans: VecDeque<Answer>,
+    pub(super) segment: Option<Box<Segment>>,
     /// An answer is being read.
     pub(super) mid_reply: bool,
     /// A moment came when nothing was in flight: the next byte of the server begins an answer.
@@ -173,12 +153,9 @@ impl Queue {
 
     pub(super) fn memory(&self) -> usize {
         let requests = self.requests.capacity().saturating_mul(size_of::<Request>());
-        let answers = self.segment.as_ref().map_or(0, |segment| segment.answers.capacity());
-        let segment = self.segment.as_ref().map_or(0, |_| size_of::<Segment>());
-        requests
-            .saturating_add(answers.saturating_mul(size_of::<Answer>()))
-            .saturating_add(segment)
-            .saturating_add(self.texts.capacity())
+        let segment = self.segment.as_ref().map_or(0, |segment| segment.memory());
+        let orphans = self.orphans.capacity().saturating_mul(size_of::<Answer>());
+        requests.saturating_add(segment).saturating_add(orphans).saturating_add(self.texts.capacity())
     }
 
     pub(super) fn has_done(&self) -> bool {
@@ -200,7 +177,7 @@ impl Queue {
         }
     }
 
-    fn finish(&mut self, index: usize, completeness: Completeness) {
+    pub(super) fn finish(&mut self, index: usize, completeness: Completeness) {
         if let Some(request) = self.requests.get_mut(index) {
             request.progress = Progress::Done;
             if request.completeness == Completeness::Complete {
@@ -215,7 +192,7 @@ impl Queue {
     }
 
     /// The request that the next answer belongs to.
-    fn front(&self) -> Option<&Request> {
+    pub(super) fn front(&self) -> Option<&Request> {
         self.requests.get(self.done).filter(|request| !request.is_uncertain)
     }
 
@@ -228,28 +205,48 @@ impl Queue {
         self.requests.get(self.done).is_some_and(|request| request.special() == Special::Sync)
     }
 
+    /// How many of the next `length` bytes of the server passed before the request that waits was sent: they belong
+    /// to something else.
+    pub(super) fn older_than_front(&self, length: usize, cx: &Context<'_>) -> usize {
+        let Some(start) = self.front().filter(|_| self.segment.is_none()).map(|front| front.message.start) else {
+            return 0;
+        };
+        let is_older = |at: usize| cx.mark_at(cx.offset.saturating_add(at as u64)).at < start;
+        let (mut from, mut to) = (0, length);
+        while from < to {
+            let middle = from.midpoint(to);
+            if is_older(middle) {
+                from = middle.saturating_add(1);
+            } else {
+                to = middle;
+            }
+        }
+        from
+    }
+
+    /// Whether everything that waits was sent after the server's stream was lost.
+    pub(super) fn expects_answer(&self) -> bool {
+        self.segment.is_none() && self.front().is_some()
+    }
+
     /// Makes room for a request that begins at this offset, and notices whether the moment shows that nothing was in
     /// flight.
     pub(super) fn begin(&mut self, offset: u64, session: &mut Session, cx: &Context<'_>) {
-        let begins_chunk = cx.mark_at(offset).offset == offset;
+        let mark = cx.mark_at(offset);
+        let begins_chunk = mark.offset == offset;
         let has_front = self.front().is_some();
-        if begins_chunk && has_front {
-            session.is_multiplexed = true;
-        }
-        let mut settled = self.waiting() == 0 && self.segment.is_none();
-        if let Some(segment) = self.segment.as_deref_mut() {
-            let idle = segment.balance <= segment.lowest && segment.heard && !has_front && !self.mid_reply;
-            if begins_chunk && idle {
-                segment.touches = segment.touches.saturating_add(1);
-                let enough = if session.is_multiplexed { TOUCHES } else { 1 };
-                settled = segment.touches >= enough;
+        session.is_multiplexed |= begins_chunk && has_front;
+        let touches = if session.is_multiplexed { MULTIPLEXED_TOUCHES } else { 1 };
+        let idle = begins_chunk && !has_front && !self.mid_reply;
+        let settled = match self.segment.as_deref_mut() {
+            Some(segment) => segment.is_settled(idle, mark.at, touches),
+            None => {
+                self.orphans.clear();
+                self.waiting() == 0
             }
-            if settled {
-                self.resolve(session, true);
-            } else if let Some(segment) = self.segment.as_deref_mut() {
-                segment.heard = false;
-                segment.last = cx.now;
-            }
+        };
+        if settled {
+            self.resolve(session, true);
         }
         self.is_settled |= settled;
         let limit = cx.config.max_pending as usize;
@@ -260,19 +257,20 @@ impl Queue {
 
     pub(super) fn push(&mut self, mut request: Request) {
         if let Some(segment) = self.segment.as_deref_mut() {
-            segment.balance = segment.balance.saturating_add(1);
+            segment.add_request(request.message.start);
             request.is_uncertain = true;
         }
-        request.position = u32::try_from(self.waiting()).unwrap_or(u32::MAX);
         self.requests.push_back(request);
     }
 
     fn give_up_oldest(&mut self) {
         let index = self.done;
         if let Some(request) = self.requests.get(index)
-            && !request.is_uncertain && request.progress == Progress::Waiting {
-                self.owed = self.owed.saturating_add(u64::from(request.confirmations.max(1)));
-            }
+            && !request.is_uncertain
+            && request.progress == Progress::Waiting
+        {
+            self.owed = self.owed.saturating_add(u64::from(request.confirmations.max(1)));
+        }
         self.finish(index, Completeness::ResponseMissing);
     }
 
@@ -285,7 +283,8 @@ impl Queue {
         }
         request.progress = Progress::Waiting;
         let special = request.special();
-        request.in_transaction = session.in_multi || special == Special::Multi;
+        request.in_transaction =
+            session.in_multi || matches!(special, Special::Multi | Special::Exec | Special::Discard);
         match special {
             Special::Multi => session.in_multi = true,
             Special::Exec | Special::Discard | Special::Reset => session.in_multi = false,
@@ -311,7 +310,7 @@ impl Queue {
 
     fn done_without_answer(&mut self, index: usize, uncertain: bool, completeness: Completeness) {
         if let (true, Some(segment)) = (uncertain, self.segment.as_deref_mut()) {
-            segment.balance = segment.balance.saturating_sub(1);
+            segment.drop_request();
         }
         self.finish(index, completeness);
     }
@@ -321,10 +320,6 @@ impl Queue {
 impl Queue {
     /// Takes a whole answer.
     pub(super) fn answered(&mut self, answer: &Answer, session: &mut Session, cx: &Context<'_>) {
-        if let Some(segment) = self.segment.as_deref_mut() {
-            segment.heard = true;
-            segment.last = cx.now;
-        }
         if answer.kind == Kind::Push {
             session.is_resp3 = true;
         }
@@ -417,30 +412,32 @@ impl Queue {
         // An `UNSUBSCRIBE` of all whose last confirmation could not be told as such is over.
         let index = self.done;
         if let Some(request) = self.front()
-            && request.special() == Special::Unsubscribe && request.answer.is_some() {
-                self.finish(index, Completeness::Complete);
-            }
+            && request.special() == Special::Unsubscribe
+            && request.answer.is_some()
+        {
+            self.finish(index, Completeness::Complete);
+        }
         if self.owed > 0 {
             self.owed = self.owed.saturating_sub(1);
             return;
         }
-        if self.front().is_some() {
-            return self.apply(self.done, answer, session);
+        let limit = cx.config.max_pending as usize;
+        if let Some(front) = self.front() {
+            // What ended before the request began answers another one, which was not seen.
+            if front.message.start <= answer.message.end {
+                self.apply(self.done, answer, session);
+            }
+            return;
         }
         let Some(segment) = self.segment.as_deref_mut() else {
             // Nobody asked. Where answers were switched off, they are not any more.
             session.reply = ReplyMode::On;
+            if self.orphans.len() < limit.min(MAX_ORPHANS) {
+                self.orphans.push_back(*answer);
+            }
             return;
         };
-        segment.balance = segment.balance.saturating_sub(1);
-        if segment.balance < segment.lowest {
-            segment.lowest = segment.balance;
-            segment.touches = 0;
-        }
-        if segment.answers.len() >= cx.config.max_pending as usize {
-            segment.answers.pop_front();
-        }
-        segment.answers.push_back(*answer);
+        segment.add_answer(answer, limit);
         if self.waits_for_sync() && (answer.is_word("FULLRESYNC") || answer.is_word("CONTINUE")) {
             session.is_replication = true;
             self.resolve(session, false);
@@ -448,7 +445,7 @@ impl Queue {
     }
 
     /// This answer belongs to this request.
-    fn apply(&mut self, index: usize, answer: &Answer, session: &mut Session) {
+    pub(super) fn apply(&mut self, index: usize, answer: &Answer, session: &mut Session) {
         let Some(request) = self.requests.get_mut(index) else { return };
         let failed = answer.kind.is_error();
         if request.progress == Progress::Building {
@@ -507,177 +504,6 @@ impl Session {
             Special::Monitor if !queued => self.is_monitor = true,
             Special::Sync => self.is_replication = true,
             _ => {}
-        }
-    }
-}
-
-/// Losses.
-impl Queue {
-    fn lose(&mut self, now: Timestamp) -> &mut Segment {
-        let segment = self.segment.get_or_insert_with(Box::default);
-        segment.lowest = segment.balance;
-        segment.touches = 0;
-        segment.last = now;
-        segment
-    }
-
-    /// Requests were lost, an unknown number of them. `is_named`: the last one had begun, and is known by name.
-    pub(super) fn requests_lost(&mut self, is_named: bool, session: &mut Session, now: Timestamp) {
-        session.reply = ReplyMode::On;
-        session.in_multi = false;
-        session.queued_database = None;
-        session.database = None;
-        let last = self.requests.len().saturating_sub(1);
-        let is_building = self.requests.back().is_some_and(|request| request.progress == Progress::Building);
-        let mut uncertain = false;
-        if is_building && is_named {
-            self.sent(session, None);
-            if let Some(request) = self.requests.get_mut(last) {
-                request.completeness = Completeness::Gap;
-            }
-        } else if is_building {
-            uncertain = self.requests.pop_back().is_some_and(|request| request.is_uncertain);
-        }
-        // Which of the answers that came since an earlier loss are theirs can no longer be told.
-        for index in self.done..self.requests.len() {
-            if self.requests.get(index).is_some_and(|request| request.is_uncertain) {
-                self.finish(index, Completeness::Gap);
-            }
-        }
-        let segment = self.lose(now);
-        segment.balance = segment.balance.saturating_sub(i64::from(uncertain));
-        segment.lowest = segment.balance;
-        segment.requests_lost = true;
-        segment.heard = false;
-    }
-
-    /// Answers were lost, an unknown number of them; the first may have begun.
-    pub(super) fn answers_lost(&mut self, begun: Option<&Answer>, session: &mut Session, now: Timestamp) {
-        self.owed = 0;
-        let index = self.done;
-        if let (Some(answer), true) = (begun, self.segment.is_none())
-            && let Some(request) = self.requests.get_mut(index).filter(|r| r.progress == Progress::Waiting)
-                && request.special() != Special::Subscribe {
-                    request.answer = Some(*answer);
-                    request.completeness = Completeness::Gap;
-                    request.database = session.database;
-                    // What it would have changed is not known.
-                    if request.special() == Special::Select {
-                        session.database = None;
-                    }
-                    self.finish(index, Completeness::Gap);
-                }
-        let mut newly = 0_i64;
-        for index in self.done..self.requests.len() {
-            let Some(request) = self.requests.get_mut(index) else { continue };
-            if request.progress == Progress::Done {
-                continue;
-            }
-            if !request.is_uncertain {
-                request.is_uncertain = true;
-                newly = newly.saturating_add(1);
-            }
-            if matches!(request.special(), Special::Subscribe | Special::Unsubscribe)
-                && request.progress == Progress::Waiting
-            {
-                newly = newly.saturating_sub(1);
-                self.finish(index, Completeness::Gap);
-            }
-        }
-        if newly == 0 && self.segment.is_none() {
-            return;
-        }
-        let segment = self.lose(now);
-        segment.answers.clear();
-        segment.balance = segment.balance.saturating_add(newly);
-        segment.lowest = segment.balance;
-        segment.answers_lost = true;
-        segment.heard = true;
-    }
-
-    /// Nothing is in flight: pairs what came since the loss from its end. `trusted` is false where this is not sure;
-    /// then all of it stays without an answer.
-    pub(super) fn resolve(&mut self, session: &mut Session, trusted: bool) {
-        let Some(segment) = self.segment.take() else { return };
-        let waits = |request: &&Request| request.is_uncertain && request.progress == Progress::Waiting;
-        let first = self.requests.iter().position(|request| waits(&request)).unwrap_or(self.requests.len());
-        let waiting = self.requests.iter().skip(first).filter(waits).count();
-        let answers = &segment.answers;
-        let pairs = waiting.min(answers.len());
-        let fits = match (segment.requests_lost, segment.answers_lost) {
-            (true, false) => answers.len() >= waiting,
-            (false, true) => answers.len() <= waiting,
-            _ => true,
-        };
-        let tail = answers.iter().skip(answers.len().saturating_sub(pairs));
-        let requests = self.requests.iter().skip(first).filter(waits).skip(waiting.saturating_sub(pairs));
-        let allowed = requests.zip(tail).all(|(request, answer)| {
-            request.spec.is_none_or(|spec| spec.answer.allows(answer.kind, answer.is_queued()))
-        });
-        let unpaired = if trusted && fits && allowed { waiting.saturating_sub(pairs) } else { waiting };
-        let mut answers = answers.iter().skip(answers.len().saturating_sub(waiting.saturating_sub(unpaired)));
-        let mut seen = 0_usize;
-        for index in first..self.requests.len() {
-            let Some(request) = self.requests.get_mut(index) else { break };
-            if !request.is_uncertain || request.progress == Progress::Done {
-                continue;
-            }
-            request.is_uncertain = false;
-            if request.progress == Progress::Building {
-                continue;
-            }
-            seen = seen.saturating_add(1);
-            let answer = if seen > unpaired { answers.next() } else { None };
-            match answer {
-                Some(answer) => self.apply(index, answer, session),
-                None => self.finish(index, Completeness::Gap),
-            }
-        }
-    }
-
-    /// When the connection will have been silent for long enough.
-    pub(super) fn quiet_at(&self) -> Option<Timestamp> {
-        self.segment.as_ref().map(|segment| segment.last.saturating_add(QUIET))
-    }
-
-    /// A message is under way: it is not silent.
-    pub(super) fn wait_longer(&mut self) {
-        if let Some(segment) = self.segment.as_deref_mut() {
-            segment.last = segment.last.saturating_add(QUIET);
-        }
-    }
-
-    /// The connection was silent. A command that may block could still be in flight: then nothing is known.
-    pub(super) fn quiet(&mut self, session: &mut Session) {
-        let blocked = self.requests.iter().any(|r| r.is_uncertain && r.spec.is_some_and(Spec::blocks));
-        if self.front().is_none() || blocked {
-            self.resolve(session, !blocked);
-        } else {
-            self.wait_longer();
-        }
-    }
-
-    /// The connection is over. `begun`: the part of an answer that was seen.
-    pub(super) fn close(&mut self, begun: Option<&Answer>, session: &mut Session) {
-        let certain = self.front().is_some();
-        self.resolve(session, begun.is_none() && !certain);
-        if let (Some(answer), Some(request)) = (begun, self.requests.get_mut(self.done))
-            && request.progress == Progress::Waiting {
-                request.answer = Some(*answer);
-                request.database = session.database;
-                self.finish(self.done, Completeness::Truncated);
-            }
-        for index in self.done..self.requests.len() {
-            let Some(request) = self.requests.get_mut(index) else { break };
-            request.database = request.database.or(session.database);
-            let completeness = match request.progress {
-                Progress::Building => Completeness::Truncated,
-                Progress::Waiting if request.answer.is_some() => Completeness::Truncated,
-                _ => Completeness::ResponseMissing,
-            };
-            if request.progress != Progress::Done {
-                self.finish(index, completeness);
-            }
         }
     }
 }

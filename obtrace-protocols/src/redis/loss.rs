@@ -1,0 +1,256 @@
+//! Which answer belongs to which request after some of them were lost.
+//!
+//! It is not known how many are missing. What comes after a loss is kept in a [`Segment`] until a moment when nothing
+//! is in flight; at such a moment the last answer belongs to the last request, the one before it to the one before
+//! it, and so on. What is left over stays without an answer.
+
+use alloc::{boxed::Box, collections::VecDeque};
+
+use super::{
+    command::{Spec, Special},
+    session::{Answer, Progress, Queue, ReplyMode, Request, Session},
+};
+use crate::{Completeness, Timestamp};
+
+/// How long a connection must be silent, in nanoseconds, before nothing is believed to be in flight.
+const QUIET: u64 = 1_000_000_000;
+/// How many times a connection that sends before it is answered must come to its lowest number of requests in flight
+/// before that number is taken for zero.
+pub(super) const MULTIPLEXED_TOUCHES: u8 = 8;
+
+/// Requests and answers after a loss.
+#[derive(Debug, Default)]
+pub(super) struct Segment {
+    answers: VecDeque<Answer>,
+    /// Requests minus answers; what is in flight, but for a constant.
+    balance: i64,
+    lowest: i64,
+    touches: u8,
+    /// The server was heard since the last request.
+    heard: bool,
+    requests_lost: bool,
+    answers_lost: bool,
+    last: Timestamp,
+}
+
+impl Segment {
+    pub(super) fn memory(&self) -> usize {
+        size_of::<Self>().saturating_add(self.answers.capacity().saturating_mul(size_of::<Answer>()))
+    }
+
+    pub(super) fn add_request(&mut self, at: Timestamp) {
+        self.balance = self.balance.saturating_add(1);
+        self.heard = false;
+        self.last = self.last.max(at);
+    }
+
+    /// A request is not answered after all.
+    pub(super) fn drop_request(&mut self) {
+        self.balance = self.balance.saturating_sub(1);
+    }
+
+    pub(super) fn add_answer(&mut self, answer: &Answer, limit: usize) {
+        self.balance = self.balance.saturating_sub(1);
+        self.heard = true;
+        self.last = self.last.max(answer.message.end);
+        if self.balance < self.lowest {
+            self.lowest = self.balance;
+            self.touches = 0;
+        }
+        if self.answers.len() >= limit {
+            self.answers.pop_front();
+        }
+        self.answers.push_back(*answer);
+    }
+
+    /// A request begins: whether that shows that nothing was in flight before it. A client that waits for its answers
+    /// sends when it has them all; of one that does not, the number in flight must have come down to the same lowest
+    /// number several times.
+    pub(super) fn is_settled(&mut self, idle: bool, at: Timestamp, touches: u8) -> bool {
+        if idle && self.heard && self.balance <= self.lowest && self.last <= at {
+            self.touches = self.touches.saturating_add(1);
+        }
+        self.touches >= touches
+    }
+
+    /// Another loss: what the lowest number in flight is has to be found anew.
+    fn restart(&mut self) {
+        self.lowest = self.balance;
+        self.touches = 0;
+    }
+}
+
+/// Losses.
+impl Queue {
+    /// Requests were lost, an unknown number of them. `is_named`: the last one had begun, and is known by name.
+    pub(super) fn requests_lost(&mut self, is_named: bool, session: &mut Session) {
+        session.reply = ReplyMode::On;
+        session.in_multi = false;
+        session.queued_database = None;
+        session.database = None;
+        let last = self.requests.len().saturating_sub(1);
+        let last_sent = self.requests.back().map_or(Timestamp::default(), |request| request.message.end);
+        let is_building = self.requests.back().is_some_and(|request| request.progress == Progress::Building);
+        let mut uncertain = false;
+        if is_building && is_named {
+            self.sent(session, None);
+            if let Some(request) = self.requests.get_mut(last) {
+                request.completeness = Completeness::Gap;
+            }
+        } else if is_building {
+            uncertain = self.requests.pop_back().is_some_and(|request| request.is_uncertain);
+        }
+        // Which of the answers that came since an earlier loss are theirs can no longer be told.
+        for index in self.done..self.requests.len() {
+            if self.requests.get(index).is_some_and(|request| request.is_uncertain) {
+                self.finish(index, Completeness::Gap);
+            }
+        }
+        // Their answers may have come already.
+        let orphans = core::mem::take(&mut self.orphans);
+        let segment = self.segment.get_or_insert_with(Box::default);
+        segment.balance = segment.balance.saturating_sub(i64::from(uncertain));
+        segment.heard = false;
+        for answer in &orphans {
+            segment.add_answer(answer, orphans.len());
+        }
+        segment.restart();
+        segment.requests_lost = true;
+        segment.last = segment.last.max(last_sent);
+    }
+
+    /// Answers were lost, an unknown number of them; the first may have begun.
+    pub(super) fn answers_lost(&mut self, begun: Option<&Answer>, session: &mut Session) {
+        self.owed = 0;
+        let index = self.done;
+        if let (Some(answer), true) = (begun, self.segment.is_none())
+            && let Some(request) = self.requests.get_mut(index).filter(|r| r.progress == Progress::Waiting)
+            && request.special() != Special::Subscribe
+        {
+            request.answer = Some(*answer);
+            request.completeness = Completeness::Gap;
+            request.database = session.database;
+            // What it would have changed is not known.
+            if request.special() == Special::Select {
+                session.database = None;
+            }
+            self.finish(index, Completeness::Gap);
+        }
+        let mut newly = 0_i64;
+        for index in self.done..self.requests.len() {
+            let Some(request) = self.requests.get_mut(index) else { continue };
+            if request.progress == Progress::Done {
+                continue;
+            }
+            if !request.is_uncertain {
+                request.is_uncertain = true;
+                newly = newly.saturating_add(1);
+            }
+            if matches!(request.special(), Special::Subscribe | Special::Unsubscribe)
+                && request.progress == Progress::Waiting
+            {
+                newly = newly.saturating_sub(1);
+                self.finish(index, Completeness::Gap);
+            }
+        }
+        if newly == 0 && self.segment.is_none() {
+            return;
+        }
+        let last_sent = self.requests.back().map_or(Timestamp::default(), |request| request.message.end);
+        let segment = self.segment.get_or_insert_with(Box::default);
+        segment.answers.clear();
+        segment.balance = segment.balance.saturating_add(newly);
+        segment.restart();
+        segment.last = segment.last.max(last_sent);
+        segment.answers_lost = true;
+        segment.heard = true;
+    }
+
+    /// Nothing is in flight: pairs what came since the loss from its end. `trusted` is false where this is not sure;
+    /// then all of it stays without an answer.
+    pub(super) fn resolve(&mut self, session: &mut Session, trusted: bool) {
+        let Some(segment) = self.segment.take() else { return };
+        let waits = |request: &&Request| request.is_uncertain && request.progress == Progress::Waiting;
+        let first = self.requests.iter().position(|request| waits(&request)).unwrap_or(self.requests.len());
+        let waiting = self.requests.iter().skip(first).filter(waits).count();
+        let answers = &segment.answers;
+        let pairs = waiting.min(answers.len());
+        let fits = match (segment.requests_lost, segment.answers_lost) {
+            (true, false) => answers.len() >= waiting,
+            (false, true) => answers.len() <= waiting,
+            _ => true,
+        };
+        let tail = answers.iter().skip(answers.len().saturating_sub(pairs));
+        let requests = self.requests.iter().skip(first).filter(waits).skip(waiting.saturating_sub(pairs));
+        let allowed = requests.zip(tail).all(|(request, answer)| {
+            request.message.start <= answer.message.end
+                && request.spec.is_none_or(|spec| spec.answer.allows(answer.kind, answer.is_queued()))
+        });
+        let unpaired = if trusted && fits && allowed { waiting.saturating_sub(pairs) } else { waiting };
+        let mut answers = answers.iter().skip(answers.len().saturating_sub(waiting.saturating_sub(unpaired)));
+        let mut seen = 0_usize;
+        for index in first..self.requests.len() {
+            let Some(request) = self.requests.get_mut(index) else { break };
+            if !request.is_uncertain || request.progress == Progress::Done {
+                continue;
+            }
+            request.is_uncertain = false;
+            if request.progress == Progress::Building {
+                continue;
+            }
+            seen = seen.saturating_add(1);
+            let answer = if seen > unpaired { answers.next() } else { None };
+            match answer {
+                Some(answer) => self.apply(index, answer, session),
+                None => self.finish(index, Completeness::Gap),
+            }
+        }
+    }
+
+    /// When the connection will have been silent for long enough.
+    pub(super) fn quiet_at(&self) -> Option<Timestamp> {
+        self.segment.as_ref().map(|segment| segment.last.saturating_add(QUIET))
+    }
+
+    /// A message is under way: it is not silent.
+    pub(super) fn wait_longer(&mut self) {
+        if let Some(segment) = self.segment.as_deref_mut() {
+            segment.last = segment.last.saturating_add(QUIET);
+        }
+    }
+
+    /// The connection was silent. A command that may block could still be in flight: then nothing is known.
+    pub(super) fn quiet(&mut self, session: &mut Session) {
+        let blocked = self.requests.iter().any(|r| r.is_uncertain && r.spec.is_some_and(Spec::blocks));
+        if self.front().is_none() || blocked {
+            self.resolve(session, !blocked);
+        } else {
+            self.wait_longer();
+        }
+    }
+
+    /// The connection is over. `begun`: the part of an answer that was seen.
+    pub(super) fn close(&mut self, begun: Option<&Answer>, session: &mut Session) {
+        let certain = self.front().is_some();
+        self.resolve(session, begun.is_none() && !certain);
+        if let (Some(answer), Some(request)) = (begun, self.requests.get_mut(self.done))
+            && request.progress == Progress::Waiting
+        {
+            request.answer = Some(*answer);
+            request.database = session.database;
+            self.finish(self.done, Completeness::Truncated);
+        }
+        for index in self.done..self.requests.len() {
+            let Some(request) = self.requests.get_mut(index) else { break };
+            request.database = request.database.or(session.database);
+            let completeness = match request.progress {
+                Progress::Building => Completeness::Truncated,
+                Progress::Waiting if request.answer.is_some() => Completeness::Truncated,
+                _ => Completeness::ResponseMissing,
+            };
+            if request.progress != Progress::Done {
+                self.finish(index, completeness);
+            }
+        }
+    }
+}
