@@ -465,6 +465,11 @@ impl Connection {
             Pushed::Full => return self.settle(Detection::Unknown),
             _ => return,
         }
+        self.look();
+    }
+
+    /// Looks at what both directions began with, or at what followed a hole.
+    fn look(&mut self) {
         let (sent, received) = match self.requests {
             Some(Direction::Received) => (&self.server, &self.client),
             _ => (&self.client, &self.server),
@@ -547,19 +552,15 @@ impl Connection {
     fn give_up_hole(&mut self, side: Side, now: Timestamp) {
         if let Some(lost) = self.stream_mut(side).assembler.force_gap() {
             self.gap(side, lost, now);
+            if self.parser.is_none() && self.state == State::Detecting {
+                return self.look();
+            }
             self.run(side);
         }
     }
 
     fn gap(&mut self, side: Side, length: u64, now: Timestamp) {
         self.stream_mut(side).need = 1;
-        if self.parser.is_none() {
-            if self.state == State::Detecting {
-                self.client.assembler.reset();
-                self.server.assembler.reset();
-            }
-            return;
-        }
         self.with_parser(side, now, None, |parser, cx| parser.gap(side, length, cx));
     }
 
