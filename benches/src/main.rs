@@ -1,0 +1,43 @@
+//! Measures what the workspace promises about speed, beside the peers it names. See `benches/README.md`.
+
+mod harness;
+mod otlp;
+
+use std::process::ExitCode;
+
+use harness::{Goals, Run};
+
+/// A part of the suite, by the name that selects it.
+const PARTS: [(&str, fn(Run, &mut Goals)); 1] = [("otlp", otlp::run)];
+
+fn main() -> ExitCode {
+    let mut rounds = 150;
+    let mut runs = 1;
+    let mut wanted = Vec::new();
+    for argument in std::env::args().skip(1) {
+        match argument.split_once('=') {
+            Some(("--rounds", value)) => rounds = value.parse().unwrap_or(150).max(3),
+            Some(("--runs", value)) => runs = value.parse().unwrap_or(1).max(1),
+            None if PARTS.iter().any(|(name, _)| *name == argument) => wanted.push(argument),
+            _ => {
+                let names: Vec<&str> = PARTS.iter().map(|(name, _)| *name).collect();
+                eprintln!("{argument}: not known; usage: benches [--rounds=150] [--runs=1] [{}]...", names.join("|"));
+                return ExitCode::from(2);
+            }
+        }
+    }
+    let measure = || {
+        let mut goals = Goals::default();
+        for (name, part) in PARTS {
+            if wanted.is_empty() || wanted.iter().any(|wanted| wanted == name) {
+                part(Run { rounds }, &mut goals);
+            }
+        }
+        goals
+    };
+    let mut goals = measure();
+    for _ in 1..runs {
+        goals = goals.best(measure());
+    }
+    ExitCode::from(u8::from(!goals.report()))
+}

@@ -1,0 +1,157 @@
+//! Spans to OTLP JSON: 500 server spans of 12 attributes, one resource of 12.
+
+use std::{hint::black_box, sync::Arc};
+
+use obtrace_export::{
+    encode::json::TraceEncoder,
+    model::{Attribute, Resource, Scope, Span, SpanId, SpanKind, Status, TraceId, Value},
+};
+use opentelemetry_proto::tonic::{
+    collector::trace::v1::ExportTraceServiceRequest,
+    common::v1::{AnyValue, InstrumentationScope, KeyValue, any_value},
+    resource::v1::Resource as ProtoResource,
+    trace::v1 as proto,
+};
+
+use crate::harness::{Goals, Group, Run};
+
+const SPANS: u64 = 500;
+
+/// Spans as an agent makes them: names and keys constant, some texts made for the span.
+fn spans() -> Vec<Span> {
+    let resource = [
+        ("service.name", "checkout"),
+        ("service.namespace", "shop"),
+        ("service.version", "1.42.7"),
+        ("service.instance.id", "shop.checkout-6d9f7c5b8-x2x9z.app"),
+        ("k8s.namespace.name", "shop"),
+        ("k8s.pod.name", "checkout-6d9f7c5b8-x2x9z"),
+        ("k8s.pod.uid", "5d2f9a1e-0d4f-4c2c-9a57-3d1f2b7c9e10"),
+        ("k8s.deployment.name", "checkout"),
+        ("k8s.node.name", "worker-17"),
+        ("k8s.container.name", "app"),
+        ("telemetry.sdk.language", "go"),
+        ("telemetry.sdk.name", "obtrace"),
+    ];
+    let resource = Arc::new(Resource::new(resource.map(|(key, value)| Attribute::new(key, value)).to_vec()));
+    let scope = Arc::new(Scope::new("obtrace-agent", "0.1.0"));
+    (0..SPANS)
+        .map(|i| {
+            let hash = (i + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            let mut trace = [0; 16];
+            trace[..8].copy_from_slice(&hash.to_be_bytes());
+            trace[8..].copy_from_slice(&(!hash).to_be_bytes());
+            let start = 1_760_000_000_000_000_000 + i * 1_000_003;
+            let mut span = Span::new(
+                TraceId::from_bytes(trace),
+                SpanId::from_bytes((hash | 1).to_be_bytes()),
+                "GET /api/v1/orders/{id}",
+                SpanKind::Server,
+                Arc::clone(&resource),
+                Arc::clone(&scope),
+            )
+            .with_times(start, start + 2_345_678 + (hash >> 44))
+            .with_parent(Some(SpanId::from_bytes((hash.rotate_left(17) | 1).to_be_bytes())));
+            let failed = i % 20 == 0;
+            span.push("http.request.method", "GET");
+            span.push("http.route", "/api/v1/orders/{id}");
+            span.push("url.path", format!("/api/v1/orders/{}", 100_000 + (hash >> 48)));
+            span.push("url.scheme", "http");
+            span.push("http.response.status_code", if failed { 503_i64 } else { 200 });
+            span.push("server.address", "checkout.shop.svc.cluster.local");
+            span.push("server.port", 8080_i64);
+            span.push("client.address", format!("10.42.{}.{}", i % 7, hash % 250));
+            span.push("network.peer.port", 30_000 + (hash % 20_000) as i64);
+            span.push("network.protocol.version", "1.1");
+            span.push("user_agent.original", "Mozilla/5.0 (X11; Linux x86_64) kube-probe/1.34");
+            span.push("http.request.body.size", 0_i64);
+            if failed {
+                span.status = Status::Error { description: "503".into() };
+            }
+            span
+        })
+        .collect()
+}
+
+fn key_values(attributes: &[Attribute]) -> Vec<KeyValue> {
+    let value = |value: &Value| match value {
+        Value::Str(text) => any_value::Value::StringValue(text.to_string()),
+        Value::Int(number) => any_value::Value::IntValue(*number),
+        other => unreachable!("{other:?} is not among the inputs"),
+    };
+    attributes
+        .iter()
+        .map(|attribute| KeyValue {
+            key: attribute.key.to_string(),
+            value: Some(AnyValue { value: Some(value(&attribute.value)) }),
+            ..KeyValue::default()
+        })
+        .collect()
+}
+
+/// The peer's structs, as its own exporter would fill them.
+fn request(spans: &[Span]) -> ExportTraceServiceRequest {
+    let first = &spans[0];
+    let resource = ProtoResource { attributes: key_values(&first.resource.attributes), ..ProtoResource::default() };
+    let scope = InstrumentationScope {
+        name: first.scope.name.to_string(),
+        version: first.scope.version.to_string(),
+        ..InstrumentationScope::default()
+    };
+    let spans = spans
+        .iter()
+        .map(|span| proto::Span {
+            trace_id: span.trace_id.to_bytes().to_vec(),
+            span_id: span.span_id.to_bytes().to_vec(),
+            parent_span_id: span.parent_span_id.map(|id| id.to_bytes().to_vec()).unwrap_or_default(),
+            flags: span.flags.into(),
+            name: span.name.to_string(),
+            kind: proto::span::SpanKind::Server.into(),
+            start_time_unix_nano: span.start_unix_nano,
+            end_time_unix_nano: span.end_unix_nano,
+            attributes: key_values(&span.attributes),
+            status: match &span.status {
+                Status::Error { description } => Some(proto::Status {
+                    message: description.to_string(),
+                    code: proto::status::StatusCode::Error.into(),
+                }),
+                _ => None,
+            },
+            ..proto::Span::default()
+        })
+        .collect();
+    let scopes = vec![proto::ScopeSpans { scope: Some(scope), spans, ..proto::ScopeSpans::default() }];
+    let group =
+        proto::ResourceSpans { resource: Some(resource), scope_spans: scopes, ..proto::ResourceSpans::default() };
+    ExportTraceServiceRequest { resource_spans: vec![group] }
+}
+
+pub(crate) fn run(run: Run, goals: &mut Goals) {
+    let spans = spans();
+    let structs = request(&spans);
+    let mut encoder = TraceEncoder::new();
+    let mut body = Vec::new();
+    encoder.encode(&spans, &mut body);
+    let read: ExportTraceServiceRequest = serde_json::from_slice(&body).expect("the peer reads our JSON");
+    assert_eq!(read, structs, "our JSON means what the peer's structs say");
+    let peers = serde_json::to_vec(&structs).expect("the peer writes JSON");
+
+    let (ours, theirs) = (body.len(), peers.len());
+    let mut copy = Vec::new();
+    let source = body.clone();
+    let outcome = Group::new("OTLP JSON, 500 spans of 12 attributes", "span", 500)
+        .add("obtrace-export", ours, || {
+            body.clear();
+            encoder.encode(&spans, &mut body);
+            body.len()
+        })
+        .add("opentelemetry-proto: build structs + serde_json", theirs, || serde_json::to_vec(&request(&spans)))
+        .add("opentelemetry-proto: serde_json of structs that are there", theirs, || serde_json::to_vec(&structs))
+        .add("floor: copy of the body", ours, || {
+            copy.clear();
+            copy.extend_from_slice(black_box(&source));
+        })
+        .run(run);
+    goals.at_least("OTLP JSON: times opentelemetry-proto + serde_json", outcome.nanos[1] / outcome.nanos[0], 8.0);
+    goals.at_most("OTLP JSON: allocations a span", outcome.allocations[0] / 500.0, 0.0);
+}
