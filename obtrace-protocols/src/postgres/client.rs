@@ -46,6 +46,8 @@ struct Building {
     request: Message,
     /// The statement that its Parse named, with a reference.
     parsed: Handle,
+    /// Messages of it that are replied to.
+    due: u32,
 }
 
 /// Where a message lies.
@@ -224,10 +226,13 @@ impl PostgresParser {
     /// The message belongs to what the next Execute or Sync makes.
     fn build(&mut self, place: Place, cx: &Context<'_>) {
         match &mut self.client.building {
-            Some(building) => extend(&mut building.request, place.size, place.end),
+            Some(building) => {
+                building.due = building.due.saturating_add(1);
+                extend(&mut building.request, place.size, place.end);
+            }
             None => {
                 let request = self.message(place, cx);
-                self.client.building = Some(Building { begins: place.tag, request, parsed: Handle::UNKNOWN });
+                self.client.building = Some(Building { begins: place.tag, request, parsed: Handle::UNKNOWN, due: 1 });
             }
         }
     }
@@ -235,6 +240,7 @@ impl PostgresParser {
     /// The message belongs to what is being built, else to the newest of its batch.
     fn belongs(&mut self, place: Place) {
         if let Some(building) = &mut self.client.building {
+            building.due = building.due.saturating_add(u32::from(place.tag == b'C'));
             extend(&mut building.request, place.size, place.end);
         } else if self.client.batch_open
             && let Some(newest) = self.queue.newest()
@@ -260,6 +266,7 @@ impl PostgresParser {
         let Some(building) = self.client.building.take() else { return };
         let mut entry = Entry::new(Request::Prepare, building.begins, building.request);
         entry.statement = building.parsed;
+        entry.due = building.due;
         self.push(entry, cx);
         self.client.batch_open = true;
     }

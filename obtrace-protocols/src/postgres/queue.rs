@@ -42,6 +42,8 @@ pub(super) struct Entry {
     pub(super) sync: bool,
     /// It was announced and has an id.
     pub(super) opened: bool,
+    /// Replies due to what only prepares, before it is over.
+    pub(super) due: u32,
     /// Bytes of it were lost.
     pub(super) gap: bool,
     /// Requests before it may have been lost: its answer is checked against what was asked.
@@ -74,6 +76,7 @@ impl Entry {
             begins,
             sync: false,
             opened: false,
+            due: 0,
             gap: false,
             doubtful: false,
             answered: false,

@@ -194,6 +194,13 @@ impl PostgresParser {
                         self.completed(b"");
                     }
                     Backend::EmptyQueryResponse | Backend::FunctionCallResponse => self.completed(b""),
+                    _ if matches!(tag, b'1' | b'2' | b'3' | b'n' | b'T') => {
+                        // Without a Sync behind it, what only prepares is over with its last reply.
+                        entry.due = entry.due.saturating_sub(1);
+                        if entry.kind == Request::Prepare && !entry.sync && entry.due == 0 {
+                            self.finish_head();
+                        }
+                    }
                     _ => {}
                 }
             }
