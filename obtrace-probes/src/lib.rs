@@ -4,7 +4,6 @@ mod error;
 pub mod event;
 mod filter;
 mod losses;
-mod made;
 mod object;
 mod probes;
 mod program;
