@@ -4,6 +4,7 @@ mod error;
 pub mod event;
 mod filter;
 mod losses;
+mod made;
 mod object;
 mod probes;
 mod program;
