@@ -487,3 +487,8 @@ fn run_folder(protocol: &str, at_least: usize) {
 fn http() {
     run_folder("http", 25);
 }
+
+#[test]
+fn redis() {
+    run_folder("redis", 25);
+}
