@@ -1,0 +1,59 @@
+"""Captures that have lost something: made from whole ones, as pcap files of tcpdump (little-endian, microseconds)."""
+
+import random
+import struct
+
+HEAD, RECORD = struct.Struct("<IHHiIII"), struct.Struct("<IIII")
+
+
+def read(path):
+    """The file header and the packets, each a time, a length on the wire and bytes."""
+    data = path.read_bytes()
+    packets, at = [], HEAD.size
+    while at < len(data):
+        seconds, fraction, captured, length = RECORD.unpack_from(data, at)
+        at += RECORD.size
+        packets.append((seconds, fraction, length, data[at:at + captured]))
+        at += captured
+    return data[:HEAD.size], packets
+
+
+def write(path, head, packets):
+    with open(path, "wb") as file:
+        file.write(head)
+        for seconds, fraction, length, data in packets:
+            file.write(RECORD.pack(seconds, fraction, len(data), length) + data)
+
+
+def damages(packets, seed):
+    """(name, packets) of captures that lost something."""
+    chance = random.Random(seed)
+    for _ in range(3):
+        first = chance.randrange(1, len(packets) // 2)
+        yield f"without the first {first} packets", packets[first:]
+    for share in (0.002, 0.01, 0.05, 0.3):
+        yield f"without {share:.1%} of its packets", [packet for packet in packets if chance.random() >= share]
+    for _ in range(2):
+        first = chance.randrange(len(packets) // 2)
+        count = chance.randrange(1, 40)
+        yield f"without {count} packets from {first}", packets[:first] + packets[first + count:]
+    for snap in (96, 200):
+        yield f"snap length {snap}", [(*packet[:3], packet[3][:snap]) for packet in packets]
+
+
+def disorders(packets, seed):
+    """(name, packets) of captures that lost nothing and have it in another form."""
+    chance = random.Random(seed)
+    yield "every packet twice", [packet for packet in packets for _ in range(2)]
+    shuffled = list(packets)
+    for at in range(0, len(shuffled) - 3, 3):
+        # Neighbours change places, as happens between the queues of a network card.
+        if chance.random() < 0.3 and not any(is_setup(packet) for packet in shuffled[at:at + 2]):
+            shuffled[at], shuffled[at + 1] = shuffled[at + 1], shuffled[at]
+    yield "neighbours out of order", shuffled
+
+
+def is_setup(packet):
+    """Whether it is a TCP segment with SYN, in Ethernet and IPv4."""
+    data = packet[3]
+    return len(data) > 47 and data[23] == 6 and data[14 + (data[14] & 15) * 4 + 13] & 2 != 0

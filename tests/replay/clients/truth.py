@@ -1,0 +1,36 @@
+"""What a client did: one JSON object a line on standard output."""
+
+import contextlib
+import itertools
+import json
+import time
+
+NUMBERS = itertools.count(1)
+
+
+def token():
+    """A word that stands in one operation of the whole run only, so that nothing can be taken for something else."""
+    return f"t{next(NUMBERS)}x"
+
+
+def log(protocol, port, what, outcome, start, end, completeness="complete"):
+    record = {
+        "protocol": protocol, "port": port, "what": what, "outcome": outcome,
+        "start": start, "end": end, "completeness": completeness,
+    }
+    print(json.dumps(record), flush=True)
+
+
+class Operation:
+    """Filled in while an operation runs."""
+
+    outcome = None
+    completeness = "complete"
+
+
+@contextlib.contextmanager
+def operation(protocol, port, *what):
+    """Times one operation and logs it with the outcome that the body sets."""
+    running, start = Operation(), time.time_ns()
+    yield running
+    log(protocol, port, [*what], running.outcome, start, time.time_ns(), running.completeness)

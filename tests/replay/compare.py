@@ -1,0 +1,108 @@
+"""Spans against what the clients logged."""
+
+import collections
+import re
+
+TOKEN = re.compile(r"\bt\d+x\b", re.IGNORECASE)
+# What the clients' clocks and the capture's may differ by, and a client's way from its clock to the wire.
+SLACK = 5_000_000
+
+
+def attribute(span, *names):
+    for name in names:
+        if name in span["attributes"]:
+            return span["attributes"][name]
+    return None
+
+
+def path_of(span):
+    path = attribute(span, "url.path")
+    full = attribute(span, "url.full")
+    if path is None and full is not None:
+        path = "/" + full.split("/", 3)[3] if full.count("/") >= 3 else ""
+    return (path or "").split("?")[0]
+
+
+def token_of(text):
+    found = TOKEN.search(text or "")
+    return found.group().lower() if found else None
+
+
+def what(span):
+    """What was asked for, in the words of the clients' logs."""
+    if span["protocol"] == "http":
+        method = attribute(span, "http.request.method")
+        return (method, "" if method == "CONNECT" else path_of(span))
+    if span["protocol"] == "dns":
+        return (attribute(span, "dns.question.type") or span["name"].split(" ")[0], attribute(span, "dns.question.name"))
+    text = attribute(span, "db.query.text")
+    operation = attribute(span, "db.operation.name") or ""
+    if span["protocol"] == "postgres":
+        operation = operation or (attribute(span, "db.query.summary") or span["name"]).split(" ")[0]
+    return (operation.split(" ")[0].upper(), token_of(text))
+
+
+def outcome(span):
+    if span["protocol"] == "http":
+        return attribute(span, "http.response.status_code")
+    if span["protocol"] == "dns":
+        return attribute(span, "dns.response_code")
+    return attribute(span, "db.response.status_code")
+
+
+def key(span):
+    return (span["protocol"], attribute(span, "server.port"), *what(span), outcome(span), span["completeness"])
+
+
+def truth(record):
+    return (record["protocol"], record["port"], *record["what"], record["outcome"], record["completeness"])
+
+
+def show(counter, limit=12):
+    lines = [f"    {count} x {item}" for item, count in list(counter.items())[:limit]]
+    return lines + ([f"    and {len(counter) - limit} more kinds"] if len(counter) > limit else [])
+
+
+def whole(spans, records):
+    """Differences between a whole capture and the truth, as lines; none when recall and precision are 100 %."""
+    found, wanted = collections.Counter(map(key, spans)), collections.Counter(map(truth, records))
+    lines = []
+    if wanted - found:
+        lines += [f"  missing {sum((wanted - found).values())} of {len(records)}:", *show(wanted - found)]
+    if found - wanted:
+        lines += [f"  not done by anybody {sum((found - wanted).values())} of {len(spans)}:", *show(found - wanted)]
+    return lines + outside(spans, records)
+
+
+def outside(spans, records):
+    """Spans that do not lie within the time in which their client did it."""
+    times = collections.defaultdict(list)
+    for record in records:
+        times[truth(record)].append((record["start"] - SLACK, record["end"] + SLACK))
+    lines = []
+    for span in spans:
+        start = span["start_unix_nano"]
+        end = start + span["duration_ns"]
+        known = times.get(key(span))
+        if known and not any(first <= start and end <= last for first, last in known):
+            lines.append(f"  at another time than it was done: {key(span)} {start} to {end}, done {known[:3]}")
+    return lines[:12]
+
+
+def damaged(spans, records, name):
+    """What is wrong about the spans of a capture that lost something: complete ones must be true, and others may say
+    less than what happened, but nothing else."""
+    wanted = collections.Counter(map(truth, records))
+    complete = collections.Counter(key(span) for span in spans if span["completeness"] == "complete")
+    lines = []
+    if complete - wanted:
+        lines += [f"  {name}: wrong exchanges {sum((complete - wanted).values())}:", *show(complete - wanted)]
+    if len(spans) > len(records) * 1.02 + 5:
+        lines.append(f"  {name}: {len(spans)} spans of {len(records)} operations")
+    # A pair of question and answer that is given must be one that happened, whatever else is missing.
+    pairs = collections.Counter((*truth(record)[:5],) for record in records)
+    given = collections.Counter(key(span)[:5] for span in spans if span["completeness"] != "complete" and outcome(span) is not None)
+    named = collections.Counter({pair: count for pair, count in given.items() if pair[3]})
+    if named - pairs:
+        lines += [f"  {name}: incomplete exchanges with a wrong answer:", *show(named - pairs)]
+    return lines, sum((complete & wanted).values()) / max(len(records), 1)

@@ -1,0 +1,143 @@
+#!/usr/bin/env python3
+"""Replays captures of real servers and clients and compares the spans with what the clients say they did.
+
+    python3 tests/replay/run.py --agent PATH [--only http,redis] [--keep FOLDER] [--seed NUMBER]
+
+Each protocol is recorded on its standard port and on an odd one. The whole capture has to give exactly what the clients
+logged, also as pcapng, with every packet twice and with neighbours out of order; tshark counts the requests, too. Of
+captures that lost packets or have a short snap length nothing wrong may come. Exit code 0 if all is so.
+"""
+
+import argparse
+import json
+import pathlib
+import random
+import shutil
+import subprocess
+import sys
+import time
+
+import capture
+import compare
+import witness
+import world
+
+CLIENTS = {
+    "http": lambda at: [f"{name}={ports[at]}" for name, ports in
+                        (("nginx", world.NGINX), ("uvicorn", world.UVICORN), ("gunicorn", world.GUNICORN), ("node", world.NODE), ("odd", world.ODD))],
+    "redis": lambda at: [world.REDIS[at]],
+    "postgres": lambda at: [world.POSTGRES[at]],
+    "dns": lambda at: [world.DNS[at], world.SILENT],
+}
+# What tshark does not count as the agent does: see tell_witness.
+LEAST = 500
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--agent", required=True, type=pathlib.Path, help="the obtrace-agent program")
+    parser.add_argument("--only", default=",".join(CLIENTS), help="protocols, separated by commas")
+    parser.add_argument("--keep", type=pathlib.Path, help="a folder for captures, logs and spans")
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1_000_000), help="of what is lost")
+    arguments = parser.parse_args()
+    missing = [name for name in ("tcpdump", "tshark", "editcap", "nginx", "node", "redis-server", "dnsmasq", "ip", "unshare") if not shutil.which(name)]
+    if missing:
+        sys.exit(f"not installed: {' '.join(missing)}; apt-get install tcpdump tshark nginx-light redis-server dnsmasq nodejs postgresql iproute2 util-linux")
+    world.enter_namespace()
+    place = world.World(world.python())
+    print(f"seed {arguments.seed}")
+    failures = []
+    for protocol in arguments.only.split(","):
+        getattr(place, protocol)()
+        failures += Case(protocol, place, arguments).check()
+    place.close()
+    print("\n".join(failures) if failures else "all captures gave what the clients did")
+    sys.exit(1 if failures else 0)
+
+
+class Case:
+    """One protocol: its captures and what comes of them."""
+
+    def __init__(self, protocol, place, arguments):
+        self.protocol, self.place, self.agent, self.seed = protocol, place, arguments.agent.resolve(), arguments.seed
+        self.folder = (arguments.keep or place.folder / "captures") / protocol
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.failures = []
+
+    def check(self):
+        everything = []
+        for at, ports in enumerate(("standard", "odd")):
+            path = self.folder / f"{ports}.pcap"
+            client = [self.place.python, world.HERE / f"clients/{self.protocol}_client.py", *CLIENTS[self.protocol](at)]
+            log = self.place.record(path, client)
+            (self.folder / f"{ports}.truth.jsonl").write_bytes(log)
+            records = [json.loads(line) for line in log.splitlines()]
+            everything += records
+            self.whole(path, records, f"{ports} ports")
+            self.tell_witness(path, records)
+            self.others(path, records)
+        if len(everything) < LEAST:
+            self.failures.append(f"{self.protocol}: only {len(everything)} operations")
+        return self.failures
+
+    def replay(self, path, perspective="client"):
+        command = [self.agent, "replay", path, "--print", "jsonl", "--perspective", perspective]
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=120)
+        if done.returncode != 0:
+            self.failures.append(f"{self.protocol} {path.name}: exit code {done.returncode}: {done.stderr.decode()[-500:]}")
+        spans = [json.loads(line) for line in done.stdout.splitlines()]
+        path.with_suffix(f".{perspective}.jsonl").write_bytes(done.stdout)
+        for span in spans:
+            if span["kind"] != perspective:
+                self.failures.append(f"{self.protocol} {path.name}: a span of kind {span['kind']}")
+                break
+        # Connects that fail are spans of their own kind, not exchanges of the protocol.
+        return [span for span in spans if span["protocol"] != "connect"]
+
+    def whole(self, path, records, name):
+        start = time.monotonic()
+        spans = self.replay(path)
+        took = time.monotonic() - start
+        lines = compare.whole(spans, records)
+        self.say(lines, f"{self.protocol}, {name}")
+        verdict = "recall and precision 100 %" if not lines else "DIFFERENT"
+        print(f"{self.protocol:9} {name}: {len(records)} operations, {len(spans)} spans, {verdict} ({took:.2f} s)", flush=True)
+
+    def say(self, lines, name):
+        if lines:
+            self.failures += [f"{name}:", *lines]
+
+    def others(self, path, records):
+        """The same packets in another form, and with losses."""
+        self.say(compare.whole(self.replay(path, "server"), records), f"{self.protocol}, the servers' side")
+        other = path.with_suffix(".pcapng")
+        subprocess.run(["editcap", "-F", "pcapng", path, other], check=True)
+        self.say(compare.whole(self.replay(other), records), f"{self.protocol}, pcapng")
+        head, packets = capture.read(path)
+        for name, changed in capture.disorders(packets, self.seed):
+            other = path.with_name(f"{path.stem}-{name.replace(' ', '-')}.pcap")
+            capture.write(other, head, changed)
+            self.say(compare.whole(self.replay(other), records), f"{self.protocol}, {name}")
+        for number, (name, changed) in enumerate(capture.damages(packets, self.seed)):
+            other = path.with_name(f"{path.stem}-damaged-{number}.pcap")
+            capture.write(other, head, changed)
+            lines, recall = compare.damaged(self.replay(other), records, name)
+            self.say(lines, f"{self.protocol}, {other.name}")
+            print(f"{self.protocol:9} {name}: {recall:.1%} still complete{', WRONG' if lines else ''}", flush=True)
+
+    def tell_witness(self, path, records):
+        """Compares the number of requests with tshark's, for what both count alike."""
+        ports = {record["port"] for record in records}
+        seen = getattr(witness, self.protocol)(path, ports)
+        told = [record for record in records if not self.apart(record)]
+        if seen != len(told):
+            self.failures.append(f"{self.protocol}: tshark sees {seen} requests, the clients say {len(told)}")
+        print(f"{self.protocol:9} tshark: {seen} requests", flush=True)
+
+    def apart(self, record):
+        """Whether tshark does not count this operation: a refused session start is neither query nor execution, an
+        inline command no array."""
+        return record["what"][0] == "CONNECT" and self.protocol == "postgres" or bool(record.get("inline"))
+
+
+main()

@@ -1,0 +1,184 @@
+"""The servers of the replay tests and the capture beside them, in a network namespace that ends with this program."""
+
+import atexit
+import ctypes
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import venv
+
+HERE = pathlib.Path(__file__).resolve().parent
+INSIDE = "OBTRACE_REPLAY_NAMESPACE"
+PR_SET_PDEATHSIG = 1
+LIBC = ctypes.CDLL(None)
+
+NGINX, UVICORN, GUNICORN, NODE, ODD = (80, 18080), (8001, 18001), (8002, 18002), (8003, 18003), (8004, 18004)
+POSTGRES, REDIS, DNS, SILENT = (5432, 15999), (6379, 16999), (53, 15353), 15354
+
+
+def enter_namespace():
+    """Starts this program again in a network namespace of its own, in which `lo` carries nothing but the test."""
+    if os.environ.get(INSIDE):
+        subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+        return
+    if os.geteuid() != 0:
+        sys.exit("tests/replay makes a network namespace and records in it: run it as root")
+    os.environ[INSIDE] = "1"
+    os.execvp("unshare", ["unshare", "--net", "--fork", "--kill-child", sys.executable, *sys.argv])
+
+
+def python():
+    """The interpreter with the clients' libraries: kept in a cache folder, made again when the list changes."""
+    cache = pathlib.Path(os.environ.get("OBTRACE_CACHE") or pathlib.Path.home() / ".cache/obtrace-zero")
+    folder, wanted = cache / "replay-venv", (HERE / "requirements.txt").read_text()
+    done = folder / "requirements.txt"
+    if not done.exists() or done.read_text() != wanted:
+        print(f"installing the clients into {folder}", file=sys.stderr)
+        venv.create(folder, clear=True, with_pip=True)
+        subprocess.run([folder / "bin/pip", "install", "--quiet", "--disable-pip-version-check", "-r", HERE / "requirements.txt"], check=True)
+        done.write_text(wanted)
+    return folder / "bin/python"
+
+
+def as_child():
+    """In a child before it runs: a session of its own, and the end when we end."""
+    os.setsid()
+    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+class World:
+    """Everything that runs. `close` ends it."""
+
+    def __init__(self, interpreter):
+        self.python = interpreter
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="obtrace-replay-"))
+        self.folder.chmod(0o755)
+        self.processes = []
+        atexit.register(self.close)
+
+    def start(self, name, *command, user=None):
+        log = open(self.folder / f"{name}.log", "wb")
+        process = subprocess.Popen(
+            [str(word) for word in command], stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=as_child,
+            cwd=self.folder, user=user, group=user, extra_groups=[] if user else None,
+            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+        )
+        self.processes.append((name, process))
+        return process
+
+    def close(self):
+        for name, process in reversed(self.processes):
+            stop(process, signal.SIGINT if name.startswith("postgres") else signal.SIGTERM)
+        self.processes = []
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def http(self):
+        nginx = (HERE / "servers/nginx.conf").read_text()
+        listen = "".join(f"listen 127.0.0.1:{port};" for port in NGINX)
+        (self.folder / "nginx.conf").write_text(nginx.replace("FOLDER", str(self.folder)).replace("LISTEN", listen))
+        (self.folder / "big.bin").write_bytes(b"x" * 1_000_000)
+        self.start("nginx", "nginx", "-e", self.folder / "nginx.error.log", "-c", self.folder / "nginx.conf")
+        servers = HERE / "servers"
+        for port in UVICORN:
+            self.start(f"uvicorn-{port}", self.python, "-m", "uvicorn", "--app-dir", servers, "asgi:app", "--port", port, "--log-level", "warning")
+        binds = [word for port in GUNICORN for word in ("--bind", f"127.0.0.1:{port}")]
+        self.start("gunicorn", self.python, "-m", "gunicorn", "--chdir", servers, "--workers", 2, "--worker-class", "gthread",
+                   "--threads", 8, "--keep-alive", 60, *binds, "wsgi:app")
+        self.start("node", "node", "--max-http-header-size=262144", servers / "server.js", *NODE)
+        for port in ODD:
+            self.start(f"odd-{port}", self.python, servers / "odd.py", port)
+        self.answers(*NGINX, *UVICORN, *GUNICORN, *NODE, *ODD)
+
+    def redis(self):
+        for port in REDIS:
+            self.start(f"redis-{port}", "redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "", "--dir", self.folder)
+        self.answers(*REDIS)
+
+    def dns(self):
+        lines = ["no-resolv", "no-hosts", "bind-interfaces", "listen-address=127.0.0.1", "local=/nx/", "address=/test/192.0.2.1",
+                 "cname=alias.test,target.test", "host-record=target.test,192.0.2.7", "srv-host=_web._tcp.test,target.test,80",
+                 "txt-record=words.test,some words", "no-daemon", "user=root", "cache-size=1000"]
+        lines += [f"host-record=many.test,192.0.2.{number}" for number in range(1, 101)]
+        (self.folder / "dnsmasq.conf").write_text("\n".join(lines))
+        for port in DNS:
+            self.start(f"dnsmasq-{port}", "dnsmasq", "-k", "-C", self.folder / "dnsmasq.conf", "-p", port, "-x", self.folder / f"dnsmasq-{port}.pid")
+        self.answers(*DNS)
+
+    def postgres(self):
+        programs = sorted(pathlib.Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parts[4]))[-1]
+        as_user = {"user": "postgres", "group": "postgres", "extra_groups": [], "check": True, "stdout": subprocess.DEVNULL}
+        secret = self.folder / "secret"
+        secret.write_text("secret")
+        for port in POSTGRES:
+            data = self.folder / f"postgres-{port}"
+            data.mkdir()
+            shutil.chown(data, "postgres", "postgres")
+            subprocess.run([programs / "initdb", "-A", "scram-sha-256", f"--pwfile={secret}", "-N", "-U", "postgres", "-D", data], cwd=data, **as_user)
+            # Tables are made through the socket, before anything is recorded.
+            (data / "pg_hba.conf").write_text("local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n")
+            self.start(f"postgres-{port}", programs / "postgres", "-D", data, "-k", data, "-p", port, "-c", "listen_addresses=127.0.0.1",
+                       "-c", "fsync=off", user="postgres")
+        self.answers(*POSTGRES)
+        for port in POSTGRES:
+            psql = [programs / "psql", "-q", "-h", self.folder / f"postgres-{port}", "-p", str(port), "-U", "postgres", "-c",
+                    "CREATE TABLE scratch (id int, word text)"]
+            for _ in range(100):
+                if subprocess.run(psql, cwd=self.folder, stderr=subprocess.DEVNULL).returncode == 0:
+                    break
+                time.sleep(0.1)
+            else:
+                sys.exit("PostgreSQL does not take statements")
+
+    def answers(self, *ports):
+        """Waits until something answers on all of these ports."""
+        for port in ports:
+            for _ in range(300):
+                for name, process in self.processes:
+                    if process.poll() is not None:
+                        sys.exit(f"{name} ended: {(self.folder / f'{name}.log').read_text()[-2000:]}")
+                try:
+                    socket.create_connection(("127.0.0.1", port), timeout=1).close()
+                    break
+                except OSError:
+                    time.sleep(0.1)
+            else:
+                sys.exit(f"nothing answers on port {port}")
+
+    def record(self, path, client):
+        """Runs a client while `lo` is recorded; what it wrote. A capture that lost packets is no capture."""
+        capture = subprocess.Popen(["tcpdump", "-i", "lo", "-s", "0", "-B", "131072", "--immediate-mode", "-U", "-n", "-w", path],
+                                   stderr=subprocess.PIPE, preexec_fn=as_child)
+        while b"listening on" not in capture.stderr.readline():
+            if capture.poll() is not None:
+                sys.exit("tcpdump does not run")
+        environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+        done = subprocess.run([str(word) for word in client], stdout=subprocess.PIPE, env=environment, preexec_fn=as_child, timeout=120)
+        time.sleep(0.5)
+        capture.send_signal(signal.SIGINT)
+        told = capture.stderr.read().decode()
+        capture.wait()
+        if done.returncode != 0:
+            sys.exit(f"{client[1]} failed")
+        if "\n0 packets dropped by kernel" not in told:
+            sys.exit(f"the capture is not whole: {told}")
+        return done.stdout
+
+
+def stop(process, number):
+    if process.poll() is None:
+        process.send_signal(number)
+        try:
+            process.wait(5)
+        except subprocess.TimeoutExpired:
+            pass
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    process.wait()
