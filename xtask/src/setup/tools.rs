@@ -24,11 +24,12 @@ impl Need {
     pub(crate) const ALL: &'static [Self] = &[Self::Bpf, Self::Demo, Self::Live, Self::Replay, Self::Guest];
 
     /// The Python packages that go with it: a path below the root.
-    pub(super) fn requirements(self) -> Option<&'static str> {
+    pub(crate) fn requirements(self) -> Option<&'static str> {
         match self {
             Self::Demo => Some("examples/demo/requirements.txt"),
             Self::Live => Some("tests/live/requirements.txt"),
-            Self::Bpf | Self::Replay | Self::Guest => None,
+            Self::Replay => Some("tests/replay/requirements.txt"),
+            Self::Bpf | Self::Guest => None,
         }
     }
 }
@@ -53,9 +54,9 @@ const TABLE: &[(Sign, &str, &[Need])] = &[
     (Versioned("/usr/lib/postgresql", "bin/postgres"), "postgresql", &[Demo, Live, Replay]),
     (Program("redis-server"), "redis-server", &[Demo, Live, Replay]),
     (Program("nginx"), "nginx-light", &[Live, Replay]),
-    (Program("node"), "nodejs", &[Live]),
+    (Program("node"), "nodejs", &[Live, Replay]),
     (Program("javac"), "default-jdk-headless", &[Live]),
-    (Program("go"), "golang-go", &[Live]),
+    (Program("go"), "golang-go", &[Live, Guest]),
     (Program("puma"), "puma", &[Live]),
     (File("/usr/share/doc/ruby-rack"), "ruby-rack", &[Live]),
     (Program("capsh"), "libcap2-bin", &[Live]),
@@ -68,6 +69,7 @@ const TABLE: &[(Sign, &str, &[Need])] = &[
     (Program("clang-format-19"), "clang-format-19", &[Bpf]),
     (Program("llvm-strip-19"), "llvm-19", &[Bpf]),
     (File("/usr/include/bpf/bpf_helpers.h"), "libbpf-dev", &[Bpf]),
+    (Program("gcc"), "gcc", &[Guest]),
     (Program("qemu-system-x86_64"), "qemu-system-x86", &[Guest]),
     (File("/usr/share/seabios/bios-256k.bin"), "seabios", &[Guest]),
     (File("/usr/share/doc/busybox-static"), "busybox-static", &[Guest]),

@@ -23,9 +23,10 @@ pub(super) fn fuzz(workspace: &Workspace, report: &mut Report) -> Result<(), Err
     Ok(())
 }
 
-/// The benchmarks' own checks: answers equal to the contenders', allocations, least ratios.
+/// The benchmarks with their own judgement: answers equal to the contenders', allocations, least ratios.
 pub(super) fn benches(workspace: &Workspace, report: &mut Report) -> Result<(), Error> {
-    report.run_tests("benches", workspace.cargo(["test", "--release", "--locked", "--package", "benches"]))
+    report
+        .check("benches", workspace.cargo(["run", "--quiet", "--release", "--locked", "--package", "obtrace-benches"]))
 }
 
 pub(super) fn deny(workspace: &Workspace, report: &mut Report) -> Result<(), Error> {

@@ -1,5 +1,7 @@
 //! The tests that need real servers, a kernel or a guest; each is a program of its own below `tests/`.
 
+use std::path::PathBuf;
+
 use super::report::Report;
 use crate::{
     command::Run,
@@ -34,13 +36,16 @@ pub(super) fn guest(workspace: &Workspace, report: &mut Report) -> Result<(), Er
     report.run_tests("guest", run.env("OBTRACE_CACHE", &workspace.cache))
 }
 
-/// Runs a rig as root with the release build of the agent and the Python packages of the live tests.
+/// Runs a rig as root with the release build of the agent and the Python packages that `need` comes with.
 fn rig(workspace: &Workspace, report: &mut Report, need: Need, program: &str, arguments: &[&str]) -> Result<(), Error> {
     if !is_root() {
         return Err(Error::Cannot("needs root".into()));
     }
     setup::packages(&[need])?;
-    let python = setup::python(workspace, "tests/live/requirements.txt")?;
+    let python = match need.requirements() {
+        Some(requirements) => setup::python(workspace, requirements)?,
+        None => PathBuf::from("python3"),
+    };
     let agent = workspace.build_agent()?;
     let run = Run::new(python)
         .arg(workspace.path(program))
