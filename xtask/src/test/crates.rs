@@ -31,7 +31,9 @@ pub(super) fn benches(workspace: &Workspace, report: &mut Report) -> Result<(), 
 
 pub(super) fn deny(workspace: &Workspace, report: &mut Report) -> Result<(), Error> {
     let tool = CargoTool::DENY.get(workspace)?;
-    let run = Run::new(tool).args(["--offline", "check", "bans", "licenses", "sources"]).current_dir(&workspace.root);
+    // Crates for other systems too: cargo-deny reads the manifests of all that the lock file names.
+    workspace.cargo(["fetch", "--quiet", "--locked"]).status()?;
+    let run = Run::new(tool).args(["--offline", "check", "--hide-inclusion-graph", "bans", "licenses", "sources"]).current_dir(&workspace.root);
     report.check("cargo-deny", run)
 }
 
