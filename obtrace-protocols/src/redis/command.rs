@@ -228,7 +228,7 @@ const fn specs() -> [Spec; COUNT] {
 
 #[expect(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "runs in the compiler, on the table only")]
 const fn index() -> [u16; SLOTS] {
-    assert!(COUNT * 2 <= SLOTS);
+    const { assert!(COUNT * 2 <= SLOTS) };
     let mut index = [0; SLOTS];
     let mut entry = 0;
     while entry < COUNT {

@@ -509,9 +509,12 @@ impl<'s, 'a> Command<'s, 'a> {
     }
 }
 
+/// A string and what follows it.
+type Split<'a> = (&'a [u8], &'a [u8]);
+
 /// One bulk string of a command, and what follows it.
 #[inline]
-fn argument(bytes: &[u8]) -> Result<Option<(&[u8], &[u8])>, FrameError> {
+fn argument(bytes: &[u8]) -> Result<Option<Split<'_>>, FrameError> {
     let rest = match bytes.split_first() {
         Some((b'$', rest)) => rest,
         Some(_) => return Err(FrameError::NotACommand),
