@@ -114,6 +114,6 @@ static NOINLINE int move_other(struct file *file, u64 sk, struct socket_state *s
         return 0;
     if (transport == TRANSPORT_UNIX)
         return move_unix(sk, s, t, slot);
-    stream(s, sk, tcp_sequence(sk, t->direction) - (t->done ? (u32)t->length : 0), t, slot);
+    stream(s, sk, tcp_position(s, sk, t), t, slot);
     return 0;
 }

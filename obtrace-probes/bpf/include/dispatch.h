@@ -19,7 +19,7 @@ INLINE int move_inline(u32 fd, struct transfer *t, u32 slot) {
         return move_other(file, sk, s, t, slot);
     if (UNLIKELY(s->flags & STATE_CONNECTING)) // refused by TCP, and offered again later
         return 0;
-    stream(s, sk, tcp_sequence(sk, t->direction) - (t->done ? (u32)t->length : 0), t, slot);
+    stream(s, sk, tcp_position(s, sk, t), t, slot);
     return 0;
 }
 

@@ -102,6 +102,7 @@ struct sock_common {
         struct net *net;
     } skc_net;
     struct in6_addr skc_v6_daddr, skc_v6_rcv_saddr;
+    unsigned long skc_flags;
 } CORE;
 struct sock {
     struct sock_common __sk_common;
@@ -114,7 +115,7 @@ struct socket {
     struct sock *sk;
 } CORE;
 struct tcp_sock {
-    u32 copied_seq, write_seq;
+    u32 copied_seq, write_seq, rcv_nxt;
 } CORE;
 struct unix_sock {
     struct sock *peer;
@@ -147,6 +148,7 @@ struct user_sockaddr {
 enum { AF_UNIX = 1, AF_INET = 2, AF_INET6 = 10 };
 enum { SOCK_STREAM = 1, SOCK_DGRAM = 2 };
 enum { IPPROTO_TCP = 6, IPPROTO_UDP = 17 };
+enum { SOCK_DONE = 1 }; // bit of skc_flags: the FIN of the peer is in the queue
 enum { TCP_ESTABLISHED = 1, TCP_SYN_SENT = 2, TCP_CLOSE = 7, TCP_LISTEN = 10 };
 enum { MSG_OOB = 1, MSG_PEEK = 2, MSG_TRUNC = 0x20, MSG_ERRQUEUE = 0x2000 };
 enum { EINTR = 4, EALREADY = 114, EINPROGRESS = 115, EISCONN = 106, ECANCELED = 125, EAGAIN = 11, E2BIG = 7, ERESTARTSYS = 512 };

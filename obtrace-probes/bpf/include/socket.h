@@ -130,15 +130,29 @@ static NOINLINE int write_connect_failed(struct event_connect_failed *e, u64 pid
     return 0;
 }
 
-// Where the next byte of the stream goes (sent) or came from (received).
-INLINE u32 tcp_sequence(u64 sk, bool received) {
+// Where the next byte that is sent will stand in the stream.
+INLINE u32 tcp_sending_at(u64 sk) {
     struct tcp_sock *t = (void *)sk;
-    u32 v = 0;
-    if (received)
-        READ(v, t->copied_seq);
-    else
-        READ(v, t->write_seq);
-    return v;
+    u32 next = 0;
+    READ(next, t->write_seq);
+    return next;
+}
+
+// Where the `length` bytes that were just received stood. The FIN counts as a byte of the sequence, and a receive that
+// empties the queue may have taken it along: looked into where a receive does not continue the one before.
+INLINE u32 tcp_received_at(u64 sk, struct socket_state *s, u32 length) {
+    struct tcp_sock *t = (void *)sk;
+    u32 next = 0, expected = 0;
+    READ(next, t->copied_seq);
+    if (next - length != s->offset[1]) {
+        unsigned long flags = 0;
+        READ(flags, ((struct sock *)sk)->__sk_common.skc_flags);
+        READ(expected, t->rcv_nxt);
+        if (flags >> SOCK_DONE & 1 && next == expected)
+            next--;
+    }
+    s->offset[1] = next;
+    return next - length;
 }
 
 // Sums a skipped send up to `now`, what TCP took of it being known only by then.
@@ -153,7 +167,7 @@ INLINE void settle_skipped(struct socket_state *s, u32 now) {
 static NOINLINE int end_socket(struct socket_state *s, u64 sk) {
     if (s->flags & STATE_OPENED) {
         if (s->transport == TRANSPORT_TCP)
-            settle_skipped(s, tcp_sequence(sk, 0));
+            settle_skipped(s, tcp_sending_at(sk));
         write_close(s, s->skipped[0], s->skipped[1]);
     }
     bpf_map_delete_elem(&sockets, &sk);

@@ -242,6 +242,13 @@ static NOINLINE s64 skipped_by_verdict(struct socket_state *s, struct transfer *
     return judge(s, t->direction, sequence, length);
 }
 
+// Where a transfer stands in a TCP stream.
+INLINE u32 tcp_position(struct socket_state *s, u64 sk, struct transfer *t) {
+    if (t->direction == RECEIVED)
+        return tcp_received_at(sk, s, t->length);
+    return tcp_sending_at(sk) - (t->done ? (u32)t->length : 0);
+}
+
 // Bytes of a stream at `sequence`.
 INLINE void stream(struct socket_state *s, u64 sk, u32 sequence, struct transfer *t, u32 slot) {
     if (UNLIKELY(!(s->flags & STATE_OPENED)))

@@ -1,0 +1,210 @@
+//! Runs a Python script under the probes and keeps what they saw of it.
+
+use std::{
+    collections::BTreeMap,
+    io::Write,
+    net::SocketAddr,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use obtrace_probes::{
+    Error, Event, Losses, Options, Probes, Reader,
+    event::{ConnectFailed, Direction, Missing, Open, SocketId, Transport},
+};
+
+/// Bytes of one direction of a socket, by their offset from the first one seen.
+#[derive(Default)]
+pub struct Stream {
+    first: Option<u32>,
+    pub bytes: Vec<u8>,
+    pub holes: u64,
+    pub skipped: u64,
+    pub records: usize,
+    pub missing: Vec<Missing>,
+}
+
+impl Stream {
+    fn add(&mut self, sequence: u32, length: u32, bytes: &[u8], skipped: u64) {
+        let first = *self.first.get_or_insert(sequence);
+        let at = sequence.wrapping_sub(first) as usize;
+        let end = at + length as usize;
+        if self.bytes.len() < end {
+            self.bytes.resize(end, 0);
+        }
+        self.bytes[at..at + bytes.len()].copy_from_slice(bytes);
+        self.holes += u64::from(length) - bytes.len() as u64;
+        self.skipped += skipped;
+        self.records += 1;
+    }
+}
+
+/// What was seen of one socket.
+#[derive(Default)]
+pub struct Socket {
+    pub open: Option<Open>,
+    pub streams: [Stream; 2],
+    pub datagrams: Vec<(Direction, Option<SocketAddr>, u32, Vec<u8>)>,
+    pub closed: Option<[u64; 2]>,
+    pub after_close: usize,
+    pub tgids: Vec<u32>,
+}
+
+impl Socket {
+    pub fn sent(&self) -> &[u8] {
+        &self.streams[0].bytes
+    }
+
+    pub fn received(&self) -> &[u8] {
+        &self.streams[1].bytes
+    }
+}
+
+#[derive(Default)]
+pub struct Seen {
+    pub sockets: BTreeMap<SocketId, Socket>,
+    pub failed: Vec<ConnectFailed>,
+    pub exits: Vec<u32>,
+    pub forks: Vec<(u32, u32)>,
+    pub bad: Vec<String>,
+}
+
+impl Seen {
+    pub fn add(&mut self, event: Event<'_>) {
+        match event {
+            Event::Open(o) => {
+                let socket = self.sockets.entry(o.socket).or_default();
+                if socket.open.replace(o).is_some() {
+                    self.bad.push(format!("{} opened twice", o.socket));
+                }
+            }
+            Event::Data(d) => {
+                let socket = self.sockets.entry(d.socket).or_default();
+                if socket.open.is_none() {
+                    self.bad.push(format!("data of {} before its open", d.socket));
+                }
+                socket.after_close += usize::from(socket.closed.is_some());
+                socket.tgids.push(d.task.tgid);
+                let stream = &mut socket.streams[usize::from(d.direction == Direction::Received)];
+                stream.add(d.sequence, d.length, d.bytes, d.skipped);
+                stream.missing.extend(d.missing);
+            }
+            Event::Datagram(d) => {
+                let socket = self.sockets.entry(d.socket).or_default();
+                socket.datagrams.push((d.direction, d.remote, d.length, d.bytes.to_vec()));
+            }
+            Event::Close(c) => {
+                let socket = self.sockets.entry(c.socket).or_default();
+                if socket.closed.replace(c.skipped).is_some() {
+                    self.bad.push(format!("{} closed twice", c.socket));
+                }
+            }
+            Event::ConnectFailed(f) => self.failed.push(f),
+            Event::Exit(e) => self.exits.push(e.task.tgid),
+            Event::Fork(f) => self.forks.push((f.parent.tgid, f.child.tgid)),
+            _ => {}
+        }
+    }
+
+    /// The sockets of a transport, in the order of their first sight.
+    pub fn of(&self, transport: Transport) -> Vec<&Socket> {
+        self.sockets.values().filter(|s| s.open.is_some_and(|o| o.transport == transport)).collect()
+    }
+
+    /// The socket that sent exactly these bytes.
+    pub fn sender(&self, bytes: &[u8]) -> &Socket {
+        self.sockets.values().find(|s| s.sent() == bytes).expect("no socket sent these bytes")
+    }
+
+    /// The socket that received exactly these bytes.
+    pub fn receiver(&self, bytes: &[u8]) -> &Socket {
+        self.sockets.values().find(|s| s.received() == bytes).expect("no socket received these bytes")
+    }
+}
+
+pub struct Rig {
+    pub probes: Probes,
+    pub reader: Reader,
+    pub seen: Seen,
+}
+
+/// A script that waits for its start.
+pub struct Script(pub Child);
+
+impl Script {
+    pub fn new(code: &str) -> Self {
+        let code = format!(
+            "import os,sys,socket,time,threading,struct\nsys.stdin.readline()\n{code}\nsys.stdout.flush()\nos._exit(0)\n"
+        );
+        let child = Command::new("python3")
+            .args(["-c", &code])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("python3 starts");
+        Self(child)
+    }
+
+    pub fn go(&mut self) {
+        self.0.stdin.as_mut().unwrap().write_all(b"\n").unwrap();
+    }
+}
+
+impl Rig {
+    /// Loads and attaches; `None`, with the reason printed, where this machine cannot.
+    pub fn new(options: &Options) -> Option<Self> {
+        let mut probes = match Probes::load(options) {
+            Ok(probes) => probes,
+            Err(e @ Error::Permission { .. }) => {
+                eprintln!("SKIPPED: {e}");
+                return None;
+            }
+            Err(e) => panic!("{e}"),
+        };
+        let reader = probes.reader().unwrap();
+        probes.attach().unwrap();
+        Some(Self { probes, reader, seen: Seen::default() })
+    }
+
+    pub fn read(&mut self) -> usize {
+        let seen = &mut self.seen;
+        self.reader.events(Duration::from_millis(10), |e| seen.add(e.expect("an event"))).unwrap()
+    }
+
+    /// Runs a script to its end and reads until nothing comes any more; gives what it printed.
+    pub fn run(&mut self, code: &str) -> String {
+        let mut script = Script::new(code);
+        assert_eq!(self.probes.filter().allow(&[script.0.id()]).unwrap(), 1);
+        script.go();
+        self.finish(script)
+    }
+
+    pub fn finish(&mut self, mut script: Script) -> String {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while script.0.try_wait().unwrap().is_none() {
+            self.read();
+            assert!(Instant::now() < deadline, "the script hangs");
+        }
+        let mut quiet = 0;
+        while quiet < 5 {
+            quiet = if self.read() == 0 { quiet + 1 } else { 0 };
+        }
+        let out = script.0.wait_with_output().unwrap();
+        assert!(out.status.success());
+        assert!(self.seen.bad.is_empty(), "{:?}", self.seen.bad);
+        String::from_utf8(out.stdout).unwrap()
+    }
+
+    pub fn losses(&self) -> Losses {
+        self.probes.losses().unwrap()
+    }
+}
+
+/// Two connected TCP sockets `c` and `s` in Python.
+pub const PAIR: &str = "
+l=socket.socket(); l.bind(('127.0.0.1',0)); l.listen(); c=socket.create_connection(l.getsockname()); s,_=l.accept()
+def take(k,n):
+    b=b''
+    while len(b)<n: b+=k.recv(n-len(b))
+    return b
+";
