@@ -1,7 +1,10 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+pub mod application;
+pub mod config;
 pub mod connections;
+pub mod discovery;
 pub mod enrich;
 pub mod pipeline;
 pub mod print;

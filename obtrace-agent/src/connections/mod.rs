@@ -106,17 +106,20 @@ impl Connections {
         }
     }
 
-    /// Whether the server's port is one of those that were asked for.
+    /// Whether connections to this server port were asked for.
+    #[must_use]
+    pub fn is_wanted_port(&self, port: Option<u16>) -> bool {
+        let ports = &self.settings.ports;
+        ports.is_empty() || port.is_some_and(|port| ports.iter().any(|range| range.contains(&port)))
+    }
+
     fn is_wanted(&self, info: &ConnectionInfo) -> bool {
-        let has = |address: Option<std::net::SocketAddr>| {
-            address.is_some_and(|a| self.settings.ports.iter().any(|range| range.contains(&a.port())))
-        };
-        self.settings.ports.is_empty()
-            || match info.role {
-                Some(Role::Server) => has(info.local),
-                Some(Role::Client) => has(info.remote),
-                None => has(info.local) || has(info.remote),
-            }
+        let has = |address: Option<std::net::SocketAddr>| self.is_wanted_port(address.map(|address| address.port()));
+        match info.role {
+            Some(Role::Server) => has(info.local),
+            Some(Role::Client) => has(info.remote),
+            None => has(info.local) || has(info.remote),
+        }
     }
 
     fn insert(&mut self, socket: Socket, observer: &mut impl Observer) -> bool {

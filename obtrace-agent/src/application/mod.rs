@@ -1,0 +1,284 @@
+//! The application agent: requests and queries of local programs, from the kernel's ring buffer to the sinks.
+//!
+//! ```text
+//! reader ──batches──▶ parser ──spans──▶ printer
+//!                       │  ▲        └──▶ exporter
+//!                    exec events
+//!                       ▼
+//!                   discovery
+//! ```
+
+mod accounts;
+mod parser;
+mod reader;
+mod sinks;
+mod summary;
+
+use std::{
+    io::Write,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError, mpsc},
+    time::Duration,
+};
+
+use obtrace_export::pipeline::Exporter;
+use obtrace_probes::{Options, Probes};
+
+use crate::{
+    connections,
+    discovery::{self, Selection},
+    enrich,
+    pipeline::{self, BoxError, Graph, Pipeline, Running},
+    print::Format,
+    traces,
+};
+
+pub use summary::Summary;
+
+use parser::Parser;
+use reader::RingSource;
+use summary::Results;
+
+/// What the application agent does.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Settings {
+    /// Which processes are observed.
+    pub selection: Selection,
+    /// How often `/proc` is looked through for processes that no event told of.
+    pub scan_interval: Duration,
+    /// Bounds of the connection table.
+    pub connections: connections::Settings,
+    /// Bounds and choices for spans.
+    pub traces: traces::Settings,
+    /// What is said of processes.
+    pub enrich: enrich::Settings,
+    /// Sizes and times of the pipeline.
+    pub pipeline: pipeline::Settings,
+    /// Size of the kernel's ring buffer in bytes.
+    pub ring_bytes: u32,
+    /// Most bytes captured of one call.
+    pub capture_limit: u32,
+    /// In which form spans are printed.
+    pub format: Format,
+    /// Whether in colour.
+    pub color: bool,
+    /// Where to write one line about the bytes of each connection that ends.
+    pub accounts: Option<PathBuf>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            selection: Selection::default(),
+            scan_interval: Duration::from_secs(10),
+            connections: connections::Settings::default(),
+            traces: traces::Settings::default(),
+            enrich: enrich::Settings::default(),
+            pipeline: pipeline::Settings::default(),
+            ring_bytes: 4 << 20,
+            capture_limit: 256 << 10,
+            format: Format::Text,
+            color: false,
+            accounts: None,
+        }
+    }
+}
+
+impl Settings {
+    /// The defaults: every process, one line a span.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+/// Why the agent did not start or did not end well.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The probes could not be loaded, attached or asked.
+    #[error(transparent)]
+    Probes(#[from] obtrace_probes::Error),
+    /// A file could not be made.
+    #[error("cannot write {path}: {source}; choose another place with --accounts")]
+    Accounts {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// None of the processes that were asked for exists.
+    #[error("there is no process {0}; `ps -e` lists those that are")]
+    NoProcess(String),
+    /// The pipeline did not start.
+    #[error("{0}")]
+    Start(String),
+    /// A part of the pipeline failed.
+    #[error("{0}; everything is detached")]
+    Failed(String),
+}
+
+impl Error {
+    /// Whether this machine cannot do it: a kernel feature or a capability is missing.
+    #[must_use]
+    pub fn is_unsupported(&self) -> bool {
+        matches!(self, Self::Probes(error) if error.is_unsupported())
+    }
+}
+
+/// The running agent.
+#[derive(Debug)]
+pub struct Agent {
+    running: Running,
+    probes: Probes,
+    exporter: Option<Exporter>,
+    results: Arc<Mutex<Results>>,
+    shutdown_timeout: Duration,
+    /// How many processes are observed at first.
+    observed: usize,
+}
+
+impl Agent {
+    /// Loads the probes, attaches them and starts the pipeline; spans are printed to `out` and given to `exporter`.
+    ///
+    /// # Errors
+    /// [`Error`]; nothing is left attached.
+    pub fn start(
+        settings: Settings,
+        exporter: Option<Exporter>,
+        out: impl Write + Send + 'static,
+    ) -> Result<Self, Error> {
+        let options = Options::new()
+            .with_sockets(u32::try_from(settings.connections.max_connections).unwrap_or(u32::MAX))
+            .with_ring_bytes(settings.ring_bytes)
+            .with_capture_limit(settings.capture_limit);
+        let accounts = settings.accounts.clone().map(accounts::Accounts::create).transpose()?;
+        let mut probes = Probes::load(&options)?;
+        let reader = probes.reader();
+        let filter = probes.filter();
+        probes.attach()?;
+        let (known, observed) = discovery::begin(&filter, &settings.selection)?;
+        if observed == 0 && !settings.selection.pids.is_empty() {
+            let pids: Vec<_> = settings.selection.pids.iter().map(u32::to_string).collect();
+            return Err(Error::NoProcess(pids.join(", ")));
+        }
+        probes.join()?;
+        let results = Arc::new(Mutex::new(Results::default()));
+        let (ask, asked) = mpsc::sync_channel(discovery::QUEUE);
+        let parser = Parser::new(&settings, probes.verdicts(), &known, ask, accounts, Arc::clone(&results));
+        let (frame, shutdown_timeout) = (settings.pipeline, settings.pipeline.shutdown_timeout);
+        let sender = exporter.clone();
+        let instancer = move |graph: &mut Graph| -> Result<(), BoxError> {
+            let Some(reader) = reader else { return Err("the ring buffer has a reader already".into()) };
+            layout(graph, settings, RingSource::new(reader), parser, sender, out, (filter, asked));
+            Ok(())
+        };
+                let running = Pipeline::new(frame)
+            .with_application(instancer)
+            .start()
+            .map_err(|error| Error::Start(error.to_string()))?;
+        Ok(Self { running, probes, exporter, results, shutdown_timeout, observed })
+    }
+
+    /// How many processes were observed when it started.
+    #[must_use]
+    pub const fn observed(&self) -> usize {
+        self.observed
+    }
+
+    /// The name of the back end in use.
+    #[must_use]
+    pub fn backend(&self) -> &'static str {
+        self.probes.backend()
+    }
+
+    /// A way to ask it to stop from another thread.
+    #[must_use]
+    pub fn handle(&self) -> pipeline::Handle {
+        self.running.handle()
+    }
+
+    /// Waits until it is asked to stop or a part of it ends.
+    pub fn wait(&self) {
+        self.running.wait();
+    }
+
+    /// Waits as [`Agent::wait`] at most this long. Whether there is a reason to stop.
+    #[must_use]
+    pub fn wait_within(&self, at_most: Duration) -> bool {
+        self.running.wait_within(at_most)
+    }
+
+    /// What happened so far.
+    #[must_use]
+    pub fn summary(&self) -> Summary {
+        let results = self.results.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Summary {
+            spans: results.traces,
+            connections: results.connections,
+            malformed: results.malformed,
+            kernel: self.probes.losses().ok(),
+            export: self.exporter.as_ref().map(Exporter::stats),
+            left: 0,
+        }
+    }
+
+    /// Detaches, works off what is on its way, flushes, within the pipeline's shutdown time.
+    ///
+    /// # Errors
+    /// A part of the pipeline had failed; it is stopped all the same.
+    pub fn stop(self) -> Result<Summary, Error> {
+        let kernel = self.probes.losses().ok();
+        // The links go with the last handle: the reader still empties the ring buffer.
+        drop(self.probes);
+        let exporter = self.exporter;
+        let stopped = self.running.stop();
+        let export = exporter.map(|exporter| exporter.shutdown_blocking(self.shutdown_timeout / 2));
+        let results = self.results.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let stopped = match stopped {
+            // Nobody reads any more: as good a reason to end as any.
+            Err(failure) if failure.to_string().contains(sinks::HANGUP) => pipeline::Stopped::default(),
+            other => other.map_err(|failure| Error::Failed(failure.to_string()))?,
+        };
+        Ok(Summary {
+            spans: results.traces,
+            connections: results.connections,
+            malformed: results.malformed,
+            kernel,
+            export,
+            left: stopped.left,
+        })
+    }
+}
+
+/// Lays out the nodes and the wires between them.
+fn layout(
+    graph: &mut Graph,
+    settings: Settings,
+    mut source: RingSource,
+    parser: Parser,
+    exporter: Option<Exporter>,
+    out: impl Write + Send + 'static,
+    (filter, asked): (obtrace_probes::Filter, mpsc::Receiver<discovery::Question>),
+) {
+    let frame = *graph.settings();
+    let (stop, scan_stop) = (graph.stop(), graph.stop());
+    let batches = graph.wire("batches");
+    let spans = graph.wire("spans");
+    let output = batches.output("reader");
+    graph.node("reader", move || pipeline::read_batches(&mut source, &output, &frame, &stop));
+    let (input, output) = (batches.input("parser", 2), spans.output("parser"));
+    let used = settings.format != Format::None || exporter.is_some();
+    graph.node("parser", move || parser.run(&input, used.then_some(&output)));
+    if settings.format != Format::None {
+        let input = spans.input("printer", frame.queue_length);
+        graph.node("printer", move || sinks::print(&input, out, settings.format, settings.color));
+    }
+    if let Some(exporter) = exporter {
+        let input = spans.input("exporter", frame.queue_length);
+        graph.node("exporter", move || sinks::export(input, &exporter));
+    }
+    let (selection, interval) = (settings.selection, settings.scan_interval);
+    graph.node("discovery", move || discovery::run(&filter, &selection, interval, &asked, &scan_stop));
+}

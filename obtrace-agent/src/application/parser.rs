@@ -1,0 +1,253 @@
+//! The heart of the pipeline: records in, spans out.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError, mpsc::SyncSender},
+    time::Duration,
+};
+
+use obtrace_export::model::Resource;
+use obtrace_probes::{
+    Event, Process, Verdicts,
+    event::{self, Direction, SocketId},
+};
+use obtrace_protocols::{Exchange, Opened};
+use rustix::time::{ClockId, clock_gettime};
+
+use super::{Settings, accounts::Accounts, summary::Results};
+use crate::{
+    connections::{Account, Connections, Observer, Verdict},
+    discovery::Question,
+    enrich::Enricher,
+    pipeline::{BoxError, Input, Output, PooledBatch, Received},
+    traces::{ConnectionInfo, FailedConnect, SpanRecord, Strand, Traces, Transport},
+};
+
+/// How often timers are looked at and counters published.
+const TICK: u64 = 100_000_000;
+/// How often the distance between the kernel's clock and the time of day is measured.
+const CLOCK: u64 = 10_000_000_000;
+/// Spans gathered before they are sent on.
+const SPANS: usize = 256;
+
+/// Makes spans of records.
+#[derive(Debug)]
+pub(super) struct Parser {
+    connections: Connections,
+    work: Work,
+    ask: SyncSender<Question>,
+    results: Arc<Mutex<Results>>,
+    malformed: u64,
+    next_tick: u64,
+    next_clock: u64,
+}
+
+/// What the connection table tells its findings to.
+#[derive(Debug)]
+struct Work {
+    traces: Traces,
+    enricher: Enricher,
+    verdicts: Verdicts,
+    accounts: Option<Accounts>,
+    spans: Vec<SpanRecord>,
+    /// Nobody wants spans: they are only counted.
+    counted_only: bool,
+}
+
+impl Work {
+    fn resource(&mut self, strand: Strand) -> Arc<Resource> {
+        self.enricher.resource(strand.process)
+    }
+}
+
+impl Observer for Work {
+    fn opened(&mut self, info: &ConnectionInfo, opened: &Opened) {
+        self.traces.opened(info, opened);
+    }
+
+    fn exchange(&mut self, info: &ConnectionInfo, exchange: &Exchange<'_>) {
+        let resource = self.resource(Strand::from_tag(exchange.request.tag));
+        let (spans, counted_only) = (&mut self.spans, self.counted_only);
+        self.traces.exchange(info, &resource, exchange, &mut |record| {
+            if !counted_only {
+                spans.push(record);
+            }
+        });
+    }
+
+    fn closed(&mut self, info: &ConnectionInfo, account: &Account, time: u64) {
+        self.traces.closed(info, time);
+        if let Some(accounts) = &mut self.accounts {
+            if info.transport == Transport::Tcp {
+                accounts.write(info, account);
+            }
+        }
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "a sequence number is an offset modulo 2^32")]
+    fn verdict(&mut self, info: &ConnectionInfo, verdict: Verdict) {
+        let socket = SocketId::new(info.id);
+        let set = |direction, verdict| {
+            // A socket that has just been closed is no error; nor is one more event of one that is ignored.
+            if let Err(error) = self.verdicts.set(socket, info.own_key, direction, verdict) {
+                tracing::debug!("the verdict on socket {socket} was not taken: {error}");
+            }
+        };
+        match verdict {
+            Verdict::Ignore => {
+                set(Direction::Sent, obtrace_probes::Verdict::Ignore);
+                set(Direction::Received, obtrace_probes::Verdict::Ignore);
+            }
+            Verdict::Until(direction, offset) => set(direction, obtrace_probes::Verdict::Until(offset as u32)),
+        }
+    }
+}
+
+impl Parser {
+    pub(super) fn new(
+        settings: &Settings,
+        verdicts: Verdicts,
+        known: &[Process],
+        ask: SyncSender<Question>,
+        accounts: Option<Accounts>,
+        results: Arc<Mutex<Results>>,
+    ) -> Self {
+        let mut enricher = Enricher::new(settings.enrich.clone());
+        known.iter().for_each(|process| enricher.started(process.tgid, process.local_tgid));
+        let work = Work {
+            traces: Traces::new(settings.traces.clone()),
+            enricher,
+            verdicts,
+            accounts,
+            spans: Vec::with_capacity(SPANS),
+            counted_only: false,
+        };
+        let connections = Connections::new(settings.connections.clone());
+        Self { connections, work, ask, results, malformed: 0, next_tick: 0, next_clock: 0 }
+    }
+
+    /// Parses batches until there are no more, then finishes what waits.
+    pub(super) fn run(
+        mut self,
+        input: &Input<PooledBatch>,
+        output: Option<&Output<Vec<SpanRecord>>>,
+    ) -> Result<(), BoxError> {
+        self.work.counted_only = output.is_none();
+        loop {
+            self.tick();
+            match input.receive_within(Duration::from_nanos(TICK)) {
+                Received::Item(item) => {
+                    for record in item.iter() {
+                        self.record(record);
+                        if self.work.spans.len() >= SPANS {
+                            self.send(output)?;
+                        }
+                    }
+                }
+                Received::Nothing => {}
+                Received::Closed => break,
+            }
+            self.send(output)?;
+        }
+        self.connections.finish(monotonic(), &mut self.work);
+        self.publish();
+        self.send(output)
+    }
+
+    fn send(&mut self, output: Option<&Output<Vec<SpanRecord>>>) -> Result<(), BoxError> {
+        let Some(output) = output.filter(|_| !self.work.spans.is_empty()) else { return Ok(()) };
+        let spans = std::mem::replace(&mut self.work.spans, Vec::with_capacity(SPANS));
+        Ok(output.send(spans)?)
+    }
+
+    fn tick(&mut self) {
+        let now = monotonic();
+        if now < self.next_tick {
+            return;
+        }
+        self.next_tick = now + TICK;
+        if now >= self.next_clock {
+            self.next_clock = now + CLOCK;
+            self.work.traces.set_clock_offset(nanos(ClockId::Realtime).wrapping_sub(now));
+        }
+        self.connections.tick(now, &mut self.work);
+        self.publish();
+    }
+
+    fn publish(&mut self) {
+        if let Some(accounts) = &mut self.work.accounts {
+            accounts.flush();
+        }
+        *self.results.lock().unwrap_or_else(PoisonError::into_inner) = Results {
+            traces: self.work.traces.counters(),
+            connections: self.connections.counters(),
+            malformed: self.malformed,
+        };
+    }
+
+    fn record(&mut self, record: &[u8]) {
+        let Ok(event) = Event::parse(record) else {
+            self.malformed += 1;
+            return;
+        };
+        match event {
+            Event::Open(open) => self.connections.open(&open, &mut self.work),
+            Event::Data(data) => self.connections.data(&data, &mut self.work),
+            Event::Datagram(datagram) => self.connections.datagram(&datagram, &mut self.work),
+            Event::Close(close) => self.connections.close(&close, &mut self.work),
+            Event::ConnectFailed(failed) => self.connect_failed(&failed),
+            Event::Fork(fork) => {
+                self.work.traces.forked(strand(fork.parent), strand(fork.child), fork.time);
+                if fork.child.tgid != fork.parent.tgid {
+                    self.work.enricher.started(fork.child.tgid, fork.local_tgid);
+                }
+            }
+            Event::Exec(exec) => {
+                if exec.traced {
+                    self.work.enricher.executed(exec.task.tgid, exec.local_tgid);
+                }
+                if exec.local_tgid != 0 {
+                    // If discovery is behind, its next look through /proc finds the process.
+                    let _ = self.ask.try_send(Question { pid: exec.local_tgid, traced: exec.traced });
+                }
+            }
+            Event::Exit(exit) => self.work.enricher.exited(exit.task.tgid, exit.time),
+            _ => self.malformed += 1,
+        }
+    }
+
+    fn connect_failed(&mut self, failed: &event::ConnectFailed) {
+        if !self.connections.is_wanted_port(failed.remote.map(|address| address.port())) {
+            return;
+        }
+        let transport = match failed.transport {
+            event::Transport::Udp => Transport::Udp,
+            event::Transport::Unix => Transport::Unix,
+            _ => Transport::Tcp,
+        };
+        let strand = strand(failed.task);
+        let connect = FailedConnect::new(failed.started, failed.time, strand, transport, failed.errno)
+            .with_remote(failed.remote);
+        let resource = self.work.resource(strand);
+        let (spans, counted_only) = (&mut self.work.spans, self.work.counted_only);
+        self.work.traces.connect_failed(&connect, &resource, &mut |record| {
+            if !counted_only {
+                spans.push(record);
+            }
+        });
+    }
+}
+
+const fn strand(task: event::Task) -> Strand {
+    Strand::new(task.tgid, task.tid)
+}
+
+/// The clock of the events.
+fn monotonic() -> u64 {
+    nanos(ClockId::Monotonic)
+}
+
+fn nanos(clock: ClockId) -> u64 {
+    let time = clock_gettime(clock);
+    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+    seconds.wrapping_mul(1_000_000_000).wrapping_add(u64::try_from(time.tv_nsec).unwrap_or(0))
+}

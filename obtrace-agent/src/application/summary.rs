@@ -1,0 +1,77 @@
+//! What the agent tells at its end: how much it saw, and what it did not see and why.
+
+use std::fmt;
+
+use obtrace_export::stats::{DropReason, Stats};
+use obtrace_probes::Losses;
+
+use crate::{connections, traces};
+
+/// Counters of the parser, as far as they were published.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Results {
+    pub(super) traces: traces::Counters,
+    pub(super) connections: connections::Counters,
+    pub(super) malformed: u64,
+}
+
+/// What happened from the start of the agent to its end.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Summary {
+    /// Spans.
+    pub spans: traces::Counters,
+    /// Sockets and their bytes.
+    pub connections: connections::Counters,
+    /// Records of the ring buffer that could not be read.
+    pub malformed: u64,
+    /// What the kernel side could not give.
+    pub kernel: Option<Losses>,
+    /// What became of spans that were to be exported.
+    pub export: Option<Stats>,
+    /// Values that were on their way when the time to stop was over.
+    pub left: u64,
+}
+
+/// A few lines for people; a line about something that did not happen is left out.
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (spans, sockets) = (&self.spans, &self.connections);
+        write!(f, "{} spans of {} sockets", spans.spans, sockets.opened)?;
+        let notes = [
+            (spans.linked, "requests seen at both ends"),
+            (spans.parent_ambiguous, "left as roots (parent_ambiguous)"),
+            (spans.stale_context, "with a stale traceparent"),
+            (spans.open_overflow, "without a place in a trace (too many open)"),
+        ];
+        notes.iter().filter(|(count, _)| *count > 0).try_for_each(|(count, what)| write!(f, ", {count} {what}"))?;
+        write!(f, "\nbytes: {}", sockets.bytes)?;
+        let notes = [
+            (sockets.refused, "sockets not observed: the table was full (--max-sockets)"),
+            (sockets.unannounced, "sockets observed without their addresses: their first event was lost"),
+            (sockets.evicted, "silent sockets given up"),
+            (sockets.unknown_protocol, "sockets of no known protocol"),
+            (sockets.tls, "encrypted sockets"),
+            (sockets.datagrams_skipped, "datagrams not parsed"),
+            (sockets.peers_evicted, "peers of datagram sockets given up"),
+            (self.malformed, "records that could not be read"),
+            (self.left, "batches cut off at the end"),
+        ];
+        notes.iter().filter(|(count, _)| *count > 0).try_for_each(|(count, what)| write!(f, "\n{count} {what}"))?;
+        for (reason, loss) in self.kernel.iter().flat_map(|losses| losses.iter().collect::<Vec<_>>()) {
+            if loss.events > 0 || loss.bytes > 0 {
+                write!(f, "\nnot captured, {}: {} events, {} bytes", reason.name(), loss.events, loss.bytes)?;
+            }
+        }
+        if let Some(export) = &self.export {
+            write!(f, "\nexported {} of {} spans", export.exported, export.accepted)?;
+            for reason in DropReason::ALL {
+                let dropped = export.dropped(reason);
+                if dropped > 0 {
+                    write!(f, ", {dropped} dropped ({reason})")?;
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,165 @@
+//! From texts to the settings of each part.
+
+use std::{path::PathBuf, time::Duration};
+
+use obtrace_export::{
+    batch::Limits,
+    pipeline::Config as ExportConfig,
+    retry::Policy,
+    transport::{Http, HttpConfig},
+};
+
+use super::{Config, ConfigError, value};
+use crate::{application, discovery::Glob, print::Format, traces::QueryText};
+
+/// What the agent is made from.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Built {
+    /// The agent's settings.
+    pub application: application::Settings,
+    /// Where spans are exported to, and how; `None`: nowhere.
+    pub export: Option<(Http, ExportConfig)>,
+}
+
+impl Config {
+    /// The settings of each part.
+    ///
+    /// # Errors
+    /// Values that do not go together or that the part refuses.
+    pub fn build(&self) -> Result<Built, ConfigError> {
+        let export = self.export()?;
+        let mut application = application::Settings::new();
+        application.format = self.format(export.is_some());
+        self.select(&mut application)?;
+        self.limits(&mut application);
+        self.spans(&mut application);
+        let frame = &mut application.pipeline;
+        frame.queue_length = self.count("pipeline.queue_length");
+        frame.send_timeout = self.duration("pipeline.send_timeout");
+        frame.shutdown_timeout = self.duration("pipeline.shutdown_timeout");
+        frame.batch_length = self.count("pipeline.batch_length");
+        frame.batch_timeout = self.duration("pipeline.batch_timeout");
+        let accounts = self.get("accounts");
+        application.accounts = (!accounts.is_empty()).then(|| PathBuf::from(accounts));
+        Ok(Built { application, export })
+    }
+
+    /// The form of the spans on standard output.
+    fn format(&self, exported: bool) -> Format {
+        let default = if exported { Format::None } else { Format::Text };
+        self.get("print").parse().unwrap_or(default)
+    }
+
+    fn select(&self, settings: &mut application::Settings) -> Result<(), ConfigError> {
+        let globs = |key| -> Result<Vec<Glob>, ConfigError> {
+            let list = value::list(self.get(key));
+            list.iter().map(|pattern| pattern.parse().map_err(|_| self.wrong(key, "a pattern"))).collect()
+        };
+        let pids = value::list(self.get("select.pids"));
+        let pids: Result<Vec<u32>, _> = pids.iter().map(|pid| pid.parse()).collect();
+        settings.selection.pids = pids.map_err(|_| self.wrong("select.pids", "numbers of processes"))?;
+        settings.selection.programs = globs("select.programs")?;
+        settings.selection.exclude = globs("select.exclude")?;
+        settings.scan_interval = self.duration("select.scan_interval").max(Duration::from_millis(100));
+        settings.connections.ports = value::ports(self.get("select.ports")).unwrap_or_default();
+        Ok(())
+    }
+
+    fn limits(&self, settings: &mut application::Settings) {
+        let connections = &mut settings.connections;
+        connections.max_connections = self.count("limits.max_sockets");
+        connections.memory = self.bytes("limits.memory");
+        connections.max_buffered = u32::try_from(self.bytes("limits.connection_memory")).unwrap_or(u32::MAX);
+        connections.max_peers = self.count("limits.max_peers");
+        connections.peer_timeout = self.nanos("limits.peer_timeout");
+        connections.idle_after = self.nanos("limits.idle_after");
+        connections.evict_after = self.nanos("limits.evict_after");
+        connections.gap_timeout = self.nanos("limits.gap_timeout");
+        settings.enrich.max_processes = self.count("limits.max_processes");
+        settings.traces.max_open = self.count("limits.max_open");
+        settings.ring_bytes = u32::try_from(self.bytes("limits.ring_bytes")).unwrap_or(u32::MAX);
+        settings.capture_limit = u32::try_from(self.bytes("limits.capture_bytes")).unwrap_or(u32::MAX);
+    }
+
+    fn spans(&self, settings: &mut application::Settings) {
+        let traces = &mut settings.traces;
+        traces.max_names = self.count("traces.max_names");
+        traces.url_query = value::switch(self.get("traces.url_query")).unwrap_or(true);
+        traces.sensitive_parameters =
+            value::list(self.get("traces.sensitive_parameters")).iter().map(|name| name.to_lowercase()).collect();
+        traces.query_text = if self.get("traces.query_text") == "off" { QueryText::Off } else { QueryText::Sanitized };
+        traces.max_adopted_spans = u32::try_from(self.count("traces.max_adopted_spans")).unwrap_or(u32::MAX);
+        traces.max_adopted_age = self.nanos("traces.max_adopted_age");
+        settings.enrich.command_args = value::switch(self.get("resource.command_args")).unwrap_or(false);
+        settings.enrich.attributes = value::list(self.get("resource.attributes"))
+            .iter()
+            .filter_map(|pair| pair.split_once('='))
+            .map(|(key, value)| (key.trim().to_owned(), value.trim().to_owned()))
+            // The agent's own service is not that of the programs it observes.
+            .filter(|(key, _)| !matches!(key.as_str(), "" | "service.name" | "service.instance.id"))
+            .collect();
+    }
+
+    fn export(&self) -> Result<Option<(Http, ExportConfig)>, ConfigError> {
+        let refused = |error: obtrace_export::transport::ConfigError| ConfigError::Conflict(error.to_string());
+        let http = match (self.get("export.traces_endpoint"), self.get("export.otlp_endpoint")) {
+            // What was said on the command line wins over a variable that is more special.
+            ("", "") => match self.get("export.ingest_url") {
+                "" => return Ok(None),
+                url => HttpConfig::ingest(url),
+            },
+            (url, base) if base.is_empty() || (!url.is_empty() && !self.is_flag("export.otlp_endpoint")) => {
+                HttpConfig::exact(url)
+            }
+            (_, url) => HttpConfig::otlp(url),
+        };
+        let mut http = http.map_err(refused)?.with_timeout(self.duration("export.timeout"));
+        http = http.with_product(concat!("obtrace-agent/", env!("CARGO_PKG_VERSION"))).map_err(refused)?;
+        if !self.get("export.headers").is_empty() {
+            http = http.with_header_list(self.get("export.headers")).map_err(refused)?;
+        }
+        if !self.get("export.api_key").is_empty() {
+            http = http.with_api_key(self.get("export.api_key")).map_err(refused)?;
+        }
+        let limits = Limits::new()
+            .with_batch_items(self.count("export.batch_items"))
+            .with_delay(self.duration("export.delay"))
+            .with_queue_items(self.count("export.queue_items"))
+            .with_queue_bytes(self.bytes("export.queue_bytes"));
+        let retry = Policy::new().with_give_up_after(self.duration("export.retry_for"));
+        let config = ExportConfig::new().with_limits(limits).with_retry(retry);
+        Ok(Some((Http::new(http).map_err(refused)?, config)))
+    }
+
+    fn is_flag(&self, key: &str) -> bool {
+        matches!(self.origin(key), super::Origin::Flag(_))
+    }
+
+    fn wrong(&self, key: &str, expected: &str) -> ConfigError {
+        ConfigError::Value {
+            origin: self.origin(key).to_string(),
+            key: key.to_owned(),
+            shown: format!("'{}'", self.get(key)),
+            expected: expected.to_owned(),
+        }
+    }
+
+    // The texts were checked when they were set.
+
+    fn count(&self, key: &str) -> usize {
+        self.get(key).parse().unwrap_or(0)
+    }
+
+    fn bytes(&self, key: &str) -> usize {
+        value::bytes(self.get(key)).and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(usize::MAX)
+    }
+
+    fn duration(&self, key: &str) -> Duration {
+        value::duration(self.get(key)).unwrap_or_default()
+    }
+
+    fn nanos(&self, key: &str) -> u64 {
+        u64::try_from(self.duration(key).as_nanos()).unwrap_or(u64::MAX)
+    }
+}

@@ -1,0 +1,152 @@
+//! Values as people write them.
+
+use std::{fmt, ops::RangeInclusive, time::Duration};
+
+/// What kind of value an option has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Kind {
+    /// A whole number between these two.
+    Integer(u64, u64),
+    /// A size in bytes: `65536`, `64KiB`, `4MiB`.
+    Bytes,
+    /// A duration: `500ms`, `10s`, `5m`, `1h`.
+    Duration,
+    /// `true` or `false`.
+    Switch,
+    /// Any text.
+    Text,
+    /// Text that is never shown.
+    Secret,
+    /// One of these words.
+    Choice(&'static [&'static str]),
+    /// Several texts: a list in the file, separated by commas elsewhere.
+    List,
+    /// Several numbers or ranges of them: `80,443,8000-8099`.
+    Ports,
+}
+
+impl Kind {
+    /// What a value has to look like, for messages.
+    pub(super) fn expected(self) -> String {
+        match self {
+            Self::Integer(low, high) => format!("a whole number from {low} to {high}"),
+            Self::Bytes => "a size such as 65536, 64KiB or 4MiB".to_owned(),
+            Self::Duration => "a duration such as 500ms, 10s or 5m".to_owned(),
+            Self::Switch => "true or false".to_owned(),
+            Self::Text | Self::Secret => "a text".to_owned(),
+            Self::Choice(words) => format!("one of {}", words.join(", ")),
+            Self::List => "texts separated by commas".to_owned(),
+            Self::Ports => "ports such as 80,443,8000-8099".to_owned(),
+        }
+    }
+
+    /// Whether `text` is such a value.
+    pub(super) fn accepts(self, text: &str) -> bool {
+        match self {
+            Self::Integer(low, high) => text.parse::<u64>().is_ok_and(|number| (low..=high).contains(&number)),
+            Self::Bytes => bytes(text).is_some(),
+            Self::Duration => duration(text).is_some(),
+            Self::Switch => switch(text).is_some(),
+            Self::Choice(words) => words.contains(&text),
+            Self::Ports => ports(text).is_some(),
+            Self::Text | Self::Secret | Self::List => true,
+        }
+    }
+}
+
+/// `64KiB` is 65,536.
+pub(super) fn bytes(text: &str) -> Option<u64> {
+    let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let shift = match unit.trim() {
+        "" | "B" => 0,
+        "K" | "Ki" | "KiB" => 10,
+        "M" | "Mi" | "MiB" => 20,
+        "G" | "Gi" | "GiB" => 30,
+        _ => return None,
+    };
+    number.parse::<u64>().ok()?.checked_mul(1 << shift)
+}
+
+/// `1.5s` is 1,500 ms.
+pub(super) fn duration(text: &str) -> Option<Duration> {
+    let split = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let factor = match unit.trim() {
+        "ms" => 1e-3,
+        "s" => 1.0,
+        "m" => 60.0,
+        "h" => 3_600.0,
+        _ if text == "0" => 0.0,
+        _ => return None,
+    };
+    Duration::try_from_secs_f64(number.parse::<f64>().ok()? * factor).ok()
+}
+
+pub(super) fn switch(text: &str) -> Option<bool> {
+    match text {
+        "true" | "1" | "yes" | "on" => Some(true),
+        "false" | "0" | "no" | "off" => Some(false),
+        _ => None,
+    }
+}
+
+pub(super) fn list(text: &str) -> Vec<String> {
+    text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()
+}
+
+pub(super) fn ports(text: &str) -> Option<Vec<RangeInclusive<u16>>> {
+    list(text)
+        .iter()
+        .map(|item| match item.split_once('-') {
+            Some((from, to)) => Some(from.trim().parse().ok()?..=to.trim().parse().ok()?).filter(|r| !r.is_empty()),
+            None => item.parse().ok().map(|port| port..=port),
+        })
+        .collect()
+}
+
+/// Where a value comes from. The later ones win.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Origin {
+    /// Nobody set it.
+    Default,
+    /// A configuration file.
+    File(String),
+    /// An environment variable.
+    Environment(String),
+    /// A flag on the command line.
+    Flag(String),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::File(path) => write!(f, "file {path}"),
+            Self::Environment(name) => write!(f, "environment {name}"),
+            Self::Flag(name) => write!(f, "flag --{name}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_and_durations() {
+        assert_eq!(["0", "12", "64KiB", "4Mi", "1G"].map(bytes), [0, 12, 65_536, 4 << 20, 1 << 30].map(Some));
+        assert_eq!(["", "x", "4MB", "-1", "99999999999999999999", "99999999999GiB"].map(bytes), [None; 6]);
+        let millis = |text| duration(text).map(|duration| duration.as_millis());
+        assert_eq!(["0", "500ms", "1.5s", "2m", "1h"].map(millis), [0, 500, 1_500, 120_000, 3_600_000].map(Some));
+        assert_eq!(["", "5", "s", "5d", "-1s", "1e400s"].map(millis), [None; 6]);
+    }
+
+    #[test]
+    fn ports_are_numbers_and_ranges() {
+        assert_eq!(ports("80, 8000-8099"), Some(vec![80..=80, 8000..=8099]));
+        assert_eq!(["x", "70000", "9-8", "1-"].map(ports), [const { None }; 4]);
+    }
+}

@@ -1,0 +1,176 @@
+//! Which processes are observed.
+
+mod glob;
+
+use std::{fs, path::PathBuf, sync::mpsc, time::Duration};
+
+use obtrace_probes::{Error, Filter, Process};
+
+use crate::pipeline::{BoxError, Stop};
+
+pub use glob::{EmptyGlob, Glob};
+
+/// Which processes are observed: all that are visible if nothing is asked for.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Selection {
+    /// These, and the processes they start.
+    pub pids: Vec<u32>,
+    /// Those whose program is one of these, and the processes they start.
+    pub programs: Vec<Glob>,
+    /// Never those whose program is one of these.
+    pub exclude: Vec<Glob>,
+}
+
+impl Selection {
+    /// Every process that is visible.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Whether no process is treated unlike another.
+    #[must_use]
+    pub fn is_everything(&self) -> bool {
+        self.pids.is_empty() && self.programs.is_empty() && self.exclude.is_empty()
+    }
+
+    /// Whether a process is asked for by itself. `program` is the path of what it runs, `None` if that cannot be seen.
+    #[must_use]
+    pub fn wants(&self, pid: u32, program: Option<&str>) -> bool {
+        let named = self.pids.contains(&pid);
+        let all = self.pids.is_empty() && self.programs.is_empty();
+        let matches = |globs: &[Glob]| program.is_some_and(|program| globs.iter().any(|glob| glob.matches(program)));
+        named || ((all || matches(&self.programs)) && !matches(&self.exclude))
+    }
+
+    /// Whether a process that is observed because its parent was should be left alone.
+    fn excludes(&self, pid: u32, program: Option<&str>) -> bool {
+        !self.pids.contains(&pid)
+            && program.is_some_and(|program| self.exclude.iter().any(|glob| glob.matches(program)))
+    }
+}
+
+/// A process runs another program now: should it be observed?
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Question {
+    /// Its number in the agent's PID namespace.
+    pub(crate) pid: u32,
+    /// Whether it is observed now.
+    pub(crate) traced: bool,
+}
+
+/// Most questions that wait.
+pub(crate) const QUEUE: usize = 256;
+
+/// The path of the program that a process runs.
+fn program(pid: u32) -> Option<String> {
+    let path: PathBuf = fs::read_link(format!("/proc/{pid}/exe")).ok()?;
+    let path = path.to_string_lossy().into_owned();
+    Some(path.strip_suffix(" (deleted)").map_or(path.clone(), str::to_owned))
+}
+
+/// Sets the filter for the processes that are there. All that are visible, and how many of them are observed.
+pub(crate) fn begin(filter: &Filter, selection: &Selection) -> Result<(Vec<Process>, usize), Error> {
+    if selection.is_everything() {
+        let processes = filter.allow_all()?;
+        let count = processes.len();
+        return Ok((processes, count));
+    }
+    let processes = filter.processes()?;
+    let wanted: Vec<u32> = processes
+        .iter()
+        .map(|process| process.local_tgid)
+        .filter(|pid| *pid != std::process::id() && selection.wants(*pid, program(*pid).as_deref()))
+        .collect();
+    let count = filter.allow(&wanted)?;
+    Ok((processes, count))
+}
+
+/// Keeps the filter right: answers questions about processes that run another program now, and looks for those that
+/// no event told of.
+pub(crate) fn run(
+    filter: &Filter,
+    selection: &Selection,
+    interval: Duration,
+    questions: &mpsc::Receiver<Question>,
+    stop: &Stop,
+) -> Result<(), BoxError> {
+    /// How soon a question is answered.
+    const LOOK: Duration = Duration::from_millis(50);
+    let mut since_scan = Duration::ZERO;
+    while !stop.wait(LOOK) {
+        let (mut allow, mut block) = (Vec::new(), Vec::new());
+        for question in questions.try_iter() {
+            let program = program(question.pid);
+            if question.traced && selection.excludes(question.pid, program.as_deref()) {
+                block.push(question.pid);
+            } else if !question.traced
+                && question.pid != std::process::id()
+                && selection.wants(question.pid, program.as_deref())
+            {
+                allow.push(question.pid);
+            }
+        }
+        since_scan += LOOK;
+        if since_scan >= interval {
+            since_scan = Duration::ZERO;
+            scan(filter, selection, &mut allow, &mut block)?;
+        }
+        if !allow.is_empty() {
+            filter.allow(&allow)?;
+        }
+        if !block.is_empty() {
+            filter.block(&block)?;
+        }
+    }
+    Ok(())
+}
+
+fn scan(filter: &Filter, selection: &Selection, allow: &mut Vec<u32>, block: &mut Vec<u32>) -> Result<(), Error> {
+    let traced = filter.current()?;
+    let is_traced = |process: &Process| traced.iter().any(|other| other.tgid == process.tgid);
+    for process in filter.processes()?.iter().filter(|process| process.local_tgid != std::process::id()) {
+        let (pid, traced) = (process.local_tgid, is_traced(process));
+        if traced && selection.exclude.is_empty() {
+            continue;
+        }
+        let program = program(pid);
+        if traced && selection.excludes(pid, program.as_deref()) {
+            block.push(pid);
+        } else if !traced && selection.wants(pid, program.as_deref()) {
+            allow.push(pid);
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn globs(patterns: &[&str]) -> Vec<Glob> {
+        patterns.iter().map(|pattern| pattern.parse().unwrap()).collect()
+    }
+
+    #[test]
+    fn everything_unless_something_is_asked_for() {
+        let all = Selection::new();
+        assert!(all.is_everything() && all.wants(1, None) && all.wants(1, Some("/bin/x")));
+    }
+
+    #[test]
+    fn a_process_is_asked_for_by_number_or_by_program() {
+        let some = Selection { pids: vec![7], programs: globs(&["node"]), ..Selection::new() };
+        assert!(some.wants(7, None) && some.wants(8, Some("/usr/bin/node")));
+        assert!(!some.wants(8, Some("/usr/bin/nginx")) && !some.wants(8, None));
+    }
+
+    #[test]
+    fn what_is_excluded_is_left_alone_unless_it_is_named_by_number() {
+        let some = Selection { pids: vec![7], programs: globs(&["*"]), exclude: globs(&["ssh*"]) };
+        assert!(!some.wants(8, Some("/usr/sbin/sshd")) && some.excludes(8, Some("/usr/sbin/sshd")));
+        assert!(some.wants(7, Some("/usr/sbin/sshd")) && !some.excludes(7, Some("/usr/sbin/sshd")));
+        assert!(some.wants(8, Some("/usr/sbin/nginx")));
+    }
+}
