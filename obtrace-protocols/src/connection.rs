@@ -236,6 +236,8 @@ struct Stream {
     assembler: Assembler,
     need: u32,
     ignored: bool,
+    /// The parser wants more of the other side first.
+    blocked: bool,
 }
 
 struct ParserBox(Box<dyn Parser>);
@@ -248,7 +250,7 @@ impl core::fmt::Debug for ParserBox {
 
 impl Stream {
     fn new(config: &Config) -> Self {
-        Self { assembler: Assembler::new(config.max_buffered as usize), need: 1, ignored: false }
+        Self { assembler: Assembler::new(config.max_buffered as usize), need: 1, ignored: false, blocked: false }
     }
 }
 
@@ -313,6 +315,7 @@ impl Connection {
         }
         if self.parser.is_some() {
             self.feed(side, bytes, mark);
+            self.wake();
         } else if self.state == State::Detecting {
             self.collect(side, bytes, mark);
         }
@@ -344,6 +347,8 @@ impl Connection {
         if lost > 0 {
             self.gap(side, lost, at);
         }
+        self.run(side);
+        self.wake();
         self.account();
     }
 
@@ -357,6 +362,7 @@ impl Connection {
                 self.give_up_hole(side, now);
             }
         }
+        self.wake();
         self.with_parser(Side::Client, now, None, |parser, cx| {
             if parser.poll_timeout().is_some_and(|due| due <= now) {
                 parser.timeout(cx);
@@ -381,6 +387,7 @@ impl Connection {
                 self.give_up_hole(side, at);
             }
         }
+        self.wake();
         self.with_parser(Side::Client, at, None, |parser, cx| parser.close(cx));
         if self.state == State::Detecting {
             self.state = State::Unknown;
@@ -507,10 +514,14 @@ impl Connection {
             self.stream_mut(side).need = 1;
             self.run(side);
         }
+        self.wake();
     }
 
     fn feed(&mut self, side: Side, bytes: &[u8], mark: Mark) {
         let stream = self.stream_mut(side);
+        if stream.blocked {
+            return self.push(side, bytes, mark);
+        }
         if let Some((fresh, mark)) = stream.assembler.direct(bytes, mark) {
             if !fresh.is_empty() {
                 self.run_direct(side, fresh, mark);
@@ -549,6 +560,24 @@ impl Connection {
         }
     }
 
+    /// Shows a side that waited for the other one its bytes again, as long as that gets anywhere.
+    fn wake(&mut self) {
+        loop {
+            let mut moved = false;
+            for side in [Side::Client, Side::Server] {
+                let stream = self.stream_mut(side);
+                if core::mem::take(&mut stream.blocked) {
+                    let before = stream.assembler.position();
+                    self.run(side);
+                    moved |= self.stream(side).assembler.position() != before;
+                }
+            }
+            if !moved {
+                return;
+            }
+        }
+    }
+
     fn give_up_hole(&mut self, side: Side, now: Timestamp) {
         if let Some(lost) = self.stream_mut(side).assembler.force_gap() {
             self.gap(side, lost, now);
@@ -561,6 +590,7 @@ impl Connection {
 
     fn gap(&mut self, side: Side, length: u64, now: Timestamp) {
         self.stream_mut(side).need = 1;
+        self.stream_mut(side).blocked = false;
         self.with_parser(side, now, None, |parser, cx| parser.gap(side, length, cx));
     }
 
@@ -572,9 +602,9 @@ impl Connection {
         direct: Option<Mark>,
         call: impl FnOnce(&mut dyn Parser, &mut Context<'_>) -> T,
     ) -> Option<T> {
-        let stream = match side {
-            Side::Client => &self.client,
-            Side::Server => &self.server,
+        let (stream, other) = match side {
+            Side::Client => (&self.client, &self.server),
+            Side::Server => (&self.server, &self.client),
         };
         let role = told_role(&self.config, self.requests);
         let parser = self.parser.as_mut()?;
@@ -585,6 +615,8 @@ impl Connection {
             offset: direct.map_or(stream.assembler.position(), |mark| mark.offset),
             assembler: &stream.assembler,
             direct,
+            other_waits: other.assembler.waiting_since().is_some(),
+            other: &other.assembler,
             opened: &mut self.opened,
             next_id: &mut self.next_id,
         };
@@ -631,12 +663,12 @@ impl Connection {
         let mut stuck = false;
         loop {
             let Some(parser) = self.parser.as_mut() else { return };
-            let stream = match side {
-                Side::Client => &mut self.client,
-                Side::Server => &mut self.server,
+            let (stream, other) = match side {
+                Side::Client => (&mut self.client, &self.server),
+                Side::Server => (&mut self.server, &self.client),
             };
             let bytes = stream.assembler.readable();
-            if bytes.is_empty() || bytes.len() < stream.need as usize || stream.ignored {
+            if bytes.is_empty() || bytes.len() < stream.need as usize || stream.ignored || stream.blocked {
                 return;
             }
             let mut cx = Context {
@@ -646,6 +678,8 @@ impl Connection {
                 offset: stream.assembler.position(),
                 assembler: &stream.assembler,
                 direct: None,
+                other_waits: other.assembler.waiting_since().is_some(),
+                other: &other.assembler,
                 opened: &mut self.opened,
                 next_id: &mut self.next_id,
             };
@@ -670,6 +704,11 @@ impl Connection {
                 let need = n.max(left.saturating_add(1));
                 self.stream_mut(side).need = u32::try_from(need).unwrap_or(u32::MAX).min(limit);
                 *stuck = false;
+                false
+            }
+            Then::Wait => {
+                self.stream_mut(side).need = 1;
+                self.stream_mut(side).blocked = true;
                 false
             }
             Then::Skip(n) => {

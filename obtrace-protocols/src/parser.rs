@@ -34,6 +34,8 @@ pub(crate) enum Then {
     /// Nobody reads the next so many bytes: they need not be captured, and a gap inside them costs nothing.
     /// `u64::MAX`: all until the connection closes.
     Skip(u64),
+    /// Not before more of the other side was parsed: call again with the same bytes then.
+    Wait,
     /// The bytes after the consumed ones are not what this protocol sends. The parser has dropped what it was
     /// reading; the connection counts it, and gives the protocol up after some of them.
     Misframed,
@@ -63,6 +65,10 @@ pub(crate) struct Context<'c> {
     pub(crate) offset: u64,
     pub(crate) assembler: &'c Assembler,
     pub(crate) direct: Option<Mark>,
+    /// The other side has bytes that wait behind a hole: a message that seems missing may be there.
+    pub(crate) other_waits: bool,
+    /// The stream of the other side.
+    pub(crate) other: &'c Assembler,
     pub(crate) opened: &'c mut VecDeque<Opened>,
     pub(crate) next_id: &'c mut u64,
 }

@@ -492,3 +492,8 @@ fn http() {
 fn redis() {
     run_folder("redis", 25);
 }
+
+#[test]
+fn dns() {
+    run_folder("dns", 25);
+}

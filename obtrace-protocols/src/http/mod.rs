@@ -1,54 +1,27 @@
-//! HTTP/1.
+//! HTTP/1.0 and HTTP/1.1 ([RFC 9112](https://www.rfc-editor.org/rfc/rfc9112)).
+//!
+//! Heads are read once, line by line, whatever their length; bodies are walked over. Pipelined requests are paired
+//! with their responses in order; interim responses (1xx) belong to the final one. After `101 Switching Protocols` and
+//! after a tunnel was opened the connection is no HTTP/1 any more and nothing of it is read.
+//!
+//! After lost bytes the next start line is looked for. A response that came when it cannot be known which request it
+//! answers is dropped, and those requests say [`Completeness::Gap`](crate::Completeness::Gap): no answer is better
+//! than a wrong one.
 
-use alloc::boxed::Box;
-use core::marker::PhantomData;
+mod body;
+mod details;
+mod detection;
+mod head;
+mod parser;
+mod resync;
+mod scan;
+mod slot;
 
-use crate::{
-    Config, Exchange,
-    detect::Verdict,
-    parser::{Context, Parser, Side, Step},
+pub use details::HttpDetails;
+pub use head::{
+    ContentLength, Fields, Head, Headers, RequestHead, ResponseHead, TransferEncoding, parse_request_head,
+    parse_response_head,
 };
 
-/// What only HTTP/1 has.
-#[derive(Clone, Debug, Default, PartialEq)]
-#[non_exhaustive]
-pub struct HttpDetails<'a> {
-    /// Not filled yet.
-    pub borrow: PhantomData<&'a ()>,
-}
-
-impl HttpDetails<'_> {
-    /// Copies what is borrowed.
-    #[must_use]
-    pub fn into_owned(self) -> HttpDetails<'static> {
-        HttpDetails { borrow: PhantomData }
-    }
-}
-
-pub(crate) fn matches(_client: &[u8], _server: &[u8]) -> Verdict {
-    Verdict::No
-}
-
-pub(crate) fn new_parser(_config: &Config) -> Box<dyn Parser> {
-    Box::new(HttpParser)
-}
-
-struct HttpParser;
-
-impl Parser for HttpParser {
-    fn parse(&mut self, _side: Side, bytes: &[u8], _cx: &mut Context<'_>) -> Step {
-        Step::need(bytes.len(), 1)
-    }
-    fn gap(&mut self, _side: Side, _length: u64, _cx: &mut Context<'_>) {}
-    fn close(&mut self, _cx: &mut Context<'_>) {}
-    fn poll_exchange(&mut self) -> Option<Exchange<'_>> {
-        None
-    }
-    fn has_exchange(&self) -> bool {
-        false
-    }
-    fn memory(&self) -> usize {
-        0
-    }
-    fn shrink(&mut self) {}
-}
+pub(crate) use detection::matches;
+pub(crate) use parser::new_parser;

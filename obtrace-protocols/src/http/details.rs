@@ -1,0 +1,180 @@
+//! What an HTTP exchange has beyond the common fields.
+
+use alloc::borrow::Cow;
+
+use crate::exchange::own;
+
+/// What only HTTP/1 has. Texts are cut at [`Config::max_text`](crate::Config::max_text); bytes that are not UTF-8 are
+/// replaced.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct HttpDetails<'a> {
+    /// The method as sent: any token. [`Exchange::operation`](crate::Exchange::operation) is the same if the method
+    /// is registered with IANA, else `_OTHER`.
+    pub method: Cow<'a, str>,
+    /// The request target as sent ([RFC 9112 §3.2](https://www.rfc-editor.org/rfc/rfc9112#section-3.2)).
+    pub target: Cow<'a, str>,
+    /// The path: no query, no authority. Empty for CONNECT.
+    pub path: Cow<'a, str>,
+    /// What is after the first `?`.
+    pub query: Option<Cow<'a, str>>,
+    /// The minor version of the request: 0 or 1.
+    pub version: u8,
+    /// The authority of an absolute target or of CONNECT, else the `Host` field.
+    pub host: Option<Cow<'a, str>>,
+    /// The scheme of an absolute target.
+    pub scheme: Option<Cow<'a, str>>,
+    /// The final status code.
+    pub status: Option<u16>,
+    /// `User-Agent`.
+    pub user_agent: Option<Cow<'a, str>>,
+    /// `Content-Type` of the request.
+    pub request_content_type: Option<Cow<'a, str>>,
+    /// `Content-Type` of the response.
+    pub response_content_type: Option<Cow<'a, str>>,
+    /// The first `X-Forwarded-For` field.
+    pub forwarded_for: Option<Cow<'a, str>>,
+    /// Bytes of the request's body on the wire, chunk framing included; `None` if there was none.
+    pub request_body_size: Option<u64>,
+    /// Bytes of the response's body on the wire, chunk framing included; `None` if there was none.
+    pub response_body_size: Option<u64>,
+    /// The protocol that the connection was given over to: `Upgrade` of a 101 response, `tunnel` after CONNECT.
+    pub upgrade: Option<Cow<'a, str>>,
+}
+
+impl HttpDetails<'_> {
+    /// Copies what is borrowed.
+    #[must_use]
+    pub fn into_owned(self) -> HttpDetails<'static> {
+        HttpDetails {
+            method: own(self.method),
+            target: own(self.target),
+            path: own(self.path),
+            query: self.query.map(own),
+            version: self.version,
+            host: self.host.map(own),
+            scheme: self.scheme.map(own),
+            status: self.status,
+            user_agent: self.user_agent.map(own),
+            request_content_type: self.request_content_type.map(own),
+            response_content_type: self.response_content_type.map(own),
+            forwarded_for: self.forwarded_for.map(own),
+            request_body_size: self.request_body_size,
+            response_body_size: self.response_body_size,
+            upgrade: self.upgrade.map(own),
+        }
+    }
+}
+
+/// The parts of a request target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Target<'a> {
+    pub(super) scheme: Option<&'a [u8]>,
+    pub(super) authority: Option<&'a [u8]>,
+    pub(super) path: &'a [u8],
+    pub(super) query: Option<&'a [u8]>,
+}
+
+/// Takes a target apart: origin-form, absolute-form, authority-form (CONNECT), asterisk-form.
+pub(super) fn split_target<'a>(method: &[u8], target: &'a [u8]) -> Target<'a> {
+    if method == b"CONNECT" {
+        return Target { scheme: None, authority: Some(target), path: b"", query: None };
+    }
+    let (target, query) = cut(target, b"?").map_or((target, None), |(path, query)| (path, Some(query)));
+    let absolute = if target.starts_with(b"/") { None } else { cut(target, b"://") };
+    let Some((scheme, rest)) = absolute else {
+        return Target { scheme: None, authority: None, path: target, query };
+    };
+    let slash = rest.iter().position(|&byte| byte == b'/').unwrap_or(rest.len());
+    let (authority, path) = rest.split_at_checked(slash).unwrap_or((rest, b""));
+    // What is before an @ is a user name and a password.
+    let authority = authority.rsplit(|&byte| byte == b'@').next();
+    Target { scheme: Some(scheme), authority, path: if path.is_empty() { b"/" } else { path }, query }
+}
+
+fn cut<'a>(bytes: &'a [u8], mark: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
+    let first = mark.first()?;
+    let at = bytes
+        .iter()
+        .enumerate()
+        .position(|(at, byte)| byte == first && bytes.get(at..).is_some_and(|rest| rest.starts_with(mark)))?;
+    Some((bytes.get(..at)?, bytes.get(at.saturating_add(mark.len())..)?))
+}
+
+/// The methods of the [IANA registry](https://www.iana.org/assignments/http-methods), and `QUERY` and `PURGE`, the
+/// common ones first. `PRI` is left out: it begins HTTP/2.
+const REGISTERED: [&str; 40] = [
+    "GET",
+    "POST",
+    "PUT",
+    "DELETE",
+    "HEAD",
+    "OPTIONS",
+    "PATCH",
+    "CONNECT",
+    "TRACE",
+    "QUERY",
+    "ACL",
+    "BASELINE-CONTROL",
+    "BIND",
+    "CHECKIN",
+    "CHECKOUT",
+    "COPY",
+    "LABEL",
+    "LINK",
+    "LOCK",
+    "MERGE",
+    "MKACTIVITY",
+    "MKCALENDAR",
+    "MKCOL",
+    "MKREDIRECTREF",
+    "MKWORKSPACE",
+    "MOVE",
+    "ORDERPATCH",
+    "PROPFIND",
+    "PROPPATCH",
+    "PURGE",
+    "REBIND",
+    "REPORT",
+    "SEARCH",
+    "UNBIND",
+    "UNCHECKOUT",
+    "UNLINK",
+    "UNLOCK",
+    "UPDATE",
+    "UPDATEREDIRECTREF",
+    "VERSION-CONTROL",
+];
+
+pub(super) fn is_registered(method: &[u8]) -> bool {
+    REGISTERED.iter().any(|known| known.as_bytes() == method)
+}
+
+/// The method as a low-cardinality name: itself if it is registered, else `_OTHER`.
+pub(super) fn operation(method: &str) -> &str {
+    if is_registered(method.as_bytes()) { method } else { "_OTHER" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn targets() {
+        let split = |method: &str, target: &'static str| {
+            let Target { scheme, authority, path, query } = split_target(method.as_bytes(), target.as_bytes());
+            [scheme, authority, Some(path), query].map(|part| part.map(|part| core::str::from_utf8(part).unwrap()))
+        };
+        assert_eq!(split("GET", "/a?b?c"), [None, None, Some("/a"), Some("b?c")]);
+        assert_eq!(split("GET", "/a?u=http://x/"), [None, None, Some("/a"), Some("u=http://x/")]);
+        assert_eq!(split("GET", "http://h:80/p?q"), [Some("http"), Some("h:80"), Some("/p"), Some("q")]);
+        assert_eq!(split("GET", "http://u:pw@h"), [Some("http"), Some("h"), Some("/"), None]);
+        assert_eq!(split("CONNECT", "h:443"), [None, Some("h:443"), Some(""), None]);
+        assert_eq!(split("OPTIONS", "*"), [None, None, Some("*"), None]);
+    }
+
+    #[test]
+    fn unregistered_methods_have_one_name() {
+        assert_eq!((operation("PROPFIND"), operation("get"), operation("X1")), ("PROPFIND", "_OTHER", "_OTHER"));
+    }
+}

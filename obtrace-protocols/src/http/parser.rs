@@ -1,0 +1,749 @@
+//! Both sides of one HTTP/1 connection: heads, bodies, and which response answers which request.
+
+use alloc::{boxed::Box, vec::Vec};
+
+use super::{
+    body::{self, Body, Framing, Lost, Walk},
+    head::{self, Field, Fields, Line, Lines},
+    resync,
+    slot::{Queue, Slot, shorten},
+};
+use crate::{
+    Config, Exchange, Timestamp,
+    parser::{Context, Parser, Side, Step, Then},
+    stream::Mark,
+};
+
+pub(crate) fn new_parser(_config: &Config) -> Box<dyn Parser> {
+    Box::<HttpParser>::default()
+}
+
+/// Where in its messages one side is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// Before or in the start line.
+    Start,
+    /// In a start line longer than what may be held: its beginning was read, its end is looked for.
+    LongStart,
+    /// In the header fields.
+    Fields,
+    /// In a header field longer than what may be held: its beginning was read.
+    LongField,
+    Body(Body),
+    /// The request offers to leave HTTP/1: what the next bytes are is the response's decision.
+    Undecided,
+    /// No HTTP/1 any more.
+    Left,
+    /// After lost or wrong bytes: looking for a start line.
+    Lost,
+}
+
+impl Default for State {
+    /// The connection may have been joined in the middle of a message.
+    fn default() -> Self {
+        Self::Lost
+    }
+}
+
+#[derive(Debug, Default)]
+struct Half {
+    state: State,
+    /// How many unconsumed bytes are known to hold no line end.
+    scanned: usize,
+    /// Of the message that is being read, once its first byte was seen.
+    start: Option<Mark>,
+    fields: Fields,
+    /// Where its body begins.
+    body_offset: u64,
+    /// When the newest byte of the body passed, and the offset behind it.
+    newest: Timestamp,
+    end: u64,
+}
+
+/// The response head that is being read.
+#[derive(Debug, Default)]
+struct Draft {
+    status: u16,
+    content_type: Vec<u8>,
+    upgrade: Vec<u8>,
+}
+
+#[derive(Debug, Default)]
+struct HttpParser {
+    client: Half,
+    server: Half,
+    queue: Queue,
+    /// The request whose head is being read.
+    request: Option<Box<Slot>>,
+    draft: Draft,
+    /// Whether the response that is being read belongs to the request that waits longest.
+    paired: bool,
+    /// Requests were lost whose responses did not come by yet.
+    owed: bool,
+    /// Bytes of requests were lost since the last request.
+    client_gap: bool,
+    /// Responses to nothing since the last request.
+    orphans: u32,
+    /// Responses since the last request.
+    answers: u32,
+    /// The client has sent a request before the one before it was answered.
+    pipelines: bool,
+    /// Responses to requests that were given up because too many waited.
+    forgotten: u64,
+    role: Option<crate::Role>,
+}
+
+/// What reading a head came to.
+enum Progress {
+    /// The state has changed; go on at the new position.
+    On,
+    Stop(Step),
+}
+
+fn text_limit(config: &Config) -> usize {
+    config.max_text.min(config.max_buffered / 4) as usize
+}
+
+/// A line that is longer is not kept whole. More than a method, the text limit and a version together.
+fn line_limit(config: &Config) -> usize {
+    (config.max_buffered / 2) as usize
+}
+
+/// Bytes at the end of a long start line that hold the version.
+const VERSION_TAIL: usize = 16;
+
+impl HttpParser {
+    fn half(&mut self, side: Side) -> &mut Half {
+        match side {
+            Side::Client => &mut self.client,
+            Side::Server => &mut self.server,
+        }
+    }
+
+    /// Begins a message: leaves out empty lines, remembers when and where it began.
+    fn begin(&mut self, side: Side, bytes: &[u8], at: &mut usize, cx: &Context<'_>) -> Option<Step> {
+        let rest = bytes.get(*at..).unwrap_or_default();
+        *at = at.saturating_add(head::blank(rest));
+        if *at >= bytes.len() {
+            return Some(Step::need(*at, 1));
+        }
+        if side == Side::Server && cx.other_waits && self.queue.answering().is_none() && self.forgotten == 0 {
+            // The request that this answers may be among what waits behind a hole.
+            return Some(Step { consumed: *at, then: Then::Wait });
+        }
+        let half = self.half(side);
+        half.start = Some(cx.mark_at(cx.offset.saturating_add(*at as u64)));
+        half.start = half.start.map(|mark| Mark { offset: cx.offset.saturating_add(*at as u64), ..mark });
+        half.fields = Fields::default();
+        None
+    }
+
+    /// Reads what is there of a head.
+    fn head(&mut self, side: Side, bytes: &[u8], at: &mut usize, cx: &mut Context<'_>) -> Progress {
+        if self.half(side).state == State::Start && self.half(side).start.is_none() {
+            if let Some(step) = self.begin(side, bytes, at, cx) {
+                return Progress::Stop(step);
+            }
+        }
+        let rest = bytes.get(*at..).unwrap_or_default();
+        let mut lines = Lines::resume(rest, 0, self.half(side).scanned);
+        if self.half(side).state == State::Start {
+            let Some(line) = lines.physical() else { return self.partial_start(side, rest, *at, cx) };
+            if !self.start_line(side, line, cx.config) {
+                return self.misframed(side, *at);
+            }
+            self.half(side).state = State::Fields;
+        }
+        loop {
+            match lines.field() {
+                Line::Field(line) => self.field(side, line, cx.config),
+                Line::End => {
+                    *at = at.saturating_add(lines.start);
+                    self.half(side).scanned = 0;
+                    return self.head_done(side, *at, cx);
+                }
+                Line::Partial => break,
+            }
+        }
+        *at = at.saturating_add(lines.start);
+        let left = rest.get(lines.start..).unwrap_or_default();
+        if left.len() > line_limit(cx.config) {
+            self.field(side, left, cx.config);
+            self.half(side).state = State::LongField;
+            self.half(side).scanned = 0;
+            return Progress::On;
+        }
+        self.half(side).scanned = left.len().saturating_sub(usize::from(left.last() == Some(&b'\n')));
+        Progress::Stop(Step::need(*at, left.len().saturating_add(1)))
+    }
+
+    /// A start line without an end.
+    fn partial_start(&mut self, side: Side, rest: &[u8], at: usize, cx: &Context<'_>) -> Progress {
+        let possible = match side {
+            Side::Client => head::may_be_request_line(rest),
+            Side::Server => head::may_be_status_line(rest),
+        };
+        if !possible {
+            return self.misframed(side, at);
+        }
+        if rest.len() <= line_limit(cx.config) {
+            self.half(side).scanned = rest.len();
+            return Progress::Stop(Step::need(at, rest.len().saturating_add(1)));
+        }
+        match side {
+            Side::Client => {
+                let Some((method, Some(target))) = head::method(rest) else { return self.misframed(side, at) };
+                self.begin_request(method, target, cx.config);
+            }
+            Side::Server => {
+                if !self.start_line(side, rest, cx.config) {
+                    return self.misframed(side, at);
+                }
+            }
+        }
+        self.half(side).scanned = 0;
+        self.half(side).state = State::LongStart;
+        Progress::On
+    }
+
+    fn start_line(&mut self, side: Side, line: &[u8], config: &Config) -> bool {
+        match side {
+            Side::Client => {
+                let Some((method, target, minor)) = head::request_line(line) else { return false };
+                self.begin_request(method, target, config);
+                if let Some(request) = self.request.as_mut() {
+                    request.minor_version = minor;
+                }
+            }
+            Side::Server => {
+                let Some((_, status, _)) = head::status_line(line) else { return false };
+                self.draft.status = status;
+                self.draft.content_type.clear();
+                self.draft.upgrade.clear();
+            }
+        }
+        true
+    }
+
+    fn begin_request(&mut self, method: &str, target: &[u8], config: &Config) {
+        let mut slot = self.request.take().unwrap_or_else(|| self.queue.take_spare());
+        slot.method = slot.put(method.as_bytes(), head::MAX_METHOD);
+        slot.target = slot.put(target, text_limit(config));
+        self.request = Some(slot);
+    }
+
+    /// Goes on in a start line whose beginning was read already.
+    fn long_start(&mut self, side: Side, bytes: &[u8], at: &mut usize) -> Progress {
+        let rest = bytes.get(*at..).unwrap_or_default();
+        let mut lines = Lines::new(rest, 0);
+        let Some(line) = lines.physical() else {
+            *at = at.saturating_add(rest.len().saturating_sub(VERSION_TAIL));
+            let left = bytes.len().saturating_sub(*at);
+            return Progress::Stop(Step::need(*at, left.saturating_add(1)));
+        };
+        if side == Side::Client {
+            let Some((_, minor)) = head::version(line) else { return self.misframed(side, *at) };
+            if let Some(request) = self.request.as_mut() {
+                request.minor_version = minor;
+            }
+        }
+        *at = at.saturating_add(lines.start);
+        self.half(side).state = State::Fields;
+        Progress::On
+    }
+
+    /// Goes on in a field whose beginning was read already.
+    fn long_field(&mut self, side: Side, bytes: &[u8], at: &mut usize) -> Progress {
+        let rest = bytes.get(*at..).unwrap_or_default();
+        for end in super::scan::LineEnds::new(rest, 0) {
+            let next = end.saturating_add(1);
+            match rest.get(next) {
+                Some(b' ' | b'\t') => {}
+                Some(_) => {
+                    *at = at.saturating_add(next);
+                    self.half(side).state = State::Fields;
+                    return Progress::On;
+                }
+                None => {
+                    *at = at.saturating_add(end);
+                    return Progress::Stop(Step::need(*at, 2));
+                }
+            }
+        }
+        *at = bytes.len();
+        Progress::Stop(Step::need(*at, 1))
+    }
+
+    fn field(&mut self, side: Side, line: &[u8], config: &Config) {
+        let Some((field, value)) = head::known_field(line) else { return };
+        let limit = text_limit(config);
+        match (side, field) {
+            (_, Field::ContentLength | Field::TransferEncoding | Field::TraceParent) => {
+                self.half(side).fields.note(field, value);
+            }
+            (Side::Client, _) => {
+                let Some(slot) = self.request.as_mut() else { return };
+                let known = match field {
+                    Field::Host => slot.host,
+                    Field::UserAgent => slot.user_agent,
+                    Field::ContentType => slot.request_type,
+                    Field::ForwardedFor => slot.forwarded_for,
+                    _ => slot.upgrade,
+                };
+                if slot.get(known).is_some() {
+                    return;
+                }
+                let piece = slot.put(value, limit);
+                match field {
+                    Field::Host => slot.host = piece,
+                    Field::UserAgent => slot.user_agent = piece,
+                    Field::ContentType => slot.request_type = piece,
+                    Field::ForwardedFor => slot.forwarded_for = piece,
+                    _ => slot.upgrade = piece,
+                }
+            }
+            (Side::Server, Field::ContentType) if self.draft.content_type.is_empty() => {
+                self.draft.content_type.extend_from_slice(shorten(value, limit));
+            }
+            (Side::Server, Field::Upgrade) if self.draft.upgrade.is_empty() => {
+                self.draft.upgrade.extend_from_slice(shorten(value, limit));
+            }
+            (Side::Server, _) => {}
+        }
+    }
+
+    fn head_done(&mut self, side: Side, at: usize, cx: &mut Context<'_>) -> Progress {
+        let offset = cx.offset.saturating_add(at as u64);
+        let end = cx.mark_at(offset.saturating_sub(1)).at;
+        self.half(side).body_offset = offset;
+        match side {
+            Side::Client => self.request_head_done(offset, end, cx),
+            Side::Server => self.response_head_done(offset, end, cx),
+        }
+    }
+
+    fn request_head_done(&mut self, offset: u64, end: Timestamp, cx: &mut Context<'_>) -> Progress {
+        let (Some(mut slot), Some(start)) = (self.request.take(), self.client.start.take()) else {
+            self.wander(Side::Client);
+            return Progress::On;
+        };
+        slot.id = cx.open_at(start.offset, start.at, start.tag, self.client.fields.trace_context);
+        slot.request.start = start.at;
+        slot.request.tag = start.tag;
+        slot.request.offset = start.offset;
+        slot.request.end = end;
+        slot.request.size = offset.saturating_sub(start.offset);
+        slot.may_upgrade = slot.get(slot.upgrade).is_some() || slot.get(slot.method) == Some(b"CONNECT");
+        self.judge(&mut slot);
+        if self.queue.open() >= cx.config.max_pending as usize {
+            if let Some(oldest) = self.queue.answering() {
+                oldest.request_done = true;
+                oldest.response_done = true;
+                self.forgotten = self.forgotten.saturating_add(1);
+            }
+            self.queue.settle();
+        }
+        self.queue.push(slot);
+        match body::of_request(&self.client.fields) {
+            Framing::Empty => self.request_done(offset, end),
+            Framing::Body(body) => {
+                self.client.state = State::Body(body);
+                if let Some(slot) = self.queue.newest() {
+                    slot.request_body = Some(0);
+                }
+            }
+            Framing::Invalid => {
+                self.request_done(offset, end);
+                let consumed = usize::try_from(offset.saturating_sub(cx.offset)).unwrap_or(usize::MAX);
+                return self.misframed(Side::Client, consumed);
+            }
+        }
+        Progress::On
+    }
+
+    /// Whether it is known which response will be this request's.
+    fn judge(&mut self, slot: &mut Slot) {
+        if self.answers > 0 && self.queue.unanswered().any(|other| other.unsure) {
+            // The client went on after a response: those that were in doubt have had theirs.
+            for other in self.queue.unanswered().filter(|other| other.unsure) {
+                other.gap = true;
+                other.request_done = true;
+                other.response_done = true;
+            }
+            self.queue.settle();
+        }
+        let in_doubt = self.queue.unanswered().any(|other| other.unsure);
+        slot.after_gap = self.client_gap;
+        slot.unsure =
+            in_doubt || (self.client_gap && (self.queue.answering().is_some() || (self.owed && self.orphans == 0)));
+        slot.may_upgrade &= !slot.unsure;
+        self.client_gap = false;
+        self.owed = slot.unsure;
+        self.orphans = 0;
+        self.answers = 0;
+    }
+
+    /// The request that was begun last is over.
+    fn request_done(&mut self, offset: u64, end: Timestamp) {
+        let body_offset = self.client.body_offset;
+        self.client.state = State::Start;
+        self.client.start = None;
+        self.client.scanned = 0;
+        if let Some(slot) = self.queue.newest() {
+            slot.request_done = true;
+            slot.request.end = end;
+            slot.request.size = offset.saturating_sub(slot.request.offset);
+            if slot.request_body.is_some() {
+                slot.request_body = Some(offset.saturating_sub(body_offset));
+            }
+            if slot.may_upgrade && !slot.response_done {
+                self.client.state = State::Undecided;
+            }
+        }
+        self.queue.settle();
+    }
+
+    fn response_head_done(&mut self, offset: u64, end: Timestamp, cx: &Context<'_>) -> Progress {
+        let status = self.draft.status;
+        self.server.state = State::Start;
+        let Some(start) = self.server.start.take() else { return Progress::On };
+        if (100..200).contains(&status) && status != 101 {
+            return Progress::On;
+        }
+        self.paired = self.pair(start.at);
+        let draft = &self.draft;
+        let mut bodiless = (100..200).contains(&status) || status == 204 || status == 304;
+        let mut leaves = status == 101;
+        if self.paired {
+            self.queue.amend(|slot| {
+                slot.set_status(status);
+                slot.response.start = start.at;
+                slot.response.tag = start.tag;
+                slot.response.offset = start.offset;
+                slot.response.end = end;
+                slot.response.size = offset.saturating_sub(start.offset);
+                if !draft.content_type.is_empty() {
+                    slot.response_type = slot.put(&draft.content_type, usize::MAX);
+                }
+                if !draft.upgrade.is_empty() {
+                    slot.upgrade = slot.put(&draft.upgrade, usize::MAX);
+                }
+                bodiless |= slot.get(slot.method) == Some(b"HEAD");
+                leaves |= slot.get(slot.method) == Some(b"CONNECT") && (200..300).contains(&status);
+                slot.upgraded = leaves;
+                slot.request_done |= leaves;
+            });
+        }
+        if bodiless || leaves {
+            self.response_done(offset, end);
+            if leaves {
+                self.client.state = State::Left;
+                self.server.state = State::Left;
+            }
+            return Progress::On;
+        }
+        match body::of_response(&self.server.fields) {
+            Framing::Empty => self.response_done(offset, end),
+            Framing::Body(body) => {
+                self.server.state = State::Body(body);
+                (self.server.newest, self.server.end) = (end, offset);
+                if self.paired {
+                    self.queue.amend(|slot| slot.response_body = Some(0));
+                }
+            }
+            Framing::Invalid => {
+                let paired = self.paired;
+                self.queue.amend(|slot| slot.truncated |= paired);
+                self.response_done(offset, end);
+                let consumed = usize::try_from(offset.saturating_sub(cx.offset)).unwrap_or(usize::MAX);
+                return self.misframed(Side::Server, consumed);
+            }
+        }
+        Progress::On
+    }
+
+    /// Whether the response that began at this time answers the request that waits longest. None comes before its
+    /// request: it may be shown earlier where the request waited behind a hole.
+    fn pair(&mut self, began: Timestamp) -> bool {
+        if self.forgotten > 0 {
+            self.forgotten = self.forgotten.saturating_sub(1);
+            return false;
+        }
+        let paired = self.queue.answering().is_some_and(|slot| !slot.unsure && slot.request.start <= began);
+        if !paired {
+            self.orphans = self.orphans.saturating_add(1);
+        }
+        paired
+    }
+
+    fn response_done(&mut self, offset: u64, end: Timestamp) {
+        self.server.state = State::Start;
+        self.server.start = None;
+        self.server.scanned = 0;
+        self.answers = self.answers.saturating_add(1);
+        if !core::mem::take(&mut self.paired) {
+            return;
+        }
+        let body_offset = self.server.body_offset;
+        let mut waiting = self.queue.unanswered();
+        let Some(slot) = waiting.next() else { return };
+        slot.response_done = true;
+        slot.response.end = end;
+        slot.response.size = offset.saturating_sub(slot.response.offset);
+        if slot.response_body.is_some() {
+            slot.response_body = Some(offset.saturating_sub(body_offset));
+        }
+        let released = slot.may_upgrade && slot.request_done;
+        let began = slot.response.start;
+        self.pipelines |= waiting.next().is_some_and(|next| next.request.start < began && !next.after_gap);
+        drop(waiting);
+        if released && self.client.state == State::Undecided {
+            self.client.state = State::Start;
+        }
+        self.queue.settle();
+    }
+
+    /// Drops the message that was being read; what follows is searched for a start line.
+    fn misframed(&mut self, side: Side, consumed: usize) -> Progress {
+        if side == Side::Client {
+            if let Some(slot) = self.request.take() {
+                self.queue.give_back(slot);
+            }
+        }
+        self.wander(side);
+        Progress::Stop(Step::misframed(consumed))
+    }
+
+    fn wander(&mut self, side: Side) {
+        let half = self.half(side);
+        half.state = State::Lost;
+        half.start = None;
+        half.scanned = 0;
+    }
+
+    fn body(&mut self, side: Side, mut body: Body, bytes: &[u8], at: &mut usize, cx: &Context<'_>) -> Progress {
+        let rest = bytes.get(*at..).unwrap_or_default();
+        let (taken, walk) = body.walk(rest);
+        *at = at.saturating_add(taken);
+        let offset = cx.offset.saturating_add(*at as u64);
+        let newest = cx.mark_at(offset.saturating_sub(1)).at;
+        let half = self.half(side);
+        half.state = State::Body(body);
+        (half.newest, half.end) = (newest, offset);
+        match walk {
+            Walk::More(need) => Progress::Stop(Step::need(*at, need)),
+            Walk::Skip(n) => Progress::Stop(Step::skip(*at, n)),
+            Walk::Done => {
+                self.message_done(side, offset, newest);
+                Progress::On
+            }
+            Walk::Broken => {
+                self.spoil(side, offset, newest, false);
+                self.misframed(side, *at)
+            }
+        }
+    }
+
+    fn message_done(&mut self, side: Side, offset: u64, end: Timestamp) {
+        match side {
+            Side::Client => self.request_done(offset, end),
+            Side::Server => self.response_done(offset, end),
+        }
+    }
+
+    /// Ends a message in whose body nothing can be found any more.
+    fn spoil(&mut self, side: Side, offset: u64, now: Timestamp, gap: bool) {
+        let slot = match side {
+            Side::Client => self.queue.newest(),
+            Side::Server if self.paired => self.queue.answering(),
+            Side::Server => None,
+        };
+        if let Some(slot) = slot {
+            slot.gap |= gap;
+            slot.truncated |= !gap;
+        }
+        self.message_done(side, offset, now);
+    }
+
+    /// Looks for a start line.
+    fn search(&mut self, side: Side, bytes: &[u8], at: &mut usize, config: &Config) -> Progress {
+        let rest = bytes.get(*at..).unwrap_or_default();
+        let half = self.half(side);
+        let found = resync::find(side, rest, half.scanned, line_limit(config));
+        *at = at.saturating_add(found.start);
+        if found.whole {
+            half.state = State::Start;
+            half.scanned = 0;
+            return Progress::On;
+        }
+        half.scanned = found.scanned;
+        Progress::Stop(Step::need(*at, bytes.len().saturating_sub(*at).saturating_add(1)))
+    }
+
+    /// Bytes between two requests, or of a head, were lost.
+    fn requests_lost(&mut self) {
+        if let Some(slot) = self.request.take() {
+            self.queue.give_back(slot);
+        }
+        self.client_gap = true;
+        self.owed = true;
+        self.wander(Side::Client);
+    }
+
+    /// Bytes between two responses, or of one, were lost.
+    fn responses_lost(&mut self, cut: Cut) {
+        let gap = |slot: &mut Slot| {
+            slot.gap = true;
+            slot.request_done = true;
+            slot.response_done = true;
+        };
+        if cut == Cut::Head && self.forgotten == 0 {
+            self.queue.answering().into_iter().for_each(gap);
+        }
+        let waiting = self.queue.unanswered().count();
+        if waiting == 0 {
+            self.owed = false;
+        }
+        // Who does not pipeline has sent the newest request after the response to the one before it.
+        let keep = match (self.pipelines, waiting) {
+            (true, _) | (_, 0) => 0,
+            (false, 1) => usize::from(cut != Cut::Between || self.queue.answering().is_some_and(|slot| slot.after_gap)),
+            (false, _) => 1,
+        };
+        self.queue.unanswered().take(waiting.saturating_sub(keep)).for_each(gap);
+        if let Some(slot) = self.queue.answering() {
+            slot.unsure = false;
+            slot.gap |= waiting == 1 && slot.after_gap;
+        }
+        if self.client.state == State::Undecided && self.queue.answering().is_none() {
+            self.wander(Side::Client);
+        }
+        self.queue.settle();
+        self.wander(Side::Server);
+    }
+}
+
+/// What lost bytes interrupted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cut {
+    Between,
+    Head,
+    Body,
+}
+
+impl HttpParser {
+    fn lost(&mut self, side: Side, cut: Cut) {
+        match side {
+            Side::Client => self.requests_lost(),
+            Side::Server => self.responses_lost(cut),
+        }
+    }
+}
+
+impl Parser for HttpParser {
+    fn parse(&mut self, side: Side, bytes: &[u8], cx: &mut Context<'_>) -> Step {
+        self.role = Some(cx.role);
+        let mut at = 0;
+        loop {
+            if at >= bytes.len() {
+                return Step::need(at, 1);
+            }
+            let progress = match self.half(side).state {
+                State::Start | State::Fields => self.head(side, bytes, &mut at, cx),
+                State::LongStart => self.long_start(side, bytes, &mut at),
+                State::LongField => self.long_field(side, bytes, &mut at),
+                State::Body(body) => self.body(side, body, bytes, &mut at, cx),
+                State::Undecided => Progress::Stop(Step { consumed: at, then: Then::Wait }),
+                State::Left => Progress::Stop(Step::skip(at, u64::MAX)),
+                State::Lost => self.search(side, bytes, &mut at, cx.config),
+            };
+            if let Progress::Stop(step) = progress {
+                return step;
+            }
+        }
+    }
+
+    fn gap(&mut self, side: Side, length: u64, cx: &mut Context<'_>) {
+        self.role = Some(cx.role);
+        let half = self.half(side);
+        let head_begun = matches!(half.state, State::Fields | State::LongStart | State::LongField)
+            || (half.state == State::Start && half.start.is_some());
+        half.scanned = 0;
+        match half.state {
+            State::Left => {}
+            State::Body(mut body) => {
+                let lost = body.lose(length);
+                half.state = State::Body(body);
+                half.newest = cx.now;
+                half.end = cx.offset;
+                match lost {
+                    Some(Lost::Inside) => {}
+                    Some(Lost::Past(more)) => {
+                        let end = cx.offset.saturating_sub(more);
+                        self.message_done(side, end, cx.now);
+                        if more > 0 {
+                            self.gap(side, more, cx);
+                        }
+                    }
+                    None => {
+                        self.spoil(side, cx.offset, cx.now, true);
+                        self.lost(side, Cut::Body);
+                    }
+                }
+            }
+            State::Undecided => {
+                if let Some(slot) = self.queue.newest() {
+                    slot.may_upgrade = false;
+                }
+                self.requests_lost();
+            }
+            _ => self.lost(side, if head_begun { Cut::Head } else { Cut::Between }),
+        }
+    }
+
+    fn close(&mut self, cx: &mut Context<'_>) {
+        self.role = Some(cx.role);
+        let newest = self.server.newest;
+        let head_begun = self.server.start.is_some();
+        match self.server.state {
+            State::Body(body) => {
+                if let Some(slot) = self.queue.answering().filter(|_| self.paired) {
+                    slot.truncated = body != Body::UntilClose;
+                }
+                // What was skipped passed without being shown. The call is the client's side.
+                self.response_done(self.server.end.max(cx.other.position()), newest);
+            }
+            _ if head_begun => {
+                if let Some(slot) = self.queue.answering() {
+                    slot.truncated = true;
+                }
+            }
+            _ => {}
+        }
+        self.queue.close(cx.now);
+        self.client.state = State::Left;
+        self.server.state = State::Left;
+    }
+
+    fn poll_exchange(&mut self) -> Option<Exchange<'_>> {
+        self.queue.poll(self.role.unwrap_or(crate::Role::Client))
+    }
+
+    fn has_exchange(&self) -> bool {
+        self.queue.has_finished()
+    }
+
+    fn memory(&self) -> usize {
+        let request = self.request.as_ref().map_or(0, |_| size_of::<Slot>());
+        let drafts = self.draft.content_type.capacity().saturating_add(self.draft.upgrade.capacity());
+        let drafts = drafts.saturating_add(request);
+        size_of::<Self>().saturating_add(drafts).saturating_add(self.queue.memory())
+    }
+
+    fn shrink(&mut self) {
+        self.queue.shrink();
+        if self.server.start.is_none() {
+            self.draft = Draft::default();
+        }
+    }
+}
