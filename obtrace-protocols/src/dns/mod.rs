@@ -133,7 +133,8 @@ impl DnsParser {
             Side::Server => &mut self.server,
         };
         let start = cx.offset;
-        let most = (cx.config.max_buffered as usize).saturating_sub(2);
+        // Half of what may be held: the chunk that completes a message has to fit in, too.
+        let most = (cx.config.max_buffered as usize / 2).saturating_sub(2);
         let mut at = 0_usize;
         let then = loop {
             let rest = bytes.get(at..).unwrap_or_default();

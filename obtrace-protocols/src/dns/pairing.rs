@@ -14,6 +14,8 @@ use crate::{Completeness, Message, Timestamp, parser::Context, parser::Side, str
 const MAX_ANSWERS: usize = 16;
 /// Most bytes of a TXT record or of a CAA value written out.
 const MAX_TEXT: usize = 255;
+/// Most responses kept whose queries were not seen yet: they may be behind a hole in the other direction.
+const MAX_EARLY: usize = 16;
 /// Finished slots kept for the next queries.
 const MAX_FREE: usize = 4;
 
@@ -78,6 +80,8 @@ impl Query {
 #[derive(Debug, Default)]
 pub(super) struct Queries {
     waiting: Vec<Query>,
+    /// Responses on a stream that came before their queries were seen.
+    early: VecDeque<Query>,
     done: VecDeque<Query>,
     free: Vec<Query>,
     pub(super) current: Option<Query>,
@@ -109,8 +113,9 @@ impl Queries {
     }
 
     pub(super) fn memory(&self) -> usize {
-        let slots = [self.waiting.capacity(), self.done.capacity(), self.free.capacity()].into_iter().sum::<usize>();
-        let queries = self.waiting.iter().chain(&self.done).chain(&self.free).chain(&self.current);
+        let slots = [&self.done, &self.early].map(VecDeque::capacity).into_iter();
+        let slots = slots.chain([&self.waiting, &self.free].map(Vec::capacity)).sum::<usize>();
+        let queries = self.waiting.iter().chain(&self.early).chain(&self.done).chain(&self.free).chain(&self.current);
         let texts = queries.map(|query| query.text.capacity()).sum::<usize>();
         slots.saturating_mul(size_of::<Query>()).saturating_add(texts).saturating_add(self.scratch.capacity())
     }
@@ -195,28 +200,50 @@ impl Queries {
             query.last_sent = passed.start.at;
             return;
         }
+        self.early.retain(|early| early.response.is_some_and(|response| response.end >= passed.start.at));
         while self.waiting.len() >= cx.config.max_pending as usize {
             self.give_up(0, Completeness::ResponseMissing);
         }
-        let mut query = self.free.pop().unwrap_or_default();
-        query.reset();
+        let early = self.early.iter().position(|early| {
+            let key = (early.number, early.kind, early.is_reversed);
+            let answers = early.response.is_some_and(|response| response.end >= passed.start.at);
+            key == (view.id(), question.kind, is_reversed)
+                && answers
+                && early.name().eq_ignore_ascii_case(&self.scratch)
+        });
+        let early = early.filter(|_| !passed.is_datagram).and_then(|index| self.early.remove(index));
+        let is_answered = early.is_some();
+        let mut query = early.unwrap_or_else(|| self.slot(view.id(), question.kind));
         query.id = cx.open_at(passed.start.offset, passed.start.at, passed.start.tag, None);
-        query.number = view.id();
-        query.kind = question.kind;
         query.opcode = view.opcode();
-        query.flags = view.flags();
         query.is_datagram = passed.is_datagram;
         query.is_reversed = is_reversed;
         query.request = passed.message();
         query.last_sent = passed.start.at;
+        if is_answered && query.is_over() {
+            self.done.push_back(query);
+            return;
+        }
+        if !is_answered {
+            query.flags = view.flags();
+        }
+        self.waiting.push(query);
+    }
+
+    /// A slot with this number and the question that was written last.
+    fn slot(&mut self, number: u16, kind: RecordType) -> Query {
+        let mut query = self.free.pop().unwrap_or_default();
+        query.reset();
+        query.number = number;
+        query.kind = kind;
         query.text.push_str(&self.scratch);
         query.name_end = query.text.len();
-        if query.kind.name().is_none() {
+        if kind.name().is_none() {
             // Writing to a string cannot fail.
-            let _ = write!(query.text, "{}", query.kind);
+            let _ = write!(query.text, "{kind}");
         }
         query.operation_end = query.text.len();
-        self.waiting.push(query);
+        query
     }
 
     fn write_name(&mut self, name: &super::message::Name<'_>) {
@@ -240,22 +267,41 @@ impl Queries {
                 && asked(query)
                 && query.request.start <= passed.end
         };
-        let Some(index) = self.waiting.iter().position(belongs) else { return };
-        let Some(query) = self.waiting.get_mut(index) else { return };
-        let message = passed.message();
-        query.response = Some(match query.response {
-            Some(first) => Message { end: message.end, size: first.size.saturating_add(message.size), ..first },
-            None => message,
-        });
-        query.completeness = Completeness::Complete;
-        query.flags = view.flags();
-        let is_whole = query.read(view, cx.config.max_text as usize);
-        if !is_whole && !view.is_truncated() && !passed.is_cut {
-            query.completeness = Completeness::Truncated;
-        }
+        let index = self.waiting.iter().position(belongs);
+        let max_text = cx.config.max_text as usize;
+        let Some((index, query)) = index.and_then(|index| Some((index, self.waiting.get_mut(index)?))) else {
+            if let (false, Some(question)) = (passed.is_datagram, question) {
+                let mut query = self.slot(view.id(), question.kind);
+                query.is_reversed = is_reversed;
+                query.answered(view, passed, max_text);
+                if self.early.len() >= MAX_EARLY {
+                    self.early.pop_front();
+                }
+                self.early.push_back(query);
+            }
+            return;
+        };
+        query.answered(view, passed, max_text);
         if query.is_over() {
             let query = self.waiting.remove(index);
             self.done.push_back(query);
+        }
+    }
+}
+
+impl Query {
+    /// Takes a response, which is the first one or goes on with the transfer of a zone.
+    fn answered(&mut self, view: &View<'_>, passed: &Passed, max_text: usize) {
+        let message = passed.message();
+        self.response = Some(match self.response {
+            Some(first) => Message { end: message.end, size: first.size.saturating_add(message.size), ..first },
+            None => message,
+        });
+        self.completeness = Completeness::Complete;
+        self.flags = view.flags();
+        let is_whole = self.read(view, max_text);
+        if !is_whole && !view.is_truncated() && !passed.is_cut {
+            self.completeness = Completeness::Truncated;
         }
     }
 }

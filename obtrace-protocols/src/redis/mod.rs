@@ -130,7 +130,7 @@ impl RedisParser {
                 Progress::Need(need) => break Step::need(at, need),
                 Progress::Skip(used, skip) => break Step::skip(at.saturating_add(used), skip),
                 Progress::Misframed => {
-                    let is_named = building.abandon(cx.offset, queue, cx);
+                    let is_named = building.abandon(queue);
                     queue.requests_lost(is_named, session);
                     half.lose();
                     break Step::misframed(at);
@@ -177,7 +177,7 @@ impl RedisParser {
                 Progress::Need(need) => break Step::need(at, need),
                 Progress::Skip(used, skip) => break Step::skip(at.saturating_add(used), skip),
                 Progress::Misframed => {
-                    let begun = reading.abandon(cx.offset, cx.now);
+                    let begun = reading.abandon();
                     half.lose();
                     // Joined in the middle of an answer to a command that was not seen: no fault of the protocol's.
                     if queue.older_than_front(1, cx) > 0 || (!self.has_spoken && queue.is_idle()) {
@@ -234,21 +234,20 @@ impl Parser for RedisParser {
         let Work { building, reading, queue } = &mut **self.work.get_or_insert_with(Box::default);
         match side {
             Side::Client => {
-                let (end, was_wanted) = (self.client.position, self.client.want > 0);
+                let was_wanted = self.client.want > 0;
                 if self.client.survives(cx.offset, length) {
                     building.damaged(was_wanted, queue, cx);
                 } else {
-                    let is_named = building.abandon(end, queue, cx);
+                    let is_named = building.abandon(queue);
                     queue.requests_lost(is_named, &mut self.session);
                     self.client.lose();
                 }
             }
             Side::Server => {
-                let end = self.server.position;
                 if self.server.survives(cx.offset, length) {
                     reading.answer.gap = true;
                 } else {
-                    let begun = reading.abandon(end, cx.now);
+                    let begun = reading.abandon();
                     queue.answers_lost(begun.as_ref(), &mut self.session);
                     queue.mid_reply = false;
                     self.server.lose();
@@ -257,13 +256,12 @@ impl Parser for RedisParser {
         }
     }
 
-    fn close(&mut self, cx: &mut Context<'_>) {
-        let (client, server) = (self.client.position, self.server.position);
+    fn close(&mut self, _cx: &mut Context<'_>) {
         let Some(Work { building, reading, queue }) = self.work.as_deref_mut() else { return };
-        if building.active && !building.abandon(client, queue, cx) {
+        if building.active && !building.abandon(queue) {
             queue.requests.pop_back();
         }
-        let begun = reading.abandon(server, cx.now);
+        let begun = reading.abandon();
         queue.close(begun.as_ref(), &mut self.session);
     }
 

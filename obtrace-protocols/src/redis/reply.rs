@@ -22,6 +22,8 @@ pub(super) struct Reading {
     /// What is read belongs to an attribute, which comes before the answer.
     in_attribute: bool,
     elements: u64,
+    /// Where its last whole element or head ended, and when that passed.
+    seen: (u64, Timestamp),
     pub(super) answer: Answer,
 }
 
@@ -33,6 +35,7 @@ impl Default for Reading {
             left: Left::one(),
             in_attribute: false,
             elements: 0,
+            seen: (0, Timestamp::default()),
             answer: Answer::default(),
         }
     }
@@ -47,17 +50,21 @@ pub(super) fn step(
     rest: &[u8],
     cx: &Context<'_>,
 ) -> Progress {
+    let was_inside = half.left > 0;
     let progress = reading.pass(half, queue, session, rest, cx);
     if let Progress::Consumed(used) = progress
         && reading.active
-        && half.left == 0
-        && !reading.in_line
-        && reading.left.is_done()
+        && used > 0
     {
         let end = cx.offset.saturating_add(used as u64);
-        reading.active = false;
-        reading.seal(end, cx.mark_at(end.saturating_sub(1)).at);
-        queue.answered(&reading.answer, session, cx);
+        if !was_inside || half.left == 0 {
+            reading.seen = (end, cx.mark_at(end.saturating_sub(1)).at);
+        }
+        if half.left == 0 && !reading.in_line && reading.left.is_done() {
+            reading.active = false;
+            reading.seal();
+            queue.answered(&reading.answer, session, cx);
+        }
     }
     progress
 }
@@ -230,17 +237,18 @@ impl Reading {
     }
 
     /// The rest of the answer will not come: what was seen of it, if one had begun.
-    pub(super) fn abandon(&mut self, end: u64, at: Timestamp) -> Option<Answer> {
+    pub(super) fn abandon(&mut self) -> Option<Answer> {
         if !core::mem::take(&mut self.active) {
             return None;
         }
         self.in_line = false;
-        self.seal(end, at);
+        self.seal();
         self.answer.gap = true;
         Some(self.answer)
     }
 
-    fn seal(&mut self, end: u64, at: Timestamp) {
+    fn seal(&mut self) {
+        let (end, at) = self.seen;
         self.answer.message.end = at;
         self.answer.message.size = end.saturating_sub(self.answer.message.offset);
     }

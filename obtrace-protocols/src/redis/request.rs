@@ -7,7 +7,7 @@ use super::{
     resp::{self, Head, MAX_ARGUMENTS},
     session::{Queue, ReplyMode, Request, Session},
 };
-use crate::{Completeness, Message, parser::Context, stream::Mark};
+use crate::{Completeness, Message, Timestamp, parser::Context, stream::Mark};
 
 /// Most bytes kept of one key.
 const MAX_KEY: usize = 1024;
@@ -17,6 +17,8 @@ const MAX_INLINE: usize = 64 * 1024;
 pub(super) const OTHER: &str = "_OTHER";
 /// What stands for arguments that do not fit into the statement.
 const CUT: &str = " ...";
+/// How the key without a byte is written.
+const EMPTY_KEY: &str = "\"\"";
 
 /// The command that is being read. It is the last one in the queue.
 #[derive(Debug, Default)]
@@ -37,7 +39,10 @@ pub(super) struct Building {
     text: u64,
     room: usize,
     cut: bool,
+    keys_written: u32,
     start: Mark,
+    /// Where its last whole argument or head of one ended, and when that passed.
+    seen: (u64, Timestamp),
 }
 
 /// What an argument is to the parser.
@@ -74,6 +79,7 @@ pub(super) fn step(
             Ok(Some((Head::Bulk(resp::Kind::BulkString, length), used))) => {
                 let want = building.want(length, queue);
                 half.begin(length, want);
+                building.saw(used, cx);
                 if want == 0 {
                     building.record(None, queue, cx);
                 }
@@ -92,6 +98,7 @@ pub(super) fn step(
                 }
                 if count > 0 {
                     building.begin(count as u64, queue, session, cx);
+                    building.saw(used.saturating_add(1), cx);
                 }
                 Progress::Consumed(used.saturating_add(1))
             }
@@ -122,9 +129,10 @@ fn argument(
     }
     let progress = half.pass(rest);
     if let (Progress::Consumed(used), 0) = (progress, half.left) {
+        building.saw(used, cx);
         building.index = building.index.saturating_add(1);
         if building.index == building.total {
-            building.finish(cx.offset.saturating_add(used as u64), queue, session, cx);
+            building.finish(queue, session);
         }
     }
     progress
@@ -161,7 +169,8 @@ fn inline(
         building.record(word.get(..want).filter(|_| want > 0), queue, cx);
         building.index = building.index.saturating_add(1);
     }
-    building.finish(cx.offset.saturating_add(end as u64), queue, session, cx);
+    building.saw(end, cx);
+    building.finish(queue, session);
     Progress::Consumed(end)
 }
 
@@ -305,23 +314,26 @@ impl Building {
             None => return self.write(" ?", queue),
         };
         // An escaped byte takes four.
-        if self.room_left(queue) < bytes.len().saturating_mul(4).saturating_add(4) {
-            let room = self.room_left(queue).saturating_sub(4) / 4;
-            if room < 8 && bytes.len() > room {
-                return self.write(" ?", queue);
-            }
-            return self.put_key(whole_characters(bytes.get(..room.min(bytes.len())).unwrap_or_default()), queue);
+        let is_plain = bytes.iter().all(|byte| (b' '..0x7f).contains(byte));
+        let room = self.room_left(queue).saturating_sub(EMPTY_KEY.len().saturating_add(1));
+        let room = if is_plain { room } else { room / 4 };
+        if bytes.len() <= room {
+            self.put_key(bytes, queue);
+        } else if self.keys_written == 0 && room > 0 {
+            self.put_key(whole_characters(bytes.get(..room).unwrap_or_default()), queue);
+        } else {
+            self.write_cut(queue);
         }
-        self.put_key(bytes, queue);
     }
 
     fn put_key(&mut self, bytes: &[u8], queue: &mut Queue) {
+        self.keys_written = self.keys_written.saturating_add(1);
         queue.texts.push(" ");
         let start = queue.texts.end();
         queue.texts.push_bytes(bytes);
         let key = queue.texts.since(start);
         if bytes.is_empty() {
-            queue.texts.push("\"\"");
+            queue.texts.push(EMPTY_KEY);
         }
         if let Some(request) = queue.requests.back_mut() {
             request.key = request.key.or(Some(key));
@@ -347,38 +359,47 @@ impl Building {
             return;
         }
         if self.room_left(queue) < text.len() {
-            self.cut = true;
-            if self.room > CUT.len() {
-                queue.texts.push(CUT);
-            }
-            return;
+            return self.write_cut(queue);
         }
         queue.texts.push(text);
     }
 
-    fn seal(&self, end: u64, queue: &mut Queue, cx: &Context<'_>) {
+    fn write_cut(&mut self, queue: &mut Queue) {
+        self.cut = true;
+        if self.room > CUT.len() {
+            queue.texts.push(CUT);
+        }
+    }
+
+    /// So many bytes from the first one shown were done with.
+    fn saw(&mut self, used: usize, cx: &Context<'_>) {
+        let end = cx.offset.saturating_add(used as u64);
+        self.seen = (end, cx.mark_at(end.saturating_sub(1)).at);
+    }
+
+    fn seal(&self, queue: &mut Queue) {
         let statement = queue.texts.since(self.text);
+        let (end, at) = self.seen;
         if let Some(request) = queue.requests.back_mut() {
             request.statement = statement;
-            request.message.end = cx.mark_at(end.saturating_sub(1)).at;
+            request.message.end = at;
             request.message.size = end.saturating_sub(request.message.offset);
         }
     }
 
-    /// The command is whole; it ends before this offset.
-    fn finish(&mut self, end: u64, queue: &mut Queue, session: &mut Session, cx: &Context<'_>) {
+    /// The command is whole.
+    fn finish(&mut self, queue: &mut Queue, session: &mut Session) {
         self.active = false;
-        self.seal(end, queue, cx);
+        self.seal(queue);
         let reply = self.reply.filter(|_| !session.in_multi);
         queue.sent(session, reply);
     }
 
     /// What is left of the command was lost, or will not come. Whether it was known by name.
-    pub(super) fn abandon(&mut self, end: u64, queue: &mut Queue, cx: &Context<'_>) -> bool {
+    pub(super) fn abandon(&mut self, queue: &mut Queue) -> bool {
         let is_named = self.active && self.is_named;
-        if self.active {
-            self.active = false;
-            self.seal(end, queue, cx);
+        if core::mem::take(&mut self.active) {
+            self.seal(queue);
         }
         is_named
     }

@@ -343,10 +343,7 @@ impl Queue {
             Kind::Array if session.is_resp3 => false,
             Kind::Array => {
                 subscribed
-                    || matches!(
-                        front,
-                        None | Some(Special::Subscribe | Special::Unsubscribe | Special::Ping | Special::Quit)
-                    ) && self.segment.is_none()
+                    || matches!(front, Some(Special::Subscribe | Special::Unsubscribe | Special::Ping | Special::Quit))
             }
             _ => return Pushed::No,
         };
