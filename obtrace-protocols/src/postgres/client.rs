@@ -64,6 +64,7 @@ struct Place {
 impl PostgresParser {
     /// Bytes of the client were lost: requests, or a part of the batch that is being built.
     pub(super) fn lose_client(&mut self) {
+        self.server.forget_ready();
         self.client.phase = Phase::Lost;
         self.client.doubtful = true;
         self.client.torn = true;
@@ -73,9 +74,8 @@ impl PostgresParser {
         if let Some(building) = self.client.building.take() {
             self.statements.release(building.parsed);
         }
-        if self.client.batch_open
-            && let Some(newest) = self.queue.newest()
-        {
+        let batch_open = self.client.batch_open;
+        if let Some(newest) = self.queue.newest().filter(|newest| batch_open || newest.copying) {
             newest.gap = true;
         }
     }
@@ -286,9 +286,9 @@ impl PostgresParser {
         self.client.torn = false;
     }
 
-    /// Messages were sent that no Execute and no Sync has followed yet.
-    pub(super) fn is_building(&self) -> bool {
-        self.client.building.is_some()
+    /// A batch was begun that no Sync has ended yet.
+    pub(super) fn is_in_batch(&self) -> bool {
+        self.client.building.is_some() || self.client.batch_open
     }
 
     /// Copied data belongs to the newest request. The server ignores the Sync between an Execute and its data: the
@@ -313,14 +313,7 @@ impl PostgresParser {
 
     fn push(&mut self, mut entry: Entry, cx: &Context<'_>) {
         entry.doubtful |= self.client.doubtful;
-        // Its answer may have passed while it waited behind a hole: then nothing more will come for it.
-        let missed = self.server.missed(entry.request.start);
         self.queue.push(entry);
-        if missed {
-            while self.queue.pending() > 0 {
-                self.finish_head_as(Completeness::Gap);
-            }
-        }
         while self.queue.pending() > cx.config.max_pending as usize {
             self.give_up_oldest();
         }

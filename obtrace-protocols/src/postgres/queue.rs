@@ -51,6 +51,8 @@ pub(super) struct Entry {
     /// Its answer has come, but for the ReadyForQuery.
     pub(super) answered: bool,
     pub(super) suspended: bool,
+    /// The server waits for copied data.
+    pub(super) copying: bool,
     pub(super) progress: Progress,
     pub(super) request: Message,
     pub(super) response: Message,
@@ -81,6 +83,7 @@ impl Entry {
             doubtful: false,
             answered: false,
             suspended: false,
+            copying: false,
             progress: Progress::Pending,
             request,
             response: Message::default(),

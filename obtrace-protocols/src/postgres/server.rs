@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     Completeness, Timestamp,
-    parser::{Context, Step},
+    parser::{Context, Step, Then},
     sql::Dialect,
     stream::Mark,
 };
@@ -32,8 +32,10 @@ pub(super) struct ServerState {
     failed: bool,
     /// The answer to a request that was not seen passes; it ends with ReadyForQuery.
     orphan: bool,
-    /// When it began, and when the last such answer did.
-    orphan_start: Option<Timestamp>,
+    /// Something was lost on this connection: requests and answers may be out of step.
+    shaken: bool,
+    /// When the last ReadyForQuery passed, since requests were lost.
+    ready_at: Option<Timestamp>,
     /// Batches, and then commands, whose requests were given up.
     passed_batches: u32,
     passed_commands: u32,
@@ -43,9 +45,10 @@ pub(super) struct ServerState {
 }
 
 impl ServerState {
-    /// Whether the answer to a request that began then has passed already.
-    pub(super) fn missed(&self, request: Timestamp) -> bool {
-        self.orphan_start.is_some_and(|start| request < start)
+    /// Requests were lost: what is answered next may be one of them.
+    pub(super) fn forget_ready(&mut self) {
+        self.shaken = true;
+        self.ready_at = None;
     }
 
     /// The answer to the oldest request will be passed over.
@@ -63,6 +66,7 @@ impl PostgresParser {
     /// Bytes of the server were lost: of the answer that comes next, if one is due.
     pub(super) fn lose_server(&mut self) {
         self.server.lost = true;
+        self.server.shaken = true;
         let pipelined = self.server.pipelined;
         for entry in self.queue.iter_pending() {
             entry.gap = true;
@@ -99,6 +103,10 @@ impl PostgresParser {
         loop {
             let rest = bytes.get(at..).unwrap_or_default();
             let Some(&first) = rest.first() else { return Step::need(at, 1) };
+            if cx.other_waits && self.queue.pending() == 0 {
+                // What this answers is behind a hole.
+                return Step { consumed: at, then: Then::Wait };
+            }
             if self.server.answers_due > 0 {
                 match first {
                     b'S' | b'G' => {
@@ -189,6 +197,7 @@ impl PostgresParser {
                         }
                         self.completed(tag.verb());
                     }
+                    Backend::CopyInResponse | Backend::CopyBothResponse => entry.copying = true,
                     Backend::PortalSuspended => {
                         entry.suspended = true;
                         self.completed(b"");
@@ -229,15 +238,40 @@ impl PostgresParser {
             }
         }
         if self.queue.pending() == 0 {
-            if !self.is_building() {
-                self.server.orphan = true;
-                self.server.orphan_start = Some(mark.at);
-            }
+            // In a batch that goes on it is what is left of a lost request; the ReadyForQuery is still due to it.
+            self.server.orphan = !self.is_in_batch();
             return None;
+        }
+        if self.server.shaken && self.queue.head().is_some_and(|head| !head.has_response) {
+            self.drop_unanswered(mark.at);
+        }
+        let ready_at = self.server.ready_at;
+        let head = self.queue.head()?;
+        if !head.has_response {
+            if mark.at < head.request.start {
+                self.server.orphan = true;
+                return None;
+            }
+            if head.doubtful {
+                // A client that waits for its answers asks only when the server is ready.
+                let waited = ready_at.is_some_and(|ready| ready <= head.request.start);
+                head.gap |= !waited;
+                if waited {
+                    self.trust();
+                }
+            }
         }
         let head = self.queue.head()?;
         head.begin_response(mark, offset);
         Some(head)
+    }
+
+    /// Answers and requests are known to be in step again.
+    fn trust(&mut self) {
+        self.client.doubtful = false;
+        for entry in self.queue.iter_pending() {
+            entry.doubtful = false;
+        }
     }
 
     /// A command of the head has completed.
@@ -292,6 +326,7 @@ impl PostgresParser {
     /// A batch is over, with everything in it.
     fn ready(&mut self, status: TransactionStatus, place: Place) {
         let failed = core::mem::take(&mut self.server.failed);
+        self.server.ready_at = Some(place.end);
         if core::mem::take(&mut self.server.orphan) {
             return;
         }
@@ -327,35 +362,36 @@ impl PostgresParser {
 
     /// Learns from the end of an answer how the client sends.
     fn after_batch(&mut self, end: Timestamp) {
-        match self.queue.head() {
-            Some(next) => self.server.pipelined |= next.request.start < end && !next.gap && !next.doubtful,
-            // Everything is answered: whatever was lost is behind.
-            None => self.client.doubtful = false,
+        if let Some(next) = self.queue.head().filter(|next| !next.gap && !next.doubtful) {
+            self.server.pipelined |= next.request.start < end;
         }
     }
 
-    /// After a gap: whose answer comes next. A client that waits for each answer has sent its newest batch after all
-    /// others were answered.
+    /// After a gap: whose answer comes next, which begins with this tag.
     fn find_place(&mut self, tag: u8, at: Timestamp) {
         self.server.failed = false;
-        if self.server.pipelined {
-            return;
+        if self.drop_unanswered(at)
+            && let Some(head) = self.queue.head()
+        {
+            head.gap = !opens(head.begins, tag);
         }
-        let mut first = true;
-        while self.batches_before(at) > 1 {
-            first = false;
+    }
+
+    /// A client that waits for each answer has sent its newest batch after all others were answered: their answers
+    /// were lost. Whether there were any.
+    fn drop_unanswered(&mut self, at: Timestamp) -> bool {
+        let mut dropped = false;
+        while !self.server.pipelined && self.batches_before(at) > 1 {
+            dropped = true;
             while let Some(head) = self.queue.head() {
                 let last = head.sync;
-                head.gap = true;
                 self.finish_head_as(Completeness::Gap);
                 if last {
                     break;
                 }
             }
         }
-        if let Some(head) = self.queue.head().filter(|_| !first) {
-            head.gap = !opens(head.begins, tag);
-        }
+        dropped
     }
 
     /// Batches that began before then.
