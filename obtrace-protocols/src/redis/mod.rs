@@ -121,7 +121,7 @@ impl RedisParser {
                 break Step::skip(at, u64::MAX);
             }
             let progress = if half.lost {
-                next_command(half, rest)
+                next_command(half, rest, cx.mark_at(cx.offset).offset == cx.offset)
             } else {
                 request::step(half, building, queue, session, rest, cx)
             };
@@ -196,8 +196,9 @@ impl RedisParser {
     }
 }
 
-/// Looks for the next command after a loss: an array of strings with the name of a known command in front.
-fn next_command(half: &mut Half, rest: &[u8]) -> Progress {
+/// Looks for the next command after a loss: an array of strings with the name of a known command in front, or where a
+/// chunk begins of any.
+fn next_command(half: &mut Half, rest: &[u8], begins_chunk: bool) -> Progress {
     let mut from = 0_usize;
     while let Some(found) = rest.get(from..).and_then(|rest| rest.iter().position(|&byte| byte == b'*')) {
         let at = from.saturating_add(found);
@@ -205,6 +206,10 @@ fn next_command(half: &mut Half, rest: &[u8]) -> Progress {
         let candidate = rest.get(at..).unwrap_or_default();
         let candidate = candidate.get(..MAX_HEAD.min(candidate.len())).unwrap_or_default();
         match detect::command(candidate) {
+            detect::Found::Plausible if at == 0 && begins_chunk => {
+                half.lost = false;
+                return Progress::Consumed(0);
+            }
             detect::Found::Known if after_line => {
                 half.lost = false;
                 return Progress::Consumed(at);
