@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod application;
+pub mod cli;
 pub mod config;
 pub mod connections;
 pub mod discovery;

@@ -1,3 +1,7 @@
 //! The `obtrace-agent` program.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    obtrace_agent::cli::main(std::env::args_os())
+}
