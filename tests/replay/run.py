@@ -43,8 +43,9 @@ def main():
     missing = [name for name in ("tcpdump", "tshark", "editcap", "nginx", "node", "redis-server", "dnsmasq", "ip", "unshare") if not shutil.which(name)]
     if missing:
         sys.exit(f"not installed: {' '.join(missing)}; apt-get install tcpdump tshark nginx-light redis-server dnsmasq nodejs postgresql iproute2 util-linux")
+    interpreter = world.python()
     world.enter_namespace()
-    place = world.World(world.python())
+    place = world.World(interpreter)
     print(f"seed {arguments.seed}")
     failures = []
     for protocol in arguments.only.split(","):

@@ -33,8 +33,8 @@ def postgres(path, ports):
 
 def redis(path, ports):
     """Commands as arrays; inline ones are no arrays."""
-    show = "resp.array_length && (" + " || ".join(f"tcp.dstport == {port}" for port in ports) + ")"
-    return sum(len(values) for values in fields(path, ports, "resp", "tcp", show, "resp.array_length"))
+    show = "resp.array && (" + " || ".join(f"tcp.dstport == {port}" for port in ports) + ")"
+    return sum(len(values) for values in fields(path, ports, "resp", "tcp", show, "resp.array.length"))
 
 
 def dns(path, ports):

@@ -96,9 +96,11 @@ def inline(wire):
     for _ in range(5):
         key = token()
         with operation("redis", wire.port, "SET", key) as running:
+            running.more = {"inline": True}
             wire.send(f"SET {key} value\r\n".encode())
             running.outcome = prefix(wire.reply())
         with operation("redis", wire.port, "PING", None) as running:
+            running.more = {"inline": True}
             wire.send(b"PING\r\n")
             running.outcome = prefix(wire.reply())
 
@@ -132,9 +134,10 @@ def secrets(port):
 def client_library(port, protocol):
     """redis-py: what it sends by itself at the start is logged, too."""
     client = redis.Redis(port=port, protocol=protocol, lib_name=None, lib_version=None, single_connection_client=True)
-    # With RESP3 it says HELLO when it connects, which was just now or is at the first command.
+    # With RESP3 it says HELLO on each connection: this one, and that of its pipelines.
     if protocol == 3:
-        log("redis", port, ["HELLO", None], None, 0, time.time_ns() + 10**9)
+        for _ in range(2):
+            log("redis", port, ["HELLO", None], None, 0, time.time_ns() + 10**10)
     for number in range(20):
         key = token()
         with operation("redis", port, "SET", key):

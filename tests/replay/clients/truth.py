@@ -13,10 +13,10 @@ def token():
     return f"t{next(NUMBERS)}x"
 
 
-def log(protocol, port, what, outcome, start, end, completeness="complete"):
+def log(protocol, port, what, outcome, start, end, completeness="complete", **more):
     record = {
         "protocol": protocol, "port": port, "what": what, "outcome": outcome,
-        "start": start, "end": end, "completeness": completeness,
+        "start": start, "end": end, "completeness": completeness, **more,
     }
     print(json.dumps(record), flush=True)
 
@@ -26,6 +26,7 @@ class Operation:
 
     outcome = None
     completeness = "complete"
+    more = {}
 
 
 @contextlib.contextmanager
@@ -33,4 +34,4 @@ def operation(protocol, port, *what):
     """Times one operation and logs it with the outcome that the body sets."""
     running, start = Operation(), time.time_ns()
     yield running
-    log(protocol, port, [*what], running.outcome, start, time.time_ns(), running.completeness)
+    log(protocol, port, [*what], running.outcome, start, time.time_ns(), running.completeness, **running.more)
