@@ -2,15 +2,20 @@
 
 use std::{env, time::Duration};
 
-use obtrace_probes::{Event, Options, Probes};
+use obtrace_probes::{Backend, Event, Options, Probes};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let pids: Vec<u32> = env::args().skip(1).map(|a| a.parse()).collect::<Result<_, _>>()?;
-    let mut probes = Probes::load(&Options::new())?;
+    let backend = match env::var("OBTRACE_BACKEND").as_deref() {
+        Ok("fentry") => Backend::Fentry,
+        Ok("tracepoint") => Backend::Tracepoint,
+        _ => Backend::Auto,
+    };
+    let mut probes = Probes::load(&Options::new().with_backend(backend))?;
     let mut reader = probes.reader().ok_or("the reader was taken")?;
     probes.attach()?;
     let traced = if pids.is_empty() { probes.filter().allow_all()?.len() } else { probes.filter().allow(&pids)? };
-    eprintln!("{traced} processes");
+    eprintln!("{traced} processes, {} back end", probes.backend());
     probes.join()?;
     loop {
         reader.events(Duration::from_millis(10), |event| match event {

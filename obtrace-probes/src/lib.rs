@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod capability;
 mod error;
 pub mod event;
 mod filter;
@@ -17,7 +18,7 @@ pub use error::Error;
 pub use event::Event;
 pub use filter::{Filter, Process};
 pub use losses::{Loss, Losses, Reason};
-pub use probes::{Options, Probes};
+pub use probes::{Backend, Options, Probes};
 pub use reader::Reader;
 pub use record::Malformed;
 pub use verdict::{Verdict, Verdicts};

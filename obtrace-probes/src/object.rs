@@ -15,3 +15,8 @@ macro_rules! object {
 pub(crate) fn syscall() -> &'static [u8] {
     object!("syscall.bpf.o")
 }
+
+/// The back end at the socket layer.
+pub(crate) fn fentry() -> &'static [u8] {
+    object!("fentry.bpf.o")
+}

@@ -14,6 +14,20 @@ use aya::{
 
 use crate::{Error, Filter, Losses, Reader, Verdicts, losses::Loss, object, program};
 
+/// How the bytes are come by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Backend {
+    /// `Fentry` where the kernel allows it, else `Tracepoint`.
+    #[default]
+    Auto,
+    /// At TCP's own functions: one hook a call, the cheapest; sees io_uring too. TCP only: Unix sockets and datagrams
+    /// need [`Backend::Tracepoint`].
+    Fentry,
+    /// At system calls: two raw tracepoints for all of them, which need no tracefs.
+    Tracepoint,
+}
+
 /// Settings of the probes.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -29,11 +43,15 @@ pub struct Options {
     pub wake_bytes: u32,
     /// UDP ports that datagrams are captured of, the local or the peer's; at most 8. Default 53.
     pub datagram_ports: Vec<u16>,
+    /// How the bytes are come by. Default [`Backend::Auto`].
+    pub backend: Backend,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { ring_bytes: 4 << 20, sockets: 32_768, capture_limit: 256 << 10, wake_bytes: 64 << 10, datagram_ports: vec![53] }
+        Self { ring_bytes: 4 << 20, sockets: 32_768, capture_limit: 256 << 10, wake_bytes: 64 << 10, datagram_ports: vec![53],
+            backend: Backend::Auto,
+        }
     }
 }
 
@@ -62,6 +80,13 @@ impl Options {
     #[must_use]
     pub fn with_capture_limit(mut self, bytes: u32) -> Self {
         self.capture_limit = bytes;
+        self
+    }
+
+    /// Sets [`Options::backend`].
+    #[must_use]
+    pub fn with_backend(mut self, backend: Backend) -> Self {
+        self.backend = backend;
         self
     }
 
@@ -111,6 +136,8 @@ pub struct Probes {
     shared: Arc<Mutex<Shared>>,
     losses: PerCpuArray<MapData, [u64; 2]>,
     ring: Option<RingBuf<MapData>>,
+    backend: Backend,
+    data: Vec<&'static str>,
 }
 
 impl fmt::Debug for Probes {
@@ -119,15 +146,12 @@ impl fmt::Debug for Probes {
     }
 }
 
-const HOOKS: [&str; 7] = [
-    "sched_process_fork",
-    "sched_process_exit",
-    "sched_process_exec",
-    "tcp_destroy_sock",
-    "inet_sock_set_state",
-    "sys_exit",
-    "sys_enter",
-];
+/// Hooks of both back ends, by their tracepoints.
+const COMMON: [&str; 5] =
+    ["sched_process_fork", "sched_process_exit", "sched_process_exec", "tcp_destroy_sock", "inet_sock_set_state"];
+/// The data path of each; attached last, so that no byte comes before what explains it.
+const CALLS: [&str; 2] = ["sys_exit", "sys_enter"];
+const FUNCTIONS: [&str; 3] = ["inet_accept", "tcp_recvmsg", "tcp_sendmsg"];
 
 impl Probes {
     /// Loads the probes. Nothing is attached and no process is traced yet.
@@ -141,27 +165,41 @@ impl Probes {
             said: e.to_string(),
             mend: program::KERNEL,
         })?;
-        let capture_limit = options.capture_limit.min(1 << 20);
+        match options.backend {
+            Backend::Fentry => Self::load_object(options, &btf, Backend::Fentry),
+            Backend::Tracepoint => Self::load_object(options, &btf, Backend::Tracepoint),
+            // A refusal of the first says nothing that the second would not say better.
+            Backend::Auto => Self::load_object(options, &btf, Backend::Fentry)
+                .or_else(|_| Self::load_object(options, &btf, Backend::Tracepoint)),
+        }
+    }
+
+    fn load_object(options: &Options, btf: &Btf, backend: Backend) -> Result<Self, Error> {
+        let (object, data): (_, &[&'static str]) = match backend {
+            Backend::Fentry => (object::fentry(), &FUNCTIONS),
+            _ => (object::syscall(), &CALLS),
+        };
         let mut ports = [0u16; 8];
         for (slot, port) in ports.iter_mut().zip(&options.datagram_ports) {
             *slot = *port;
         }
         let mut ebpf = EbpfLoader::new()
-            .btf(Some(&btf))
+            .btf(Some(btf))
             .verifier_log_level(VerifierLogLevel::DEBUG | VerifierLogLevel::STATS)
-            .override_global("capture_limit", &capture_limit, true)
+            .override_global("capture_limit", &options.capture_limit.min(1 << 20), true)
             .override_global("wake_bytes", &options.wake_bytes, true)
-            .override_global("datagram_ports", &ports, true)
+            .override_global("datagram_ports", &ports, backend != Backend::Fentry)
             .map_max_entries("ring", options.ring_bytes)
             .map_max_entries("sockets", options.sockets)
-            .load(object::syscall())
+            .load(object)
             .map_err(program::object_error)?;
-        for name in HOOKS {
-            program::load(&mut ebpf, &btf, name, name)?;
+        // The data path first: it is what a kernel may refuse.
+        for name in data.iter().chain(&COMMON) {
+            program::load(&mut ebpf, btf, name, name)?;
         }
-        program::load(&mut ebpf, &btf, "control", "")?;
-        program::load(&mut ebpf, &btf, "iterate_tasks", "task")?;
-        program::load(&mut ebpf, &btf, "iterate_files", "task_file")?;
+        program::load(&mut ebpf, btf, "control", "")?;
+        program::load(&mut ebpf, btf, "iterate_tasks", "task")?;
+        program::load(&mut ebpf, btf, "iterate_files", "task_file")?;
 
         let Some(Program::RawTracePoint(p)) = ebpf.program("control") else {
             return Err(Error::object("no program control"));
@@ -169,8 +207,9 @@ impl Probes {
         let fd = p.fd().map_err(|e| program::program_error("control", e))?;
         let control = Control { program: duplicate(fd)? };
         control.order(Order::Loader, &[])?;
-        let traced = take(&mut ebpf, ".bss.traced")?;
-        let Map::Array(traced) = traced else { return Err(Error::object("map .bss.traced")) };
+        let Map::Array(traced) = take(&mut ebpf, ".bss.traced")? else {
+            return Err(Error::object("map .bss.traced is no array"));
+        };
         let traced = duplicate(traced.fd())?;
         let losses = PerCpuArray::try_from(take(&mut ebpf, "losses")?).map_err(Error::object)?;
         let ring = RingBuf::try_from(take(&mut ebpf, "ring")?).map_err(Error::object)?;
@@ -179,6 +218,8 @@ impl Probes {
             shared: Arc::new(Mutex::new(Shared { ebpf, traced })),
             losses,
             ring: Some(ring),
+            backend,
+            data: data.to_vec(),
         })
     }
 
@@ -189,7 +230,7 @@ impl Probes {
     /// The kernel refused a hook.
     pub fn attach(&mut self) -> Result<(), Error> {
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
-        HOOKS.iter().try_for_each(|name| program::attach(&mut shared.ebpf, name))
+        COMMON.iter().chain(&self.data).try_for_each(|name| program::attach(&mut shared.ebpf, name))
     }
 
     /// Looks through the open sockets of the traced processes for connections older than the probes: each is told of by
@@ -244,7 +285,10 @@ impl Probes {
     /// The name of the back end that was chosen: `tracepoint` or `fentry`.
     #[must_use]
     pub fn backend(&self) -> &'static str {
-        "tracepoint"
+        match self.backend {
+            Backend::Fentry => "fentry",
+            _ => "tracepoint",
+        }
     }
 }
 

@@ -54,6 +54,8 @@ pub(crate) fn load(ebpf: &mut Ebpf, btf: &Btf, name: &str, hook: &str) -> Result
         Program::BtfTracePoint(p) => p.load(hook, btf),
         Program::RawTracePoint(p) => p.load(),
         Program::Iter(p) => p.load(hook, btf),
+        Program::FEntry(p) => p.load(hook, btf),
+        Program::FExit(p) => p.load(hook, btf),
         _ => return Err(Error::object(format_args!("program {name} is of another kind"))),
     }
     .map_err(|e| program_error(name, e))
@@ -64,6 +66,8 @@ pub(crate) fn attach(ebpf: &mut Ebpf, name: &str) -> Result<(), Error> {
     let program = ebpf.program_mut(name).ok_or_else(|| Error::object(format_args!("no program {name}")))?;
     match program {
         Program::BtfTracePoint(p) => p.attach().map(drop),
+        Program::FEntry(p) => p.attach().map(drop),
+        Program::FExit(p) => p.attach().map(drop),
         _ => return Err(Error::object(format_args!("program {name} is of another kind"))),
     }
     .map_err(|e| program_error(name, e))

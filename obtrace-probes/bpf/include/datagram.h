@@ -10,7 +10,9 @@
     record->event.length = length;                                                                                     \
     record->event.pad = 0
 
-static NOINLINE int write_datagram(struct chunk *c, struct event_address *remote, u64 length) {
+NOINLINE int write_datagram(struct chunk *c, struct event_address *remote, u64 length) {
+    if (!c || !remote)
+        return 0;
     u64 wake = wake_flag(c->length + sizeof(struct event_datagram));
     if (c->length <= CLASS_1)
         WRITE_CLASS(CLASS_1, struct event_datagram, FILL_DATAGRAM)
@@ -48,7 +50,7 @@ INLINE bool port_wanted(u16 local, u16 remote) {
 INLINE int move_datagram(struct file *file, u64 sk, struct socket_state *s, struct transfer *t, u32 slot) {
     struct event_address local = {}, remote = {};
     struct chunk c = {.flags = t->direction};
-    read_addresses((void *)sk, &local, &remote);
+    read_addresses(sk, &local, &remote);
     if (t->name)
         read_sockaddr(&remote, t->name);
     if (!port_wanted(local.port, remote.port))
@@ -58,7 +60,7 @@ INLINE int move_datagram(struct file *file, u64 sk, struct socket_state *s, stru
     if (!s || s->verdict[0] == VERDICT_IGNORE)
         return 0;
     if (!(s->flags & STATE_OPENED))
-        write_open(s, sk);
+        write_open(sk);
     c.socket = s->id;
     c.pid_tgid = bpf_get_current_pid_tgid();
     if (t->vectors) {
@@ -93,9 +95,13 @@ INLINE int move_unix(u64 sk, struct socket_state *s, struct transfer *t, u32 slo
 }
 
 // Everything that is not a TCP socket already known: first sight, Unix, UDP, and what is not observed.
-static NOINLINE int move_other(struct file *file, u64 sk, struct socket_state *s, struct transfer *t, u32 slot) {
+NOINLINE int move_other(u64 file_address, u64 sk, struct transfer *t, u32 slot) {
+    struct file *file = (void *)file_address;
+    struct socket_state *s = bpf_map_lookup_elem(&sockets, &sk);
+    if (!t)
+        return 0;
     if (s && s->inode != inode_of(file)) { // another socket at the address of one that was closed
-        end_socket(s, sk);
+        end_socket(sk);
         s = 0;
     }
     u8 transport = s ? s->transport : transport_of((void *)sk);

@@ -16,15 +16,14 @@ INLINE int move_inline(u32 fd, struct transfer *t, u32 slot) {
         return 0;
     struct socket_state *s = bpf_map_lookup_elem(&sockets, &sk);
     if (!s || s->transport != TRANSPORT_TCP)
-        return move_other(file, sk, s, t, slot);
+        return move_other((u64)file, sk, t, slot);
     if (UNLIKELY(s->flags & STATE_CONNECTING)) // refused by TCP, and offered again later
         return 0;
     stream(s, sk, tcp_position(s, sk, t), t, slot);
     return 0;
 }
 
-// The kernel allows eight frames of calls, and write_data is five below.
-static NOINLINE int move(u32 fd, struct transfer *t, u32 slot) { return move_inline(fd, t, slot); }
+NOINLINE int move(u32 fd, struct transfer *t, u32 slot) { return t ? move_inline(fd, t, slot) : 0; }
 
 // One vector is a buffer.
 INLINE void unwrap_vector(struct transfer *t) {
@@ -65,7 +64,7 @@ NOINLINE int move_message(u32 fd, u64 header, u32 slot) {
     }
     unwrap_vector(&t);
     if (t.length)
-        move_inline(fd, &t, slot);
+        move_inline(fd, &t, slot); // the kernel allows eight frames of calls, and this is the longest way
     return 0;
 }
 
@@ -78,7 +77,7 @@ INLINE void move_messages(u32 fd, u64 headers, u64 count, u32 slot) {
 }
 
 // The last descriptor of a socket that TCP's own life cycle does not cover.
-static NOINLINE int close_descriptor(u32 fd) {
+NOINLINE int close_descriptor(u32 fd) {
     struct file *file = file_of(fd);
     s64 references = 0;
     if (!file)
@@ -98,7 +97,7 @@ static NOINLINE int close_descriptor(u32 fd) {
         READ(references, old->f_count.counter);
     }
     if (references == 1)
-        end_socket(s, sk);
+        end_socket(sk);
     return 0;
 }
 
@@ -143,7 +142,7 @@ INLINE int enter_call(struct call *c) {
 }
 
 // accept() returned a connection.
-static NOINLINE int accepted(u32 fd) {
+NOINLINE int accepted(u32 fd) {
     struct file *file = file_of(fd);
     if (!file)
         return 0;
@@ -156,19 +155,21 @@ static NOINLINE int accepted(u32 fd) {
     inode = inode_of(file);
     struct socket_state *s = bpf_map_lookup_elem(&sockets, &sk);
     if (s && s->inode != inode) {
-        end_socket(s, sk);
+        end_socket(sk);
         s = 0;
     }
     if (!s)
         s = first_sight(sk, inode, transport, SEEN_ACCEPT, 0);
     if (s && !(s->flags & STATE_OPENED))
-        write_open(s, sk);
+        write_open(sk);
     return 0;
 }
 
 // connect() returned. TCP's own attempts are seen by their states (probe/tcp.bpf.c): here are Unix streams, and what
 // failed before a packet was sent.
-static NOINLINE int connected(struct call *c) {
+NOINLINE int connected(struct call *c) {
+    if (!c)
+        return 0;
     struct file *file = file_of(c->argument[0]);
     if (!file)
         return 0;
@@ -182,13 +183,13 @@ static NOINLINE int connected(struct call *c) {
             return 0;
         u64 inode = inode_of(file);
         if (s && s->inode != inode) {
-            end_socket(s, sk);
+            end_socket(sk);
             s = 0;
         }
         if (!s)
             s = first_sight(sk, inode, transport, SEEN_CONNECT, 0);
         if (s && !(s->flags & STATE_OPENED))
-            write_open(s, sk);
+            write_open(sk);
         return 0;
     }
     s64 error = -c->result;
@@ -212,7 +213,9 @@ static NOINLINE int connected(struct call *c) {
 }
 
 // A send on a socket that counts its own offset returned.
-static NOINLINE int sent(struct call *c) {
+NOINLINE int sent(struct call *c) {
+    if (!c)
+        return 0;
     u64 thread = bpf_get_current_pid_tgid(), *key = bpf_map_lookup_elem(&pending, &thread), sk;
     if (!key)
         return 0;
@@ -226,9 +229,9 @@ static NOINLINE int sent(struct call *c) {
 }
 
 // sendfile and splice: bytes that user memory never held.
-INLINE void moved_in_kernel(u32 fd, u32 direction, u64 length) {
+INLINE int moved_in_kernel(u32 fd, u32 direction, u64 length) {
     struct transfer t = {.direction = direction, .length = length, .done = 1, .room = TRANSFER_LIMIT};
-    move(fd, &t, SLOT_EXIT);
+    return move(fd, &t, SLOT_EXIT);
 }
 
 INLINE int exit_call(struct call *c) {

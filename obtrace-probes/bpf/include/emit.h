@@ -72,8 +72,13 @@ struct chunk {
     record->event.length = c->length;                                                                                  \
     record->event.skipped = c->skipped
 
+// Functions that are not static are gone through once by the verifier, for any arguments, and not once a call: that
+// keeps the time to load short.
+
 // One record of a stream; what does not fit is missing by budget. -1: the ring buffer is full, nothing was counted.
-static NOINLINE int write_data(struct chunk *c) {
+NOINLINE int write_data(struct chunk *c) {
+    if (!c)
+        return 0;
     u64 wake = wake_flag(c->length + sizeof(struct event_data));
     if (c->length <= CLASS_1)
         WRITE_CLASS(CLASS_1, struct event_data, FILL_DATA)
@@ -84,17 +89,16 @@ static NOINLINE int write_data(struct chunk *c) {
     WRITE_CLASS(CLASS_4, struct event_data, FILL_DATA)
 }
 
-// Bytes that never were in user memory.
-INLINE int write_absent(struct chunk *c) {
+// Bytes that are announced only.
+INLINE int write_absent(struct chunk *c, u8 missing) {
     struct event_data *record = bpf_ringbuf_reserve(&ring, sizeof(*record), 0);
     if (!record)
         return -1;
-    u8 missing = MISSING_KERNEL;
     fill_head(&record->head, OP_DATA, c->flags | missing << FLAG_MISSING_SHIFT, sizeof(*record), c->socket, c->pid_tgid);
     record->sequence = c->sequence;
     record->length = c->length;
     record->skipped = c->skipped;
     bpf_ringbuf_submit(record, wake_flag(sizeof(*record)));
-    lost(LOSS_KERNEL, c->length);
+    lost(missing == MISSING_KERNEL ? LOSS_KERNEL : LOSS_BUDGET, c->length);
     return 0;
 }

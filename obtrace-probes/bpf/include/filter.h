@@ -29,9 +29,12 @@ INLINE void set_traced(u32 tgid, bool on) {
 }
 
 // The process number of a task in the loader's PID namespace; 0 if it is not visible there.
-INLINE u32 local_number(struct pid *pid) {
+// Read through an untyped address: Linux 6.1 moves no typed pointer by a variable.
+INLINE u32 local_number(struct task_struct *task) {
+    struct pid *pid = 0;
     u32 level = 0, nr = 0;
     u64 ns = 0;
+    READ(pid, task->thread_pid);
     if (!pid)
         return 0;
     READ(level, pid->level);

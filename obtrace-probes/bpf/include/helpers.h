@@ -41,3 +41,11 @@ enum { BPF_MAP_TYPE_HASH = 1, BPF_MAP_TYPE_PERCPU_ARRAY = 6, BPF_MAP_TYPE_SK_STO
 #define TYPE_SIZE(type) __builtin_preserve_type_info(*(typeof(type) *)0, 1)
 
 INLINE u16 swap16(u16 v) { return __builtin_bswap16(v); }
+
+// The address as a number: a typed pointer may not be passed where a number is declared, nor be moved by a variable.
+// Negating it twice makes the verifier forget the type (allowed with CAP_PERFMON).
+INLINE u64 address_of(const void *pointer) {
+    u64 address = (u64)pointer;
+    asm volatile("%0 = -%0; %0 = -%0" : "+r"(address));
+    return address;
+}

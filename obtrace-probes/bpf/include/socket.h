@@ -70,7 +70,10 @@ INLINE u32 netns_of(struct sock *sk) {
 INLINE void set_ipv4(struct event_address *a, u32 ip) { __builtin_memcpy(a->ip, &ip, sizeof(ip)); }
 
 // The addresses as the socket's owner knows them.
-static NOINLINE int read_addresses(struct sock *sk, struct event_address *local, struct event_address *remote) {
+NOINLINE int read_addresses(u64 key, struct event_address *local, struct event_address *remote) {
+    struct sock *sk = (void *)key;
+    if (!local || !remote)
+        return 0;
     u16 family = 0, port = 0;
     u32 ip = 0;
     READ(family, sk->__sk_common.skc_family);
@@ -95,10 +98,13 @@ static NOINLINE int read_addresses(struct sock *sk, struct event_address *local,
 }
 
 // Tells of the socket, once; tried again at its next use if the ring buffer was full.
-static NOINLINE int write_open(struct socket_state *s, u64 sk) {
+NOINLINE int write_open(u64 sk) {
+    struct socket_state *s = bpf_map_lookup_elem(&sockets, &sk);
+    if (!s || s->flags & STATE_OPENED)
+        return 0;
     struct event_open e = {};
     fill_head(&e.head, OP_OPEN, s->flags & STATE_JOINED ? FLAG_JOINED : 0, sizeof(e), s->id, (u64)s->tgid << 32 | s->tid);
-    read_addresses((void *)sk, &e.local, &e.remote);
+    read_addresses(sk, &e.local, &e.remote);
     e.inode = s->inode;
     e.own_key = sk;
     e.netns = s->netns;
@@ -123,7 +129,9 @@ INLINE void write_close(struct socket_state *s, u64 sent, u64 received) {
         lost(LOSS_RING, 0);
 }
 
-static NOINLINE int write_connect_failed(struct event_connect_failed *e, u64 pid_tgid) {
+NOINLINE int write_connect_failed(struct event_connect_failed *e, u64 pid_tgid) {
+    if (!e)
+        return 0;
     fill_head(&e->head, OP_CONNECT_FAILED, 0, sizeof(*e), 0, pid_tgid);
     if (bpf_ringbuf_output(&ring, e, sizeof(*e), wake_flag(sizeof(*e))))
         lost(LOSS_RING, 0);
@@ -164,7 +172,10 @@ INLINE void settle_skipped(struct socket_state *s, u32 now) {
     s->flags &= ~STATE_MARKED;
 }
 
-static NOINLINE int end_socket(struct socket_state *s, u64 sk) {
+NOINLINE int end_socket(u64 sk) {
+    struct socket_state *s = bpf_map_lookup_elem(&sockets, &sk);
+    if (!s)
+        return 0;
     if (s->flags & STATE_OPENED) {
         if (s->transport == TRANSPORT_TCP)
             settle_skipped(s, tcp_sending_at(sk));
@@ -205,7 +216,7 @@ INLINE u8 role_before(struct sock *sk, u32 netns) {
 }
 
 // Makes the state of a socket. `bytes` are counted as lost where the table is full.
-static NOINLINE struct socket_state *first_sight(u64 key, u64 inode, u8 transport, u32 how, u64 bytes) {
+NOINLINE int make_state(u64 key, u64 inode, u32 transport, u32 how, u64 bytes) {
     struct sock *sk = (void *)key;
     struct socket_state n = {};
     u64 pid_tgid = bpf_get_current_pid_tgid();
@@ -226,7 +237,11 @@ static NOINLINE struct socket_state *first_sight(u64 key, u64 inode, u8 transpor
         n.flags = STATE_JOINED;
     if (bpf_map_update_elem(&sockets, &key, &n, BPF_NOEXIST) == -E2BIG) {
         lost(LOSS_SOCKETS, bytes);
-        return 0;
+        return -1;
     }
-    return bpf_map_lookup_elem(&sockets, &key);
+    return 0;
+}
+
+INLINE struct socket_state *first_sight(u64 key, u64 inode, u32 transport, u32 how, u64 bytes) {
+    return make_state(key, inode, transport, how, bytes) ? 0 : bpf_map_lookup_elem(&sockets, &key);
 }

@@ -16,6 +16,9 @@ struct transfer {
     u32 direction;
     u32 room; // of a received datagram: how much of it the buffer could hold
     u32 done; // the bytes have been moved: the socket's sequence number is past them
+    u64 skip;   // bytes of the vectors before the transfer's first
+    u32 kernel; // the array of vectors is in kernel memory
+    u32 pad;
 };
 
 // Work on a transfer that takes more than one record or more than one piece of memory. Kept in memory, not in
@@ -23,7 +26,7 @@ struct transfer {
 struct work {
     struct chunk chunk; // the next record
     u64 vectors, left, skip, captured;
-    u32 vector, count, fill, datagram;
+    u32 vector, count, fill, datagram, kernel, pad;
     u64 length; // of a datagram, all its pieces
     struct event_address remote;
     u8 head[sizeof(struct event_datagram)]; // an event_data stands at its end
@@ -103,84 +106,92 @@ NOINLINE int flush_gathered(u32 slot) {
 }
 
 // One piece of memory of a vectored transfer: gathered if it is small, else written by itself.
-NOINLINE int add_piece(u32 slot, u64 address, u64 length) {
-    struct work *w = bpf_map_lookup_elem(&works, &slot);
-    if (!w)
-        return 0;
+INLINE void add_piece(struct work *w, u32 slot, u64 address, u64 length) {
     u64 fill = w->fill;
     w->length += length;
     if (w->datagram && length >= GATHER)
         length = GATHER - 1;
-    if (length >= GATHER || (!w->datagram && w->captured >= capture_limit)) {
-        if (flush_gathered(slot) < 0)
-            w->fill = 0;
-        w->chunk.address = address;
-        w->chunk.length = length;
-        write_chunks(slot);
-        return 0;
-    }
-    if (fill >= GATHER)
-        return 0;
-    asm volatile("" : "+r"(fill), "+r"(length));
+    if (length >= GATHER || fill >= GATHER || (!w->datagram && w->captured >= capture_limit))
+        goto alone;
+    asm volatile("" : "+r"(fill), "+r"(length)); // as in WRITE_CLASS
     if (fill >= GATHER || length >= GATHER)
-        return 0;
-    if (bpf_probe_read_user(w->bytes + fill, length, (void *)address)) {
-        if (w->datagram)
-            return 0;
-        flush_gathered(slot);
-        w->chunk.address = address; // fails again and is written as a fault
-        w->chunk.length = length;
-        write_chunks(slot);
-        return 0;
-    }
+        return;
+    if (bpf_probe_read_user(w->bytes + fill, length, (void *)address))
+        goto alone; // fails again and is written as a fault
     w->fill = fill + length;
     if (!w->datagram && w->fill >= GATHER)
         flush_gathered(slot);
+    return;
+alone:
+    if (w->datagram)
+        return;
+    flush_gathered(slot);
+    w->chunk.address = address;
+    w->chunk.length = length;
+    write_chunks(slot);
+}
+
+// The next vector. 1: there is none.
+NOINLINE int write_vector(u32 slot) {
+    struct work *w = bpf_map_lookup_elem(&works, &slot);
+    struct user_iovec v = {};
+    if (!w || w->vector >= w->count || !w->left)
+        return 1;
+    const void *from = (void *)(w->vectors + (u64)w->vector * sizeof(v));
+    if (w->kernel ? bpf_probe_read_kernel(&v, sizeof(v), from) : bpf_probe_read_user(&v, sizeof(v), from))
+        return 1;
+    w->vector++;
+    if (v.length > w->left)
+        v.length = w->left;
+    w->left -= v.length;
+    if (w->skip) {
+        u64 skip = v.length < w->skip ? v.length : w->skip;
+        w->skip -= skip;
+        v.base += skip;
+        v.length -= skip;
+    }
+    if (v.length)
+        add_piece(w, slot, v.base, v.length);
     return 0;
 }
 
-// Goes through the vectors. Past PIECES of them what remains of a receive is missing by budget.
+// The sum of the vectors that were not gone through.
+NOINLINE int measure_vector(u32 slot) {
+    struct work *w = bpf_map_lookup_elem(&works, &slot);
+    u64 length = 0;
+    if (!w || w->vector >= w->count)
+        return 1;
+    const void *from = (void *)(w->vectors + (u64)w->vector * sizeof(struct user_iovec) + 8);
+    if (w->kernel ? bpf_probe_read_kernel(&length, 8, from) : bpf_probe_read_user(&length, 8, from))
+        return 1;
+    w->vector++;
+    w->length += length;
+    return 0;
+}
+
+NOINLINE int measure_vectors(u32 slot) {
+    for (u32 i = 0; i < 1024; i++)
+        if (measure_vector(slot))
+            break;
+    return 0;
+}
+
+// Goes through the vectors. What stands in those past PIECES of them is announced without bytes.
 NOINLINE int write_vectors(u32 slot) {
     struct work *w = bpf_map_lookup_elem(&works, &slot);
     if (!w)
         return 0;
-    for (u32 i = 0; i < PIECES; i++) {
-        struct user_iovec v = {};
-        if (w->vector >= w->count || !w->left)
+    for (u32 i = 0; i < PIECES; i++)
+        if (write_vector(slot))
             break;
-        if (bpf_probe_read_user(&v, sizeof(v), (void *)(w->vectors + (u64)w->vector * sizeof(v))))
-            break;
-        w->vector++;
-        if (v.length > w->left)
-            v.length = w->left;
-        w->left -= v.length;
-        if (w->skip) {
-            u64 skip = v.length < w->skip ? v.length : w->skip;
-            w->skip -= skip;
-            v.base += skip;
-            v.length -= skip;
-        }
-        if (v.length)
-            add_piece(slot, v.base, v.length);
-    }
     flush_gathered(slot);
-    return 0;
-}
-
-// Sum of the vectors' lengths.
-NOINLINE int measure_vectors(u32 slot) {
-    struct work *w = bpf_map_lookup_elem(&works, &slot);
-    if (!w)
+    if (w->datagram || w->vector >= w->count || !w->left)
         return 0;
     w->length = 0;
-    for (u32 i = 0; i < 1024; i++) {
-        u64 length = 0;
-        if (i >= w->count)
-            break;
-        if (bpf_probe_read_user(&length, sizeof(length), (void *)(w->vectors + (u64)i * sizeof(struct user_iovec) + 8)))
-            break;
-        w->length += length;
-    }
+    measure_vectors(slot);
+    w->chunk.length = w->length < w->left ? w->length : w->left;
+    if (write_absent(&w->chunk, MISSING_BUDGET))
+        lost(LOSS_RING, w->chunk.length);
     return 0;
 }
 
@@ -190,11 +201,12 @@ INLINE void start_work(struct work *w, const struct chunk *c, const struct trans
     w->fill = 0;
     w->vector = 0;
     w->datagram = 0;
-    w->skip = 0;
+    w->kernel = t->kernel;
+    w->skip = t->skip;
     w->length = 0;
     w->count = t->vectors;
     w->vectors = t->address;
-    w->left = t->length;
+    w->left = t->length + t->skip < t->length ? t->length : t->length + t->skip;
 }
 
 // What the verdict lets through: -1 nothing, else how many bytes at the start are left out.
@@ -233,9 +245,12 @@ static NOINLINE s64 skipped_by_verdict(struct socket_state *s, struct transfer *
     if (!w)
         return -1;
     u64 length = t->length;
-    if (t->vectors && t->direction == SENT) {
+    if (t->vectors && length == ~0ull) {
         w->vectors = t->address;
         w->count = t->vectors;
+        w->kernel = t->kernel;
+        w->vector = 0;
+        w->length = 0;
         measure_vectors(slot);
         length = w->length;
     }
@@ -252,7 +267,7 @@ INLINE u32 tcp_position(struct socket_state *s, u64 sk, struct transfer *t) {
 // Bytes of a stream at `sequence`.
 INLINE void stream(struct socket_state *s, u64 sk, u32 sequence, struct transfer *t, u32 slot) {
     if (UNLIKELY(!(s->flags & STATE_OPENED)))
-        write_open(s, sk);
+        write_open(sk);
     struct chunk c = {.socket = s->id, .pid_tgid = bpf_get_current_pid_tgid(), .sequence = sequence, .flags = t->direction};
     s64 skip = 0;
     if (UNLIKELY(s->verdict[t->direction & 1])) {
@@ -272,14 +287,14 @@ INLINE void stream(struct socket_state *s, u64 sk, u32 sequence, struct transfer
     c.address = t->address;
     c.length = t->length;
     if (!t->vectors && t->length <= CLASS_4) {
-        if (t->address ? write_data(&c) : write_absent(&c))
+        if (t->address ? write_data(&c) : write_absent(&c, MISSING_KERNEL))
             lost(LOSS_RING, c.length);
         else if (c.skipped)
             s->skipped[t->direction & 1] = 0;
         return;
     }
     if (!t->vectors && !t->address) {
-        if (write_absent(&c))
+        if (write_absent(&c, MISSING_KERNEL))
             lost(LOSS_RING, c.length);
         return;
     }
@@ -287,7 +302,7 @@ INLINE void stream(struct socket_state *s, u64 sk, u32 sequence, struct transfer
     if (!w)
         return;
     start_work(w, &c, t);
-    w->skip = skip;
+    w->skip += skip;
     if (t->vectors)
         write_vectors(slot);
     else

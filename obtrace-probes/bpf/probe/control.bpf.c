@@ -11,9 +11,13 @@ enum order { ORDER_LOADER = 1, ORDER_TRACE = 2, ORDER_VERDICT = 3, ORDER_ITERATE
 // Learns who the caller is: its process and its PID namespace.
 static NOINLINE int order_loader(void) {
     struct task_struct *t = bpf_get_current_task_btf();
-    struct pid *pid = t->thread_pid;
-    u32 level = pid->level;
+    struct pid *pid = 0;
+    u32 level = 0;
     u64 ns = 0;
+    READ(pid, t->thread_pid);
+    if (!pid)
+        return 1;
+    READ(level, pid->level);
     struct upid *number = (void *)&pid->numbers + (u64)level * TYPE_SIZE(struct upid);
     READ(ns, number->ns);
     loader_tgid = t->tgid;

@@ -26,7 +26,7 @@ SEC("iter/task") int iterate_tasks(struct iterate_task *c) {
     struct task_struct *task = c->task;
     if (!task || task->pid != task->tgid)
         return 0;
-    struct process_line line = {.tgid = task->tgid, .local_tgid = local_number(task->thread_pid)};
+    struct process_line line = {.tgid = task->tgid, .local_tgid = local_number(task)};
     if (!line.local_tgid)
         return 0;
     line.start = task->start_boottime;
@@ -49,7 +49,7 @@ static NOINLINE int join(u64 sk, struct file *file, struct task_struct *task) {
         return 0;
     s->tgid = task->tgid;
     s->tid = task->pid;
-    write_open(s, sk);
+    write_open(sk);
     return 0;
 }
 

@@ -26,7 +26,7 @@ SEC("tp_btf/sched_process_fork") int sched_process_fork(u64 *c) {
     if (!on)
         return 0;
     // A thread has its leader's local number; only a process is looked up.
-    u32 local = child->pid == child->tgid ? local_number(child->thread_pid) : 0;
+    u32 local = child->pid == child->tgid ? local_number(child) : 0;
     write_process(OP_FORK, 0, (u64)parent->tgid << 32 | (u32)parent->pid, child, local);
     return 0;
 }
@@ -37,7 +37,7 @@ SEC("tp_btf/sched_process_exec") int sched_process_exec(u64 *c) {
     bool on = is_traced(tgid);
     if (tgid == loader_tgid)
         return 0;
-    local = local_number(task->thread_pid);
+    local = local_number(task);
     if (on || local)
         write_process(OP_EXEC, on ? FLAG_TRACED : 0, (u64)tgid << 32 | (u32)task->pid, 0, local);
     return 0;

@@ -7,7 +7,7 @@ static NOINLINE int connecting(u64 sk) {
     u64 pid_tgid = bpf_get_current_pid_tgid();
     struct socket_state *s = bpf_map_lookup_elem(&sockets, &sk);
     if (s)
-        end_socket(s, sk); // an earlier attempt on the same socket
+        end_socket(sk); // an earlier attempt on the same socket
     if (!is_traced(pid_tgid >> 32))
         return 0;
     s = first_sight(sk, inode_of_sock((void *)sk), TRANSPORT_TCP, SEEN_CONNECT, 0);
@@ -23,7 +23,7 @@ static NOINLINE int tell_failure(struct socket_state *s, u64 sk, u32 error) {
     struct event_address local = {};
     e.started = s->started;
     e.netns = s->netns;
-    read_addresses((void *)sk, &local, &e.remote);
+    read_addresses(sk, &local, &e.remote);
     return write_connect_failed(&e, (u64)s->tgid << 32 | s->tid);
 }
 
@@ -34,7 +34,7 @@ static NOINLINE int attempt_over(u64 sk, bool established) {
         return 0;
     s->flags &= ~STATE_CONNECTING;
     if (established)
-        return s->flags & STATE_OPENED ? 0 : write_open(s, sk);
+        return s->flags & STATE_OPENED ? 0 : write_open(sk);
     READ(error, ((struct sock *)sk)->sk_err);
     s->flags |= error ? STATE_FAILED : STATE_ABORTED;
     return error ? tell_failure(s, sk, error) : 0;
@@ -46,21 +46,21 @@ SEC("tp_btf/inet_sock_set_state") int inet_sock_set_state(u64 *c) {
     if (sk->sk_protocol != IPPROTO_TCP)
         return 0;
     if (now == TCP_SYN_SENT)
-        connecting((u64)sk);
+        connecting(address_of(sk));
     else if (before == TCP_SYN_SENT)
-        attempt_over((u64)sk, now != TCP_CLOSE);
+        attempt_over(address_of(sk), now != TCP_CLOSE);
     else if (now == TCP_LISTEN || before == TCP_LISTEN)
         count_listener(sk->__sk_common.skc_net.net->ns.inum, sk->__sk_common.skc_num, now == TCP_LISTEN ? 1 : -1);
     return 0;
 }
 
 SEC("tp_btf/tcp_destroy_sock") int tcp_destroy_sock(u64 *c) {
-    u64 sk = c[0];
+    u64 sk = address_of((void *)c[0]);
     struct socket_state *s = bpf_map_lookup_elem(&sockets, &sk);
     if (!s)
         return 0;
     if (s->flags & STATE_ABORTED) // given up by the application
         tell_failure(s, sk, ECANCELED);
-    end_socket(s, sk);
+    end_socket(sk);
     return 0;
 }

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+// From the arguments of the socket layer's functions to transfers.
+#pragma once
+#include "datagram.h"
+
+struct iovec {
+    void *iov_base;
+    unsigned long iov_len;
+} CORE;
+enum iter_type { ITER_IOVEC = 0, ITER_UBUF = 6 }; // the values differ by kernel and are relocated
+struct iov_iter {
+    u8 iter_type;
+    unsigned long iov_offset, count;
+    void *ubuf;
+    unsigned long nr_segs;
+} CORE;
+struct iov_iter___before_64 {
+    const struct iovec *iov;
+} CORE;
+struct iov_iter___since_64 {
+    const struct iovec *__iov;
+} CORE;
+struct msghdr {
+    void *msg_name;
+    struct iov_iter msg_iter;
+} CORE;
+
+#define ENUM_EXISTS(type, value) __builtin_preserve_enum_value(*(typeof(type) *)value, 0)
+#define ENUM_VALUE(type, value) __builtin_preserve_enum_value(*(typeof(type) *)value, 1)
+
+// Describes the user memory of an iterator from which `consumed` bytes have been taken. 0: it is not user memory.
+// After a receive the iterator has moved on: the start is found backwards, nothing need be kept from the entry.
+INLINE bool read_iterator(struct transfer *t, struct msghdr *m, u64 consumed) {
+    u8 type = m->msg_iter.iter_type;
+    u64 offset = m->msg_iter.iov_offset;
+    if (ENUM_EXISTS(enum iter_type, ITER_UBUF) && type == ENUM_VALUE(enum iter_type, ITER_UBUF)) {
+        t->address = address_of(m->msg_iter.ubuf) + offset - consumed;
+        t->vectors = 0;
+        return 1;
+    }
+    if (type != ENUM_VALUE(enum iter_type, ITER_IOVEC))
+        return 0;
+    struct iov_iter___before_64 *old = (void *)&m->msg_iter;
+    struct iov_iter___since_64 *new = (void *)&m->msg_iter;
+    t->address = FIELD_EXISTS(old->iov) ? address_of(old->iov) : address_of(new->__iov);
+    t->vectors = m->msg_iter.nr_segs;
+    t->room = offset;
+    return 1;
+}
+
+// Finds the start of a receive over several vectors: from the current one back over what was filled.
+INLINE void rewind_vectors(struct transfer *t, u64 consumed) {
+    u64 filled = t->room, vector = t->address;
+    u32 back = 0;
+    for (u32 i = 0; i < 64; i++) {
+        u64 length = 0;
+        if (filled >= consumed)
+            break;
+        vector -= sizeof(struct user_iovec);
+        if (bpf_probe_read_kernel(&length, sizeof(length), (void *)(vector + 8)))
+            break;
+        filled += length;
+        back++;
+    }
+    t->address = vector;
+    t->vectors += back;
+    t->skip = filled >= consumed ? filled - consumed : 0;
+}
+
+// A transfer of `length` bytes on `sk`; `done`: they have been moved.
+INLINE int move_sock(u64 sk, struct msghdr *m, u64 length, u32 direction, u32 slot) {
+    struct transfer t = {.direction = direction, .length = length, .done = direction == RECEIVED};
+    u64 consumed = t.done ? length : 0;
+    if (read_iterator(&t, m, consumed) && t.vectors) {
+        t.kernel = 1;
+        rewind_vectors(&t, consumed);
+    }
+    t.room = length;
+    struct socket_state *s = bpf_map_lookup_elem(&sockets, &sk);
+    if (s && s->transport == TRANSPORT_TCP) {
+        if (s->flags & STATE_CONNECTING)
+            return 0;
+        stream(s, sk, tcp_position(s, sk, &t), &t, slot);
+        return 0;
+    }
+    struct socket *socket = 0;
+    struct file *file = 0;
+    READ(socket, ((struct sock *)sk)->sk_socket);
+    if (socket)
+        READ(file, socket->file);
+    if (!file) // a socket of the kernel's own
+        return 0;
+    return move_other((u64)file, sk, &t, slot);
+}
