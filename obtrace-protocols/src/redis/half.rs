@@ -26,6 +26,10 @@ pub(super) struct Half {
     pub(super) want: u16,
     /// Where messages begin is not known.
     pub(super) lost: bool,
+    /// The last byte that was passed over after a loss ended a line.
+    pub(super) after_line: bool,
+    /// Where the loss ended.
+    pub(super) resume: u64,
 }
 
 impl Half {
@@ -82,5 +86,7 @@ impl Half {
         self.want = 0;
         self.scanned = 0;
         self.lost = true;
+        self.after_line = false;
+        self.resume = u64::MAX;
     }
 }

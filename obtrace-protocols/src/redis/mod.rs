@@ -121,7 +121,7 @@ impl RedisParser {
                 break Step::skip(at, u64::MAX);
             }
             let progress = if half.lost {
-                next_command(half, rest, cx.mark_at(cx.offset).offset == cx.offset)
+                next_command(half, rest)
             } else {
                 request::step(half, building, queue, session, rest, cx)
             };
@@ -164,11 +164,14 @@ impl RedisParser {
                     at = at.saturating_add(older);
                     continue;
                 }
-                // A server writes whole answers if it can: one may begin where a chunk begins, nowhere else.
-                let begins_chunk = cx.mark_at(cx.offset).offset == cx.offset;
-                let begins_answer = queue.expects_answer() || matches!(resp::head(rest), Ok(Some(_)));
-                if rest.is_empty() || !begins_chunk || !begins_answer {
-                    break Step::need(bytes.len(), 1);
+                // A server writes whole answers if it can: one may begin where the loss ended, nowhere else.
+                match resp::head(rest) {
+                    _ if rest.is_empty() => break Step::need(at, 1),
+                    _ if queue.expects_answer() => {}
+                    _ if cx.offset != half.resume => break Step::need(bytes.len(), 1),
+                    Ok(Some(_)) => {}
+                    Ok(None) if rest.len() <= MAX_HEAD => break Step::need(at, rest.len().saturating_add(1)),
+                    _ => break Step::need(bytes.len(), 1),
                 }
                 half.lost = false;
             }
@@ -196,31 +199,37 @@ impl RedisParser {
     }
 }
 
-/// Looks for the next command after a loss: an array of strings with the name of a known command in front, or where a
-/// chunk begins of any.
-fn next_command(half: &mut Half, rest: &[u8], begins_chunk: bool) -> Progress {
+/// Looks for the next command after a loss: an array of strings with the name of a known command in front, or where
+/// the loss ended of any.
+fn next_command(half: &mut Half, rest: &[u8]) -> Progress {
     let mut from = 0_usize;
     while let Some(found) = rest.get(from..).and_then(|rest| rest.iter().position(|&byte| byte == b'*')) {
         let at = from.saturating_add(found);
-        let after_line = at.checked_sub(1).is_none_or(|before| rest.get(before) == Some(&b'\n'));
+        let after_line = at.checked_sub(1).map_or(half.after_line, |before| rest.get(before) == Some(&b'\n'));
+        let resumes = half.position.saturating_add(at as u64) == half.resume;
         let candidate = rest.get(at..).unwrap_or_default();
         let candidate = candidate.get(..MAX_HEAD.min(candidate.len())).unwrap_or_default();
-        match detect::command(candidate) {
-            detect::Found::Plausible if at == 0 && begins_chunk => {
-                half.lost = false;
-                return Progress::Consumed(0);
-            }
-            detect::Found::Known if after_line => {
-                half.lost = false;
+        let is_command = match detect::command(candidate) {
+            detect::Found::Known => after_line || resumes,
+            detect::Found::Plausible => resumes,
+            detect::Found::Partial if (after_line || resumes) && candidate.len() < MAX_HEAD => {
+                if at == 0 {
+                    return Progress::Need(rest.len().saturating_add(1));
+                }
+                half.after_line = after_line;
                 return Progress::Consumed(at);
             }
-            detect::Found::Partial if after_line && candidate.len() < MAX_HEAD => {
-                return if at > 0 { Progress::Consumed(at) } else { Progress::Need(rest.len().saturating_add(1)) };
-            }
-            _ => from = at.saturating_add(1),
+            _ => false,
+        };
+        if is_command {
+            half.lost = false;
+            return Progress::Consumed(at);
         }
+        from = at.saturating_add(1);
     }
-    if rest.is_empty() { Progress::Need(1) } else { Progress::Consumed(rest.len()) }
+    let Some(last) = rest.last() else { return Progress::Need(1) };
+    half.after_line = *last == b'\n';
+    Progress::Consumed(rest.len())
 }
 
 impl Parser for RedisParser {
@@ -246,6 +255,7 @@ impl Parser for RedisParser {
                     let is_named = building.abandon(queue);
                     queue.requests_lost(is_named, &mut self.session);
                     self.client.lose();
+                    self.client.resume = cx.offset;
                 }
             }
             Side::Server => {
@@ -256,6 +266,7 @@ impl Parser for RedisParser {
                     queue.answers_lost(begun.as_ref(), &mut self.session);
                     queue.mid_reply = false;
                     self.server.lose();
+                    self.server.resume = cx.offset;
                 }
             }
         }

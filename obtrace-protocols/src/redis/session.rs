@@ -12,7 +12,7 @@ use super::{
     resp::Kind,
     text::{Span, Texts},
 };
-use crate::{Completeness, Message, parser::Context};
+use crate::{Completeness, Message, Timestamp, parser::Context};
 
 /// Most answers kept that nobody is known to wait for.
 const MAX_ORPHANS: usize = 256;
@@ -32,7 +32,7 @@ pub(super) struct Session {
     pub(super) is_monitor: bool,
     /// A replica's connection: from here on both directions are another protocol.
     pub(super) is_replication: bool,
-    /// Requests were sent while others were in flight in an earlier chunk.
+    /// The client does not wait for all answers before it sends again.
     pub(super) is_multiplexed: bool,
 }
 
@@ -138,6 +138,8 @@ pub(super) struct Queue {
     /// Answers that came while nothing waited: their requests may have been lost, and the loss not noticed yet.
     pub(super) orphans: VecDeque<Answer>,
     pub(super) segment: Option<Box<Segment>>,
+    /// When the last answer ended.
+    last_answer: Timestamp,
     /// An answer is being read.
     pub(super) mid_reply: bool,
     /// A moment came when nothing was in flight: the next byte of the server begins an answer.
@@ -234,8 +236,10 @@ impl Queue {
     pub(super) fn begin(&mut self, offset: u64, session: &mut Session, cx: &Context<'_>) {
         let mark = cx.mark_at(offset);
         let begins_chunk = mark.offset == offset;
-        let has_front = self.front().is_some();
-        session.is_multiplexed |= begins_chunk && has_front;
+        let front = self.front().map(|front| front.message.start);
+        let has_front = front.is_some();
+        // It has some of its answers, and does not wait for the others.
+        session.is_multiplexed |= begins_chunk && front.is_some_and(|start| self.last_answer > start);
         let touches = if session.is_multiplexed { MULTIPLEXED_TOUCHES } else { 1 };
         let idle = begins_chunk && !has_front && !self.mid_reply;
         let settled = match self.segment.as_deref_mut() {
@@ -320,6 +324,7 @@ impl Queue {
 impl Queue {
     /// Takes a whole answer.
     pub(super) fn answered(&mut self, answer: &Answer, session: &mut Session, cx: &Context<'_>) {
+        self.last_answer = answer.message.end;
         if answer.kind == Kind::Push {
             session.is_resp3 = true;
         }
