@@ -16,6 +16,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     probes.attach()?;
     let traced = if pids.is_empty() { probes.filter().allow_all()?.len() } else { probes.filter().allow(&pids)? };
     eprintln!("{traced} processes, {} back end", probes.backend());
+    probes.refused().iter().for_each(|(name, why)| eprintln!("without {name}: {why}"));
     probes.join()?;
     loop {
         reader.events(Duration::from_millis(10), |event| match event {

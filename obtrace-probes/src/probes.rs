@@ -21,8 +21,7 @@ pub enum Backend {
     /// `Fentry` where the kernel allows it, else `Tracepoint`.
     #[default]
     Auto,
-    /// At TCP's own functions: one hook a call, the cheapest; sees io_uring too. TCP only: Unix sockets and datagrams
-    /// need [`Backend::Tracepoint`].
+    /// At the socket layer's own functions (fentry, fexit): one hook a call, the cheapest; sees io_uring too.
     Fentry,
     /// At system calls: two raw tracepoints for all of them, which need no tracefs.
     Tracepoint,
@@ -138,6 +137,7 @@ pub struct Probes {
     ring: Option<RingBuf<MapData>>,
     backend: Backend,
     data: Vec<&'static str>,
+    refused: Vec<(&'static str, String)>,
 }
 
 impl fmt::Debug for Probes {
@@ -151,7 +151,23 @@ const COMMON: [&str; 5] =
     ["sched_process_fork", "sched_process_exit", "sched_process_exec", "tcp_destroy_sock", "inet_sock_set_state"];
 /// The data path of each; attached last, so that no byte comes before what explains it.
 const CALLS: [&str; 2] = ["sys_exit", "sys_enter"];
-const FUNCTIONS: [&str; 3] = ["inet_accept", "tcp_recvmsg", "tcp_sendmsg"];
+const FUNCTIONS: [&str; 3] = ["tcp_sendmsg", "tcp_recvmsg", "inet_accept"];
+/// What a kernel may be built without.
+const OPTIONAL: [&str; 13] = [
+    "inet_stream_connect",
+    "unix_stream_sendmsg",
+    "unix_stream_recvmsg",
+    "unix_accept",
+    "unix_stream_connect",
+    "unix_release",
+    "udp_sendmsg",
+    "udp_recvmsg",
+    "udp_destroy_sock",
+    "udpv6_sendmsg",
+    "udpv6_recvmsg",
+    "udpv6_destroy_sock",
+    "iterate_files",
+];
 
 impl Probes {
     /// Loads the probes. Nothing is attached and no process is traced yet.
@@ -188,7 +204,7 @@ impl Probes {
             .verifier_log_level(VerifierLogLevel::DEBUG | VerifierLogLevel::STATS)
             .override_global("capture_limit", &options.capture_limit.min(1 << 20), true)
             .override_global("wake_bytes", &options.wake_bytes, true)
-            .override_global("datagram_ports", &ports, backend != Backend::Fentry)
+            .override_global("datagram_ports", &ports, true)
             .map_max_entries("ring", options.ring_bytes)
             .map_max_entries("sockets", options.sockets)
             .load(object)
@@ -199,7 +215,19 @@ impl Probes {
         }
         program::load(&mut ebpf, btf, "control", "")?;
         program::load(&mut ebpf, btf, "iterate_tasks", "task")?;
-        program::load(&mut ebpf, btf, "iterate_files", "task_file")?;
+        let mut data = data.to_vec();
+        let mut refused = Vec::new();
+        for name in OPTIONAL {
+            let iterator = name == "iterate_files";
+            if !iterator && backend != Backend::Fentry {
+                continue;
+            }
+            match program::load(&mut ebpf, btf, name, if iterator { "task_file" } else { name }) {
+                Ok(()) if !iterator => data.push(name),
+                Ok(()) => {}
+                Err(e) => refused.push((name, e.to_string())),
+            }
+        }
 
         let Some(Program::RawTracePoint(p)) = ebpf.program("control") else {
             return Err(Error::object("no program control"));
@@ -219,7 +247,8 @@ impl Probes {
             losses,
             ring: Some(ring),
             backend,
-            data: data.to_vec(),
+            data,
+            refused,
         })
     }
 
@@ -280,6 +309,12 @@ impl Probes {
             }
         }
         Ok(losses)
+    }
+
+    /// Programs that the kernel refused and that the rest does without, with the reason: their part is not observed.
+    #[must_use]
+    pub fn refused(&self) -> &[(&'static str, String)] {
+        &self.refused
     }
 
     /// The name of the back end that was chosen: `tracepoint` or `fentry`.

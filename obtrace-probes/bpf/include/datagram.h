@@ -21,13 +21,17 @@ NOINLINE int write_datagram(struct chunk *c, struct event_address *remote, u64 l
     WRITE_CLASS(CLASS_4, struct event_datagram, FILL_DATAGRAM)
 }
 
-INLINE void read_sockaddr(struct event_address *a, u64 name) {
+INLINE long read_name(struct user_sockaddr *u, u32 size, u64 name, bool kernel) {
+    return kernel ? bpf_probe_read_kernel(u, size, (void *)name) : bpf_probe_read_user(u, size, (void *)name);
+}
+
+INLINE void read_sockaddr(struct event_address *a, u64 name, bool kernel) {
     struct user_sockaddr u = {};
     // An IPv4 address has 16 bytes and may stand at the end of a page.
-    if (bpf_probe_read_user(&u, 16, (void *)name))
+    if (read_name(&u, 16, name, kernel))
         return;
     if (u.family == AF_INET6)
-        bpf_probe_read_user(&u, 24, (void *)name);
+        read_name(&u, 24, name, kernel);
     else if (u.family != AF_INET)
         return;
     a->family = u.family;
@@ -52,7 +56,7 @@ INLINE int move_datagram(struct file *file, u64 sk, struct socket_state *s, stru
     struct chunk c = {.flags = t->direction};
     read_addresses(sk, &local, &remote);
     if (t->name)
-        read_sockaddr(&remote, t->name);
+        read_sockaddr(&remote, t->name, t->kernel);
     if (!port_wanted(local.port, remote.port))
         return 0;
     if (!s)

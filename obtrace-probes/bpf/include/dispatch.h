@@ -207,7 +207,7 @@ NOINLINE int connected(struct call *c) {
         e.started = s->started;
         s->flags = (s->flags & ~STATE_ABORTED) | STATE_FAILED;
     }
-    read_sockaddr(&e.remote, c->argument[1]);
+    read_sockaddr(&e.remote, c->argument[1], 0);
     e.netns = netns_of((void *)sk);
     return write_connect_failed(&e, bpf_get_current_pid_tgid());
 }

@@ -67,15 +67,18 @@ INLINE void rewind_vectors(struct transfer *t, u64 consumed) {
     t->skip = filled >= consumed ? filled - consumed : 0;
 }
 
-// A transfer of `length` bytes on `sk`; `done`: they have been moved.
+// A transfer of `length` bytes on `sk`, at the entry of a TCP or UDP send, else at the exit.
 INLINE int move_sock(u64 sk, struct msghdr *m, u64 length, u32 direction, u32 slot) {
-    struct transfer t = {.direction = direction, .length = length, .done = direction == RECEIVED};
+    struct transfer t = {.direction = direction, .length = length, };
+    u16 family = 0;
+    READ(family, ((struct sock *)sk)->__sk_common.skc_family);
+    t.done = direction == RECEIVED || family == AF_UNIX;
     u64 consumed = t.done ? length : 0;
-    if (read_iterator(&t, m, consumed) && t.vectors) {
-        t.kernel = 1;
+    t.kernel = 1;
+    if (read_iterator(&t, m, consumed) && t.vectors)
         rewind_vectors(&t, consumed);
-    }
     t.room = length;
+    t.name = address_of(m->msg_name);
     struct socket_state *s = bpf_map_lookup_elem(&sockets, &sk);
     if (s && s->transport == TRANSPORT_TCP) {
         if (s->flags & STATE_CONNECTING)

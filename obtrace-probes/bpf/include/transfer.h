@@ -17,7 +17,7 @@ struct transfer {
     u32 room; // of a received datagram: how much of it the buffer could hold
     u32 done; // the bytes have been moved: the socket's sequence number is past them
     u64 skip;   // bytes of the vectors before the transfer's first
-    u32 kernel; // the array of vectors is in kernel memory
+    u32 kernel; // the array of vectors and the name are in kernel memory
     u32 pad;
 };
 

@@ -3,6 +3,7 @@
 #include "../probe/accept.bpf.c"
 #include "../probe/control.bpf.c"
 #include "../probe/iterate.bpf.c"
+#include "../probe/other_data.bpf.c"
 #include "../probe/process.bpf.c"
 #include "../probe/tcp.bpf.c"
 #include "../probe/tcp_data.bpf.c"
