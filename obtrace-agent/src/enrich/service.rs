@@ -19,7 +19,15 @@ pub fn service_name(executable: &str, arguments: &[&str]) -> String {
     let rest = arguments.get(1..).unwrap_or_default();
     titled(arguments)
         .or_else(|| interpreted(program, rest))
-        .unwrap_or_else(|| if program.is_empty() { "unknown_service".to_owned() } else { program.to_owned() })
+        .unwrap_or_else(|| if program.is_empty() { "unknown_service".to_owned() } else { called(program, arguments) })
+}
+
+/// A program that is several (busybox, redis-check-rdb that is redis-server too) goes by the name it was called by.
+fn called(program: &str, arguments: &[&str]) -> String {
+    let first = arguments.first().and_then(|title| title.split([' ', ':']).next()).unwrap_or_default();
+    let name = base_name(first).trim_start_matches('-');
+    let is_name = name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-+".contains(&b));
+    if name.is_empty() || !is_name || program.starts_with(name) { program.to_owned() } else { name.to_owned() }
 }
 
 /// `gunicorn: worker [shop.wsgi]`, `puma 6.4.2 (tcp://0.0.0.0:9292) [shop]`: servers that write their application into
@@ -227,6 +235,8 @@ mod tests {
             ("/usr/bin/dotnet", "dotnet Shop.dll", "Shop"),
             ("/bin/dash", "sh /opt/run.sh", "run"),
             ("/usr/local/bin/cartd (deleted)", "cartd --x", "cartd"),
+            ("/usr/bin/redis-check-rdb", "/usr/bin/redis-server *:6379", "redis-server"),
+            ("/bin/bash", "-bash", "bash"),
             ("", "/opt/thing -d", "thing"),
             ("", "", "unknown_service"),
         ] {

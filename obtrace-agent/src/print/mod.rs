@@ -12,6 +12,8 @@ use std::{
     str::FromStr,
 };
 
+use obtrace_export::{encode::json::TraceEncoder, model::Span};
+
 use crate::traces::SpanRecord;
 
 /// In which form spans are printed.
@@ -71,6 +73,9 @@ impl FromStr for Format {
 /// How many bytes are gathered before they are written.
 const BLOCK: usize = 32 * 1024;
 
+/// Most spans of one OTLP request.
+const REQUEST: usize = 500;
+
 /// Writes spans to `W` in one of the formats.
 ///
 /// Lines are gathered until [`Printer::flush`] or until there are 32 KiB of them: flush after each batch.
@@ -81,12 +86,15 @@ pub struct Printer<W> {
     color: bool,
     buffer: Vec<u8>,
     forest: tree::Forest,
+    /// Spans of the next OTLP request.
+    waiting: Vec<Span>,
+    encoder: TraceEncoder,
 }
 
 impl<W: Write> Printer<W> {
     /// A printer; `color` is for [`Format::Text`] and [`Format::Tree`] on a terminal.
     pub fn new(out: W, format: Format, color: bool) -> Self {
-        Self { out, format, color, buffer: Vec::new(), forest: tree::Forest::default() }
+        Self { out, format, color, buffer: Vec::new(), forest: tree::Forest::default(), waiting: Vec::new(), encoder: TraceEncoder::new() }
     }
 
     /// Prints a span. `now` is the time in nanoseconds of any clock that only goes forward; trees wait by it.
@@ -98,7 +106,12 @@ impl<W: Write> Printer<W> {
             Format::Text => line::write(&mut self.buffer, record, self.color),
             Format::Tree => self.forest.add(record, now, self.color, &mut self.buffer),
             Format::Jsonl => jsonl::write(&mut self.buffer, record),
-            Format::OtlpJson => {}
+            Format::OtlpJson => {
+                self.waiting.push(record.span.clone());
+                if self.waiting.len() >= REQUEST {
+                    self.encode();
+                }
+            }
             Format::None => return Ok(()),
         }
         if self.buffer.len() >= BLOCK { self.write_out() } else { Ok(()) }
@@ -110,6 +123,7 @@ impl<W: Write> Printer<W> {
     /// What the output said.
     pub fn flush(&mut self, now: u64) -> io::Result<()> {
         self.forest.flush(now, self.color, &mut self.buffer);
+        self.encode();
         self.write_out()?;
         self.out.flush()
     }
@@ -120,8 +134,17 @@ impl<W: Write> Printer<W> {
     /// What the output said.
     pub fn finish(&mut self) -> io::Result<()> {
         self.forest.finish(self.color, &mut self.buffer);
+        self.encode();
         self.write_out()?;
         self.out.flush()
+    }
+
+    fn encode(&mut self) {
+        if !self.waiting.is_empty() {
+            self.encoder.encode(&self.waiting, &mut self.buffer);
+            self.buffer.push(b'\n');
+            self.waiting.clear();
+        }
     }
 
     fn write_out(&mut self) -> io::Result<()> {

@@ -130,3 +130,12 @@ fn waiting_trees_are_bounded() {
     printer.write_out().unwrap();
     assert_eq!(String::from_utf8(out).unwrap().matches("trace ").count(), 100);
 }
+
+#[test]
+fn otlp_json_is_one_request_a_line() {
+    let records: Vec<_> = (1..=3).map(|span| record(1, span, None, SpanKind::Client, "GET /", 0)).collect();
+    let text = printed(Format::OtlpJson, &records);
+    assert_eq!(text.lines().count(), 1);
+    let request: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(request["resourceSpans"][0]["scopeSpans"][0]["spans"].as_array().unwrap().len(), 3);
+}

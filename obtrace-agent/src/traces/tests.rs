@@ -1,0 +1,307 @@
+//! Requests are real HTTP, read by the real parser.
+
+use obtrace_export::model::{SpanKind, Status, Value};
+use obtrace_protocols::{Config, Connection, Direction, Shared, Timestamp};
+
+use super::*;
+
+const FRONT: Strand = Strand::new(100, 100);
+const BACK: Strand = Strand::new(200, 200);
+
+struct Rig {
+    traces: Traces,
+    spans: Vec<SpanRecord>,
+    time: u64,
+}
+
+/// One end of a connection.
+struct End {
+    info: ConnectionInfo,
+    connection: Connection,
+    sent: u64,
+    received: u64,
+}
+
+impl End {
+    fn new(id: u64, role: Role, server_port: u16) -> Self {
+        let client = "127.0.0.1:40000".parse().ok();
+        let server = Some(SocketAddr::from(([127, 0, 0, 1], server_port)));
+        let (local, remote) = if role == Role::Client { (client, server) } else { (server, client) };
+        let info = ConnectionInfo::new(id, Transport::Tcp).with_role(Some(role)).with_addresses(local, remote);
+        let connection = Connection::new(Config::new().with_role(Some(role)), &Shared::default());
+        Self { info, connection, sent: 1_000, received: 1_000 }
+    }
+}
+
+impl Rig {
+    fn new(settings: Settings) -> Self {
+        Self { traces: Traces::new(settings), spans: Vec::new(), time: 100 }
+    }
+
+    fn pass(&mut self, end: &mut End, direction: Direction, bytes: &str, strand: Strand) {
+        self.time += 10;
+        let offset = if direction == Direction::Sent { &mut end.sent } else { &mut end.received };
+        let at = Timestamp::from_nanos(self.time);
+        end.connection.handle_data(direction, *offset, bytes.as_bytes(), at, strand.tag());
+        *offset += bytes.len() as u64;
+        self.drain(end);
+    }
+
+    fn drain(&mut self, end: &mut End) {
+        while let Some(opened) = end.connection.poll_opened() {
+            self.traces.opened(&end.info, &opened);
+        }
+        let resource = Arc::new(Resource::default());
+        while let Some(exchange) = end.connection.poll_exchange() {
+            let spans = &mut self.spans;
+            self.traces.exchange(&end.info, &resource, &exchange, &mut |record| spans.push(record));
+        }
+    }
+
+    fn request(&mut self, end: &mut End, head: &str, strand: Strand) {
+        let direction = if end.info.role == Some(Role::Client) { Direction::Sent } else { Direction::Received };
+        self.pass(end, direction, &format!("{head}\r\nHost: shop.example:8080\r\n\r\n"), strand);
+    }
+
+    fn answer(&mut self, end: &mut End, status: &str, strand: Strand) -> Span {
+        let direction = if end.info.role == Some(Role::Client) { Direction::Received } else { Direction::Sent };
+        self.pass(end, direction, &format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n"), strand);
+        self.spans.pop().unwrap().span
+    }
+}
+
+fn id(span: &Span) -> (TraceId, SpanId) {
+    (span.trace_id, span.span_id)
+}
+
+fn header(trace: u8, span: u8) -> String {
+    format!("traceparent: 00-{:02x}{}-{:02x}{}-01", trace, "11".repeat(15), span, "22".repeat(7))
+}
+
+fn text<'a>(span: &'a Span, key: &str) -> Option<&'a str> {
+    match span.attributes.iter().find(|a| a.key == key).map(|a| &a.value) {
+        Some(Value::Str(text)) => Some(text),
+        _ => None,
+    }
+}
+
+#[test]
+fn a_call_is_a_child_of_the_request_open_on_its_strand() {
+    let mut rig = Rig::new(Settings::default());
+    let (mut server, mut call) = (End::new(1, Role::Server, 80), End::new(2, Role::Client, 81));
+    rig.request(&mut server, "GET / HTTP/1.1", FRONT);
+    rig.request(&mut call, "GET /stock HTTP/1.1", FRONT);
+    let child = rig.answer(&mut call, "200 OK", FRONT);
+    let parent = rig.answer(&mut server, "200 OK", FRONT);
+    assert_eq!((child.trace_id, child.parent_span_id), (parent.trace_id, Some(parent.span_id)));
+    assert_eq!(parent.parent_span_id, None);
+    rig.request(&mut call, "GET /later HTTP/1.1", FRONT);
+    let root = rig.answer(&mut call, "200 OK", FRONT);
+    assert!(root.parent_span_id.is_none() && root.trace_id != parent.trace_id, "the request is over");
+}
+
+#[test]
+fn several_requests_open_on_the_strand_leave_a_root() {
+    let mut rig = Rig::new(Settings::default());
+    let (mut a, mut b) = (End::new(1, Role::Server, 80), End::new(2, Role::Server, 80));
+    let mut call = End::new(3, Role::Client, 81);
+    rig.request(&mut a, "GET /a HTTP/1.1", FRONT);
+    rig.request(&mut b, "GET /b HTTP/1.1", FRONT);
+    rig.request(&mut call, "GET /stock HTTP/1.1", FRONT);
+    assert_eq!(rig.answer(&mut call, "200 OK", FRONT).parent_span_id, None);
+    assert_eq!(rig.traces.counters().parent_ambiguous, 1);
+}
+
+#[test]
+fn both_ends_of_a_local_call_are_in_one_trace() {
+    let mut rig = Rig::new(Settings::default());
+    let (mut client, mut server) = (End::new(1, Role::Client, 80), End::new(2, Role::Server, 80));
+    rig.request(&mut client, "GET / HTTP/1.1", FRONT);
+    rig.request(&mut server, "GET / HTTP/1.1", BACK);
+    let inner = rig.answer(&mut server, "200 OK", BACK);
+    let outer = rig.answer(&mut client, "200 OK", FRONT);
+    assert_eq!((inner.trace_id, inner.parent_span_id), (outer.trace_id, Some(outer.span_id)));
+    assert_eq!(rig.traces.counters().linked, 1);
+}
+
+#[test]
+fn an_incoming_traceparent_wins_and_our_own_client_is_preferred_in_its_trace() {
+    let mut rig = Rig::new(Settings::default());
+    let mut server = End::new(2, Role::Server, 80);
+    let head = format!("GET / HTTP/1.1\r\n{}", header(1, 2));
+    rig.request(&mut server, &head, BACK);
+    let span = rig.answer(&mut server, "200 OK", BACK);
+    assert_eq!(span.parent_span_id.unwrap().to_bytes()[0], 2);
+    // The next request is sent twice with the same header: the second time the header's span id is taken.
+    let (mut client, mut other) = (End::new(3, Role::Client, 81), End::new(4, Role::Server, 81));
+    rig.request(&mut client, &head, FRONT);
+    rig.request(&mut other, &head, BACK);
+    let inner = rig.answer(&mut other, "200 OK", BACK);
+    let outer = rig.answer(&mut client, "200 OK", FRONT);
+    assert_eq!((inner.trace_id, inner.parent_span_id), (outer.trace_id, Some(outer.span_id)));
+    assert_ne!(outer.span_id.to_bytes()[0], 2);
+}
+
+#[test]
+fn a_context_of_the_application_is_used_and_never_doubled() {
+    let mut rig = Rig::new(Settings::default());
+    let (mut server, mut call) = (End::new(1, Role::Server, 80), End::new(2, Role::Client, 81));
+    rig.request(&mut server, &format!("GET / HTTP/1.1\r\n{}", header(1, 2)), FRONT);
+    rig.request(&mut call, &format!("GET /x HTTP/1.1\r\n{}", header(1, 3)), FRONT);
+    let own = rig.answer(&mut call, "200 OK", FRONT);
+    rig.request(&mut call, &format!("GET /y HTTP/1.1\r\n{}", header(1, 2)), FRONT);
+    let forwarded = rig.answer(&mut call, "200 OK", FRONT);
+    let parent = rig.answer(&mut server, "200 OK", FRONT);
+    assert_eq!((own.span_id.to_bytes()[0], own.parent_span_id), (3, Some(parent.span_id)));
+    assert_eq!(forwarded.parent_span_id, Some(parent.span_id));
+    assert!(![2, 3].contains(&forwarded.span_id.to_bytes()[0]) || forwarded.span_id != own.span_id);
+    assert_eq!([own.trace_id, forwarded.trace_id], [parent.trace_id; 2]);
+}
+
+#[test]
+fn a_forwarded_header_tells_requests_apart_that_the_strand_cannot() {
+    let mut rig = Rig::new(Settings::default());
+    let (mut a, mut b) = (End::new(1, Role::Server, 80), End::new(2, Role::Server, 80));
+    let mut call = End::new(3, Role::Client, 81);
+    rig.request(&mut a, &format!("GET /a HTTP/1.1\r\n{}", header(1, 2)), FRONT);
+    rig.request(&mut b, &format!("GET /b HTTP/1.1\r\n{}", header(3, 4)), FRONT);
+    rig.request(&mut call, &format!("GET /x HTTP/1.1\r\n{}", header(3, 4)), FRONT);
+    let child = rig.answer(&mut call, "200 OK", FRONT);
+    let _ = rig.answer(&mut a, "200 OK", FRONT);
+    let parent = rig.answer(&mut b, "200 OK", FRONT);
+    assert_eq!((child.trace_id, child.parent_span_id), (parent.trace_id, Some(parent.span_id)));
+    assert_eq!(rig.traces.counters().parent_ambiguous, 0);
+}
+
+#[test]
+fn a_stale_header_is_not_used() {
+    let mut rig = Rig::new(Settings { max_adopted_spans: 2, ..Settings::default() });
+    let mut server = End::new(1, Role::Server, 80);
+    let mut traces = Vec::new();
+    for _ in 0..4 {
+        rig.request(&mut server, &format!("GET / HTTP/1.1\r\n{}", header(1, 2)), FRONT);
+        traces.push(rig.answer(&mut server, "200 OK", FRONT));
+    }
+    assert_eq!(traces[0].trace_id, traces[1].trace_id);
+    assert!(traces[2].parent_span_id.is_none() && traces[2].trace_id != traces[3].trace_id);
+    assert_eq!(rig.traces.counters().stale_context, 2);
+}
+
+#[test]
+fn what_is_open_is_bounded_and_leaves_nothing_behind() {
+    let mut rig = Rig::new(Settings { max_open: 2, ..Settings::default() });
+    let mut ends: Vec<End> = (0..4).map(|id| End::new(id, Role::Server, 80)).collect();
+    for end in &mut ends {
+        rig.request(end, "GET / HTTP/1.1", FRONT);
+    }
+    assert_eq!((rig.traces.open(), rig.traces.counters().open_overflow), (2, 2));
+    let mut seen = std::collections::HashSet::new();
+    for end in &mut ends {
+        assert!(seen.insert(id(&rig.answer(end, "200 OK", FRONT))));
+        rig.traces.closed(&end.info, 1_000);
+    }
+    assert_eq!((rig.traces.open(), rig.traces.counters().spans), (0, 4));
+}
+
+#[test]
+fn http_attributes_are_those_of_the_conventions() {
+    let mut rig = Rig::new(Settings::default());
+    rig.traces.set_clock_offset(1_000_000);
+    let (mut client, mut server) = (End::new(1, Role::Client, 80), End::new(2, Role::Server, 81));
+    rig.request(&mut client, "GET /users/7?a=b&token=s3 HTTP/1.1\r\nUser-Agent: x/1", FRONT);
+    let span = rig.answer(&mut client, "404 Not Found", FRONT);
+    assert_eq!((&*span.name, span.kind), ("GET /users/{id}", SpanKind::Client));
+    assert_eq!((span.start_unix_nano, span.end_unix_nano), (1_000_110, 1_000_120));
+    let expected = [
+        ("http.request.method", "GET"),
+        ("url.path", "/users/7"),
+        ("url.query", "a=b&token=REDACTED"),
+        ("url.full", "http://shop.example:8080/users/7?a=b&token=REDACTED"),
+        ("url.scheme", "http"),
+        ("server.address", "shop.example"),
+        ("network.peer.address", "127.0.0.1"),
+        ("network.protocol.version", "1.1"),
+        ("user_agent.original", "x/1"),
+        ("error.type", "404"),
+    ];
+    for (key, value) in expected {
+        assert_eq!(text(&span, key), Some(value), "{key}");
+    }
+    assert!(matches!(span.status, Status::Error { .. }));
+    rig.request(&mut server, "FROB /x HTTP/1.1\r\nX-Forwarded-For: 10.0.0.9, 10.0.0.1", FRONT);
+    let span = rig.answer(&mut server, "404 Not Found", FRONT);
+    assert_eq!((&*span.name, &span.status), ("HTTP /x", &Status::Unset), "the client's mistake, not the server's");
+    assert_eq!(text(&span, "http.request.method_original"), Some("FROB"));
+    assert_eq!(text(&span, "client.address"), Some("10.0.0.9"));
+}
+
+#[test]
+fn a_failed_connect_is_a_client_span_of_its_own() {
+    let mut rig = Rig::new(Settings::default());
+    let mut server = End::new(1, Role::Server, 80);
+    rig.request(&mut server, "GET / HTTP/1.1", FRONT);
+    let failed = FailedConnect::new(200, 300, FRONT, Transport::Tcp, 111).with_remote("10.0.0.1:5432".parse().ok());
+    let mut records = Vec::new();
+    rig.traces.connect_failed(&failed, &Arc::new(Resource::default()), &mut |record| records.push(record));
+    let parent = rig.answer(&mut server, "200 OK", FRONT);
+    assert_eq!((records[0].protocol, records[0].span.kind), ("connect", SpanKind::Client));
+    assert_eq!(text(&records[0].span, "error.type"), Some("ECONNREFUSED"));
+    assert_eq!(text(&records[0].span, "server.address"), Some("10.0.0.1"));
+    assert_eq!(records[0].span.parent_span_id, Some(parent.span_id));
+}
+
+#[test]
+fn names_are_those_of_the_published_conventions() {
+    use opentelemetry_semantic_conventions::attribute as semconv;
+    assert_eq!(SCHEMA_URL, opentelemetry_semantic_conventions::SCHEMA_URL);
+    let names = [
+        semconv::HTTP_REQUEST_METHOD,
+        semconv::HTTP_REQUEST_METHOD_ORIGINAL,
+        semconv::URL_PATH,
+        semconv::URL_QUERY,
+        semconv::URL_FULL,
+        semconv::URL_SCHEME,
+        semconv::SERVER_ADDRESS,
+        semconv::SERVER_PORT,
+        semconv::CLIENT_ADDRESS,
+        semconv::CLIENT_PORT,
+        semconv::NETWORK_PEER_ADDRESS,
+        semconv::NETWORK_PEER_PORT,
+        semconv::NETWORK_PROTOCOL_VERSION,
+        semconv::NETWORK_TRANSPORT,
+        semconv::HTTP_RESPONSE_STATUS_CODE,
+        semconv::HTTP_REQUEST_BODY_SIZE,
+        semconv::HTTP_RESPONSE_BODY_SIZE,
+        semconv::USER_AGENT_ORIGINAL,
+        semconv::ERROR_TYPE,
+        semconv::DB_SYSTEM_NAME,
+        semconv::DB_NAMESPACE,
+        semconv::DB_OPERATION_NAME,
+        semconv::DB_OPERATION_BATCH_SIZE,
+        semconv::DB_COLLECTION_NAME,
+        semconv::DB_QUERY_SUMMARY,
+        semconv::DB_QUERY_TEXT,
+        semconv::DB_RESPONSE_STATUS_CODE,
+        semconv::DB_RESPONSE_RETURNED_ROWS,
+        semconv::DNS_QUESTION_NAME,
+        semconv::DNS_ANSWERS,
+    ];
+    let written = [
+        include_str!("span/mod.rs"),
+        include_str!("span/http.rs"),
+        include_str!("span/database.rs"),
+        include_str!("span/dns.rs"),
+        include_str!("span/connect.rs"),
+    ]
+    .concat();
+    for name in names {
+        assert!(written.contains(&format!("\"{name}\"")), "{name} is not set anywhere");
+    }
+    // Names in the code that look like attributes are conventions, or the contract's own.
+    for word in written.split('"').skip(1).step_by(2) {
+        let prefixes = ["http.", "url.", "server.", "client.", "network.", "db.", "dns.", "user_agent.", "error."];
+        if prefixes.iter().any(|prefix| word.starts_with(prefix)) {
+            assert!(names.contains(&word) || word == "dns.response_code", "{word}");
+        }
+    }
+}

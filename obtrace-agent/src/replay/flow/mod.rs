@@ -29,7 +29,13 @@ pub(super) struct Conversation {
     perspective: Role,
     /// Whether a byte was seen.
     spoke: bool,
+    /// The time of what was taken last.
+    last: u64,
 }
+
+/// How far the times of packets of one connection may run backwards for it to be the fault of clocks: two processors
+/// stamp the packets of the two ends.
+const CLOCK_SKEW: u64 = 10_000_000;
 
 /// What a conversation turned out to be, for the summary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +71,7 @@ impl Conversation {
             remote,
             perspective,
             spoke: false,
+            last: 0,
         }
     }
 
@@ -84,17 +91,24 @@ impl Conversation {
         self.connection.expect(Self::direction(from), offset);
     }
 
+    /// A time that is not before that of what came before in the order of cause and effect.
+    fn not_before(&mut self, at: u64) -> Timestamp {
+        let behind = self.last.saturating_sub(at);
+        self.last = if behind <= CLOCK_SKEW { self.last.max(at) } else { at };
+        Timestamp::from_nanos(self.last)
+    }
+
     fn take(&mut self, delivery: Delivery<'_>, spans: &mut Spans<impl FnMut(&SpanRecord, u64)>) {
         match delivery {
             Delivery::Bytes { from, offset, bytes, at } => {
                 self.spoke = true;
-                let at = Timestamp::from_nanos(at);
+                let at = self.not_before(at);
                 self.connection.handle_data(Self::direction(from), offset, bytes, at, Tag::default());
             }
             Delivery::Gap { from, offset, length, at } => {
                 spans.summary.gaps += 1;
                 spans.summary.gap_bytes += length;
-                let at = Timestamp::from_nanos(at);
+                let at = self.not_before(at);
                 self.connection.handle_gap(Self::direction(from), offset, length, at);
             }
         }

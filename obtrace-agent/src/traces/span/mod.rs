@@ -1,12 +1,19 @@
-//! Names and attributes of spans, by the semantic conventions.
+//! Names and attributes of spans, by the semantic conventions
+//! ([HTTP](https://opentelemetry.io/docs/specs/semconv/http/http-spans/),
+//! [databases](https://opentelemetry.io/docs/specs/semconv/db/database-spans/),
+//! [DNS](https://opentelemetry.io/docs/specs/semconv/registry/attributes/dns/)).
 
 mod connect;
+mod database;
+mod dns;
+mod http;
+mod query;
 mod template;
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{borrow::Cow, net::SocketAddr, sync::Arc};
 
-use obtrace_export::model::{Resource, Scope, Span, SpanKind, Status, Text};
-use obtrace_protocols::{Exchange, Role};
+use obtrace_export::model::{Resource, Scope, Span, SpanKind, Status, Value};
+use obtrace_protocols::{Details, Exchange, Role};
 
 use super::{ConnectionInfo, FailedConnect, Settings, SpanContext, Transport};
 
@@ -26,37 +33,72 @@ impl Input<'_> {
         context: SpanContext,
         resource: &Arc<Resource>,
         scope: &Arc<Scope>,
-        _names: &mut Templates,
+        names: &mut Templates,
     ) -> Span {
         let kind = match self.exchange.role {
             Role::Client => SpanKind::Client,
             Role::Server => SpanKind::Server,
         };
-        let name = format!("{} {}", self.exchange.operation, self.exchange.target);
-        let mut span = Span::new(context.trace_id, context.span_id, name, kind, resource.clone(), scope.clone());
-        self.ends(&mut span);
+        let mut span = Span::new(context.trace_id, context.span_id, "", kind, resource.clone(), scope.clone());
+        span.attributes.reserve(16);
+        match &self.exchange.details {
+            Details::Http(details) => http::describe(self, details, names, &mut span),
+            Details::Postgres(details) => database::postgres(self, details, &mut span),
+            Details::Redis(details) => database::redis(self, details, &mut span),
+            Details::Dns(details) => dns::describe(self, details, &mut span),
+            _ => {
+                span.name = self.exchange.operation.clone().into_owned().into();
+                self.push_server(&mut span);
+            }
+        }
+        push_address(&mut span, "network.peer.address", "network.peer.port", self.info.remote);
+        if self.info.transport == Transport::Unix {
+            span.push("network.transport", "unix");
+        }
         if let Some(error) = &self.exchange.error {
             span.push("error.type", error.clone().into_owned());
-            span.status = Status::Error { description: Text::Borrowed("") };
+            span.status = Status::Error { description: Cow::Borrowed("") };
         }
         span
     }
 
-    /// The two ends of the connection.
-    fn ends(&self, span: &mut Span) {
-        let (server, client) = match self.exchange.role {
-            Role::Client => (self.info.remote, None),
-            Role::Server => (self.info.local, self.info.remote),
-        };
-        push_address(span, "server.address", "server.port", server);
-        push_address(span, "client.address", "client.port", client);
-        push_address(span, "network.peer.address", "network.peer.port", self.info.remote);
+    /// The address of the end that answers.
+    fn server(&self) -> Option<SocketAddr> {
+        match self.exchange.role {
+            Role::Client => self.info.remote,
+            Role::Server => self.info.local,
+        }
+    }
+
+    fn push_server(&self, span: &mut Span) {
+        push_address(span, "server.address", "server.port", self.server());
+    }
+
+    /// The end that asks, where the other one is observed.
+    fn push_client(&self, span: &mut Span) {
+        if self.exchange.role == Role::Server {
+            push_address(span, "client.address", "client.port", self.info.remote);
+        }
     }
 }
 
+/// An address and its port. One that only says "any" is no address.
 fn push_address(span: &mut Span, address: &'static str, port: &'static str, of: Option<SocketAddr>) {
-    if let Some(of) = of {
+    let Some(of) = of else { return };
+    if !of.ip().is_unspecified() {
         span.push(address, of.ip().to_string());
+    }
+    if of.port() != 0 {
         span.push(port, i64::from(of.port()));
     }
+}
+
+fn push_text(span: &mut Span, key: &'static str, text: &str) {
+    if !text.is_empty() {
+        span.push(key, text.to_owned());
+    }
+}
+
+fn push_count(span: &mut Span, key: &'static str, count: u64) {
+    span.push(key, Value::Int(i64::try_from(count).unwrap_or(i64::MAX)));
 }

@@ -1,0 +1,61 @@
+//! Databases.
+
+use std::borrow::Cow;
+
+use obtrace_export::model::Span;
+use obtrace_protocols::{postgres::PostgresDetails, redis::RedisDetails};
+
+use super::{Input, push_count, push_text};
+use crate::traces::QueryText;
+
+pub(super) fn postgres(input: &Input<'_>, details: &PostgresDetails<'_>, span: &mut Span) {
+    let exchange = input.exchange;
+    span.name = if details.summary.is_empty() {
+        named(&exchange.operation, &exchange.target)
+    } else {
+        Cow::Owned(details.summary.clone().into_owned())
+    };
+    span.push("db.system.name", "postgresql");
+    push_text(span, "db.namespace", &details.database);
+    push_text(span, "db.operation.name", &exchange.operation);
+    push_text(span, "db.collection.name", &exchange.target);
+    push_text(span, "db.query.summary", &details.summary);
+    push_statement(input, span, &details.statement);
+    if details.batch_size > 1 {
+        push_count(span, "db.operation.batch.size", details.batch_size.into());
+    }
+    if details.returned_rows > 0 {
+        push_count(span, "db.response.returned_rows", details.returned_rows);
+    }
+    if let Some(state) = &details.sqlstate {
+        push_text(span, "db.response.status_code", state);
+    }
+    input.push_server(span);
+    input.push_client(span);
+}
+
+pub(super) fn redis(input: &Input<'_>, details: &RedisDetails<'_>, span: &mut Span) {
+    span.name = named(&input.exchange.operation, "");
+    span.push("db.system.name", "redis");
+    if let Some(database) = details.database {
+        span.push("db.namespace", database.to_string());
+    }
+    push_text(span, "db.operation.name", &input.exchange.operation);
+    push_statement(input, span, &details.statement);
+    if let Some(prefix) = &details.error_prefix {
+        push_text(span, "db.response.status_code", prefix);
+    }
+    input.push_server(span);
+    input.push_client(span);
+}
+
+/// The statement as the parser gave it: with its literals replaced.
+fn push_statement(input: &Input<'_>, span: &mut Span, statement: &str) {
+    if input.settings.query_text == QueryText::Sanitized {
+        push_text(span, "db.query.text", statement);
+    }
+}
+
+fn named(operation: &str, target: &str) -> Cow<'static, str> {
+    Cow::Owned(if target.is_empty() { operation.to_owned() } else { format!("{operation} {target}") })
+}
