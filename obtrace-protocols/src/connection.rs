@@ -192,9 +192,11 @@ pub enum State {
 
 /// How many times a connection that matched nothing is looked at again, each time at the start of a chunk: it may
 /// have been joined in the middle of a message.
-const MAX_ATTEMPTS: u8 = 8;
+const MAX_ATTEMPTS: u8 = 32;
 /// Framing errors forgiven before a protocol is given up.
 const MAX_MISFRAMED: u8 = 3;
+/// After so many requests the framing errors before them are forgotten.
+const FORGIVEN_AFTER: u64 = 64;
 
 /// Both directions of one connection: detects the protocol, feeds its parser, hands out exchanges.
 ///
@@ -229,6 +231,8 @@ pub struct Connection {
     requests: Option<Direction>,
     attempts: u8,
     misframed: u8,
+    /// `next_id` at the newest framing error.
+    misframed_at: u64,
 }
 
 #[derive(Debug)]
@@ -277,6 +281,7 @@ impl Connection {
             requests: config.role.map(requests_of),
             attempts: 0,
             misframed: 0,
+            misframed_at: 0,
             config,
         }
     }
@@ -340,14 +345,17 @@ impl Connection {
         if self.stream(side).ignored {
             return;
         }
-        let until = offset.saturating_add(length);
-        let stream = self.stream_mut(side);
-        // What waits in front of the lost bytes is not lost: it is given up only if the hole before it stays.
-        let lost = stream.assembler.lose_until(until);
-        if lost > 0 {
-            self.gap(side, lost, at);
+        let mark = Mark::new(offset, at, Tag::default());
+        while self.stream_mut(side).assembler.lose(length, mark) == Pushed::Full {
+            // What waits leaves no room even to note the loss.
+            if !self.give_up_hole(side, at) {
+                let lost = self.stream_mut(side).assembler.lose_until(offset.saturating_add(length));
+                self.gap(side, lost, at);
+                self.run(side);
+                break;
+            }
         }
-        self.run(side);
+        self.go_on(side, at);
         self.wake();
         self.account();
     }
@@ -360,9 +368,9 @@ impl Connection {
             let due = |since: Timestamp| since.saturating_add(timeout) <= now;
             while self.stream(side).assembler.waiting_since().is_some_and(due) {
                 self.give_up_hole(side, now);
+                self.wake();
             }
         }
-        self.wake();
         self.with_parser(Side::Client, now, None, |parser, cx| {
             if parser.poll_timeout().is_some_and(|due| due <= now) {
                 parser.timeout(cx);
@@ -385,9 +393,9 @@ impl Connection {
         for side in [Side::Client, Side::Server] {
             while self.stream(side).assembler.waiting_since().is_some() {
                 self.give_up_hole(side, at);
+                self.wake();
             }
         }
-        self.wake();
         self.with_parser(Side::Client, at, None, |parser, cx| parser.close(cx));
         if self.state == State::Detecting {
             self.state = State::Unknown;
@@ -492,8 +500,10 @@ impl Connection {
             Detection::Tls => self.state = State::Tls,
             Detection::Unknown => {
                 self.attempts = self.attempts.saturating_add(1);
-                self.client.assembler.reset();
-                self.server.assembler.reset();
+                for stream in [&mut self.client, &mut self.server] {
+                    stream.assembler.reset();
+                    (stream.need, stream.ignored, stream.blocked) = (1, false, false);
+                }
                 if self.attempts >= MAX_ATTEMPTS {
                     self.state = State::Unknown;
                 }
@@ -517,46 +527,58 @@ impl Connection {
         self.wake();
     }
 
-    fn feed(&mut self, side: Side, bytes: &[u8], mark: Mark) {
-        let stream = self.stream_mut(side);
-        if stream.blocked {
-            return self.push(side, bytes, mark);
-        }
-        if let Some((fresh, mark)) = stream.assembler.direct(bytes, mark) {
-            if !fresh.is_empty() {
-                self.run_direct(side, fresh, mark);
+    /// Takes a chunk while the protocol is known.
+    fn feed(&mut self, side: Side, mut bytes: &[u8], mut mark: Mark) {
+        // Each round takes bytes, gives up a hole or empties the buffer.
+        while self.parser.is_some() && !self.stream(side).ignored {
+            let stream = self.stream_mut(side);
+            if !stream.blocked {
+                if let Some((fresh, mark)) = stream.assembler.direct(bytes, mark) {
+                    if !fresh.is_empty() {
+                        self.run_direct(side, fresh, mark);
+                    }
+                    return self.go_on(side, mark.at);
+                }
             }
-            return;
-        }
-        self.push(side, bytes, mark);
-    }
-
-    /// Takes a chunk into the buffer; gives up the hole before it if there is no room to wait.
-    fn push(&mut self, side: Side, bytes: &[u8], mark: Mark) {
-        loop {
-            match self.stream_mut(side).assembler.push(bytes, mark) {
-                Pushed::Ready => return self.run(side),
-                Pushed::Nothing | Pushed::Early => return,
+            match stream.assembler.push(bytes, mark) {
+                Pushed::Ready => {
+                    self.run(side);
+                    return self.go_on(side, mark.at);
+                }
+                Pushed::Nothing | Pushed::Early => return self.go_on(side, mark.at),
                 Pushed::Full => {}
             }
-            if self.stream(side).assembler.waiting_since().is_some() {
-                self.give_up_hole(side, mark.at);
+            if self.give_up_hole(side, mark.at) {
                 continue;
             }
-            // More than a direction may hold at once: the part in front is lost, the newest stays.
-            let limit = self.config.max_buffered as usize;
-            let from = bytes.len().saturating_sub(limit);
-            let until = mark.offset.saturating_add(from as u64);
-            let lost = self.stream_mut(side).assembler.lose_until(until.max(mark.offset));
-            self.gap(side, lost, mark.at);
-            if self.stream(side).ignored || self.parser.is_none() {
-                return;
-            }
-            let newest = bytes.get(from..).unwrap_or_default();
-            if self.stream_mut(side).assembler.push(newest, Mark { offset: until, ..mark }) == Pushed::Ready {
+            // What does not fit behind the unread bytes follows when the parser has taken some of them.
+            let assembler = &self.stream(side).assembler;
+            let end = assembler.end();
+            let room = (self.config.max_buffered as usize).saturating_sub(assembler.buffered());
+            let old = usize::try_from(end.saturating_sub(mark.offset)).unwrap_or(usize::MAX);
+            let split = bytes.split_at_checked(old.saturating_add(room)).filter(|_| mark.offset <= end && room > 0);
+            let Some((part, rest)) = split else {
+                // The parser cannot take more, or the chunk is too large to wait behind a hole.
+                let unread = assembler.readable().len() as u64;
+                let missing = self.stream_mut(side).assembler.drop_until(mark.offset);
+                self.gap(side, unread.saturating_add(missing), mark.at);
+                continue;
+            };
+            if self.stream_mut(side).assembler.push(part, mark) == Pushed::Ready {
                 self.run(side);
             }
-            return;
+            mark.offset = mark.offset.saturating_add(part.len() as u64);
+            bytes = rest;
+        }
+    }
+
+    /// Tells the parser of losses whose turn has come, and goes on behind them.
+    fn go_on(&mut self, side: Side, now: Timestamp) {
+        // A side that waits for the other one still wants what is in front of the loss.
+        while !self.stream(side).blocked {
+            let Some(lost) = self.stream_mut(side).assembler.take_loss() else { return };
+            self.gap(side, lost, now);
+            self.run(side);
         }
     }
 
@@ -569,6 +591,8 @@ impl Connection {
                 if core::mem::take(&mut stream.blocked) {
                     let before = stream.assembler.position();
                     self.run(side);
+                    let now = self.stream(side).assembler.newest().at;
+                    self.go_on(side, now);
                     moved |= self.stream(side).assembler.position() != before;
                 }
             }
@@ -578,20 +602,29 @@ impl Connection {
         }
     }
 
-    fn give_up_hole(&mut self, side: Side, now: Timestamp) {
-        if let Some(lost) = self.stream_mut(side).assembler.force_gap() {
-            self.gap(side, lost, now);
-            if self.parser.is_none() && self.state == State::Detecting {
-                return self.look();
-            }
-            self.run(side);
+    /// Goes on behind the first hole. Whether there was one.
+    fn give_up_hole(&mut self, side: Side, now: Timestamp) -> bool {
+        let Some(lost) = self.stream_mut(side).assembler.force_gap() else { return false };
+        self.gap(side, lost, now);
+        if side == Side::Server && core::mem::take(&mut self.client.blocked) {
+            // What the client waits for may be among what was lost: requests before responses.
+            self.run(Side::Client);
         }
+        self.run(side);
+        self.go_on(side, now);
+        true
     }
 
     fn gap(&mut self, side: Side, length: u64, now: Timestamp) {
-        self.stream_mut(side).need = 1;
-        self.stream_mut(side).blocked = false;
-        self.with_parser(side, now, None, |parser, cx| parser.gap(side, length, cx));
+        let stream = self.stream_mut(side);
+        stream.need = 1;
+        stream.blocked = false;
+        if self.parser.is_some() {
+            self.with_parser(side, now, None, |parser, cx| parser.gap(side, length, cx));
+        } else if self.state == State::Detecting && !self.stream(side).assembler.readable().is_empty() {
+            // What is behind the gap may be the start of a message.
+            self.look();
+        }
     }
 
     /// Calls the parser, if there is one.
@@ -645,13 +678,11 @@ impl Connection {
                 break;
             }
         }
-        if !bytes.is_empty() && self.parser.is_some() && !self.stream(side).ignored {
-            self.push_rest(side, bytes, mark);
+        if bytes.is_empty() || self.parser.is_none() || self.stream(side).ignored {
+            return;
         }
-    }
-
-    fn push_rest(&mut self, side: Side, bytes: &[u8], mark: Mark) {
         if self.stream_mut(side).assembler.push(bytes, mark) == Pushed::Full {
+            // More than a parser may ask for is left over: it cannot go on there.
             let length = bytes.len() as u64;
             self.stream_mut(side).assembler.lose_until(mark.offset.saturating_add(length));
             self.gap(side, length, mark.at);
@@ -719,6 +750,10 @@ impl Connection {
             }
             Then::Misframed => {
                 self.stream_mut(side).need = 1;
+                if self.next_id.saturating_sub(self.misframed_at) >= FORGIVEN_AFTER {
+                    self.misframed = 0;
+                }
+                self.misframed_at = self.next_id;
                 self.misframed = self.misframed.saturating_add(1);
                 if self.misframed > MAX_MISFRAMED {
                     self.give_up(side);

@@ -88,6 +88,8 @@ struct HttpParser {
     answers: u32,
     /// The client has sent a request before the one before it was answered.
     pipelines: bool,
+    /// Bytes of responses were lost since the last response.
+    responses_missing: bool,
     /// Responses to requests that were given up because too many waited.
     forgotten: u64,
     role: Option<crate::Role>,
@@ -469,7 +471,23 @@ impl HttpParser {
             self.forgotten = self.forgotten.saturating_sub(1);
             return false;
         }
-        let paired = self.queue.answering().is_some_and(|slot| !slot.unsure && slot.request.start <= began);
+        if core::mem::take(&mut self.responses_missing) {
+            // Who does not pipeline has had the response to one request before it sent the next.
+            while self.queue.unanswered().nth(1).is_some_and(|second| second.request.start <= began) {
+                let Some(first) = self.queue.answering() else { break };
+                first.gap = true;
+                first.request_done = true;
+                first.response_done = true;
+            }
+            self.queue.settle();
+        }
+        let paired = self.queue.answering().is_some_and(|slot| {
+            let caused = slot.request.start <= began;
+            let paired = caused && !slot.unsure;
+            // A lost request was answered before this one was sent: the client waits for its answers.
+            slot.unsure &= caused;
+            paired
+        });
         if !paired {
             self.orphans = self.orphans.saturating_add(1);
         }
@@ -581,12 +599,13 @@ impl HttpParser {
     }
 
     /// Bytes between two requests, or of a head, were lost.
-    fn requests_lost(&mut self) {
+    fn requests_lost(&mut self, cut: Cut) {
         if let Some(slot) = self.request.take() {
             self.queue.give_back(slot);
         }
         self.client_gap = true;
-        self.owed = true;
+        // The response that comes next is that of the request which was cut.
+        self.owed |= cut != Cut::Body;
         self.wander(Side::Client);
     }
 
@@ -601,21 +620,18 @@ impl HttpParser {
             self.queue.answering().into_iter().for_each(gap);
         }
         let waiting = self.queue.unanswered().count();
-        if waiting == 0 {
-            self.owed = false;
+        self.owed &= waiting > 0;
+        if self.pipelines {
+            self.queue.unanswered().for_each(gap);
+        } else if let Some(oldest) = self.queue.answering() {
+            // Whose response it was is seen when the next one comes, see `pair`. If no request is missing it was this
+            // one's; if one is, whether the next response is this one's is likely but not sure.
+            oldest.gap |= cut == Cut::Between && (waiting == 1 || !oldest.after_gap);
+            self.responses_missing = true;
+            self.queue.unanswered().for_each(|slot| slot.unsure = false);
         }
-        // Who does not pipeline has sent the newest request after the response to the one before it.
-        let keep = match (self.pipelines, waiting) {
-            (true, _) | (_, 0) => 0,
-            (false, 1) => usize::from(cut != Cut::Between || self.queue.answering().is_some_and(|slot| slot.after_gap)),
-            (false, _) => 1,
-        };
-        self.queue.unanswered().take(waiting.saturating_sub(keep)).for_each(gap);
-        if let Some(slot) = self.queue.answering() {
-            slot.unsure = false;
-            slot.gap |= waiting == 1 && slot.after_gap;
-        }
-        if self.client.state == State::Undecided && self.queue.answering().is_none() {
+        if self.client.state == State::Undecided {
+            // The decision may be among what was lost.
             self.wander(Side::Client);
         }
         self.queue.settle();
@@ -634,7 +650,7 @@ enum Cut {
 impl HttpParser {
     fn lost(&mut self, side: Side, cut: Cut) {
         match side {
-            Side::Client => self.requests_lost(),
+            Side::Client => self.requests_lost(cut),
             Side::Server => self.responses_lost(cut),
         }
     }
@@ -695,7 +711,7 @@ impl Parser for HttpParser {
                 if let Some(slot) = self.queue.newest() {
                     slot.may_upgrade = false;
                 }
-                self.requests_lost();
+                self.requests_lost(Cut::Between);
             }
             _ => self.lost(side, if head_begun { Cut::Head } else { Cut::Between }),
         }
