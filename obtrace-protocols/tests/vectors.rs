@@ -497,3 +497,8 @@ fn redis() {
 fn dns() {
     run_folder("dns", 25);
 }
+
+#[test]
+fn postgres() {
+    run_folder("postgres", 25);
+}

@@ -19,6 +19,8 @@ pub(super) enum Chain {
     Broken,
     /// They do, and there are too few of them.
     Open,
+    /// They do, are few, and end with a message. Enough where messages are known to be.
+    Ended,
     /// They do, with enough evidence.
     Sure,
 }
@@ -78,6 +80,9 @@ pub(super) fn backend(bytes: &[u8]) -> Chain {
 fn chain(mut bytes: &[u8], is_head: fn(Head) -> bool, shape: fn(u8, &[u8], bool) -> Shape) -> Chain {
     let mut evidence = 0_u32;
     for _ in 0..MAX_CHAIN {
+        if bytes.is_empty() && evidence == 1 {
+            return Chain::Ended;
+        }
         let Some(head) = Head::read(bytes) else {
             let plausible = bytes
                 .first()
@@ -113,6 +118,11 @@ fn chain(mut bytes: &[u8], is_head: fn(Head) -> bool, shape: fn(u8, &[u8], bool)
     if evidence >= 2 { Chain::Sure } else { Chain::Open }
 }
 
+/// No control characters but white space.
+fn is_text(bytes: &[u8]) -> bool {
+    bytes.iter().all(|&byte| byte >= b' ' || matches!(byte, b'\t' | b'\n' | b'\r'))
+}
+
 /// A zero-terminated text in front; `None` if it is not terminated.
 fn c_str<'a>(reader: &mut Reader<'a>) -> Option<&'a [u8]> {
     reader.c_str()
@@ -144,8 +154,8 @@ fn frontend_shape(tag: u8, body: &[u8], whole: bool) -> Shape {
     }
     let judged = match tag {
         b'Q' => c_str(&mut reader)
-            .filter(|_| reader.is_empty())
-            .map(|text| if is_statement(text, Dialect::Postgres) { Shape::Strong } else { Shape::Weak }),
+            .filter(|text| reader.is_empty() && is_text(text))
+            .map(|text| if is_statement(text, Dialect::Postgres) { Shape::Strong } else { Shape::Good }),
         b'P' => parse_shape(reader),
         b'B' => bind_shape(reader).map(|()| Shape::Good),
         b'D' | b'C' => match reader.u8() {
@@ -296,7 +306,7 @@ fn find(bytes: &[u8], begins: impl Fn(u8) -> bool, chain: fn(&[u8]) -> Chain) ->
             continue;
         }
         match chain(bytes.get(at..).unwrap_or_default()) {
-            Chain::Sure => return Ok(at),
+            Chain::Sure | Chain::Ended => return Ok(at),
             Chain::Open if bytes.len().saturating_sub(at) <= MAX_UNDECIDED => undecided = undecided.or(Some(at)),
             _ => {}
         }
@@ -319,10 +329,10 @@ pub(super) fn matches(client: &[u8], server: &[u8]) -> Verdict {
         (Some(Chain::Broken), _) | (None, Some(Chain::Broken)) => Verdict::No,
         (Some(Chain::Sure), Some(Chain::Sure) | None) | (None, Some(Chain::Sure)) => Verdict::Yes,
         // Sure of the client: what the server sends may be the middle of a message.
-        (Some(Chain::Sure), Some(Chain::Open)) => Verdict::Yes,
+        (Some(Chain::Sure), Some(Chain::Open | Chain::Ended)) => Verdict::Yes,
         (Some(Chain::Sure), Some(Chain::Broken)) => Verdict::Likely,
         (_, Some(Chain::Broken)) => Verdict::No,
         (_, Some(Chain::Sure)) => Verdict::Yes,
-        (_, Some(Chain::Open) | None) => Verdict::Maybe,
+        (_, Some(Chain::Open | Chain::Ended) | None) => Verdict::Maybe,
     }
 }

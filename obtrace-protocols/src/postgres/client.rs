@@ -64,7 +64,7 @@ struct Place {
 impl PostgresParser {
     /// Bytes of the client were lost: requests, or a part of the batch that is being built.
     pub(super) fn lose_client(&mut self) {
-        self.server.forget_ready();
+        self.server.shake();
         self.client.phase = Phase::Lost;
         self.client.doubtful = true;
         self.client.torn = true;

@@ -50,3 +50,6 @@ pub(crate) fn matches(client: &[u8], server: &[u8]) -> Verdict {
 pub(crate) fn new_parser(_config: &Config) -> Box<dyn Parser> {
     Box::new(parser::PostgresParser::new())
 }
+
+#[cfg(test)]
+mod tests;

@@ -34,7 +34,11 @@ pub(super) struct ServerState {
     orphan: bool,
     /// Something was lost on this connection: requests and answers may be out of step.
     shaken: bool,
-    /// When the last ReadyForQuery passed, since requests were lost.
+    /// Requests were lost since the last ReadyForQuery.
+    lost_requests: bool,
+    /// Until the next ReadyForQuery nobody can tell whose answer comes.
+    unsure: bool,
+    /// When the last ReadyForQuery passed.
     ready_at: Option<Timestamp>,
     /// Batches, and then commands, whose requests were given up.
     passed_batches: u32,
@@ -46,9 +50,9 @@ pub(super) struct ServerState {
 
 impl ServerState {
     /// Requests were lost: what is answered next may be one of them.
-    pub(super) fn forget_ready(&mut self) {
+    pub(super) fn shake(&mut self) {
         self.shaken = true;
-        self.ready_at = None;
+        self.lost_requests = true;
     }
 
     /// The answer to the oldest request will be passed over.
@@ -181,6 +185,8 @@ impl PostgresParser {
             }
             Backend::NoticeResponse(_) | Backend::NotificationResponse { .. } | Backend::ParameterStatus { .. } => {}
             Backend::ErrorResponse(report) => self.error(report, place, cx),
+            // Sent unasked; of their bodies not enough is shown to tell them by more than the tag.
+            _ if matches!(tag, b'A' | b'N' | b'S') => {}
             _ => {
                 let Some(entry) = self.answering(tag, place.mark, place.offset) else { return };
                 extend(&mut entry.response, place.size, place.end);
@@ -245,25 +251,42 @@ impl PostgresParser {
         if self.server.shaken && self.queue.head().is_some_and(|head| !head.has_response) {
             self.drop_unanswered(mark.at);
         }
-        let ready_at = self.server.ready_at;
-        let head = self.queue.head()?;
-        if !head.has_response {
-            if mark.at < head.request.start {
-                self.server.orphan = true;
-                return None;
-            }
-            if head.doubtful {
-                // A client that waits for its answers asks only when the server is ready.
-                let waited = ready_at.is_some_and(|ready| ready <= head.request.start);
-                head.gap |= !waited;
-                if waited {
-                    self.trust();
-                }
-            }
+        if self.queue.head().is_some_and(|head| !head.has_response) && !self.is_in_step(mark.at) {
+            return None;
         }
         let head = self.queue.head()?;
         head.begin_response(mark, offset);
         Some(head)
+    }
+
+    /// Whether an answer that begins now can be that of the head. Marks the head where nobody can tell.
+    fn is_in_step(&mut self, at: Timestamp) -> bool {
+        let server = &self.server;
+        let (sure, fresh, ready_at) = (!server.unsure, server.lost_requests, server.ready_at);
+        let one_by_one = !server.pipelined;
+        let mut pending = self.queue.iter_pending();
+        let Some(head) = pending.next() else { return false };
+        if at < head.request.start {
+            self.server.orphan = true;
+            return false;
+        }
+        if !head.doubtful {
+            return true;
+        }
+        // It was sent when the server was ready. If that was before the loss, something lost may have been sent in
+        // between: not by a client that waits for each answer, which has sent nothing more since.
+        let waits = sure
+            && ready_at.is_none_or(|ready| ready <= head.request.start)
+            && (!fresh || (one_by_one && pending.next().is_none_or(|next| next.request.start > at)));
+        if waits {
+            drop(pending);
+            self.trust();
+        } else {
+            head.gap = true;
+            drop(pending);
+            self.server.unsure = true;
+        }
+        true
     }
 
     /// Answers and requests are known to be in step again.
@@ -287,6 +310,8 @@ impl PostgresParser {
                 return;
             }
         }
+        // One Execute completes once: the other answer is that of a lost one.
+        head.gap |= head.answered && head.kind == Request::Execute;
         head.answered = true;
         if head.kind == Request::Execute && !head.sync {
             self.finish_head();
@@ -327,6 +352,8 @@ impl PostgresParser {
     fn ready(&mut self, status: TransactionStatus, place: Place) {
         let failed = core::mem::take(&mut self.server.failed);
         self.server.ready_at = Some(place.end);
+        self.server.unsure = false;
+        self.server.lost_requests = false;
         if core::mem::take(&mut self.server.orphan) {
             return;
         }
@@ -347,6 +374,8 @@ impl PostgresParser {
             if failed && !head.answered && head.kind != Request::Prepare {
                 head.failure = Some(Failure::Skipped);
             }
+            // Everything that runs is answered before the ReadyForQuery.
+            head.gap |= !failed && !head.answered && !matches!(head.kind, Request::Prepare | Request::Startup);
             // Nothing but the ReadyForQuery is due where nothing runs.
             if last || failed {
                 head.answered = true;

@@ -49,9 +49,11 @@ impl Slot {
 struct Named {
     hash: u32,
     handle: Handle,
+    /// When it was used last.
+    used: u32,
 }
 
-/// Names in the order of their last use, roughly: a hit moves half-way to the front.
+/// Names, those that are used more before the others: a hit moves half-way to the front.
 #[derive(Debug, Default)]
 pub(super) struct Names(Vec<Named>);
 
@@ -63,6 +65,8 @@ pub(super) struct Statements {
     portals: Names,
     unnamed: Handle,
     unnamed_portal: Handle,
+    /// Counts uses of names.
+    clock: u32,
     /// Heap bytes of all slots.
     bytes: usize,
 }
@@ -91,6 +95,7 @@ impl Statements {
             portals: Names(Vec::new()),
             unnamed: Handle::UNKNOWN,
             unnamed_portal: Handle::UNKNOWN,
+            clock: 0,
             bytes: 0,
         }
     }
@@ -161,8 +166,12 @@ impl Statements {
             return if space == Space::Statement { self.unnamed } else { self.unnamed_portal };
         }
         let Some(at) = self.position(space, name) else { return Handle::UNKNOWN };
+        self.clock = self.clock.wrapping_add(1);
+        let clock = self.clock;
         let names = self.names(space);
-        let handle = names.0.get(at).map_or(Handle::UNKNOWN, |named| named.handle);
+        let Some(named) = names.0.get_mut(at) else { return Handle::UNKNOWN };
+        named.used = clock;
+        let handle = named.handle;
         names.0.swap(at, at / 2);
         handle
     }
@@ -263,13 +272,16 @@ impl Statements {
             let old = self.names(space).0.get_mut(at).map(|named| core::mem::replace(&mut named.handle, handle));
             return self.release(old.unwrap_or(Handle::UNKNOWN));
         }
-        self.names(space).0.push(Named { hash: hash(name), handle });
-        loop {
-            let names = self.names(space).0.len();
-            // The newest is last and stays; the one before it was not used for longest.
-            let full = names > MAX_NAMES || self.named_bytes() > MAX_BYTES;
-            let Some(at) = names.checked_sub(2).filter(|_| full) else { return };
-            let oldest = self.names(space).0.remove(at);
+        self.clock = self.clock.wrapping_add(1);
+        let (hash, used) = (hash(name), self.clock);
+        self.names(space).0.push(Named { hash, handle, used });
+        while self.names(space).0.len() > MAX_NAMES || self.named_bytes() > MAX_BYTES {
+            let names = &mut self.names(space).0;
+            let age = |&(_, named): &(usize, &Named)| used.wrapping_sub(named.used);
+            let oldest = names.iter().enumerate().max_by_key(age).map(|(at, _)| at);
+            // The newest stays, however long it is.
+            let Some(oldest) = oldest.filter(|_| names.len() > 1) else { return };
+            let oldest = names.swap_remove(oldest);
             self.release(oldest.handle);
         }
     }

@@ -14,6 +14,9 @@ const LEVELS: usize = 32;
 /// Names of common table expressions that are remembered for one statement.
 const EXPRESSIONS: usize = 16;
 
+/// No keyword is longer.
+const LONGEST: usize = 17;
+
 /// A verb was seen on this level: FROM, INTO and JOIN are its clauses (and not those of `extract(year FROM …)`).
 const CLAUSES: u8 = 1;
 /// A list of tables: what follows a comma is the next one.
@@ -223,7 +226,7 @@ impl<'a, 'o> Outline<'a, 'o> {
     }
 
     fn word(&mut self, text: &'a [u8]) {
-        let mut upper = [0; 12];
+        let mut upper = [0; LONGEST];
         let keyword = upper_case(text, &mut upper);
         let distinct = core::mem::replace(&mut self.distinct, keyword == b"DISTINCT");
         match self.expect {
@@ -485,7 +488,7 @@ impl<'a> Outline<'a, '_> {
 
 /// Whether a statement can begin with this word.
 pub(super) fn is_verb(word: &[u8]) -> bool {
-    let mut upper = [0; 12];
+    let mut upper = [0; LONGEST];
     let keyword = upper_case(word, &mut upper);
     matches!(
         keyword,
@@ -521,7 +524,7 @@ pub(super) fn is_verb(word: &[u8]) -> bool {
 }
 
 /// In upper case; empty if it is longer than every keyword.
-fn upper_case<'b>(text: &[u8], buffer: &'b mut [u8; 12]) -> &'b [u8] {
+fn upper_case<'b>(text: &[u8], buffer: &'b mut [u8; LONGEST]) -> &'b [u8] {
     let Some(upper) = buffer.get_mut(..text.len()) else { return &[] };
     upper.copy_from_slice(text);
     upper.make_ascii_uppercase();
