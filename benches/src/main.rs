@@ -1,14 +1,29 @@
 //! Measures what the workspace promises about speed, beside the peers it names. See `benches/README.md`.
 
+mod dns;
 mod harness;
+mod http;
 mod otlp;
+mod postgres;
+mod random;
+mod redis;
+mod spine;
+mod worst;
 
 use std::process::ExitCode;
 
 use harness::{Goals, Run};
 
 /// A part of the suite, by the name that selects it.
-const PARTS: [(&str, fn(Run, &mut Goals)); 1] = [("otlp", otlp::run)];
+const PARTS: [(&str, fn(Run, &mut Goals)); 7] = [
+    ("otlp", otlp::run),
+    ("http", http::run),
+    ("postgres", postgres::run),
+    ("redis", redis::run),
+    ("dns", dns::run),
+    ("worst", worst::run),
+    ("spine", spine::run),
+];
 
 fn main() -> ExitCode {
     let mut rounds = 150;

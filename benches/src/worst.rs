@@ -1,0 +1,152 @@
+//! Inputs made to be slow: time must grow as the input does, and not be far below what honest input takes.
+
+use obtrace_protocols::{Config, Connection, Direction, Protocol, Role, Shared, Tag, Timestamp};
+
+use crate::harness::{Goals, Group, Run};
+
+const SMALL: usize = 8 * 1024;
+const LARGE: usize = 64 * 1024;
+
+/// A stream from a client, or a datagram.
+struct Case {
+    name: &'static str,
+    protocol: Protocol,
+    make: fn(usize) -> Vec<u8>,
+}
+
+/// `head`, then `unit` again and again.
+fn repeat(head: &[u8], unit: &[u8], size: usize) -> Vec<u8> {
+    let mut out = head.to_vec();
+    while out.len() < size {
+        out.extend_from_slice(unit);
+    }
+    out.truncate(size);
+    out
+}
+
+fn query(unit: &[u8], size: usize) -> Vec<u8> {
+    let body = repeat(b"SELECT ", unit, size - 6);
+    let mut out = vec![b'Q'];
+    out.extend_from_slice(&u32::try_from(body.len() + 5).expect("a short query").to_be_bytes());
+    out.extend_from_slice(&body);
+    out.push(0);
+    out
+}
+
+/// Records whose names point to the end of a chain of pointers, as long as one may be.
+fn pointers(size: usize) -> Vec<u8> {
+    let mut out = vec![0, 1, 0x81, 0x80, 0, 0, 0xff, 0xff, 0, 0, 0, 0];
+    let mut last = 0_u16;
+    for link in 0..60_u16 {
+        let at = u16::try_from(out.len()).expect("a short chain");
+        if link == 0 {
+            out.extend_from_slice(b"\x01a\0");
+        } else {
+            out.extend_from_slice(&(0xc000 | last).to_be_bytes());
+        }
+        out.extend_from_slice(b"\0\x01\0\x01\0\0\0\0\0\0");
+        last = at;
+    }
+    while out.len() < size {
+        out.extend_from_slice(&(0xc000 | last).to_be_bytes());
+        out.extend_from_slice(b"\0\x05\0\x01\0\0\0\0\0\x02");
+        out.extend_from_slice(&(0xc000 | last).to_be_bytes());
+    }
+    out.truncate(size);
+    out
+}
+
+const CASES: [Case; 13] = [
+    Case {
+        name: "HTTP/1: shortest fields",
+        protocol: Protocol::Http,
+        make: |n| repeat(b"GET / HTTP/1.1\r\n", b"a:\n", n),
+    },
+    Case {
+        name: "HTTP/1: one endless field",
+        protocol: Protocol::Http,
+        make: |n| repeat(b"GET / HTTP/1.1\r\na: ", b"b", n),
+    },
+    Case {
+        name: "HTTP/1: folded lines",
+        protocol: Protocol::Http,
+        make: |n| repeat(b"GET / HTTP/1.1\r\na: b\r\n", b" \n", n),
+    },
+    Case {
+        name: "HTTP/1: content-length again and again",
+        protocol: Protocol::Http,
+        make: |n| repeat(b"GET / HTTP/1.1\r\n", b"content-length:1\n", n),
+    },
+    Case {
+        name: "HTTP/1: chunks of one byte",
+        protocol: Protocol::Http,
+        make: |n| repeat(b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n", n),
+    },
+    Case {
+        name: "HTTP/1: pipelined requests",
+        protocol: Protocol::Http,
+        make: |n| repeat(b"", b"GET / HTTP/1.1\r\n\r\n", n),
+    },
+    Case { name: "PostgreSQL: quotes", protocol: Protocol::Postgres, make: |n| query(b"'", n) },
+    Case { name: "PostgreSQL: comments that open", protocol: Protocol::Postgres, make: |n| query(b"/*", n) },
+    Case { name: "PostgreSQL: brackets", protocol: Protocol::Postgres, make: |n| query(b"(", n) },
+    Case {
+        name: "PostgreSQL: Sync",
+        protocol: Protocol::Postgres,
+        make: |n| repeat(b"Q\0\0\0\x0dSELECT 1\0", b"S\0\0\0\x04", n),
+    },
+    Case {
+        name: "Redis: PING in a pipeline",
+        protocol: Protocol::Redis,
+        make: |n| repeat(b"", b"*1\r\n$4\r\nPING\r\n", n),
+    },
+    Case {
+        name: "Redis: empty arguments",
+        protocol: Protocol::Redis,
+        make: |n| repeat(b"*100000\r\n$4\r\nMGET\r\n", b"$0\r\n\r\n", n),
+    },
+    Case { name: "DNS: chains of pointers", protocol: Protocol::Dns, make: pointers },
+];
+
+/// A new connection takes all of the input, in pieces of `piece` bytes.
+fn feed(case: &Case, shared: &Shared, bytes: &[u8], piece: usize) -> usize {
+    let config = Config::new().with_role(Some(Role::Server)).with_hint(Some(case.protocol)).with_max_pending(64);
+    let mut connection = Connection::new(config, shared);
+    let mut exchanges = 0;
+    let (at, tag) = (Timestamp::from_nanos(1), Tag::new(1));
+    if case.protocol == Protocol::Dns {
+        connection.handle_datagram(Direction::Received, bytes, at, tag);
+    }
+    let mut offset = 0;
+    for piece in bytes.chunks(piece).filter(|_| case.protocol != Protocol::Dns) {
+        connection.handle_data(Direction::Received, offset, piece, at, tag);
+        offset += piece.len() as u64;
+        while connection.poll_opened().is_some() {}
+        while connection.poll_exchange().is_some() {
+            exchanges += 1;
+        }
+    }
+    connection.handle_close(at);
+    while connection.poll_exchange().is_some() {
+        exchanges += 1;
+    }
+    exchanges
+}
+
+pub(crate) fn run(run: Run, goals: &mut Goals) {
+    let shared = Shared::default();
+    let run = Run { rounds: run.rounds.min(40) };
+    for case in &CASES {
+        let (small, large) = ((case.make)(SMALL), (case.make)(LARGE));
+        let outcome = Group::new(format!("Worst case, {}", case.name), "input", 1)
+            .add("8 KiB whole", SMALL, || feed(case, &shared, &small, SMALL))
+            .add("64 KiB whole", LARGE, || feed(case, &shared, &large, LARGE))
+            .add("8 KiB in pieces of 64 bytes", SMALL, || feed(case, &shared, &small, 64))
+            .add("64 KiB in pieces of 64 bytes", LARGE, || feed(case, &shared, &large, 64))
+            .run(run);
+        let nanos = &outcome.nanos;
+        goals.at_least(format!("{}: MB/s", case.name), LARGE as f64 / nanos[1] * 1_000.0, 200.0);
+        goals.at_most(format!("{}: times for eightfold input", case.name), nanos[1] / nanos[0], 9.0);
+        goals.at_most(format!("{}: the same in pieces", case.name), nanos[3] / nanos[2], 9.0);
+    }
+}
