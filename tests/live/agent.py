@@ -31,7 +31,11 @@ class Agent:
 
     def ready(self):
         """Waits until it has attached; the reason why it ended if it did."""
-        time.sleep(2)
+        end = time.monotonic() + 30
+        while self.process.poll() is None and "watching " not in self.log():
+            if time.monotonic() > end:
+                return "it does not say that it watches anything"
+            time.sleep(0.05)
         return None if self.process.poll() is None else f"exit code {self.process.returncode}: {self.log().strip()}"
 
     def settle(self, seconds=10):

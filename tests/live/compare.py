@@ -18,7 +18,8 @@ def key(span):
     if span["protocol"] == "postgres":
         return ("postgres", attribute(span, "db.query.summary") or attribute(span, "db.operation.name"), attribute(span, "db.response.status_code"))
     if span["protocol"] == "redis":
-        return ("redis", attribute(span, "db.operation.name"), attribute(span, "error.type") is not None or span["status"] == "error")
+        operation = attribute(span, "db.operation.name")
+        return ("redis", operation.split()[0], None if own(operation) else span["status"] == "error")
     return (span["protocol"], span["name"])
 
 
@@ -35,7 +36,12 @@ def truth(record):
         return ("http", record["method"], record["path"], record["status"])
     if record["protocol"] == "postgres":
         return ("postgres", record["summary"], record["error"])
-    return ("redis", record["operation"], record["failed"])
+    return ("redis", record["operation"], None if own(record["operation"]) else record["failed"])
+
+
+def own(operation):
+    """What a library tells the server about itself: it does not say how the server took it."""
+    return operation.split()[0] in ("CLIENT", "HELLO")
 
 
 class Spans:
@@ -66,7 +72,8 @@ def multiset(found, wanted, what):
 
 def client_and_server(spans, name, records, server, server_seen=True):
     """Every record once on the client's side and, linked to it, once on the server's: differences as lines."""
-    clients = [span for span in spans.of_service[name, "client"]]
+    # A library also asks the system, over sockets of its own (name services): only the protocol of the case counts.
+    clients = [span for span in spans.of_service[name, "client"] if span["protocol"] == records[0]["protocol"]]
     lines = multiset(map(key, clients), map(truth, records), "client")
     ports = {record["port"] for record in records}
     for span in clients:
@@ -86,8 +93,8 @@ def client_and_server(spans, name, records, server, server_seen=True):
 def peer(span, ports):
     """The address that the client's span names is the server's."""
     address, port = attribute(span, "server.address"), attribute(span, "server.port")
-    if isinstance(address, str) and address.startswith("/"):
-        return []
+    if attribute(span, "network.transport") == "unix":
+        return [] if address is None or address.startswith("/") else [f"client {key(span)}: server.address is {address}"]
     if address not in ("127.0.0.1", "localhost", "live", "upstream") and attribute(span, "network.peer.address") != "127.0.0.1":
         return [f"client {key(span)}: server.address is {address}"]
     if attribute(span, "network.peer.port") not in ports and port not in ports:
