@@ -20,6 +20,8 @@ pub(super) enum Keys {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Answer {
     Any,
+    /// Anything but an aggregate.
+    Scalar,
     Status,
     Integer,
     Bulk,
@@ -27,17 +29,23 @@ pub(super) enum Answer {
 }
 
 impl Answer {
-    /// Whether an answer of this kind may belong to the command. Any command may fail, find nothing or be queued.
+    /// Whether no part of the answer could be taken for an answer.
+    pub(super) const fn is_single(self) -> bool {
+        !matches!(self, Self::Any | Self::Aggregate)
+    }
+
+    /// Whether an answer of this kind may belong to the command. Any command may fail or be queued.
     pub(super) const fn allows(self, kind: Kind, is_queued: bool) -> bool {
-        if kind.is_error() || is_queued || matches!(kind, Kind::Null) {
+        if kind.is_error() || is_queued {
             return true;
         }
         match self {
             Self::Any => true,
+            Self::Scalar => !matches!(kind, Kind::Array | Kind::Map | Kind::Set | Kind::Push),
             Self::Status => matches!(kind, Kind::SimpleString),
             Self::Integer => matches!(kind, Kind::Integer),
-            Self::Bulk => matches!(kind, Kind::BulkString | Kind::VerbatimString),
-            Self::Aggregate => matches!(kind, Kind::Array | Kind::Map | Kind::Set | Kind::Push),
+            Self::Bulk => matches!(kind, Kind::BulkString | Kind::VerbatimString | Kind::Null),
+            Self::Aggregate => matches!(kind, Kind::Array | Kind::Map | Kind::Set | Kind::Push | Kind::Null),
         }
     }
 }

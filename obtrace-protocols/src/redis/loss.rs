@@ -30,6 +30,8 @@ pub(super) struct Segment {
     heard: bool,
     requests_lost: bool,
     answers_lost: bool,
+    /// An answer with parts was cut: what is left of it could be taken for answers.
+    has_parts: bool,
     last: Timestamp,
 }
 
@@ -122,7 +124,7 @@ impl Queue {
     /// Answers were lost, an unknown number of them; the first may have begun.
     pub(super) fn answers_lost(&mut self, begun: Option<&Answer>, session: &mut Session) {
         self.owed = 0;
-        let index = self.done;
+        let (index, before) = (self.done, self.done);
         if let (Some(answer), true) = (begun, self.segment.is_none())
             && let Some(request) = self.requests.get_mut(index).filter(|r| r.progress == Progress::Waiting)
             && request.special() != Special::Subscribe
@@ -136,6 +138,8 @@ impl Queue {
             }
             self.finish(index, Completeness::Gap);
         }
+        let is_single = |request: &Request| request.spec.is_some_and(|spec| spec.answer.is_single());
+        let has_parts = self.requests.iter().skip(before).any(|request| !is_single(request));
         let mut newly = 0_i64;
         for index in self.done..self.requests.len() {
             let Some(request) = self.requests.get_mut(index) else { continue };
@@ -163,6 +167,7 @@ impl Queue {
         segment.restart();
         segment.last = segment.last.max(last_sent);
         segment.answers_lost = true;
+        segment.has_parts |= has_parts;
         segment.heard = true;
     }
 
@@ -182,10 +187,16 @@ impl Queue {
         };
         let tail = answers.iter().skip(answers.len().saturating_sub(pairs));
         let requests = self.requests.iter().skip(first).filter(waits).skip(waiting.saturating_sub(pairs));
+        // Each answer between its request and the next one: then there is nothing to mistake.
+        let next = requests.clone().skip(1).map(|next| next.message.start).chain([Timestamp::from_nanos(u64::MAX)]);
+        let in_turn = requests.clone().zip(tail.clone()).zip(next).all(|((request, answer), next)| {
+            request.message.start < answer.message.start && answer.message.end <= next
+        });
         let allowed = requests.zip(tail).all(|(request, answer)| {
             request.message.start <= answer.message.end
                 && request.spec.is_none_or(|spec| spec.answer.allows(answer.kind, answer.is_queued()))
         });
+        let trusted = trusted && (!segment.has_parts || in_turn);
         let unpaired = if trusted && fits && allowed { waiting.saturating_sub(pairs) } else { waiting };
         let mut answers = answers.iter().skip(answers.len().saturating_sub(waiting.saturating_sub(unpaired)));
         let mut seen = 0_usize;

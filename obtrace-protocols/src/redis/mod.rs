@@ -19,6 +19,9 @@ mod request;
 pub mod resp;
 mod session;
 mod table;
+#[cfg(test)]
+#[expect(clippy::arithmetic_side_effects, reason = "small numbers of a test")]
+mod tests;
 mod text;
 
 use alloc::{borrow::Cow, boxed::Box};

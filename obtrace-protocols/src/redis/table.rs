@@ -6,7 +6,7 @@
 use super::command::{Answer, Group, Keys, Special};
 
 /// Commands that have everything in common but their name. Names are separated by commas.
-pub(super) const GROUPS: [Group; 46] = [
+pub(super) const GROUPS: [Group; 47] = [
     Group {
         keys: Keys::Counted(1),
         answer: Answer::Aggregate,
@@ -140,13 +140,19 @@ pub(super) const GROUPS: [Group; 46] = [
         answer: Answer::Any,
         special: Special::Plain,
         names: "\
-            BF.ADD,BF.EXISTS,BF.MADD,BF.MEXISTS,BF.RESERVE,CF.ADD,CF.EXISTS,GEODIST,GEORADIUS,\
+            BF.ADD,BF.EXISTS,BF.MADD,BF.MEXISTS,BF.RESERVE,CF.ADD,CF.EXISTS,GEORADIUS,\
             GEORADIUSBYMEMBER,HEXPIRE,HEXPIREAT,HEXPIRETIME,HGETDEL,HGETEX,HPERSIST,HPEXPIRE,\
             HPEXPIREAT,HPEXPIRETIME,HPTTL,HRANDFIELD,HSETEX,HTTL,JSON.ARRAPPEND,JSON.DEL,JSON.GET,\
-            JSON.NUMINCRBY,JSON.SET,JSON.TYPE,LPOP,LPOS,RESTORE-ASKING,RPOP,SET,SORT,SORT_RO,SPOP,\
+            JSON.NUMINCRBY,JSON.SET,JSON.TYPE,LPOP,LPOS,RESTORE-ASKING,RPOP,SORT,SORT_RO,SPOP,\
             SRANDMEMBER,TS.ADD,TS.CREATE,TS.GET,TS.RANGE,VADD,VCARD,VDIM,VEMB,VGETATTR,VINFO,\
-            VISMEMBER,VLINKS,VRANDMEMBER,VREM,VSETATTR,VSIM,XACKDEL,XDELEX,XSETID,ZADD,ZINCRBY,\
-            ZRANDMEMBER,ZRANK,ZREVRANK,ZSCORE",
+            VISMEMBER,VLINKS,VRANDMEMBER,VREM,VSETATTR,VSIM,XACKDEL,XDELEX,\
+            ZRANDMEMBER,ZRANK,ZREVRANK",
+    },
+    Group {
+        keys: Keys::Range(1, 1, 1),
+        answer: Answer::Scalar,
+        special: Special::Plain,
+        names: "GEODIST,SET,XSETID,ZADD,ZINCRBY,ZSCORE",
     },
     Group {
         keys: Keys::Range(1, 1, 1),
