@@ -16,7 +16,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         let out = PathBuf::from(env::var("OUT_DIR")?);
         let status = Command::new("sh").arg(source.join("compile.sh")).arg(&arch).arg(&out).status()?;
         if !status.success() {
-            return Err("compiling the BPF programs failed (see above); unset OBTRACE_BPF_BUILD to use the shipped objects".into());
+            return Err(
+                "compiling the BPF programs failed (see above); unset OBTRACE_BPF_BUILD to use the shipped objects"
+                    .into(),
+            );
         }
         out
     } else {

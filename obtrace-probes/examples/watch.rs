@@ -20,7 +20,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     probes.join()?;
     loop {
         reader.events(Duration::from_millis(10), |event| match event {
-            Ok(Event::Data(d)) => println!("{} {:?} {} {:?}", d.socket, d.direction, d.length, d.bytes.escape_ascii().to_string()),
+            Ok(Event::Data(d)) => {
+                println!("{} {:?} {} {:?}", d.socket, d.direction, d.length, d.bytes.escape_ascii().to_string())
+            }
             Ok(event) => println!("{event:?}"),
             Err(error) => eprintln!("{error}"),
         })?;

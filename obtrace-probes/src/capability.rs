@@ -70,7 +70,11 @@ pub fn report() -> Report {
     features.push(feature("ring_buffer", matches!(ring, Ok(true)), why, "use Linux 5.8 or newer, or a back-port"));
     for (name, backend, mend) in [
         ("tracepoint_backend", Backend::Tracepoint, "see the features above; Linux 5.12 or newer, or a back-port"),
-        ("fentry_backend", Backend::Fentry, "use a kernel with BPF trampolines for functions (CONFIG_FUNCTION_TRACER, CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS) that allows them"),
+        (
+            "fentry_backend",
+            Backend::Fentry,
+            "use a kernel with BPF trampolines for functions (CONFIG_FUNCTION_TRACER, CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS) that allows them",
+        ),
     ] {
         let tried = Probes::load(&Options::new().with_backend(backend));
         let why = tried.as_ref().map_or_else(ToString::to_string, |_| "loaded and let go again".to_owned());
@@ -84,20 +88,40 @@ pub fn report() -> Report {
         if pmu { "exists" } else { "does not exist" }
     );
     features.push(feature("kprobe", pmu && matches!(kprobe, Ok(true)), why, "use a kernel with CONFIG_KPROBES"));
-    let tracefs = Path::new("/sys/kernel/tracing/events").exists() || Path::new("/sys/kernel/debug/tracing/events").exists();
-    let why = if tracefs { "events are listed" } else { "neither /sys/kernel/tracing nor /sys/kernel/debug/tracing lists events" };
-    features.push(feature("tracefs", tracefs, why.to_owned(), "mount -t tracefs tracefs /sys/kernel/tracing; nothing here needs it"));
+    let tracefs =
+        Path::new("/sys/kernel/tracing/events").exists() || Path::new("/sys/kernel/debug/tracing/events").exists();
+    let why = if tracefs {
+        "events are listed"
+    } else {
+        "neither /sys/kernel/tracing nor /sys/kernel/debug/tracing lists events"
+    };
+    features.push(feature(
+        "tracefs",
+        tracefs,
+        why.to_owned(),
+        "mount -t tracefs tracefs /sys/kernel/tracing; nothing here needs it",
+    ));
     features.push(lockdown());
-    let cgroup = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"].into_iter().find(|p| Path::new(p).join("cgroup.controllers").exists());
-    let why = cgroup.map_or_else(|| "no cgroup.controllers below /sys/fs/cgroup".to_owned(), |p| format!("mounted at {p}"));
+    let cgroup = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"]
+        .into_iter()
+        .find(|p| Path::new(p).join("cgroup.controllers").exists());
+    let why =
+        cgroup.map_or_else(|| "no cgroup.controllers below /sys/fs/cgroup".to_owned(), |p| format!("mounted at {p}"));
     features.push(feature("cgroup_v2", cgroup.is_some(), why, "mount -t cgroup2 cgroup2 /sys/fs/cgroup"));
     let initial = fs::read_link("/proc/self/ns/pid").is_ok_and(|l| l.to_string_lossy() == "pid:[4026531836]");
-    let why = if initial { "this is the initial PID namespace" } else { "only processes of this PID namespace are visible" };
-    features.push(feature("all_processes", initial, why.to_owned(), "run in the host's PID namespace (hostPID) to see all processes of the machine"));
+    let why =
+        if initial { "this is the initial PID namespace" } else { "only processes of this PID namespace are visible" };
+    features.push(feature(
+        "all_processes",
+        initial,
+        why.to_owned(),
+        "run in the host's PID namespace (hostPID) to see all processes of the machine",
+    ));
     features.push(feature(
         "io_uring",
         features.iter().any(|f| f.name == "fentry_backend" && f.available),
-        "what io_uring moves passes no system call: the fentry back end sees it, the tracepoint back end does not".to_owned(),
+        "what io_uring moves passes no system call: the fentry back end sees it, the tracepoint back end does not"
+            .to_owned(),
         "use the fentry back end",
     ));
     Report { features }
@@ -120,7 +144,12 @@ fn lockdown() -> Feature {
         (Ok(s), None) => format!("/sys/kernel/security/lockdown says {s:?}"),
         (Err(e), _) => format!("/sys/kernel/security/lockdown: {e}; taken for not confidential"),
     };
-    feature("kernel_reads", mode != Some("confidentiality"), why, "boot with lockdown=integrity or none: confidentiality forbids reading kernel memory")
+    feature(
+        "kernel_reads",
+        mode != Some("confidentiality"),
+        why,
+        "boot with lockdown=integrity or none: confidentiality forbids reading kernel memory",
+    )
 }
 
 fn effective_capabilities() -> io::Result<u64> {

@@ -9,7 +9,9 @@ use thiserror::Error;
 #[non_exhaustive]
 pub enum Error {
     /// The caller may not do this.
-    #[error("{what}: {source}; run as root, or with the capabilities CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN and CAP_SYS_PTRACE")]
+    #[error(
+        "{what}: {source}; run as root, or with the capabilities CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN and CAP_SYS_PTRACE"
+    )]
     Permission {
         /// What was tried.
         what: String,

@@ -3,10 +3,7 @@
 //! The layout is `bpf/include/event.h`; a test compares it with the BTF of the compiled object. Numbers of operations
 //! and flags are never used again for something else.
 
-use std::{
-    fmt,
-    net::SocketAddr,
-};
+use std::{fmt, net::SocketAddr};
 
 use crate::record::{self, Malformed};
 

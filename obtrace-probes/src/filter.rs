@@ -8,9 +8,9 @@ use std::{
 use zerocopy::{FromBytes, Immutable, KnownLayout};
 
 use crate::{
-    Error, program,
+    Error,
     probes::{Control, Mode, Order, Shared},
-    sys,
+    program, sys,
 };
 
 /// Words of the bitmap: one bit for each number below the kernel's `PID_MAX_LIMIT`.

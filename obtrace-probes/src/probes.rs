@@ -48,7 +48,12 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { ring_bytes: 4 << 20, sockets: 32_768, capture_limit: 256 << 10, wake_bytes: 64 << 10, datagram_ports: vec![53],
+        Self {
+            ring_bytes: 4 << 20,
+            sockets: 32_768,
+            capture_limit: 256 << 10,
+            wake_bytes: 64 << 10,
+            datagram_ports: vec![53],
             backend: Backend::Auto,
         }
     }
@@ -303,7 +308,10 @@ impl Probes {
     pub fn losses(&self) -> Result<Losses, Error> {
         let mut losses = Losses::default();
         for (index, counter) in losses.counters.iter_mut().enumerate() {
-            let per_cpu = self.losses.get(&(index as u32), 0).map_err(|e| Error::system("reading the loss counters", io::Error::other(e)))?;
+            let per_cpu = self
+                .losses
+                .get(&(index as u32), 0)
+                .map_err(|e| Error::system("reading the loss counters", io::Error::other(e)))?;
             for [events, bytes] in per_cpu.iter() {
                 *counter = Loss { events: counter.events + events, bytes: counter.bytes + bytes };
             }

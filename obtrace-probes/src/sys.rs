@@ -50,9 +50,7 @@ pub(crate) fn test_run(program: BorrowedFd<'_>, arguments: &[u64]) -> io::Result
     // SAFETY: `attr` is a live, writable value laid out as the kernel's attribute for this command and the size passed
     // is its own, so the kernel reads and writes inside it. `ctx_in` and `ctx_size_in` describe the slice `arguments`,
     // which outlives the call and is only read.
-    let result = unsafe {
-        libc::syscall(libc::SYS_bpf, BPF_PROG_TEST_RUN, &raw mut attr, size_of::<TestRun>())
-    };
+    let result = unsafe { libc::syscall(libc::SYS_bpf, BPF_PROG_TEST_RUN, &raw mut attr, size_of::<TestRun>()) };
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(attr.retval) }
 }
 
@@ -70,9 +68,7 @@ pub(crate) fn read_words(map: BorrowedFd<'_>, words: usize) -> io::Result<Vec<u6
     // SAFETY: `attr` is laid out as the kernel's attribute for this command and its size is passed. `key` is a live u32,
     // the key size of every array map. `value` has room for `words` words; the callers pass the value size of the map
     // that the compiled object declares, so the kernel writes no more than that.
-    let result = unsafe {
-        libc::syscall(libc::SYS_bpf, BPF_MAP_LOOKUP_ELEM, &raw mut attr, size_of::<Element>())
-    };
+    let result = unsafe { libc::syscall(libc::SYS_bpf, BPF_MAP_LOOKUP_ELEM, &raw mut attr, size_of::<Element>()) };
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(value) }
 }
 

@@ -112,7 +112,10 @@ u=socket.socket(socket.AF_UNIX); u.connect(p); v,_=ul.accept(); u.send(b'named')
 a.close(); b.close(); u.close(); v.close()";
     let Some((rig, _)) = run(code) else { return };
     let [a, b, u, v] = rig.seen.of(Transport::Unix)[..] else { panic!("{}", rig.seen.of(Transport::Unix).len()) };
-    assert_eq!((a.sent(), a.received(), b.sent(), b.received()), (&b"hello"[..], &b"world"[..], &b"world"[..], &b"hello"[..]));
+    assert_eq!(
+        (a.sent(), a.received(), b.sent(), b.received()),
+        (&b"hello"[..], &b"world"[..], &b"world"[..], &b"hello"[..])
+    );
     let keys = (a.open.unwrap().own_key, a.open.unwrap().peer_key);
     assert_eq!(keys, (b.open.unwrap().peer_key, b.open.unwrap().own_key));
     assert_eq!((u.open.unwrap().role, v.open.unwrap().role), (Some(Role::Client), Some(Role::Server)));
@@ -129,16 +132,16 @@ r=socket.socket(socket.AF_INET,socket.SOCK_DGRAM); r.bind(('127.0.0.1',53535))
 q.send(b'connected'); _,a=r.recvfrom(100); r.sendto(b'answer',a); q.recv(100); n.sendto(b'unconnected',('127.0.0.1',53535)); r.recvfrom(4)
 n.sendmsg([b'vec',b'tor'],[],0,('127.0.0.1',53535)); r.recvmsg(100); n.sendto(b'other port',d.getsockname()); d.recv(100)
 q.close(); n.close(); r.close()";
-    let mut rig = match Rig::new(&Options::new().with_datagram_ports(vec![53535])) {
-        Some(rig) => rig,
-        None => return,
-    };
+    let Some(mut rig) = Rig::new(&Options::new().with_datagram_ports(vec![53535])) else { return };
     rig.run(code);
     let remote = Some("127.0.0.1:53535".parse().unwrap());
     let udp = rig.seen.of(Transport::Udp);
     let [q, r, n] = udp[..] else { panic!("{}", udp.len()) };
     assert_eq!(q.datagrams[0], (Direction::Sent, remote, 9, b"connected".to_vec()));
-    assert_eq!((q.datagrams[1].0, q.datagrams[1].1, &q.datagrams[1].3[..]), (Direction::Received, remote, &b"answer"[..]));
+    assert_eq!(
+        (q.datagrams[1].0, q.datagrams[1].1, &q.datagrams[1].3[..]),
+        (Direction::Received, remote, &b"answer"[..])
+    );
     assert_eq!(n.datagrams[0], (Direction::Sent, remote, 11, b"unconnected".to_vec()));
     assert_eq!(n.datagrams[1], (Direction::Sent, remote, 6, b"vector".to_vec()));
     assert_eq!(n.datagrams.len(), 2);
@@ -164,10 +167,7 @@ def mm(bufs):
 q=socket.socket(socket.AF_INET,socket.SOCK_DGRAM); r=socket.socket(socket.AF_INET,socket.SOCK_DGRAM); r.bind(('127.0.0.1',53536)); q.connect(r.getsockname())
 a,k=mm([ctypes.create_string_buffer(b'first'),ctypes.create_string_buffer(b'second')]); assert libc.sendmmsg(q.fileno(),a,2,0)==2
 b,k2=mm([ctypes.create_string_buffer(100),ctypes.create_string_buffer(100)]); assert libc.recvmmsg(r.fileno(),b,2,0,None)==2";
-    let mut rig = match Rig::new(&Options::new().with_datagram_ports(vec![53536])) {
-        Some(rig) => rig,
-        None => return,
-    };
+    let Some(mut rig) = Rig::new(&Options::new().with_datagram_ports(vec![53536])) else { return };
     rig.run(code);
     let udp = rig.seen.of(Transport::Udp);
     let texts: Vec<Vec<&[u8]>> = udp.iter().map(|s| s.datagrams.iter().map(|d| &d.3[..]).collect()).collect();

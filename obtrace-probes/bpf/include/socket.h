@@ -207,12 +207,13 @@ INLINE u8 transport_of(struct sock *sk) {
 }
 
 // Who opened a connection that was not seen opened: whoever listens on the local port accepted it.
-INLINE u8 role_before(struct sock *sk, u32 netns) {
+// That no listener is known says something only once all sockets were looked through.
+INLINE u8 role_before(struct sock *sk, u32 netns, bool complete) {
     u16 port = 0;
     READ(port, sk->__sk_common.skc_num);
     if (listened(netns, port))
         return ROLE_SERVER;
-    return joined_all ? ROLE_CLIENT : ROLE_NONE;
+    return complete ? ROLE_CLIENT : ROLE_NONE;
 }
 
 // Makes the state of a socket. `bytes` are counted as lost where the table is full.
@@ -231,7 +232,7 @@ NOINLINE int make_state(u64 key, u64 inode, u32 transport, u32 how, u64 bytes) {
     else if (how == SEEN_CONNECT)
         n.role = ROLE_CLIENT;
     else if (transport == TRANSPORT_TCP)
-        n.role = role_before(sk, n.netns);
+        n.role = role_before(sk, n.netns, joined_all || how == SEEN_BEFORE);
     if (how == SEEN_BEFORE || (how == SEEN_DATA && transport != TRANSPORT_UDP &&
                                (transport == TRANSPORT_TCP || !joined_all)))
         n.flags = STATE_JOINED;

@@ -1,4 +1,5 @@
 //! Runs a Python script under the probes and keeps what they saw of it.
+#![allow(dead_code, reason = "each test file uses its part")]
 
 use std::{
     collections::BTreeMap,
@@ -15,16 +16,22 @@ use obtrace_probes::{
 
 /// Bytes of one direction of a socket, by their offset from the first one seen.
 #[derive(Default)]
-pub struct Stream {
+pub(crate) struct Stream {
     first: Option<u32>,
-    pub bytes: Vec<u8>,
-    pub holes: u64,
-    pub skipped: u64,
-    pub records: usize,
-    pub missing: Vec<Missing>,
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) holes: u64,
+    pub(crate) skipped: u64,
+    pub(crate) captured: u64,
+    pub(crate) records: usize,
+    pub(crate) missing: Vec<Missing>,
 }
 
 impl Stream {
+    /// The sequence number behind the last byte.
+    pub(crate) fn next(&self) -> u32 {
+        self.first.unwrap().wrapping_add(self.bytes.len() as u32)
+    }
+
     fn add(&mut self, sequence: u32, length: u32, bytes: &[u8], skipped: u64) {
         let first = *self.first.get_or_insert(sequence);
         let at = sequence.wrapping_sub(first) as usize;
@@ -35,42 +42,43 @@ impl Stream {
         self.bytes[at..at + bytes.len()].copy_from_slice(bytes);
         self.holes += u64::from(length) - bytes.len() as u64;
         self.skipped += skipped;
+        self.captured += bytes.len() as u64;
         self.records += 1;
     }
 }
 
 /// What was seen of one socket.
 #[derive(Default)]
-pub struct Socket {
-    pub open: Option<Open>,
-    pub streams: [Stream; 2],
-    pub datagrams: Vec<(Direction, Option<SocketAddr>, u32, Vec<u8>)>,
-    pub closed: Option<[u64; 2]>,
-    pub after_close: usize,
-    pub tgids: Vec<u32>,
+pub(crate) struct Socket {
+    pub(crate) open: Option<Open>,
+    pub(crate) streams: [Stream; 2],
+    pub(crate) datagrams: Vec<(Direction, Option<SocketAddr>, u32, Vec<u8>)>,
+    pub(crate) closed: Option<[u64; 2]>,
+    pub(crate) after_close: usize,
+    pub(crate) tgids: Vec<u32>,
 }
 
 impl Socket {
-    pub fn sent(&self) -> &[u8] {
+    pub(crate) fn sent(&self) -> &[u8] {
         &self.streams[0].bytes
     }
 
-    pub fn received(&self) -> &[u8] {
+    pub(crate) fn received(&self) -> &[u8] {
         &self.streams[1].bytes
     }
 }
 
 #[derive(Default)]
-pub struct Seen {
-    pub sockets: BTreeMap<SocketId, Socket>,
-    pub failed: Vec<ConnectFailed>,
-    pub exits: Vec<u32>,
-    pub forks: Vec<(u32, u32)>,
-    pub bad: Vec<String>,
+pub(crate) struct Seen {
+    pub(crate) sockets: BTreeMap<SocketId, Socket>,
+    pub(crate) failed: Vec<ConnectFailed>,
+    pub(crate) exits: Vec<u32>,
+    pub(crate) forks: Vec<(u32, u32)>,
+    pub(crate) bad: Vec<String>,
 }
 
 impl Seen {
-    pub fn add(&mut self, event: Event<'_>) {
+    pub(crate) fn add(&mut self, event: Event<'_>) {
         match event {
             Event::Open(o) => {
                 let socket = self.sockets.entry(o.socket).or_default();
@@ -107,32 +115,32 @@ impl Seen {
     }
 
     /// The sockets of a transport, in the order of their first sight.
-    pub fn of(&self, transport: Transport) -> Vec<&Socket> {
+    pub(crate) fn of(&self, transport: Transport) -> Vec<&Socket> {
         self.sockets.values().filter(|s| s.open.is_some_and(|o| o.transport == transport)).collect()
     }
 
     /// The socket that sent exactly these bytes.
-    pub fn sender(&self, bytes: &[u8]) -> &Socket {
+    pub(crate) fn sender(&self, bytes: &[u8]) -> &Socket {
         self.sockets.values().find(|s| s.sent() == bytes).expect("no socket sent these bytes")
     }
 
     /// The socket that received exactly these bytes.
-    pub fn receiver(&self, bytes: &[u8]) -> &Socket {
+    pub(crate) fn receiver(&self, bytes: &[u8]) -> &Socket {
         self.sockets.values().find(|s| s.received() == bytes).expect("no socket received these bytes")
     }
 }
 
-pub struct Rig {
-    pub probes: Probes,
-    pub reader: Reader,
-    pub seen: Seen,
+pub(crate) struct Rig {
+    pub(crate) probes: Probes,
+    pub(crate) reader: Reader,
+    pub(crate) seen: Seen,
 }
 
 /// A script that waits for its start.
-pub struct Script(pub Child);
+pub(crate) struct Script(pub(crate) Child);
 
 impl Script {
-    pub fn new(code: &str) -> Self {
+    pub(crate) fn new(code: &str) -> Self {
         let code = format!(
             "import os,sys,socket,time,threading,struct\nsys.stdin.readline()\n{code}\nsys.stdout.flush()\nos._exit(0)\n"
         );
@@ -145,14 +153,14 @@ impl Script {
         Self(child)
     }
 
-    pub fn go(&mut self) {
+    pub(crate) fn go(&mut self) {
         self.0.stdin.as_mut().unwrap().write_all(b"\n").unwrap();
     }
 }
 
 impl Rig {
     /// Loads and attaches; `None`, with the reason printed, where this machine cannot.
-    pub fn new(options: &Options) -> Option<Self> {
+    pub(crate) fn new(options: &Options) -> Option<Self> {
         let mut probes = match Probes::load(options) {
             Ok(probes) => probes,
             Err(e @ Error::Permission { .. }) => {
@@ -166,20 +174,20 @@ impl Rig {
         Some(Self { probes, reader, seen: Seen::default() })
     }
 
-    pub fn read(&mut self) -> usize {
+    pub(crate) fn read(&mut self) -> usize {
         let seen = &mut self.seen;
         self.reader.events(Duration::from_millis(10), |e| seen.add(e.expect("an event"))).unwrap()
     }
 
     /// Runs a script to its end and reads until nothing comes any more; gives what it printed.
-    pub fn run(&mut self, code: &str) -> String {
+    pub(crate) fn run(&mut self, code: &str) -> String {
         let mut script = Script::new(code);
         assert_eq!(self.probes.filter().allow(&[script.0.id()]).unwrap(), 1);
         script.go();
         self.finish(script)
     }
 
-    pub fn finish(&mut self, mut script: Script) -> String {
+    pub(crate) fn finish(&mut self, mut script: Script) -> String {
         let deadline = Instant::now() + Duration::from_secs(30);
         while script.0.try_wait().unwrap().is_none() {
             self.read();
@@ -195,13 +203,13 @@ impl Rig {
         String::from_utf8(out.stdout).unwrap()
     }
 
-    pub fn losses(&self) -> Losses {
+    pub(crate) fn losses(&self) -> Losses {
         self.probes.losses().unwrap()
     }
 }
 
 /// Two connected TCP sockets `c` and `s` in Python.
-pub const PAIR: &str = "
+pub(crate) const PAIR: &str = "
 l=socket.socket(); l.bind(('127.0.0.1',0)); l.listen(); c=socket.create_connection(l.getsockname()); s,_=l.accept()
 def take(k,n):
     b=b''
