@@ -15,7 +15,7 @@ use crate::{
 };
 
 pub(crate) fn new_parser(_config: &Config) -> Box<dyn Parser> {
-    Box::<HttpParser>::default()
+    Box::<Resting>::default()
 }
 
 /// Where in its messages one side is.
@@ -656,7 +656,7 @@ impl HttpParser {
     }
 }
 
-impl Parser for HttpParser {
+impl HttpParser {
     fn parse(&mut self, side: Side, bytes: &[u8], cx: &mut Context<'_>) -> Step {
         self.role = Some(cx.role);
         let mut at = 0;
@@ -745,8 +745,11 @@ impl Parser for HttpParser {
         self.queue.poll(self.role.unwrap_or(crate::Role::Client))
     }
 
-    fn has_exchange(&self) -> bool {
-        self.queue.has_finished()
+    /// Between messages on both sides, with nothing that has to be remembered.
+    fn is_idle(&self) -> bool {
+        let between = |half: &Half| half.state == State::Start && half.start.is_none();
+        let certain = !self.owed && !self.client_gap && !self.responses_missing && self.forgotten == 0;
+        between(&self.client) && between(&self.server) && certain && self.queue.is_empty()
     }
 
     fn memory(&self) -> usize {
@@ -760,6 +763,64 @@ impl Parser for HttpParser {
         self.queue.shrink();
         if self.server.start.is_none() {
             self.draft = Draft::default();
+        }
+    }
+}
+
+/// The parser of a connection, which is next to nothing while the connection is idle.
+#[derive(Debug, Default)]
+struct Resting {
+    parser: Option<Box<HttpParser>>,
+    /// A message was seen whole, so that the next byte begins one.
+    settled: bool,
+    pipelines: bool,
+}
+
+impl Resting {
+    fn parser(&mut self) -> &mut HttpParser {
+        let (settled, pipelines) = (self.settled, self.pipelines);
+        self.parser.get_or_insert_with(|| {
+            let state = if settled { State::Start } else { State::Lost };
+            let half = || Half { state, ..Half::default() };
+            Box::new(HttpParser { client: half(), server: half(), pipelines, ..HttpParser::default() })
+        })
+    }
+}
+
+impl Parser for Resting {
+    fn parse(&mut self, side: Side, bytes: &[u8], cx: &mut Context<'_>) -> Step {
+        self.parser().parse(side, bytes, cx)
+    }
+
+    fn gap(&mut self, side: Side, length: u64, cx: &mut Context<'_>) {
+        self.parser().gap(side, length, cx);
+    }
+
+    fn close(&mut self, cx: &mut Context<'_>) {
+        if let Some(parser) = self.parser.as_mut() {
+            parser.close(cx);
+        }
+    }
+
+    fn poll_exchange(&mut self) -> Option<Exchange<'_>> {
+        self.parser.as_mut()?.poll_exchange()
+    }
+
+    fn has_exchange(&self) -> bool {
+        self.parser.as_ref().is_some_and(|parser| parser.queue.has_finished())
+    }
+
+    fn memory(&self) -> usize {
+        self.parser.as_ref().map_or(0, |parser| parser.memory()).saturating_add(size_of::<Self>())
+    }
+
+    fn shrink(&mut self) {
+        let Some(parser) = self.parser.as_mut() else { return };
+        parser.shrink();
+        if parser.is_idle() {
+            self.settled = true;
+            self.pipelines = parser.pipelines;
+            self.parser = None;
         }
     }
 }

@@ -240,6 +240,10 @@ impl Queue {
         }
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
     pub(super) const fn has_finished(&self) -> bool {
         self.finished > 0
     }

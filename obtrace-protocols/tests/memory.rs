@@ -1,0 +1,159 @@
+//! What an idle connection costs, and that messages in steady state cost no allocation.
+
+use std::{
+    alloc::{GlobalAlloc, Layout, System},
+    cell::Cell,
+};
+
+use obtrace_protocols::{Config, Connection, Direction, Role, Shared, Tag, Timestamp};
+
+/// Counts the allocations of the current thread.
+struct Counting;
+
+thread_local! {
+    static COUNT: Cell<u64> = const { Cell::new(0) };
+}
+
+// SAFETY: every call goes on to the system allocator as it came; the counter is a thread-local without a destructor.
+#[expect(unsafe_code, reason = "a global allocator cannot be written otherwise")]
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        COUNT.with(|count| count.set(count.get() + 1));
+        // SAFETY: the caller keeps the contract of `alloc`.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the pointer came from `System.alloc` with this layout.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        COUNT.with(|count| count.set(count.get() + 1));
+        // SAFETY: the caller keeps the contract of `realloc`.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+struct Talk {
+    connection: Connection,
+    sent: u64,
+    received: u64,
+    at: u64,
+    exchanges: u64,
+}
+
+impl Talk {
+    fn new() -> Self {
+        let config = Config::new().with_role(Some(Role::Client));
+        Self { connection: Connection::new(config, &Shared::default()), sent: 0, received: 0, at: 0, exchanges: 0 }
+    }
+
+    fn say(&mut self, direction: Direction, bytes: &[u8], piece: usize) {
+        for part in bytes.chunks(piece) {
+            let offset = if direction == Direction::Sent { &mut self.sent } else { &mut self.received };
+            let at = *offset;
+            *offset += part.len() as u64;
+            self.at += 1000;
+            self.connection.handle_data(direction, at, part, Timestamp::from_nanos(self.at), Tag::new(7));
+            while self.connection.poll_opened().is_some() {}
+            while let Some(exchange) = self.connection.poll_exchange() {
+                assert!(!exchange.operation.is_empty());
+                self.exchanges += 1;
+            }
+        }
+    }
+}
+
+/// A request and its response, as each protocol has them.
+fn conversations() -> Vec<(&'static str, Vec<u8>, Vec<u8>)> {
+    vec![
+        (
+            "http",
+            b"POST /users/7?x=1 HTTP/1.1\r\nHost: shop\r\nUser-Agent: ua\r\nContent-Length: 5\r\n\r\nhello".to_vec(),
+            b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"
+                .to_vec(),
+        ),
+        ("redis", b"*2\r\n$3\r\nGET\r\n$6\r\nuser:7\r\n".to_vec(), b"$5\r\nhello\r\n".to_vec()),
+    ]
+}
+
+#[test]
+fn steady_state_allocates_nothing() {
+    for (name, request, response) in conversations() {
+        for piece in [usize::MAX, 7, 1] {
+            let mut talk = Talk::new();
+            let mut round = |count: u64| {
+                for _ in 0..count {
+                    talk.say(Direction::Sent, &request, piece);
+                    talk.say(Direction::Received, &response, piece);
+                }
+                talk.exchanges
+            };
+            round(20);
+            let before = COUNT.with(Cell::get);
+            let exchanges = round(200);
+            let allocations = COUNT.with(Cell::get) - before;
+            assert_eq!(exchanges, 220, "{name}");
+            assert_eq!(allocations, 0, "{name} in pieces of {piece}");
+        }
+    }
+}
+
+#[test]
+fn a_pipeline_allocates_nothing_either() {
+    let (_, request, response) = conversations().remove(0);
+    let mut talk = Talk::new();
+    for round in 0..20 {
+        let before = COUNT.with(Cell::get);
+        talk.say(Direction::Sent, &request.repeat(16), usize::MAX);
+        talk.say(Direction::Received, &response.repeat(16), usize::MAX);
+        // The two repetitions above.
+        assert!(round < 3 || COUNT.with(Cell::get) - before == 2, "round {round}");
+    }
+    assert_eq!(talk.exchanges, 320);
+}
+
+#[test]
+fn an_idle_connection_is_small() {
+    println!("Connection: {} B", size_of::<Connection>());
+    assert!(size_of::<Connection>() <= 392, "{}", size_of::<Connection>());
+    for (name, request, response) in conversations() {
+        let mut talk = Talk::new();
+        talk.say(Direction::Sent, &request, 5);
+        talk.say(Direction::Received, &response, 5);
+        assert_eq!(talk.exchanges, 1);
+        talk.connection.shrink();
+        println!("{name}: {} B of heap when idle", talk.connection.memory());
+        assert!(talk.connection.memory() <= 120, "{name}: {}", talk.connection.memory());
+        talk.say(Direction::Sent, &request, 5);
+        talk.say(Direction::Received, &response, 5);
+        assert_eq!(talk.exchanges, 2);
+    }
+}
+
+#[test]
+fn one_byte_at_a_time_is_linear() {
+    let head = |length: usize| {
+        let mut bytes = b"GET / HTTP/1.1\r\nCookie: ".to_vec();
+        bytes.resize(length, b'x');
+        bytes.extend_from_slice(b"\r\n\r\n");
+        bytes
+    };
+    let time = |length: usize| {
+        let bytes = head(length);
+        let run = || {
+            let mut talk = Talk::new();
+            let start = std::time::Instant::now();
+            talk.say(Direction::Sent, &bytes, 1);
+            start.elapsed()
+        };
+        (0..5).map(|_| run()).min().unwrap()
+    };
+    let (short, long) = (time(8 * 1024), time(64 * 1024));
+    // Eight times the bytes; a parser that began again with every byte would take sixty-four times as long.
+    assert!(long < short * 24, "{short:?} for 8 KiB, {long:?} for 64 KiB");
+}
