@@ -1,4 +1,5 @@
 //! The real agent on the real traffic of a small server and client. Needs root; says so where it has to be skipped.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{
     collections::HashSet,
@@ -90,7 +91,8 @@ fn every_request_is_seen_once_at_both_ends_in_one_trace() {
 
     let spans: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(spans.len(), 4 * REQUESTS, "two connections, two ends:\n{text}");
-    let clients: HashSet<_> = spans.iter().filter(|s| s["kind"] == "client").map(|s| s["span_id"].to_string()).collect();
+    let clients: HashSet<_> =
+        spans.iter().filter(|s| s["kind"] == "client").map(|s| s["span_id"].to_string()).collect();
     assert_eq!(clients.len(), 2 * REQUESTS);
     for span in &spans {
         assert_eq!((&span["protocol"], &span["completeness"]), (&"http".into(), &"complete".into()), "{span}");

@@ -77,10 +77,10 @@ impl Accounts {
     }
 
     fn check(&mut self, result: io::Result<()>) {
-        if let Err(error) = result {
-            if !std::mem::replace(&mut self.failed, true) {
-                tracing::error!("the accounts of connections cannot be written any more: {error}");
-            }
+        if let Err(error) = result
+            && !std::mem::replace(&mut self.failed, true)
+        {
+            tracing::error!("the accounts of connections cannot be written any more: {error}");
         }
     }
 }

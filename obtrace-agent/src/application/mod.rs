@@ -22,7 +22,7 @@ use std::{
 };
 
 use obtrace_export::pipeline::Exporter;
-use obtrace_probes::{Options, Probes};
+use obtrace_probes::{Backend, Options, Probes};
 
 use crate::{
     connections,
@@ -55,6 +55,8 @@ pub struct Settings {
     pub enrich: enrich::Settings,
     /// Sizes and times of the pipeline.
     pub pipeline: pipeline::Settings,
+    /// How the kernel is hooked.
+    pub backend: Backend,
     /// Size of the kernel's ring buffer in bytes.
     pub ring_bytes: u32,
     /// Most bytes captured of one call.
@@ -76,6 +78,7 @@ impl Default for Settings {
             traces: traces::Settings::default(),
             enrich: enrich::Settings::default(),
             pipeline: pipeline::Settings::default(),
+            backend: Backend::Auto,
             ring_bytes: 4 << 20,
             capture_limit: 256 << 10,
             format: Format::Text,
@@ -151,6 +154,7 @@ impl Agent {
     ) -> Result<Self, Error> {
         let options = Options::new()
             .with_sockets(u32::try_from(settings.connections.max_connections).unwrap_or(u32::MAX))
+            .with_backend(settings.backend)
             .with_ring_bytes(settings.ring_bytes)
             .with_capture_limit(settings.capture_limit);
         let accounts = settings.accounts.clone().map(accounts::Accounts::create).transpose()?;
@@ -174,7 +178,7 @@ impl Agent {
             layout(graph, settings, RingSource::new(reader), parser, sender, out, (filter, asked));
             Ok(())
         };
-                let running = Pipeline::new(frame)
+        let running = Pipeline::new(frame)
             .with_application(instancer)
             .start()
             .map_err(|error| Error::Start(error.to_string()))?;

@@ -76,10 +76,10 @@ impl Observer for Work {
 
     fn closed(&mut self, info: &ConnectionInfo, account: &Account, time: u64) {
         self.traces.closed(info, time);
-        if let Some(accounts) = &mut self.accounts {
-            if info.transport == Transport::Tcp {
-                accounts.write(info, account);
-            }
+        if let Some(accounts) = &mut self.accounts
+            && info.transport == Transport::Tcp
+        {
+            accounts.write(info, account);
         }
     }
 
@@ -216,16 +216,14 @@ impl Parser {
     }
 
     fn connect_failed(&mut self, failed: &event::ConnectFailed) {
-        if !self.connections.is_wanted_port(failed.remote.map(|address| address.port())) {
+        // The C library tries sockets that need not exist (the name service cache's) and asks the kernel for routes by
+        // connecting UDP sockets: neither is a call that failed.
+        let is_call = failed.transport == event::Transport::Tcp;
+        if !is_call || !self.connections.is_wanted_port(failed.remote.map(|address| address.port())) {
             return;
         }
-        let transport = match failed.transport {
-            event::Transport::Udp => Transport::Udp,
-            event::Transport::Unix => Transport::Unix,
-            _ => Transport::Tcp,
-        };
         let strand = strand(failed.task);
-        let connect = FailedConnect::new(failed.started, failed.time, strand, transport, failed.errno)
+        let connect = FailedConnect::new(failed.started, failed.time, strand, Transport::Tcp, failed.errno)
             .with_remote(failed.remote);
         let resource = self.work.resource(strand);
         let (spans, counted_only) = (&mut self.work.spans, self.work.counted_only);

@@ -1,11 +1,15 @@
 //! `check`: what this machine allows.
 
-use std::{io, time::Duration};
+use std::{
+    fmt::Write,
+    io::{self, IsTerminal},
+    time::Duration,
+};
 
-use obtrace_probes::{Options, Probes};
+use obtrace_probes::capability::{self, Report};
 use serde_json::json;
 
-use super::{CANNOT, FAILED, arguments::Check, complain, write_out};
+use super::{CANNOT, FAILED, arguments::Check, complain, terminal::paint, write_out};
 use crate::{
     application::{Agent, Settings},
     print::Format,
@@ -15,18 +19,37 @@ pub(super) fn check(flags: &Check) -> u8 {
     if let Some(seconds) = flags.live {
         return live(Duration::from_secs(seconds.into()));
     }
-    let loaded = Probes::load(&Options::new()).and_then(|mut probes| probes.attach().map(|()| probes.backend()));
-    let (works, said) = match &loaded {
-        Ok(backend) => (true, format!("{backend} back end loads and attaches")),
-        Err(error) => (false, error.to_string()),
-    };
-    let text = if flags.json {
-        format!("{:#}\n", json!({ "works": works, "features": [{ "name": "capture", "works": works, "why": said }] }))
-    } else {
-        format!("capture: {}: {said}\n", if works { "yes" } else { "no" })
-    };
+    let report = capability::report();
+    let is = |name| report.get(name).is_some_and(|feature| feature.available);
+    let works = is("tracepoint_backend") || is("fentry_backend");
+    let text = if flags.json { as_json(&report, works) } else { as_text(&report, works) };
     let code = write_out(text.as_bytes());
     if works { code } else { CANNOT }
+}
+
+fn as_json(report: &Report, works: bool) -> String {
+    let features: Vec<_> = report
+        .features
+        .iter()
+        .map(|f| json!({ "name": f.name, "works": f.available, "why": f.why, "mend": f.mend }))
+        .collect();
+    format!("{:#}\n", json!({ "works": works, "features": features }))
+}
+
+fn as_text(report: &Report, works: bool) -> String {
+    let color = io::stdout().is_terminal();
+    let mut text = String::new();
+    for feature in &report.features {
+        let answer = if feature.available { paint("yes", "32", color) } else { paint("no ", "31", color) };
+        // Writing to memory does not fail.
+        let _ = writeln!(text, "{answer}  {:<20} {}", feature.name, feature.why.lines().next().unwrap_or_default());
+        if !feature.available && !feature.mend.is_empty() {
+            let _ = writeln!(text, "     {:<20} to mend it: {}", "", feature.mend);
+        }
+    }
+    let verdict = if works { "spans can be had on this machine" } else { "spans cannot be had on this machine" };
+    let _ = writeln!(text, "{verdict}");
+    text
 }
 
 /// Attaches for a while and tells what was captured and what was lost.

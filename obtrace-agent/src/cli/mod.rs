@@ -84,7 +84,8 @@ fn write_out(bytes: &[u8]) -> u8 {
 
 /// The configuration of the file, the environment and the flags.
 fn load(file: Option<&PathBuf>, flags: Vec<(&'static str, String)>) -> Result<Config, ConfigError> {
-    let environment = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let environment =
+        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     let named = ["OBTRACE_CONFIG", "OTEL_EBPF_CONFIG_PATH"].iter().find_map(std::env::var_os).map(PathBuf::from);
     let config = Config::load(file.or(named.as_ref()).map(PathBuf::as_path), environment, flags)?;
     for warning in config.warnings() {
@@ -118,8 +119,7 @@ fn replay_file(flags: &Replay) -> u8 {
         }
     };
     let perspective = if flags.perspective == "server" { Role::Server } else { Role::Client };
-    let settings =
-        replay::Settings::new().with_perspective(perspective).with_traces(built.application.traces);
+    let settings = replay::Settings::new().with_perspective(perspective).with_traces(built.application.traces);
     let format: Format = config.get("print").parse().unwrap_or_default();
     let options = replay::Options::new()
         .with_format(format, colored(config.get("color")))

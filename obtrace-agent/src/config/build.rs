@@ -9,6 +9,8 @@ use obtrace_export::{
     transport::{Http, HttpConfig},
 };
 
+use obtrace_probes::Backend;
+
 use super::{Config, ConfigError, value};
 use crate::{application, discovery::Glob, print::Format, traces::QueryText};
 
@@ -34,6 +36,16 @@ impl Config {
         self.select(&mut application)?;
         self.limits(&mut application);
         self.spans(&mut application);
+        application.backend = match self.get("backend") {
+            "fentry" => Backend::Fentry,
+            "tracepoint" => Backend::Tracepoint,
+            "kprobe" => {
+                return Err(ConfigError::Conflict(
+                    "the kprobe back end is not in this version; use auto, fentry or tracepoint".to_owned(),
+                ));
+            }
+            _ => Backend::Auto,
+        };
         let frame = &mut application.pipeline;
         frame.queue_length = self.count("pipeline.queue_length");
         frame.send_timeout = self.duration("pipeline.send_timeout");

@@ -250,7 +250,9 @@ impl Config {
                         "{name}=grpc is not in this version; use http/json and the receiver's HTTP port, mostly 4318"
                     )));
                 }
-                other => self.warnings.push(format!("{name}={other}: JSON is sent, which receivers of OTLP over HTTP take too")),
+                other => self
+                    .warnings
+                    .push(format!("{name}={other}: JSON is sent, which receivers of OTLP over HTTP take too")),
             }
         } else if name == "OTEL_TRACES_SAMPLER" && value != "always_on" && value != "parentbased_always_on" {
             self.warnings.push(format!("{name}={value} is not in this version: every span is recorded"));
@@ -268,8 +270,12 @@ impl Config {
                 Kind::Integer(low, high) => json!({ "type": "integer", "minimum": low, "maximum": high }),
                 Kind::Switch => json!({ "type": "boolean" }),
                 Kind::Choice(words) => json!({ "enum": words }),
-                Kind::List => json!({ "type": ["array", "string", "integer"], "items": { "type": ["string", "integer"] } }),
-                Kind::Ports => json!({ "type": ["array", "string", "integer"], "items": { "type": ["string", "integer"] } }),
+                Kind::List => {
+                    json!({ "type": ["array", "string", "integer"], "items": { "type": ["string", "integer"] } })
+                }
+                Kind::Ports => {
+                    json!({ "type": ["array", "string", "integer"], "items": { "type": ["string", "integer"] } })
+                }
                 Kind::Bytes => json!({ "type": ["integer", "string"], "pattern": "^[0-9]+ ?([KMG]i?B?|B)?$" }),
                 Kind::Duration => json!({ "type": "string", "pattern": r"^([0-9.]+ ?(ms|s|m|h)|0)$" }),
                 Kind::Text | Kind::Secret => json!({ "type": "string" }),

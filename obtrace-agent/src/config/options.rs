@@ -48,50 +48,135 @@ const COUNT: Kind = Integer(1, 100_000_000);
 
 /// All options, in the order in which they are shown.
 pub static OPTIONS: [Opt; 46] = [
-    option("print", Choice(&["text", "tree", "jsonl", "otlp-json", "none"]), "", "print", "form of the spans on standard output; text without an exporter, none with one"),
-    option("backend", Choice(&["auto", "fentry", "kprobe", "tracepoint"]), "auto", "backend", "how the kernel is hooked"),
+    option(
+        "print",
+        Choice(&["text", "tree", "jsonl", "otlp-json", "none"]),
+        "",
+        "print",
+        "form of the spans on standard output; text without an exporter, none with one",
+    ),
+    option(
+        "backend",
+        Choice(&["auto", "fentry", "kprobe", "tracepoint"]),
+        "auto",
+        "backend",
+        "how the kernel is hooked",
+    ),
     option("accounts", Text, "", "accounts", "file for one JSON line about the bytes of each connection that ends"),
-    option("log", Choice(&["error", "warn", "info", "debug", "trace"]), "warn", "log", "what is logged on standard error").or(&["OTEL_EBPF_LOG_LEVEL"]),
+    option(
+        "log",
+        Choice(&["error", "warn", "info", "debug", "trace"]),
+        "warn",
+        "log",
+        "what is logged on standard error",
+    )
+    .or(&["OTEL_EBPF_LOG_LEVEL"]),
     option("select.pids", List, "", "pid", "only these processes and those they start").or(&["OTEL_EBPF_TARGET_PID"]),
-    option("select.ports", Ports, "", "port", "only connections whose server has one of these ports").or(&["OTEL_EBPF_OPEN_PORT"]),
-    option("select.programs", List, "", "exe", "only processes whose program matches one of these patterns, and those they start").or(&["OTEL_EBPF_AUTO_TARGET_EXE", "OTEL_EBPF_EXECUTABLE_PATH"]),
+    option("select.ports", Ports, "", "port", "only connections whose server has one of these ports")
+        .or(&["OTEL_EBPF_OPEN_PORT"]),
+    option(
+        "select.programs",
+        List,
+        "",
+        "exe",
+        "only processes whose program matches one of these patterns, and those they start",
+    )
+    .or(&["OTEL_EBPF_AUTO_TARGET_EXE", "OTEL_EBPF_EXECUTABLE_PATH"]),
     option("select.exclude", List, "", "exclude", "never processes whose program matches one of these patterns"),
-    option("select.scan_interval", Duration, "10s", "", "how often /proc is looked through").or(&["OTEL_EBPF_DISCOVERY_POLL_INTERVAL"]),
-    option("export.otlp_endpoint", Text, "", "otlp", "OTLP receiver; spans are posted to URL/v1/traces").or(&["OTEL_EXPORTER_OTLP_ENDPOINT"]),
-    option("export.traces_endpoint", Text, "", "", "OTLP receiver by its full URL").or(&["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"]),
-    option("export.headers", Secret, "", "", "headers of each request: name=value,name=value").or(&["OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS"]),
-    option("export.timeout", Duration, "10s", "", "how long one request may take").or(&["OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT"]),
+    option("select.scan_interval", Duration, "10s", "", "how often /proc is looked through")
+        .or(&["OTEL_EBPF_DISCOVERY_POLL_INTERVAL"]),
+    option("export.otlp_endpoint", Text, "", "otlp", "OTLP receiver; spans are posted to URL/v1/traces")
+        .or(&["OTEL_EXPORTER_OTLP_ENDPOINT"]),
+    option("export.traces_endpoint", Text, "", "", "OTLP receiver by its full URL")
+        .or(&["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"]),
+    option("export.headers", Secret, "", "", "headers of each request: name=value,name=value")
+        .or(&["OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS"]),
+    option("export.timeout", Duration, "10s", "", "how long one request may take")
+        .or(&["OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT"]),
     option("export.ingest_url", Text, "", "", "Obtrace ingest; spans are posted to URL/otlp/v1/traces"),
     option("export.api_key", Secret, "", "", "key for the Obtrace ingest"),
-    option("export.batch_items", COUNT, "500", "", "spans of one request at most").or(&["OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "OTEL_EBPF_OTLP_TRACES_BATCH_MAX_SIZE"]),
-    option("export.delay", Duration, "2s", "", "how long a span waits for others").or(&["OTEL_BSP_SCHEDULE_DELAY", "OTEL_EBPF_OTLP_TRACES_BATCH_TIMEOUT"]),
-    option("export.queue_items", COUNT, "8192", "", "spans that wait at most").or(&["OTEL_BSP_MAX_QUEUE_SIZE", "OTEL_EBPF_OTLP_TRACES_QUEUE_SIZE"]),
+    option("export.batch_items", COUNT, "500", "", "spans of one request at most")
+        .or(&["OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "OTEL_EBPF_OTLP_TRACES_BATCH_MAX_SIZE"]),
+    option("export.delay", Duration, "2s", "", "how long a span waits for others")
+        .or(&["OTEL_BSP_SCHEDULE_DELAY", "OTEL_EBPF_OTLP_TRACES_BATCH_TIMEOUT"]),
+    option("export.queue_items", COUNT, "8192", "", "spans that wait at most")
+        .or(&["OTEL_BSP_MAX_QUEUE_SIZE", "OTEL_EBPF_OTLP_TRACES_QUEUE_SIZE"]),
     option("export.queue_bytes", Bytes, "16MiB", "", "bytes that wait at most"),
     option("limits.max_sockets", COUNT, "32768", "max-sockets", "sockets observed at a time; those beyond are counted"),
-    option("limits.memory", Bytes, "64MiB", "", "bytes that all connections hold together for messages that are not whole"),
+    option(
+        "limits.memory",
+        Bytes,
+        "64MiB",
+        "",
+        "bytes that all connections hold together for messages that are not whole",
+    ),
     option("limits.connection_memory", Bytes, "64KiB", "", "bytes that one direction of a connection holds"),
     option("limits.max_peers", COUNT, "4096", "", "peers of UDP sockets told apart at a time"),
     option("limits.peer_timeout", Duration, "30s", "", "how long a peer of a UDP socket is remembered"),
-    option("limits.idle_after", Duration, "10s", "", "after how long without traffic a connection gives back its memory"),
-    option("limits.evict_after", Duration, "15m", "", "after how long without traffic a socket may be given up when the table is nearly full"),
+    option(
+        "limits.idle_after",
+        Duration,
+        "10s",
+        "",
+        "after how long without traffic a connection gives back its memory",
+    ),
+    option(
+        "limits.evict_after",
+        Duration,
+        "15m",
+        "",
+        "after how long without traffic a socket may be given up when the table is nearly full",
+    ),
     option("limits.gap_timeout", Duration, "200ms", "", "how long missing bytes are waited for"),
     option("limits.max_processes", COUNT, "16384", "", "processes remembered"),
     option("limits.max_open", COUNT, "65536", "", "requests without their answer at a time"),
     option("limits.ring_bytes", Bytes, "4MiB", "", "size of the kernel's ring buffer"),
     option("limits.capture_bytes", Bytes, "256KiB", "", "bytes captured of one system call"),
-    option("traces.max_names", COUNT, "100", "", "path templates of a service; spans of other paths are named by their method alone").or(&["OTEL_EBPF_METRIC_SPAN_NAMES_LIMIT"]),
+    option(
+        "traces.max_names",
+        COUNT,
+        "100",
+        "",
+        "path templates of a service; spans of other paths are named by their method alone",
+    )
+    .or(&["OTEL_EBPF_METRIC_SPAN_NAMES_LIMIT"]),
     option("traces.url_query", Switch, "true", "", "record url.query, its sensitive values replaced"),
-    option("traces.sensitive_parameters", List, "", "", "more query parameters whose values are replaced").or(&["OTEL_EBPF_SENSITIVE_QUERY_PARAMS_ADD"]),
-    option("traces.query_text", Choice(&["off", "sanitized"]), "sanitized", "", "what of a statement is recorded as db.query.text"),
+    option("traces.sensitive_parameters", List, "", "", "more query parameters whose values are replaced")
+        .or(&["OTEL_EBPF_SENSITIVE_QUERY_PARAMS_ADD"]),
+    option(
+        "traces.query_text",
+        Choice(&["off", "sanitized"]),
+        "sanitized",
+        "",
+        "what of a statement is recorded as db.query.text",
+    ),
     option("traces.max_adopted_spans", COUNT, "1000", "", "spans that use the same incoming traceparent"),
     option("traces.max_adopted_age", Duration, "10m", "", "how long the same incoming traceparent is used"),
-    option("resource.attributes", List, "", "", "attributes of every resource: key=value,key=value").or(&["OTEL_RESOURCE_ATTRIBUTES"]),
+    option("resource.attributes", List, "", "", "attributes of every resource: key=value,key=value")
+        .or(&["OTEL_RESOURCE_ATTRIBUTES"]),
     option("resource.command_args", Switch, "false", "", "record process.command_args; arguments often hold secrets"),
-    option("pipeline.queue_length", COUNT, "16", "", "batches that wait before a part of the pipeline").or(&["OTEL_EBPF_CHANNEL_BUFFER_LEN"]),
-    option("pipeline.send_timeout", Duration, "10s", "", "after how long a part of the pipeline that does not take its input is reported").or(&["OTEL_EBPF_CHANNEL_SEND_TIMEOUT"]),
-    option("pipeline.shutdown_timeout", Duration, "5s", "", "how long the end may take").or(&["OTEL_EBPF_SHUTDOWN_TIMEOUT"]),
-    option("pipeline.batch_length", COUNT, "1024", "", "records of a batch from the ring buffer").or(&["OTEL_EBPF_BPF_BATCH_LENGTH"]),
-    option("pipeline.batch_timeout", Duration, "1s", "", "how long such a batch waits to be full while the parser is busy").or(&["OTEL_EBPF_BPF_BATCH_TIMEOUT"]),
+    option("pipeline.queue_length", COUNT, "16", "", "batches that wait before a part of the pipeline")
+        .or(&["OTEL_EBPF_CHANNEL_BUFFER_LEN"]),
+    option(
+        "pipeline.send_timeout",
+        Duration,
+        "10s",
+        "",
+        "after how long a part of the pipeline that does not take its input is reported",
+    )
+    .or(&["OTEL_EBPF_CHANNEL_SEND_TIMEOUT"]),
+    option("pipeline.shutdown_timeout", Duration, "5s", "", "how long the end may take")
+        .or(&["OTEL_EBPF_SHUTDOWN_TIMEOUT"]),
+    option("pipeline.batch_length", COUNT, "1024", "", "records of a batch from the ring buffer")
+        .or(&["OTEL_EBPF_BPF_BATCH_LENGTH"]),
+    option(
+        "pipeline.batch_timeout",
+        Duration,
+        "1s",
+        "",
+        "how long such a batch waits to be full while the parser is busy",
+    )
+    .or(&["OTEL_EBPF_BPF_BATCH_TIMEOUT"]),
     option("export.retry_for", Duration, "5m", "", "how long a failed request is tried again"),
     option("color", Choice(&["auto", "always", "never"]), "auto", "color", "colours on the terminal"),
 ];

@@ -16,13 +16,13 @@ fn load(file: &str, environment: &[(&str, &str)], flags: &[(&'static str, &str)]
 #[test]
 fn flags_beat_the_environment_beats_the_file_beats_the_defaults() {
     let file = "select:\n  ports: [80, 443]\nlimits:\n  max_sockets: 7\n  memory: 1MiB\n";
-    let config = load(
-        file,
-        &[("OBTRACE_LIMITS_MAX_SOCKETS", "8"), ("OBTRACE_LIMITS_MEMORY", "2MiB")],
-        &[("max-sockets", "9")],
-    )
-    .unwrap();
-    assert_eq!((config.get("select.ports"), config.origin("select.ports").to_string().as_str()), ("80,443", "file a.yaml"));
+    let config =
+        load(file, &[("OBTRACE_LIMITS_MAX_SOCKETS", "8"), ("OBTRACE_LIMITS_MEMORY", "2MiB")], &[("max-sockets", "9")])
+            .unwrap();
+    assert_eq!(
+        (config.get("select.ports"), config.origin("select.ports").to_string().as_str()),
+        ("80,443", "file a.yaml")
+    );
     assert_eq!((config.get("limits.memory"), config.get("limits.max_sockets")), ("2MiB", "9"));
     assert_eq!(config.origin("limits.max_sockets").to_string(), "flag --max-sockets");
     assert_eq!(config.origin("print"), &Origin::Default);
@@ -49,7 +49,8 @@ fn an_unknown_key_is_an_error_with_a_suggestion() {
 #[test]
 fn a_wrong_value_says_where_and_what_is_right() {
     let error = load("", &[("OBTRACE_LIMITS_MEMORY", "lots")], &[]).unwrap_err();
-    let expected = "environment OBTRACE_LIMITS_MEMORY: limits.memory is 'lots', which is not a size such as 65536, 64KiB or 4MiB";
+    let expected =
+        "environment OBTRACE_LIMITS_MEMORY: limits.memory is 'lots', which is not a size such as 65536, 64KiB or 4MiB";
     assert_eq!(error.to_string(), expected);
     assert!(load("- a\n", &[], &[]).unwrap_err().to_string().contains("keys and values"));
     assert!(load("a: [", &[], &[]).is_err());

@@ -85,8 +85,8 @@ impl Peers {
         let known = matches!(peer.connection.state(), State::Known(_));
         if known {
             socket.strange = u8::MAX;
-        } else if socket.strange != u8::MAX {
-            socket.strange += 1;
+        } else {
+            socket.strange = socket.strange.saturating_add(1);
         }
         // Both ends see the same bytes: a digest of them names the request.
         #[expect(clippy::cast_possible_truncation, reason = "a shorter digest")]
@@ -145,12 +145,7 @@ impl Peers {
 
 impl SocketPeers {
     /// Finishes requests that were not answered in time. Whether others wait.
-    pub(super) fn tick(
-        &mut self,
-        info: &mut ConnectionInfo,
-        now: Timestamp,
-        observer: &mut impl Observer,
-    ) -> bool {
+    pub(super) fn tick(&mut self, info: &mut ConnectionInfo, now: Timestamp, observer: &mut impl Observer) -> bool {
         let mut again = false;
         self.each(info, |connection, info| {
             if connection.poll_timeout().is_some_and(|due| due <= now) {
@@ -162,12 +157,7 @@ impl SocketPeers {
         again
     }
 
-    pub(super) fn finish(
-        &mut self,
-        info: &mut ConnectionInfo,
-        at: Timestamp,
-        observer: &mut impl Observer,
-    ) {
+    pub(super) fn finish(&mut self, info: &mut ConnectionInfo, at: Timestamp, observer: &mut impl Observer) {
         self.each(info, |connection, info| {
             connection.handle_close(at);
             drain(connection, info, &mut 0, None, observer);

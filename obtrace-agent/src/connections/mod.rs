@@ -180,10 +180,7 @@ impl Connections {
             }
             return self.ignore(id, observer);
         }
-        let until = match connection.interest(protocol_direction(direction)) {
-            Interest::Until(until) => until,
-            _ => return,
-        };
+        let Interest::Until(until) = connection.interest(protocol_direction(direction)) else { return };
         let stream = socket.stream_mut(direction);
         if until.saturating_sub(stream.end().max(stream.verdict)) >= WORTH_SKIPPING {
             stream.verdict = until;
@@ -228,7 +225,8 @@ impl Connections {
     pub fn close(&mut self, close: &Close, observer: &mut impl Observer) {
         let Some(mut socket) = self.sockets.remove(&close.socket.get()) else { return };
         self.timers.remove(&close.socket.get());
-        for (direction, skipped) in [event::Direction::Sent, event::Direction::Received].into_iter().zip(close.skipped) {
+        for (direction, skipped) in [event::Direction::Sent, event::Direction::Received].into_iter().zip(close.skipped)
+        {
             socket.stream_mut(direction).skipped(skipped);
             self.counters.bytes.skipped += skipped;
         }

@@ -52,7 +52,7 @@ impl Socket {
 
     /// Whether a datagram socket does not speak what we know.
     pub(super) const fn is_hopeless(&self) -> bool {
-        self.strange >= MAX_STRANGE && self.strange != u8::MAX
+        self.strange >= MAX_STRANGE && self.strange < u8::MAX
     }
 
     /// What became of its bytes.

@@ -19,6 +19,7 @@ pub struct Glob(String);
 /// A pattern that cannot match anything.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("an empty pattern matches no program; give a name such as 'nginx' or a pattern such as '/opt/**'")]
+#[expect(clippy::exhaustive_structs, reason = "there is nothing to add to it")]
 pub struct EmptyGlob;
 
 impl FromStr for Glob {

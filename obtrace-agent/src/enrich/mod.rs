@@ -139,7 +139,8 @@ impl Enricher {
         let resource = Arc::new(self.describe(local, read.as_ref()));
         self.known.insert(process, Arc::clone(&resource));
         self.order.push_back(process);
-        while self.known.len() > self.settings.max_processes.max(1) || self.order.len() > 4 * self.settings.max_processes
+        while self.known.len() > self.settings.max_processes.max(1)
+            || self.order.len() > 4 * self.settings.max_processes
         {
             let Some(oldest) = self.order.pop_front() else { break };
             if oldest != process {
@@ -194,7 +195,9 @@ impl Enricher {
             push(key.clone().into(), text(value));
         }
         if let Some(process) = process {
-            for (key, value) in process.variable("OTEL_RESOURCE_ATTRIBUTES").map(service::resource_attributes).into_iter().flatten() {
+            for (key, value) in
+                process.variable("OTEL_RESOURCE_ATTRIBUTES").map(service::resource_attributes).into_iter().flatten()
+            {
                 push(key.into(), value.into());
             }
             let environment = process.variable("OBTRACE_ENVIRONMENT");

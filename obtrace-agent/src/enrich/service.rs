@@ -249,7 +249,10 @@ mod tests {
     fn a_title_is_one_argument_or_many() {
         assert_eq!(service_name("/usr/bin/python3", &["gunicorn: worker [shop.wsgi:application]"]), "shop");
         assert_eq!(service_name("/usr/bin/ruby", &["puma: cluster worker 0: 17 [cart]"]), "cart");
-        assert_eq!(service_name("/usr/lib/postgresql/15/bin/postgres", &["postgres: shop db [local] idle"]), "postgres");
+        assert_eq!(
+            service_name("/usr/lib/postgresql/15/bin/postgres", &["postgres: shop db [local] idle"]),
+            "postgres"
+        );
     }
 
     #[test]

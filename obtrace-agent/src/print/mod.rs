@@ -94,7 +94,15 @@ pub struct Printer<W> {
 impl<W: Write> Printer<W> {
     /// A printer; `color` is for [`Format::Text`] and [`Format::Tree`] on a terminal.
     pub fn new(out: W, format: Format, color: bool) -> Self {
-        Self { out, format, color, buffer: Vec::new(), forest: tree::Forest::default(), waiting: Vec::new(), encoder: TraceEncoder::new() }
+        Self {
+            out,
+            format,
+            color,
+            buffer: Vec::new(),
+            forest: tree::Forest::default(),
+            waiting: Vec::new(),
+            encoder: TraceEncoder::new(),
+        }
     }
 
     /// Prints a span. `now` is the time in nanoseconds of any clock that only goes forward; trees wait by it.

@@ -10,9 +10,8 @@ fn record(trace: u8, span: u8, parent: Option<u8>, kind: SpanKind, name: &'stati
     let scope = Arc::new(Scope::new("test", "1"));
     let ids = (TraceId::from_bytes([trace; 16]), SpanId::from_bytes([span; 8]));
     let parent = parent.map(|parent| SpanId::from_bytes([parent; 8]));
-    let mut span = Span::new(ids.0, ids.1, name, kind, resource, scope)
-        .with_times(start, start + 1_500_000)
-        .with_parent(parent);
+    let mut span =
+        Span::new(ids.0, ids.1, name, kind, resource, scope).with_times(start, start + 1_500_000).with_parent(parent);
     span.push("network.peer.address", "127.0.0.1".to_owned());
     span.push("network.peer.port", 8_000_i64);
     SpanRecord::new(span, "http", Completeness::Complete)

@@ -328,12 +328,7 @@ impl Traces {
         }
     }
 
-    fn server_context(
-        &mut self,
-        info: &ConnectionInfo,
-        opened: &Opened,
-        start: u64,
-    ) -> (SpanContext, Option<SpanId>) {
+    fn server_context(&mut self, info: &ConnectionInfo, opened: &Opened, start: u64) -> (SpanContext, Option<SpanId>) {
         let link = self.links.received(info, opened.offset, start, self.settings.max_link_age);
         self.counters.linked += u64::from(link.is_some());
         match (self.adopt(opened.trace_context, start), link) {

@@ -70,7 +70,10 @@ mod tests {
         for (query, expected) in [
             ("a=1&b=2", "a=1&b=2"),
             ("sig=abc&x=1", "sig=REDACTED&x=1"),
-            ("AWSAccessKeyId=k&Signature=s&X-Goog-Signature=g", "AWSAccessKeyId=REDACTED&Signature=REDACTED&X-Goog-Signature=REDACTED"),
+            (
+                "AWSAccessKeyId=k&Signature=s&X-Goog-Signature=g",
+                "AWSAccessKeyId=REDACTED&Signature=REDACTED&X-Goog-Signature=REDACTED",
+            ),
             ("Access_Token=t=u&&flag", "Access_Token=REDACTED&&flag"),
             ("PIN=1234", "PIN=REDACTED"),
             ("%70assword=x", "%70assword=REDACTED"),

@@ -79,10 +79,11 @@ fn is_identifier(segment: &str) -> bool {
     if hexadecimal && bytes.len() >= 8 {
         return true;
     }
-    if let Some((_, number)) = segment.rsplit_once(['-', '_', '.', ':']) {
-        if !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()) {
-            return true;
-        }
+    if let Some((_, number)) = segment.rsplit_once(['-', '_', '.', ':'])
+        && !number.is_empty()
+        && number.bytes().all(|b| b.is_ascii_digit())
+    {
+        return true;
     }
     bytes.len() >= 16 && digits >= 3 && bytes.iter().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(b))
 }
