@@ -34,7 +34,7 @@ def what(span):
         method = attribute(span, "http.request.method")
         return (method, "" if method == "CONNECT" else path_of(span))
     if span["protocol"] == "dns":
-        return (attribute(span, "dns.question.type") or span["name"].split(" ")[0], attribute(span, "dns.question.name"))
+        return (attribute(span, "dns.question.type") or span["name"].split(" ")[-1], attribute(span, "dns.question.name"))
     text = attribute(span, "db.query.text")
     operation = attribute(span, "db.operation.name") or ""
     if span["protocol"] == "postgres":
@@ -51,11 +51,16 @@ def outcome(span):
 
 
 def key(span):
-    return (span["protocol"], attribute(span, "server.port"), *what(span), outcome(span), span["completeness"])
+    # Where the packets went: `server.port` may be what a header says.
+    port = attribute(span, "network.peer.port" if span["kind"] == "client" else "server.port")
+    if attribute(span, "http.request.method") == "CONNECT":
+        port = "proxy"  # the target's port is what it asks for
+    return (span["protocol"], port, *what(span), outcome(span), span["completeness"])
 
 
 def truth(record):
-    return (record["protocol"], record["port"], *record["what"], record["outcome"], record["completeness"])
+    port = "proxy" if record["what"][0] == "CONNECT" and record["protocol"] == "http" else record["port"]
+    return (record["protocol"], port, *record["what"], record["outcome"], record["completeness"])
 
 
 def show(counter, limit=12):

@@ -29,7 +29,7 @@ CLIENTS = {
     "postgres": lambda at: [world.POSTGRES[at]],
     "dns": lambda at: [world.DNS[at], world.SILENT],
 }
-# What tshark does not count as the agent does: see tell_witness.
+# Operations of a protocol, at least.
 LEAST = 500
 
 

@@ -33,11 +33,11 @@ def postgres(path, ports):
 
 def redis(path, ports):
     """Commands as arrays; inline ones are no arrays."""
-    show = "resp.array && (" + " || ".join(f"tcp.dstport == {port}" for port in ports) + ")"
+    show = "resp.array && resp.bulk_string && !resp.reassembled_in_next_frame && (" + " || ".join(f"tcp.dstport == {port}" for port in ports) + ")"
     return sum(len(values) for values in fields(path, ports, "resp", "tcp", show, "resp.array.length"))
 
 
 def dns(path, ports):
-    over_udp = fields(path, ports, "dns", "udp", "udp && dns.flags.response == 0", "dns.id")
+    over_udp = fields(path, ports, "dns", "udp", "udp && !icmp && dns.flags.response == 0", "dns.id")
     over_tcp = fields(path, ports, "dns", "tcp", "tcp && dns.flags.response == 0", "dns.id")
     return sum(map(len, over_udp)) + sum(map(len, over_tcp))

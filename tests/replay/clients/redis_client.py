@@ -110,14 +110,14 @@ def subscriptions(port, protocol):
     if protocol == 3:
         run(subscriber, "HELLO", "3")
     channel = token()
-    run(subscriber, "SUBSCRIBE", channel, key=channel)
+    run(subscriber, "SUBSCRIBE", channel)
     for _ in range(5):
-        run(publisher, "PUBLISH", channel, "message", key=channel)
+        run(publisher, "PUBLISH", channel, "message")
         subscriber.reply()
     if protocol == 3:
         key = token()
         run(subscriber, "SET", key, "1", key=key)
-    run(subscriber, "UNSUBSCRIBE", channel, key=channel)
+    run(subscriber, "UNSUBSCRIBE", channel)
     subscriber.close()
     publisher.close()
 
