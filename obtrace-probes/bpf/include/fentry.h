@@ -67,6 +67,14 @@ INLINE void rewind_vectors(struct transfer *t, u64 consumed) {
     t->skip = filled >= consumed ? filled - consumed : 0;
 }
 
+// Apart, for the sake of the 512 bytes of stack that all frames share.
+NOINLINE int move_tcp(u64 sk, struct transfer *t, u32 slot) {
+    struct socket_state *s = bpf_map_lookup_elem(&sockets, &sk);
+    if (t && s && !(s->flags & STATE_CONNECTING))
+        stream(s, sk, tcp_position(s, sk, t), t, slot);
+    return 0;
+}
+
 // A transfer of `length` bytes on `sk`, at the entry of a TCP or UDP send, else at the exit.
 INLINE int move_sock(u64 sk, struct msghdr *m, u64 length, u32 direction, u32 slot) {
     struct transfer t = {.direction = direction, .length = length, };
@@ -80,12 +88,8 @@ INLINE int move_sock(u64 sk, struct msghdr *m, u64 length, u32 direction, u32 sl
     t.room = length;
     t.name = address_of(m->msg_name);
     struct socket_state *s = bpf_map_lookup_elem(&sockets, &sk);
-    if (s && s->transport == TRANSPORT_TCP) {
-        if (s->flags & STATE_CONNECTING)
-            return 0;
-        stream(s, sk, tcp_position(s, sk, &t), &t, slot);
-        return 0;
-    }
+    if (s && s->transport == TRANSPORT_TCP)
+        return move_tcp(sk, &t, slot);
     struct socket *socket = 0;
     struct file *file = 0;
     READ(socket, ((struct sock *)sk)->sk_socket);
