@@ -8,6 +8,9 @@ mod codes;
 mod detect;
 pub mod message;
 mod pairing;
+#[cfg(test)]
+#[expect(clippy::arithmetic_side_effects, reason = "small numbers of a test")]
+mod tests;
 
 use alloc::{borrow::Cow, boxed::Box};
 
