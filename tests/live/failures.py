@@ -21,18 +21,25 @@ from agent import CAPABILITIES, with_capabilities
 FRAME = bytes.fromhex("000000000000000000000000080045000028000100004006000001010101020202020050c35000000001000000005002200000000000")
 
 
-def attached():
-    """How many programs, links and maps the agent's owner could have left. Names: other users of BPF may come and go."""
-    counts = {}
+def attached(program):
+    """Programs, links and maps that no process holds, or one that runs `program`: other users of BPF come and go."""
+    found = {}
     for what in ("prog", "link", "map"):
         listed = subprocess.run(["bpftool", "--json", what, "list"], check=True, capture_output=True, text=True).stdout
-        counts[what] = {entry["id"] for entry in json.loads(listed or "[]") if ours(entry)}
-    return counts
+        found[what] = {entry["id"] for entry in json.loads(listed or "[]") if ours(entry, program)}
+    return found
 
 
-def ours(entry):
-    pids = entry.get("pids") or []
-    return not pids or any(process["comm"].startswith("obtrace") for process in pids)
+def ours(entry, program):
+    owners = entry.get("pids") or []
+    return not owners or any(runs(owner["pid"], program) for owner in owners)
+
+
+def runs(pid, program):
+    try:
+        return os.readlink(f"/proc/{pid}/exe") == str(program)
+    except OSError:
+        return False
 
 
 def captures(folder):
@@ -73,10 +80,10 @@ def cases(agent, folder):
     yield "check", [agent, "check"], 0, ("",)
 
 
-def settled(before):
+def settled(before, program):
     """What is attached beyond `before`, once the kernel had time to free it."""
     for _ in range(50):
-        more = {what: ids - before[what] for what, ids in attached().items()}
+        more = {what: ids - before[what] for what, ids in attached(program).items()}
         if not any(more.values()):
             return {}
         time.sleep(0.1)
@@ -137,14 +144,14 @@ def main():
         copy = folder / "obtrace-agent"
         copy.write_bytes(agent.read_bytes())
         copy.chmod(0o755)
-        before = attached()
+        before = attached(copy)
         for title, command, code, words in cases(copy, folder):
             lines, said = one(command, code, words)
-            left = settled(before)
+            left = settled(before, copy)
             results.append((title, lines + ([f"left attached: {left}"] if left else []), said))
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
             lines = ended_by(copy, number)
-            left = settled(before)
+            left = settled(before, copy)
             results.append((f"ended by {number.name}", lines + ([f"left attached: {left}"] if left else []), ""))
     failed = 0
     for title, lines, said in results:

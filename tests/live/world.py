@@ -125,7 +125,7 @@ class World:
             "node": lambda port: ("node", here / "server.js", port, PORTS["nginx"]),
             "java": lambda port: ("java", "-Xmx256m", "-cp", self.folder, "Server", port, PORTS["nginx"]),
             "go": lambda port: (self.folder / "goserver", port, PORTS["nginx"]),
-            "puma": lambda port: ("puma", "-b", f"tcp://127.0.0.1:{port}", "-t", "8:8", here / "config.ru"),
+            "puma": lambda port: ("puma", "-b", f"tcp://127.0.0.1:{port}", "-C", here / "puma.rb", here / "config.ru"),
         }
         for name in names:
             if name in builds and builds[name].wait() != 0:
