@@ -107,6 +107,35 @@ fn every_request_is_seen_once_at_both_ends_in_one_trace() {
 }
 
 #[test]
+fn a_reader_that_has_gone_away_ends_it_quietly() {
+    if !is_root() {
+        eprintln!("skipped: the agent loads BPF programs, which needs root");
+        return;
+    }
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let mut agent = Command::new(env!("CARGO_BIN_EXE_obtrace-agent"))
+        .args(["run", "--print", "text", "--port", &port.to_string(), "--pid", &std::process::id().to_string()])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(agent.stdout.take());
+    let mut said = BufReader::new(agent.stderr.take().unwrap());
+    let mut first = String::new();
+    said.read_line(&mut first).unwrap();
+    assert!(first.starts_with("watching 1 process"), "{first}");
+    let server = thread::spawn(move || serve(listener));
+    drive(port);
+    drive(port);
+    server.join().unwrap();
+    assert!(agent.wait().unwrap().success());
+    let mut rest = String::new();
+    said.read_to_string(&mut rest).unwrap();
+    assert!(!rest.contains("ERROR") && !rest.contains("error"), "{rest}");
+}
+
+#[test]
 fn what_cannot_be_is_one_clear_message_and_the_right_code() {
     let agent = |arguments: &[&str]| {
         let output = Command::new(env!("CARGO_BIN_EXE_obtrace-agent")).args(arguments).output().unwrap();

@@ -240,11 +240,7 @@ impl Agent {
         let stopped = self.running.stop();
         let export = exporter.map(|exporter| exporter.shutdown_blocking(self.shutdown_timeout / 2));
         let results = self.results.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let stopped = match stopped {
-            // Nobody reads any more: as good a reason to end as any.
-            Err(failure) if failure.to_string().contains(sinks::HANGUP) => pipeline::Stopped::default(),
-            other => other.map_err(|failure| Error::Failed(failure.to_string()))?,
-        };
+        let stopped = stopped.map_err(|failure| Error::Failed(failure.to_string()))?;
         Ok(Summary {
             spans: results.traces,
             connections: results.connections,
@@ -267,7 +263,7 @@ fn layout(
     (filter, asked): (obtrace_probes::Filter, mpsc::Receiver<discovery::Question>),
 ) {
     let frame = *graph.settings();
-    let (stop, scan_stop) = (graph.stop(), graph.stop());
+    let (stop, scan_stop, print_stop) = (graph.stop(), graph.stop(), graph.stop());
     let batches = graph.wire("batches");
     let spans = graph.wire("spans");
     let output = batches.output("reader");
@@ -277,7 +273,7 @@ fn layout(
     graph.node("parser", move || parser.run(&input, used.then_some(&output)));
     if settings.format != Format::None {
         let input = spans.input("printer", frame.queue_length);
-        graph.node("printer", move || sinks::print(&input, out, settings.format, settings.color));
+        graph.node("printer", move || sinks::print(&input, out, settings.format, settings.color, &print_stop));
     }
     if let Some(exporter) = exporter {
         let input = spans.input("exporter", frame.queue_length);

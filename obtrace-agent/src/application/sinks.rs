@@ -8,7 +8,7 @@ use std::{
 use obtrace_export::pipeline::Exporter;
 
 use crate::{
-    pipeline::{BoxError, Input, Received},
+    pipeline::{BoxError, Input, Received, Stop},
     print::{Format, Printer},
     traces::SpanRecord,
 };
@@ -16,38 +16,35 @@ use crate::{
 /// How often the printer looks whether a tree is over.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// Prints every span. A reader that has gone away ends the agent without an error.
+/// Until something comes.
+const FOREVER: Duration = Duration::from_secs(3_600);
+
+/// Prints every span. A reader that has gone away is as good a reason to end as any: `stop` is set, and what still
+/// comes is dropped.
 pub(super) fn print(
     input: &Input<Vec<SpanRecord>>,
     out: impl Write,
     format: Format,
     color: bool,
+    stop: &Stop,
 ) -> Result<(), BoxError> {
     let mut printer = Printer::new(out, format, color);
     match print_all(input, &mut printer, format) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(Box::new(Hangup)),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+            stop.set();
+            while !matches!(input.receive_within(FOREVER), Received::Closed) {}
+            Ok(())
+        }
         Err(error) => Err(format!("standard output cannot be written: {error}; is its disk full?").into()),
         Ok(()) => Ok(()),
     }
 }
 
-/// Whoever read standard output has ended.
-#[derive(Debug, thiserror::Error)]
-#[error("{HANGUP}")]
-pub(super) struct Hangup;
-
-/// How a failure of the pipeline is known to be a [`Hangup`].
-pub(super) const HANGUP: &str = "whoever read standard output has ended";
-
 fn print_all(input: &Input<Vec<SpanRecord>>, printer: &mut Printer<impl Write>, format: Format) -> io::Result<()> {
     let begin = Instant::now();
     let now = || u64::try_from(begin.elapsed().as_nanos()).unwrap_or(u64::MAX);
     loop {
-        let received = if format == Format::Tree {
-            input.receive_within(LOOK)
-        } else {
-            input.receive_within(Duration::from_secs(3_600))
-        };
+        let received = if format == Format::Tree { input.receive_within(LOOK) } else { input.receive_within(FOREVER) };
         match received {
             Received::Item(item) => {
                 for record in item.iter() {

@@ -196,7 +196,7 @@ impl Order {
         }
         self.release(deliver);
         while self.held_bytes > patience.bytes || self.waiting() > patience.segments {
-            self.force(piece.at, deliver);
+            self.force(deliver);
         }
         true
     }
@@ -292,14 +292,14 @@ impl Order {
         deliver: &mut impl FnMut(Delivery<'_>),
     ) {
         while self.timeout(patience).is_some_and(|due| due <= now) {
-            self.force(now, deliver);
+            self.force(deliver);
         }
     }
 
     /// Nothing more will come: hands on all that waits.
-    pub(in crate::replay) fn finish(&mut self, at: u64, deliver: &mut impl FnMut(Delivery<'_>)) {
+    pub(in crate::replay) fn finish(&mut self, deliver: &mut impl FnMut(Delivery<'_>)) {
         while self.held_bytes > 0 {
-            self.force(at, deliver);
+            self.force(deliver);
         }
     }
 
@@ -319,7 +319,7 @@ impl Order {
     }
 
     /// Hands on one waiting segment, with a gap for what is missing before it.
-    fn force(&mut self, at: u64, deliver: &mut impl FnMut(Delivery<'_>)) {
+    fn force(&mut self, deliver: &mut impl FnMut(Delivery<'_>)) {
         let from = match (self.local.head(), self.remote.head()) {
             (None, None) => return,
             (Some(_), None) => End::Local,
@@ -327,6 +327,8 @@ impl Order {
             (Some(local), Some(remote)) => first_of(local, remote),
         };
         let Some(head) = self.stream(from).head() else { return };
+        // What is missing passed before this segment did, however long it was waited for.
+        let at = head.at;
         self.ends_at(from, head.key.0, at, deliver);
         // What its sender had read came before it, as far as no waiting segment has it.
         let other = from.other();

@@ -195,7 +195,7 @@ impl TcpFlow {
     pub(in crate::replay) fn close(&mut self, spans: &mut Spans<impl FnMut(&SpanRecord, u64)>) {
         let Some(mut conversation) = self.conversation.take() else { return };
         let at = self.closing.unwrap_or(self.last);
-        self.order.finish(at, &mut |delivery| conversation.take(delivery, spans));
+        self.order.finish(&mut |delivery| conversation.take(delivery, spans));
         for (end, state) in [End::Local, End::Remote].into_iter().zip(self.ends) {
             if let Some(fin) = state.fin {
                 self.order.ends_at(end, fin, at, &mut |delivery| conversation.take(delivery, spans));
