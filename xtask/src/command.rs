@@ -114,8 +114,9 @@ impl Run {
         self.spawn(name)
     }
 
-    /// Starts it in a process group of its own, output where ours goes. It ends with the returned guard.
-    pub(crate) fn start_visible(self, name: &str) -> Result<Running, Error> {
+    /// As [`Run::start`], but only stderr goes into `log`, stdout where ours goes.
+    pub(crate) fn start_visible(mut self, name: &str, log: &Path) -> Result<Running, Error> {
+        self.command.stderr(File::create(log).map_err(Error::file("write", log))?);
         self.spawn(name)
     }
 

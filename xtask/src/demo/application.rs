@@ -76,9 +76,14 @@ impl Application {
         Ok(application)
     }
 
-    /// Starts the agent on the application's processes; its output goes to the terminal.
+    /// Starts the agent on the application's processes; its spans go to the terminal, what it says to `agent_log`.
     pub(crate) fn observe(&self, agent: &Path) -> Result<Running, Error> {
-        Run::new(agent).args(self.agent_arguments()).start_visible("the agent")
+        Run::new(agent).args(self.agent_arguments()).start_visible("the agent", &self.agent_log())
+    }
+
+    /// What the agent says on stderr.
+    pub(crate) fn agent_log(&self) -> PathBuf {
+        self.files.path.join("agent.log")
     }
 
     /// The agent's arguments: a trace tree a request, of the application's processes alone, since the machine may have others.

@@ -3,7 +3,7 @@
 mod application;
 mod kept;
 
-use std::time::Duration;
+use std::{fs, path::Path, time::Duration};
 
 use self::application::Application;
 use crate::{
@@ -51,11 +51,14 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<(), Error>
     let application = Application::start(workspace, python)?;
     say::headline(format_args!("The agent watches while {} orders are sent", options.requests));
     let mut observer = application.observe(&agent)?;
-    await_ready(&mut observer)?;
+    let log = application.agent_log();
+    await_ready(&mut observer, &log)?;
     application.order(options.requests)?;
     // The last spans wait for their traces to be complete; Ctrl-C would end the agent in the same way.
     interrupt::wait_for(Duration::from_secs(3), || Ok(None::<()>))?;
     let status = observer.stop(Duration::from_secs(10));
+    say::headline("The agent's summary");
+    print!("{}", said(&log));
     match status {
         Some(status) if status.success() => {}
         Some(status) => return Err(Error::Wrong(format!("the agent ended with {}", describe(status)))),
@@ -70,14 +73,19 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<(), Error>
     Ok(())
 }
 
-/// Gives the agent a moment to attach, and notices when it cannot run here.
-fn await_ready(agent: &mut Running) -> Result<(), Error> {
-    let ended = interrupt::wait_for(Duration::from_millis(1500), || Ok(agent.ended()))?;
-    match ended {
-        None => Ok(()),
-        Some(status) if status.code() == Some(77) => {
-            Err(Error::Cannot("the agent cannot run on this machine; its message above says why".into()))
+/// Waits until the agent says that it watches, and notices when it cannot run here.
+fn await_ready(agent: &mut Running, log: &Path) -> Result<(), Error> {
+    let watching = interrupt::wait_for(Duration::from_secs(20), || match agent.ended() {
+        None => Ok(said(log).contains("watching ").then_some(())),
+        Some(status) if status.code() == Some(77) => Err(Error::Cannot(said(log).trim().to_owned())),
+        Some(status) => {
+            Err(Error::Wrong(format!("the agent ended before the first request: {}: {}", describe(status), said(log))))
         }
-        Some(status) => Err(Error::Wrong(format!("the agent ended before the first request: {}", describe(status)))),
-    }
+    })?;
+    watching.ok_or_else(|| Error::Wrong(format!("the agent does not say that it watches: {}", said(log))))
+}
+
+/// What the agent said so far.
+fn said(log: &Path) -> String {
+    fs::read_to_string(log).unwrap_or_default()
 }

@@ -33,7 +33,9 @@ pub(super) fn deny(workspace: &Workspace, report: &mut Report) -> Result<(), Err
     let tool = CargoTool::DENY.get(workspace)?;
     // Crates for other systems too: cargo-deny reads the manifests of all that the lock file names.
     workspace.cargo(["fetch", "--quiet", "--locked"]).status()?;
-    let run = Run::new(tool).args(["--offline", "check", "--hide-inclusion-graph", "bans", "licenses", "sources"]).current_dir(&workspace.root);
+    let run = Run::new(tool)
+        .args(["--offline", "check", "--hide-inclusion-graph", "bans", "licenses", "sources"])
+        .current_dir(&workspace.root);
     report.check("cargo-deny", run)
 }
 
