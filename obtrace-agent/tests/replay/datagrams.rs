@@ -47,7 +47,7 @@ fn lookups(count: u16) -> Vec<(u64, Vec<u8>)> {
 #[test]
 fn queries_and_their_answers() {
     let result = replay(&lookups(5));
-    assert_eq!(result.lines(), ["dns A complete"; 5]);
+    assert_eq!(result.lines(), ["dns DNS complete"; 5]);
     assert_eq!((result.summary.udp_streams, result.summary.exchanges), (1, 5));
 }
 
@@ -55,7 +55,7 @@ fn queries_and_their_answers() {
 fn the_same_datagram_seen_at_two_places_is_one() {
     let doubled = lookups(5).into_iter().flat_map(|frame| [frame.clone(), frame]).collect::<Vec<_>>();
     let result = replay(&doubled);
-    assert_eq!(result.lines(), ["dns A complete"; 5]);
+    assert_eq!(result.lines(), ["dns DNS complete"; 5]);
     assert_eq!(result.summary.repeated, 10);
 
     // Linux cooked: out of one interface, in at another.
@@ -67,7 +67,7 @@ fn the_same_datagram_seen_at_two_places_is_one() {
         [(time, cooked(4, &frame)), (time, cooked(0, &frame))]
     });
     let result = replay_with(Settings::new(), 113, &doubled.collect::<Vec<_>>());
-    assert_eq!(result.lines(), ["dns A complete"; 5]);
+    assert_eq!(result.lines(), ["dns DNS complete"; 5]);
 }
 
 #[test]
@@ -80,5 +80,5 @@ fn a_query_without_an_answer_is_told_when_its_time_is_over() {
     }
     frames.extend(later);
     let result = replay(&frames);
-    assert_eq!(result.lines(), ["dns A response_missing", "dns A complete"]);
+    assert_eq!(result.lines(), ["dns DNS response_missing", "dns DNS complete"]);
 }
