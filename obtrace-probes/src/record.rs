@@ -109,6 +109,17 @@ pub(crate) struct ProcessRecord {
     pub(crate) pad: u32,
 }
 
+// The sizes and offsets that tests/layout.rs finds in the BTF of the objects.
+const _: () = {
+    assert!(size_of::<Head>() == 32 && size_of::<Address>() == 24);
+    assert!(size_of::<OpenRecord>() == 112 && std::mem::offset_of!(OpenRecord, transport) == 108);
+    assert!(size_of::<DataRecord>() == 48 && std::mem::offset_of!(DataRecord, skipped) == 40);
+    assert!(size_of::<DatagramRecord>() == 64 && std::mem::offset_of!(DatagramRecord, length) == 56);
+    assert!(size_of::<CloseRecord>() == 48);
+    assert!(size_of::<ConnectFailedRecord>() == 80 && std::mem::offset_of!(ConnectFailedRecord, error) == 68);
+    assert!(size_of::<ProcessRecord>() == 48 && std::mem::offset_of!(ProcessRecord, local_tgid) == 40);
+};
+
 const RECEIVED: u8 = 1;
 const MISSING_SHIFT: u8 = 1;
 const JOINED: u8 = 8;

@@ -41,8 +41,11 @@ INLINE void unwrap_vector(struct transfer *t) {
         t->length = t->room;
 }
 
-INLINE bool read_message(struct transfer *t, u64 header) {
+// Apart, for the sake of the 512 bytes of stack that all frames share.
+NOINLINE int read_message(struct transfer *t, u64 header) {
     struct user_msghdr m = {};
+    if (!t)
+        return 0;
     if (bpf_probe_read_user(&m, sizeof(m), (void *)header))
         return 0;
     t->address = m.vectors;

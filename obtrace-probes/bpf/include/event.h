@@ -96,3 +96,14 @@ struct event_process {
     u32 local_tgid;
     u32 pad;
 };
+
+// Keeps the types in the BTF of every object.
+union event_record {
+    struct event_open open;
+    struct event_data data;
+    struct event_datagram datagram;
+    struct event_close close;
+    struct event_connect_failed connect_failed;
+    struct event_process process;
+};
+const union event_record *event_layout = 0;
