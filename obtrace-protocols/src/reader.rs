@@ -9,7 +9,7 @@
 /// let length = reader.u16_be().unwrap();
 /// assert_eq!(reader.take(usize::from(length)), Some(&b"abc"[..]));
 /// assert_eq!(reader.rest(), [9]);
-/// assert_eq!(reader.take(1), None);
+/// assert_eq!(reader.take(2), None);
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Reader<'a> {
