@@ -231,12 +231,6 @@ NOINLINE int sent(struct call *c) {
     return 0;
 }
 
-// sendfile and splice: bytes that user memory never held.
-INLINE int moved_in_kernel(u32 fd, u32 direction, u64 length) {
-    struct transfer t = {.direction = direction, .length = length, .done = 1, .room = TRANSFER_LIMIT};
-    return move(fd, &t, SLOT_EXIT);
-}
-
 INLINE int exit_call(struct call *c) {
     u64 *a = c->argument;
     struct transfer t = {.direction = RECEIVED, .address = a[1], .length = c->result, .done = 1};
@@ -271,12 +265,14 @@ INLINE int exit_call(struct call *c) {
             move_messages(a[0], a[1], c->result, SLOT_EXIT);
         return 0;
     case CALL_SENDFILE:
-        moved_in_kernel(a[0], SENT, c->result);
-        return 0;
+        t.direction = SENT;
+        t.address = 0; // user memory never held the bytes
+        break;
     case CALL_SPLICE:
-        moved_in_kernel(a[0], RECEIVED, c->result);
-        moved_in_kernel(a[2], SENT, c->result);
-        return 0;
+        t.address = 0;
+        move(a[0], &t, SLOT_EXIT);
+        t.direction = SENT;
+        return move(a[2], &t, SLOT_EXIT);
     default:
         return 0;
     }
