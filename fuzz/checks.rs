@@ -26,7 +26,7 @@ impl<'a> Input<'a> {
 }
 
 /// Runs the target of that name.
-pub fn run(target: &str, data: &[u8]) {
+pub(crate) fn run(target: &str, data: &[u8]) {
     match target {
         "assembler" => assembler(data),
         "connection" => connection(data),

@@ -532,13 +532,13 @@ impl Connection {
         // Each round takes bytes, gives up a hole or empties the buffer.
         while self.parser.is_some() && !self.stream(side).ignored {
             let stream = self.stream_mut(side);
-            if !stream.blocked {
-                if let Some((fresh, mark)) = stream.assembler.direct(bytes, mark) {
-                    if !fresh.is_empty() {
-                        self.run_direct(side, fresh, mark);
-                    }
-                    return self.go_on(side, mark.at);
+            if !stream.blocked
+                && let Some((fresh, mark)) = stream.assembler.direct(bytes, mark)
+            {
+                if !fresh.is_empty() {
+                    self.run_direct(side, fresh, mark);
                 }
+                return self.go_on(side, mark.at);
             }
             match stream.assembler.push(bytes, mark) {
                 Pushed::Ready => {

@@ -211,16 +211,17 @@ impl TraceContext {
 /// Lower-case hexadecimal digits to bytes; the specification allows no upper case.
 fn hex<const N: usize>(digits: &[u8]) -> Option<[u8; N]> {
     let digit = |b: u8| match b {
-        b'0'..=b'9' => Some(b - b'0'),
-        b'a'..=b'f' => Some(b - b'a' + 10),
+        b'0'..=b'9' => Some(b & 15),
+        b'a'..=b'f' => Some((b & 15).wrapping_add(9)),
         _ => None,
     };
     let mut out = [0; N];
-    if digits.len() != 2 * N {
+    let (pairs, rest) = digits.as_chunks::<2>();
+    if pairs.len() != N || !rest.is_empty() {
         return None;
     }
-    for (byte, pair) in out.iter_mut().zip(digits.chunks_exact(2)) {
-        *byte = digit(pair[0])? << 4 | digit(pair[1])?;
+    for (byte, [high, low]) in out.iter_mut().zip(pairs) {
+        *byte = digit(*high)? << 4 | digit(*low)?;
     }
     Some(out)
 }

@@ -83,11 +83,6 @@ impl Context<'_> {
     }
 
     /// Announces a request whose first byte is at this stream offset; gives the exchange its id.
-    pub(crate) fn open(&mut self, offset: u64, trace_context: Option<TraceContext>) -> u64 {
-        let mark = self.mark_at(offset);
-        self.open_at(offset, mark.at, mark.tag, trace_context)
-    }
-
     pub(crate) fn open_at(
         &mut self,
         offset: u64,

@@ -1,6 +1,8 @@
 //! Runs what fuzzing once found (`fuzz/regressions/<target>/`) and some hundred changed conversations through the fuzz
 //! targets' checks, without a fuzzer.
 
+#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
+
 use std::{fs, path::Path};
 
 #[path = "../../fuzz/checks.rs"]

@@ -48,6 +48,8 @@
 //! step must come out just as without the loss. `"lenient"` is for conversations in which later messages depend on
 //! earlier ones (prepared statements, pipelining).
 
+#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
+
 use std::{collections::HashSet, fs, path::Path};
 
 use obtrace_protocols::{
@@ -198,8 +200,7 @@ fn unescape(text: &str) -> Vec<u8> {
 }
 
 fn hex(text: &str) -> Vec<u8> {
-    let digits: Vec<u8> =
-        text.chars().filter(|c| !c.is_whitespace()).map(|c| c.to_digit(16).unwrap() as u8).collect();
+    let digits: Vec<u8> = text.chars().filter(|c| !c.is_whitespace()).map(|c| c.to_digit(16).unwrap() as u8).collect();
     assert!(digits.len().is_multiple_of(2), "odd number of digits in {text:?}");
     digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect()
 }

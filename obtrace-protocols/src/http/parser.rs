@@ -142,10 +142,11 @@ impl HttpParser {
 
     /// Reads what is there of a head.
     fn head(&mut self, side: Side, bytes: &[u8], at: &mut usize, cx: &mut Context<'_>) -> Progress {
-        if self.half(side).state == State::Start && self.half(side).start.is_none() {
-            if let Some(step) = self.begin(side, bytes, at, cx) {
-                return Progress::Stop(step);
-            }
+        if self.half(side).state == State::Start
+            && self.half(side).start.is_none()
+            && let Some(step) = self.begin(side, bytes, at, cx)
+        {
+            return Progress::Stop(step);
         }
         let rest = bytes.get(*at..).unwrap_or_default();
         let mut lines = Lines::resume(rest, 0, self.half(side).scanned);
@@ -523,10 +524,10 @@ impl HttpParser {
 
     /// Drops the message that was being read; what follows is searched for a start line.
     fn misframed(&mut self, side: Side, consumed: usize) -> Progress {
-        if side == Side::Client {
-            if let Some(slot) = self.request.take() {
-                self.queue.give_back(slot);
-            }
+        if side == Side::Client
+            && let Some(slot) = self.request.take()
+        {
+            self.queue.give_back(slot);
         }
         self.wander(side);
         Progress::Stop(Step::misframed(consumed))

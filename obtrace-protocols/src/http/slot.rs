@@ -176,6 +176,7 @@ const MAX_SPARE: usize = 32;
 pub(super) struct Queue {
     slots: VecDeque<Box<Slot>>,
     finished: usize,
+    #[expect(clippy::vec_box, reason = "slots move between the queue and here without being copied")]
     spare: Vec<Box<Slot>>,
     /// What [`Queue::poll`] lent out.
     lent: Option<Box<Slot>>,

@@ -485,6 +485,7 @@ impl Early {
 }
 
 #[cfg(test)]
+#[expect(clippy::arithmetic_side_effects, reason = "the numbers are the tests' own")]
 mod tests {
     use super::*;
     use alloc::collections::BTreeMap;
