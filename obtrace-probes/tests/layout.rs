@@ -4,6 +4,7 @@
 use std::{collections::BTreeMap, fs};
 
 type Members = Vec<(String, u32)>;
+type Expected = (&'static str, u32, &'static [(&'static str, u32)]);
 
 fn word(bytes: &[u8], at: usize) -> u32 {
     u32::from_ne_bytes(bytes[at..at + 4].try_into().unwrap())
@@ -56,7 +57,7 @@ fn section(elf: &[u8]) -> &[u8] {
 
 #[test]
 fn records_have_the_layout_that_is_read() {
-    let expected: [(&str, u32, &[(&str, u32)]); 8] = [
+    let expected: [Expected; 8] = [
         (
             "event_head",
             32,

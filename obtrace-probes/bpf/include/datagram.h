@@ -51,7 +51,10 @@ INLINE bool port_wanted(u16 local, u16 remote) {
     return 0;
 }
 
-INLINE int move_datagram(struct file *file, u64 sk, struct socket_state *s, struct transfer *t, u32 slot) {
+NOINLINE int move_datagram(u64 file, u64 sk, struct transfer *t, u32 slot) {
+    struct socket_state *s = bpf_map_lookup_elem(&sockets, &sk);
+    if (!t)
+        return 0;
     struct event_address local = {}, remote = {};
     struct chunk c = {.flags = t->direction};
     read_addresses(sk, &local, &remote);
@@ -60,7 +63,7 @@ INLINE int move_datagram(struct file *file, u64 sk, struct socket_state *s, stru
     if (!port_wanted(local.port, remote.port))
         return 0;
     if (!s)
-        s = first_sight(sk, inode_of(file), TRANSPORT_UDP, SEEN_DATA, t->length);
+        s = first_sight(sk, inode_of((void *)file), TRANSPORT_UDP, SEEN_DATA, t->length);
     if (!s || s->verdict[0] == VERDICT_IGNORE)
         return 0;
     if (!(s->flags & STATE_OPENED))
@@ -85,7 +88,10 @@ INLINE int move_datagram(struct file *file, u64 sk, struct socket_state *s, stru
 }
 
 // Unix streams count their own offset. What is announced by a send is counted when the call returns.
-INLINE int move_unix(u64 sk, struct socket_state *s, struct transfer *t, u32 slot) {
+NOINLINE int move_unix(u64 sk, struct transfer *t, u32 slot) {
+    struct socket_state *s = bpf_map_lookup_elem(&sockets, &sk);
+    if (!t || !s)
+        return 0;
     u32 direction = t->direction & 1, sequence = s->offset[direction];
     if (direction == RECEIVED || t->done) {
         s->offset[direction] += t->length;
@@ -112,7 +118,7 @@ NOINLINE int move_other(u64 file_address, u64 sk, struct transfer *t, u32 slot) 
     if (!transport)
         return 0;
     if (transport == TRANSPORT_UDP)
-        return move_datagram(file, sk, s, t, slot);
+        return move_datagram(file_address, sk, t, slot);
     if (!s) {
         u8 state = 0;
         READ(state, ((struct sock *)sk)->__sk_common.skc_state);
@@ -123,7 +129,6 @@ NOINLINE int move_other(u64 file_address, u64 sk, struct transfer *t, u32 slot) 
     if (!s)
         return 0;
     if (transport == TRANSPORT_UNIX)
-        return move_unix(sk, s, t, slot);
-    stream(s, sk, tcp_position(s, sk, t), t, slot);
-    return 0;
+        return move_unix(sk, t, slot);
+    return move_tcp(sk, t, slot);
 }

@@ -17,10 +17,7 @@ INLINE int move_inline(u32 fd, struct transfer *t, u32 slot) {
     struct socket_state *s = bpf_map_lookup_elem(&sockets, &sk);
     if (!s || s->transport != TRANSPORT_TCP)
         return move_other((u64)file, sk, t, slot);
-    if (UNLIKELY(s->flags & STATE_CONNECTING)) // refused by TCP, and offered again later
-        return 0;
-    stream(s, sk, tcp_position(s, sk, t), t, slot);
-    return 0;
+    return move_tcp(sk, t, slot);
 }
 
 NOINLINE int move(u32 fd, struct transfer *t, u32 slot) { return t ? move_inline(fd, t, slot) : 0; }

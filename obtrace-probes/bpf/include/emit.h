@@ -76,9 +76,7 @@ struct chunk {
 // keeps the time to load short.
 
 // One record of a stream; what does not fit is missing by budget. -1: the ring buffer is full, nothing was counted.
-NOINLINE int write_data(struct chunk *c) {
-    if (!c)
-        return 0;
+INLINE int write_data_inline(struct chunk *c) {
     u64 wake = wake_flag(c->length + sizeof(struct event_data));
     if (c->length <= CLASS_1)
         WRITE_CLASS(CLASS_1, struct event_data, FILL_DATA)
@@ -88,6 +86,8 @@ NOINLINE int write_data(struct chunk *c) {
         WRITE_CLASS(CLASS_3, struct event_data, FILL_DATA)
     WRITE_CLASS(CLASS_4, struct event_data, FILL_DATA)
 }
+
+NOINLINE int write_data(struct chunk *c) { return c ? write_data_inline(c) : 0; }
 
 // Bytes that are announced only.
 INLINE int write_absent(struct chunk *c, u8 missing) {

@@ -67,14 +67,6 @@ INLINE void rewind_vectors(struct transfer *t, u64 consumed) {
     t->skip = filled >= consumed ? filled - consumed : 0;
 }
 
-// Apart, for the sake of the 512 bytes of stack that all frames share.
-NOINLINE int move_tcp(u64 sk, struct transfer *t, u32 slot) {
-    struct socket_state *s = bpf_map_lookup_elem(&sockets, &sk);
-    if (t && s && !(s->flags & STATE_CONNECTING))
-        stream(s, sk, tcp_position(s, sk, t), t, slot);
-    return 0;
-}
-
 // A transfer of `length` bytes on `sk`, at the entry of a TCP or UDP send, else at the exit.
 INLINE int move_sock(u64 sk, struct msghdr *m, u64 length, u32 direction, u32 slot) {
     struct transfer t = {.direction = direction, .length = length, };
