@@ -1,3 +1,5 @@
+#![expect(clippy::arithmetic_side_effects, reason = "numbers of tests are small")]
+
 use alloc::{string::String, vec::Vec};
 
 use proptest::prelude::*;

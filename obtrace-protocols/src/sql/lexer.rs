@@ -27,6 +27,9 @@ pub(super) struct Token<'a> {
     pub(super) text: &'a [u8],
 }
 
+/// No operator is longer: names have 63 bytes. Keeps the cost linear where a run of signs is cut to its first.
+const MAX_OPERATOR: usize = 63;
+
 pub(super) struct Lexer<'a> {
     rest: &'a [u8],
     dialect: Dialect,
@@ -154,7 +157,7 @@ impl<'a> Lexer<'a> {
         for pair in self.rest.windows(2).map(|pair| (pair.first(), pair.last())).chain([(self.rest.last(), None)]) {
             let (Some(&byte), next) = pair else { break };
             let comment = matches!((byte, next), (b'-', Some(b'-')) | (b'/', Some(b'*')));
-            if !self.is_operator(byte) || (comment && length > 0) {
+            if !self.is_operator(byte) || (comment && length > 0) || length >= MAX_OPERATOR {
                 break;
             }
             special |= !matches!(byte, b'+' | b'-' | b'*' | b'/' | b'<' | b'>' | b'=');
