@@ -53,14 +53,13 @@ INLINE bool port_wanted(u16 local, u16 remote) {
 
 NOINLINE int move_datagram(u64 file, u64 sk, struct transfer *t, u32 slot) {
     struct socket_state *s = bpf_map_lookup_elem(&sockets, &sk);
-    if (!t)
+    struct work *w = bpf_map_lookup_elem(&works, &slot);
+    if (!t || !w)
         return 0;
-    struct event_address local = {}, remote = {};
-    struct chunk c = {.flags = t->direction};
-    read_addresses(sk, &local, &remote);
+    read_addresses(sk, &w->local, &w->remote);
     if (t->name)
-        read_sockaddr(&remote, t->name, t->kernel);
-    if (!port_wanted(local.port, remote.port))
+        read_sockaddr(&w->remote, t->name, t->kernel);
+    if (!port_wanted(w->local.port, w->remote.port))
         return 0;
     if (!s)
         s = first_sight(sk, inode_of((void *)file), TRANSPORT_UDP, SEEN_DATA, t->length);
@@ -68,21 +67,18 @@ NOINLINE int move_datagram(u64 file, u64 sk, struct transfer *t, u32 slot) {
         return 0;
     if (!(s->flags & STATE_OPENED))
         write_open(sk);
-    c.socket = s->id;
-    c.pid_tgid = bpf_get_current_pid_tgid();
+    w->chunk.socket = s->id;
+    w->chunk.pid_tgid = bpf_get_current_pid_tgid();
+    w->chunk.flags = t->direction;
+    start_work(w, t);
     if (t->vectors) {
-        struct work *w = bpf_map_lookup_elem(&works, &slot);
-        if (!w)
-            return 0;
-        start_work(w, &c, t);
         w->datagram = 1;
-        w->remote = remote;
         write_vectors(slot);
         return 0;
     }
-    c.address = t->address;
-    c.length = t->room < t->length ? t->room : t->length;
-    if (write_datagram(&c, &remote, t->length))
+    w->chunk.address = t->address;
+    w->chunk.length = t->room < t->length ? t->room : t->length;
+    if (write_datagram(&w->chunk, &w->remote, t->length))
         lost(LOSS_RING, t->length);
     return 0;
 }

@@ -58,7 +58,8 @@ INLINE u64 inode_of_sock(struct sock *sk) {
     return file ? inode_of(file) : 0;
 }
 
-INLINE u32 netns_of(struct sock *sk) {
+NOINLINE u32 netns_number(u64 key) {
+    struct sock *sk = (void *)key;
     struct net *net = 0;
     u32 inum = 0;
     READ(net, sk->__sk_common.skc_net.net);
@@ -66,6 +67,8 @@ INLINE u32 netns_of(struct sock *sk) {
         READ(inum, net->ns.inum);
     return inum;
 }
+
+INLINE u32 netns_of(struct sock *sk) { return netns_number((u64)sk); }
 
 INLINE void set_ipv4(struct event_address *a, u32 ip) { __builtin_memcpy(a->ip, &ip, sizeof(ip)); }
 
@@ -76,6 +79,7 @@ NOINLINE int read_addresses(u64 key, struct event_address *local, struct event_a
         return 0;
     u16 family = 0, port = 0;
     u32 ip = 0;
+    local->family = remote->family = 0;
     READ(family, sk->__sk_common.skc_family);
     if (family != AF_INET && family != AF_INET6)
         return 0;
@@ -208,7 +212,8 @@ INLINE u8 transport_of(struct sock *sk) {
 
 // Who opened a connection that was not seen opened: whoever listens on the local port accepted it.
 // That no listener is known says something only once all sockets were looked through.
-INLINE u8 role_before(struct sock *sk, u32 netns, bool complete) {
+NOINLINE u32 role_before(u64 key, u32 netns, u32 complete) {
+    struct sock *sk = (void *)key;
     u16 port = 0;
     READ(port, sk->__sk_common.skc_num);
     if (listened(netns, port))
@@ -232,7 +237,7 @@ NOINLINE int make_state(u64 key, u64 inode, u32 transport, u32 how, u64 bytes) {
     else if (how == SEEN_CONNECT)
         n.role = ROLE_CLIENT;
     else if (transport == TRANSPORT_TCP)
-        n.role = role_before(sk, n.netns, joined_all || how == SEEN_BEFORE);
+        n.role = role_before(key, n.netns, joined_all || how == SEEN_BEFORE);
     if (how == SEEN_BEFORE || (how == SEEN_DATA && transport != TRANSPORT_UDP &&
                                (transport == TRANSPORT_TCP || !joined_all)))
         n.flags = STATE_JOINED;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 // What a call moves, from the arguments to the records.
 #pragma once
+#include "calls.h"
 #include "map/pending.h"
 #include "socket.h"
 
@@ -28,7 +29,8 @@ struct work {
     u64 vectors, left, skip, captured;
     u32 vector, count, fill, datagram, kernel, pad;
     u64 length; // of a datagram, all its pieces
-    struct event_address remote;
+    struct event_address local, remote;
+    struct call call;
     u8 head[sizeof(struct event_datagram)]; // an event_data stands at its end
     u8 bytes[2 * GATHER];
 };
@@ -195,8 +197,7 @@ NOINLINE int write_vectors(u32 slot) {
     return 0;
 }
 
-INLINE void start_work(struct work *w, const struct chunk *c, const struct transfer *t) {
-    w->chunk = *c;
+INLINE void start_work(struct work *w, const struct transfer *t) {
     w->captured = 0;
     w->fill = 0;
     w->vector = 0;
@@ -301,7 +302,8 @@ INLINE void stream(struct socket_state *s, u64 sk, u32 sequence, struct transfer
     struct work *w = bpf_map_lookup_elem(&works, &slot);
     if (!w)
         return;
-    start_work(w, &c, t);
+    w->chunk = c;
+    start_work(w, t);
     w->skip += skip;
     if (t->vectors)
         write_vectors(slot);

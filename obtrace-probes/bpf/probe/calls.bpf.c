@@ -6,9 +6,13 @@
 #include "../include/dispatch.h"
 
 static NOINLINE int enter_slow(u64 *c) {
-    struct call call = {.number = c[1]};
-    read_arguments(&call, (struct pt_regs *)c[0]);
-    return enter_call(&call);
+    u32 slot = SLOT_ENTER;
+    struct work *w = bpf_map_lookup_elem(&works, &slot);
+    if (!w)
+        return 0;
+    w->call.number = c[1];
+    read_arguments(&w->call, (struct pt_regs *)c[0]);
+    return enter_call(&w->call);
 }
 
 SEC("tp_btf/sys_enter") int sys_enter(u64 *c) {
@@ -20,11 +24,16 @@ SEC("tp_btf/sys_enter") int sys_enter(u64 *c) {
 }
 
 static NOINLINE int exit_slow(u64 *c) {
-    struct call call = {.number = call_number((struct pt_regs *)c[0]), .result = c[1]};
-    read_arguments(&call, (struct pt_regs *)c[0]);
-    if (IN_SET(SEND_SET, call.number))
-        return sent(&call);
-    return exit_call(&call);
+    u32 slot = SLOT_EXIT;
+    struct work *w = bpf_map_lookup_elem(&works, &slot);
+    if (!w)
+        return 0;
+    w->call.number = call_number((struct pt_regs *)c[0]);
+    w->call.result = c[1];
+    read_arguments(&w->call, (struct pt_regs *)c[0]);
+    if (IN_SET(SEND_SET, w->call.number))
+        return sent(&w->call);
+    return exit_call(&w->call);
 }
 
 SEC("tp_btf/sys_exit") int sys_exit(u64 *c) {
