@@ -54,17 +54,24 @@ NOINLINE int read_message(struct transfer *t, u64 header) {
 
 // One message of sendmmsg or recvmmsg.
 NOINLINE int move_message(u32 fd, u64 header, u32 slot) {
-    struct transfer t = {.direction = slot == SLOT_ENTER ? SENT : RECEIVED, .done = slot == SLOT_EXIT, .length = ~0ull};
+    struct work *w = bpf_map_lookup_elem(&works, &slot);
     u32 length = 0;
-    if (!read_message(&t, header))
+    if (!w)
+        return 0;
+    struct transfer *t = &w->transfer;
+    __builtin_memset(t, 0, sizeof(*t));
+    t->direction = slot == SLOT_ENTER ? SENT : RECEIVED;
+    t->done = slot == SLOT_EXIT;
+    t->length = ~0ull;
+    if (!read_message(t, header))
         return 0;
     if (slot == SLOT_EXIT) {
         bpf_probe_read_user(&length, sizeof(length), (void *)(header + sizeof(struct user_msghdr)));
-        t.length = length;
+        t->length = length;
     }
-    unwrap_vector(&t);
-    if (t.length)
-        move_inline(fd, &t, slot); // the kernel allows eight frames of calls, and this is the longest way
+    unwrap_vector(t);
+    if (t->length)
+        move_inline(fd, t, slot); // the kernel allows eight frames of calls, and this is the longest way
     return 0;
 }
 

@@ -31,6 +31,7 @@ struct work {
     u64 length; // of a datagram, all its pieces
     struct event_address local, remote;
     struct call call;
+    struct transfer transfer; // one of several messages
     u8 head[sizeof(struct event_datagram)]; // an event_data stands at its end
     u8 bytes[2 * GATHER];
 };
