@@ -15,7 +15,10 @@ use std::process::ExitCode;
 use harness::{Goals, Run};
 
 /// A part of the suite, by the name that selects it.
-const PARTS: [(&str, fn(Run, &mut Goals)); 7] = [
+/// A part of the suite: its name, and what runs it.
+type Part = (&'static str, fn(Run, &mut Goals));
+
+const PARTS: [Part; 7] = [
     ("otlp", otlp::run),
     ("http", http::run),
     ("postgres", postgres::run),
