@@ -63,19 +63,37 @@ impl Options {
 #[non_exhaustive]
 pub enum ReplayError {
     /// The file could not be opened.
-    #[error("opening {path} failed: {source}", path = .path.display())]
+    #[error("opening {path} failed: {source}; {mend}", path = .path.display(), mend = mend(.source))]
     Open {
         /// Its path.
         path: PathBuf,
         /// What the system said.
         source: io::Error,
     },
-    /// It is not a capture, or not to its end.
+    /// A file is not a capture, or not to its end.
+    #[error("{path}: {source}", path = .path.display())]
+    File {
+        /// Its path; `standard input` for that.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: CaptureError,
+    },
+    /// What has no name is not a capture, or not to its end.
     #[error(transparent)]
     Capture(#[from] CaptureError),
     /// The spans could not be written.
     #[error("writing spans failed: {0}")]
     Write(io::Error),
+}
+
+/// What to do about a file that could not be opened.
+fn mend(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::NotFound => "check the path (`-` is standard input)",
+        io::ErrorKind::PermissionDenied => "let its owner or root pass it in: sudo cat FILE | obtrace-agent replay -",
+        io::ErrorKind::IsADirectory => "name a file in it",
+        _ => "name a file that can be read (`-` is standard input)",
+    }
 }
 
 /// What a replay came to. Spans of all packets before an error were printed.
@@ -89,26 +107,36 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// Tells it as the command does: the summary, then the error. The exit code: 0, or 1 if the capture could not be
-    /// read to its end.
+    /// Tells it as the command does: the summary if anything was read, then the error. The exit code: 0, or 1 if the
+    /// capture could not be read to its end.
     ///
     /// # Errors
     ///
     /// What `to` said.
     pub fn tell(&self, to: &mut impl Write) -> io::Result<u8> {
-        if !matches!(self.error, Some(ReplayError::Open { .. })) {
+        // A summary of nothing would only stand before the message that counts.
+        if self.error.is_none() || self.summary.packets > 0 {
             writeln!(to, "{}", self.summary)?;
         }
         let Some(error) = &self.error else { return Ok(0) };
         writeln!(to, "error: {error}")?;
         Ok(1)
     }
+
+    /// Names the file in what was said of it.
+    fn of_file(mut self, path: &Path) -> Self {
+        self.error = self.error.map(|error| match error {
+            ReplayError::Capture(source) => ReplayError::File { path: path.to_owned(), source },
+            other => other,
+        });
+        self
+    }
 }
 
 /// Replays a file; `-` is standard input.
 pub fn run_file(path: &Path, options: &Options, out: impl Write) -> Outcome {
     if path.as_os_str() == "-" {
-        return run(io::stdin().lock(), None, options, out);
+        return run(io::stdin().lock(), None, options, out).of_file(Path::new("standard input"));
     }
     let open = || {
         let file = File::open(path)?;
@@ -119,7 +147,7 @@ pub fn run_file(path: &Path, options: &Options, out: impl Write) -> Outcome {
         Ok((file, metadata.len()))
     };
     match open() {
-        Ok((file, size)) => run(file, Some(size), options, out),
+        Ok((file, size)) => run(file, Some(size), options, out).of_file(path),
         Err(source) => {
             let error = ReplayError::Open { path: path.to_owned(), source };
             Outcome { error: Some(error), ..Outcome::default() }

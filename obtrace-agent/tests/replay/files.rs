@@ -195,7 +195,7 @@ fn what_is_no_capture_is_refused_with_one_message() {
         let (_, out, code, told) = jsonl(file);
         assert_eq!((&*out, code), ("", 1));
         assert!(told.contains(words), "{told}");
-        assert_eq!(told.matches("error:").count(), 1);
+        assert!(told.starts_with("error: ") && told.lines().count() == 1, "{told}");
     }
 }
 
@@ -212,7 +212,8 @@ fn of_a_truncated_file_all_before_the_cut_is_printed() {
         assert_eq!(out.lines().count(), 6, "the last is the answer to a request that was seen");
         assert_eq!(out.matches("response_missing").count(), 1);
         assert_eq!((code, outcome.summary.packets), (1, frames.len() as u64 - 1));
-        assert!(told.contains("error: the capture is cut off inside a packet"), "{told}");
+        assert!(told.starts_with("packets "), "{told}");
+        assert!(told.lines().last().unwrap().starts_with("error: the capture is cut off inside a packet"), "{told}");
     }
     let (_, _, code, _) = jsonl(&file[..file.len() - last - 16]);
     assert_eq!(code, 0, "cut between two packets it is only shorter");
@@ -247,6 +248,19 @@ fn a_file_that_is_not_there_is_named() {
     assert!(String::from_utf8(told).unwrap().starts_with("error: opening /nonexistent/x.pcap failed: No such file"));
     let outcome = run_file(std::path::Path::new("/"), &Options::new(), std::io::sink());
     assert!(outcome.error.unwrap().to_string().contains("directory"));
+}
+
+#[test]
+fn a_file_that_is_no_capture_is_named() {
+    let path = std::env::temp_dir().join(format!("obtrace-replay-{}.pcap", std::process::id()));
+    std::fs::write(&path, b"this is not a capture").unwrap();
+    let outcome = run_file(&path, &Options::new(), std::io::sink());
+    std::fs::remove_file(&path).unwrap();
+    let mut told = Vec::new();
+    assert_eq!(outcome.tell(&mut told).unwrap(), 1);
+    let told = String::from_utf8(told).unwrap();
+    assert!(told.starts_with(&format!("error: {}: not a capture", path.display())), "{told}");
+    assert_eq!(told.lines().count(), 1);
 }
 
 #[test]

@@ -58,7 +58,7 @@ pub enum CaptureError {
     #[error("pcap version {0}.{1} cannot be read, only 2.x; convert it with: editcap FILE NEW")]
     Version(u16, u16),
     /// The file ends inside a record.
-    #[error("the capture is cut off inside {what}, after byte {at}; all before it was read")]
+    #[error("the capture is cut off inside {what}, after byte {at}; all before it was read; if it is still being written or copied, replay it once that is over")]
     Truncated {
         /// What should have been there.
         what: &'static str,
@@ -66,7 +66,7 @@ pub enum CaptureError {
         at: u64,
     },
     /// A record cannot be right.
-    #[error("the capture is damaged at byte {at}: {what}; all before it was read")]
+    #[error("the capture is damaged at byte {at}: {what}; all before it was read; capture or copy it again")]
     Damaged {
         /// What is wrong.
         what: &'static str,
@@ -74,7 +74,7 @@ pub enum CaptureError {
         at: u64,
     },
     /// Reading failed.
-    #[error("reading the capture failed at byte {at}: {source}")]
+    #[error("reading the capture failed at byte {at}: {source}; all before it was read; check the disk, or copy the file elsewhere and replay that")]
     Io {
         /// How many bytes had been read.
         at: u64,
