@@ -1,4 +1,5 @@
 //! The frame of the agent's data path, one test for each thing it promises.
+#![expect(clippy::unwrap_used, reason = "helper functions of tests may panic like the tests")]
 
 use std::{
     sync::{

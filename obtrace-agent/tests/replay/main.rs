@@ -1,4 +1,5 @@
 //! Replay of captures: every file format, link layer and habit of TCP, from packets built here.
+#![expect(clippy::unwrap_used, reason = "helper functions of tests may panic like the tests")]
 
 mod build;
 mod datagrams;
