@@ -55,7 +55,7 @@ pub fn report() -> Report {
     let mut features = Vec::new();
     let capabilities = effective_capabilities();
     for (name, bit, mend) in CAPABILITIES {
-        let has = capabilities.as_ref().is_ok_and(|c| c >> bit & 1 == 1 || (bit >= 38 && c >> CAP_SYS_ADMIN & 1 == 1));
+        let has = capabilities.as_ref().is_ok_and(|held| holds(*held, bit));
         let why = match &capabilities {
             Ok(c) => format!("effective capabilities are {c:#x}"),
             Err(e) => format!("/proc/self/status: {e}"),
@@ -152,6 +152,29 @@ fn lockdown() -> Feature {
     )
 }
 
+/// `CAP_SYS_ADMIN` stands for those that were made out of it.
+const fn holds(held: u64, bit: u32) -> bool {
+    held >> bit & 1 == 1 || (bit >= 38 && held >> CAP_SYS_ADMIN & 1 == 1)
+}
+
+/// What would mend that the kernel said no to this process.
+pub(crate) fn mend_permission() -> String {
+    mend_of(effective_capabilities().unwrap_or_default())
+}
+
+fn mend_of(held: u64) -> String {
+    let missing = CAPABILITIES.iter().filter(|(_, bit, _)| !holds(held, *bit));
+    let missing: Vec<String> = missing.map(|(name, ..)| name.to_uppercase()).collect();
+    match &missing[..] {
+        // Then it is not for want of a capability.
+        [] => "this process has the capabilities that count: look for a security module, lockdown or seccomp, \
+               and for a user namespace (run it in the initial one)"
+            .to_owned(),
+        [one] => format!("run as root, or give the process the capability {one}"),
+        [all @ .., last] => format!("run as root, or give the process the capabilities {} and {last}", all.join(", ")),
+    }
+}
+
 fn effective_capabilities() -> io::Result<u64> {
     let status = fs::read_to_string("/proc/self/status")?;
     status
@@ -159,4 +182,19 @@ fn effective_capabilities() -> io::Result<u64> {
         .find_map(|l| l.strip_prefix("CapEff:"))
         .and_then(|v| u64::from_str_radix(v.trim(), 16).ok())
         .ok_or_else(|| io::Error::other("no CapEff line"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_missing_is_asked_for() {
+        let all = CAPABILITIES.iter().fold(0, |held, (_, bit, _)| held | 1 << bit);
+        assert!(mend_of(all).contains("security module"));
+        assert_eq!(mend_of(all & !(1 << 39)), "run as root, or give the process the capability CAP_BPF");
+        let two = mend_of(1 << CAP_SYS_ADMIN);
+        assert_eq!(two, "run as root, or give the process the capabilities CAP_NET_ADMIN and CAP_SYS_PTRACE");
+        assert!(mend_of(0).ends_with("CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN and CAP_SYS_PTRACE"));
+    }
 }

@@ -4,19 +4,21 @@ use std::io;
 
 use thiserror::Error;
 
+use crate::capability;
+
 /// The probes could not be loaded, attached or asked.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The caller may not do this.
-    #[error(
-        "{what}: {source}; run as root, or with the capabilities CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN and CAP_SYS_PTRACE"
-    )]
+    #[error("{what}: {source}; {mend}")]
     Permission {
         /// What was tried.
         what: String,
         /// What the kernel said.
         source: io::Error,
+        /// What would mend it; names exactly the capabilities that are missing.
+        mend: String,
     },
     /// The kernel lacks something.
     #[error("{what}: this kernel lacks it ({said}); {mend}")]
@@ -55,9 +57,13 @@ impl Error {
     pub(crate) fn system(what: impl Into<String>, source: io::Error) -> Self {
         let what = what.into();
         match source.raw_os_error() {
-            Some(libc::EPERM | libc::EACCES) => Self::Permission { what, source },
+            Some(libc::EPERM | libc::EACCES) => Self::permission(what, source),
             _ => Self::System { what, source },
         }
+    }
+
+    pub(crate) fn permission(what: String, source: io::Error) -> Self {
+        Self::Permission { what, source, mend: capability::mend_permission() }
     }
 
     pub(crate) fn object(error: impl std::fmt::Display) -> Self {

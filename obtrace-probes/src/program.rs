@@ -20,8 +20,9 @@ pub(crate) fn program_error(program: &str, error: ProgramError) -> Error {
             let log = verifier_log.to_string();
             match io_error.raw_os_error() {
                 Some(libc::EPERM | libc::EACCES) if log.trim().is_empty() => {
-                    Error::Permission { what: format!("loading program {program}"), source: io_error }
+                    Error::permission(format!("loading program {program}"), io_error)
                 }
+                Some(libc::EAGAIN) => Error::system(format!("loading program {program}"), io_error),
                 _ => Error::Verifier { program: program.to_owned(), source: io_error, log: tail(&log) },
             }
         }
@@ -47,18 +48,39 @@ pub(crate) fn object_error(error: EbpfError) -> Error {
     }
 }
 
+/// How often a program is offered to the kernel, as by libbpf: the verifier gives up when a signal is pending, which
+/// says nothing about the program.
+const ATTEMPTS: usize = 5;
+
 /// Loads one program at the hook that its kind implies and its name or `hook` names.
 pub(crate) fn load(ebpf: &mut Ebpf, btf: &Btf, name: &str, hook: &str) -> Result<(), Error> {
     let program = ebpf.program_mut(name).ok_or_else(|| Error::object(format_args!("no program {name}")))?;
-    match program {
-        Program::BtfTracePoint(p) => p.load(hook, btf),
-        Program::RawTracePoint(p) => p.load(),
-        Program::Iter(p) => p.load(hook, btf),
-        Program::FEntry(p) => p.load(hook, btf),
-        Program::FExit(p) => p.load(hook, btf),
-        _ => return Err(Error::object(format_args!("program {name} is of another kind"))),
+    let load = || match program {
+        Program::BtfTracePoint(p) => Some(p.load(hook, btf)),
+        Program::RawTracePoint(p) => Some(p.load()),
+        Program::Iter(p) => Some(p.load(hook, btf)),
+        Program::FEntry(p) => Some(p.load(hook, btf)),
+        Program::FExit(p) => Some(p.load(hook, btf)),
+        _ => None,
+    };
+    again(load, |result| matches!(result, Some(Err(error)) if is_interrupted(error)))
+        .ok_or_else(|| Error::object(format_args!("program {name} is of another kind")))?
+        .map_err(|e| program_error(name, e))
+}
+
+fn is_interrupted(error: &ProgramError) -> bool {
+    matches!(error, ProgramError::LoadError { io_error, .. } if io_error.raw_os_error() == Some(libc::EAGAIN))
+}
+
+/// The first answer that is not to be tried again, or the last of all.
+fn again<T>(mut attempt: impl FnMut() -> T, try_again: impl Fn(&T) -> bool) -> T {
+    for _ in 1..ATTEMPTS {
+        let answer = attempt();
+        if !try_again(&answer) {
+            return answer;
+        }
     }
-    .map_err(|e| program_error(name, e))
+    attempt()
 }
 
 /// Attaches one loaded program; it stays until the object is dropped.
@@ -84,4 +106,21 @@ pub(crate) fn iterate(ebpf: &mut Ebpf, name: &str) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::new();
     io::Read::read_to_end(&mut file, &mut bytes).map_err(|e| Error::system(format!("reading iterator {name}"), e))?;
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_to_be_tried_again_is_tried_five_times_at_most() {
+        for (good_at, tried) in [(1, 1), (3, 3), (5, 5), (9, 5)] {
+            let mut count = 0;
+            let attempt = || {
+                count += 1;
+                count
+            };
+            assert_eq!(again(attempt, |number| *number < good_at), tried);
+        }
+    }
 }

@@ -9,6 +9,7 @@ import argparse
 import json
 import os
 import pathlib
+import re
 import signal
 import struct
 import subprocess
@@ -58,9 +59,10 @@ def captures(folder):
 
 
 def cases(agent, folder):
-    """(name, command, exit code, words that stderr must hold one of)."""
+    """(name, command, exit code, words that stderr must hold one of; capabilities are named exactly)."""
+    every = tuple(f"CAP_{name.upper()}" for name in CAPABILITIES)
     nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all", "--"]
-    yield "without root", [*nobody, agent, "run"], 77, ("CAP_BPF", "CAP_PERFMON", "root")
+    yield "without root", [*nobody, agent, "run"], 77, every
     yield "unknown flag", [agent, "run", "--no-such-flag"], 2, ("--no-such-flag",)
     yield "unknown command", [agent, "observe"], 2, ("observe",)
     yield "unknown printer", [agent, "run", "--print", "xml"], 2, ("xml",)
@@ -68,7 +70,7 @@ def cases(agent, folder):
     for missing in ("bpf", "perfmon"):
         left = [name for name in CAPABILITIES if name != missing]
         yield f"without CAP_{missing.upper()}", [*with_capabilities(left), agent, "run"], 77, (f"CAP_{missing.upper()}",)
-    yield "without any capability", [*with_capabilities(()), agent, "run"], 77, ("CAP_BPF", "CAP_PERFMON")
+    yield "without any capability", [*with_capabilities(()), agent, "run"], 77, every
     yield "configuration that is not there", [agent, "run", "--config", folder / "none.yaml"], 2, ("none.yaml",)
     for name in ("empty", "text", "cut-header"):
         yield f"{name} capture", [agent, "replay", folder / f"{name}.pcap"], 1, (f"{name}.pcap",)
@@ -102,6 +104,13 @@ def one(command, code, words):
         lines.append(f"exit code {done.returncode}, not {code}")
     if not any(word in said for word in words):
         lines.append(f"stderr names none of {words}: {said[:300]!r}")
+    named = set(re.findall(r"CAP_\w+", said))
+    if named and named != set(words):
+        lines.append(f"names {sorted(named)}, but {sorted(words)} are missing")
+    if "replay" in command:
+        told = said.splitlines() or [""]
+        if code and sum(line.startswith("error: ") for line in told) != 1 or not told[-1].startswith("error: " if code else ""):
+            lines.append(f"has not exactly one message, last: {said[:300]!r}")
     if code and not said:
         lines.append("says nothing")
     if "panicked" in said:
