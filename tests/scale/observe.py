@@ -18,12 +18,18 @@ class Agent:
 
     def __enter__(self):
         deadline = time.monotonic() + 30
-        while not self.map_entries():
+        # Maps exist long before anything is attached; this line it says when it watches.
+        while not re.search(r"^watching \d+ process", self.said(), re.MULTILINE):
             if self.process.poll() is not None or time.monotonic() > deadline:
-                raise SystemExit(f"the agent did not start:\n{open(self.errors_path).read()}")
+                raise SystemExit(f"the agent did not start:\n{self.said()}")
             time.sleep(0.1)
         time.sleep(1)
         return self
+
+    def said(self):
+        """What it wrote to standard error so far."""
+        with open(self.errors_path, errors="replace") as errors:
+            return errors.read()
 
     def __exit__(self, *_):
         self.stop()
