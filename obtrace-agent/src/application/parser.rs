@@ -61,7 +61,9 @@ impl Work {
 
 impl Observer for Work {
     fn opened(&mut self, info: &ConnectionInfo, opened: &Opened) {
-        self.traces.opened(info, opened);
+        let mut opened = *opened;
+        opened.tag = self.enricher.strand(Strand::from_tag(opened.tag)).tag();
+        self.traces.opened(info, &opened);
     }
 
     fn exchange(&mut self, info: &ConnectionInfo, exchange: &Exchange<'_>) {
@@ -196,7 +198,8 @@ impl Parser {
             Event::Close(close) => self.connections.close(&close, &mut self.work),
             Event::ConnectFailed(failed) => self.connect_failed(&failed),
             Event::Fork(fork) => {
-                self.work.traces.forked(strand(fork.parent), strand(fork.child), fork.time);
+                let parent = self.work.enricher.strand(strand(fork.parent));
+                self.work.traces.forked(parent, strand(fork.child), fork.time);
                 if fork.child.tgid != fork.parent.tgid {
                     self.work.enricher.started(fork.child.tgid, fork.local_tgid);
                 }
@@ -222,7 +225,7 @@ impl Parser {
         if !is_call || !self.connections.is_wanted_port(failed.remote.map(|address| address.port())) {
             return;
         }
-        let strand = strand(failed.task);
+        let strand = self.work.enricher.strand(strand(failed.task));
         let connect = FailedConnect::new(failed.started, failed.time, strand, Transport::Tcp, failed.errno)
             .with_remote(failed.remote);
         let resource = self.work.resource(strand);

@@ -2,6 +2,7 @@
 
 mod container;
 mod process;
+mod runtime;
 mod service;
 
 use std::{collections::VecDeque, fs, path::PathBuf, sync::Arc};
@@ -9,7 +10,7 @@ use std::{collections::VecDeque, fs, path::PathBuf, sync::Arc};
 use obtrace_export::model::{Attribute, Resource, Text, Value};
 use rustc_hash::FxHashMap;
 
-use crate::traces::SCHEMA_URL;
+use crate::traces::{SCHEMA_URL, Strand};
 
 pub use container::container_id;
 pub use service::service_name;
@@ -52,13 +53,20 @@ impl Settings {
     }
 }
 
+/// What was found out about a process.
+#[derive(Clone, Debug)]
+struct Known {
+    resource: Arc<Resource>,
+    moves_work: bool,
+}
+
 /// Finds the resource of a process, once for each.
 #[derive(Debug)]
 pub struct Enricher {
     settings: Settings,
     host: Option<String>,
     /// By process id as the kernel side gives it.
-    known: FxHashMap<u32, Arc<Resource>>,
+    known: FxHashMap<u32, Known>,
     /// Process ids in the agent's own PID namespace, where they differ or are not visible (0).
     local: FxHashMap<u32, u32>,
     /// The keys of `known`, oldest first.
@@ -83,10 +91,20 @@ impl Enricher {
 
     /// The resource of a process; read from the system when it is asked for first.
     pub fn resource(&mut self, process: u32) -> Arc<Resource> {
-        if let Some(resource) = self.known.get(&process) {
-            return Arc::clone(resource);
-        }
-        self.read(process)
+        self.known(process).resource
+    }
+
+    /// What a thread is to the requests that it handles: a strand of its own, unless its process moves requests from
+    /// thread to thread (Go, .NET, Erlang; one that cannot be read might). Such a process is one strand as a whole, so
+    /// that only a request that is alone in it is taken for the cause of what it does.
+    pub fn strand(&mut self, thread: Strand) -> Strand {
+        let moves = !thread.is_unknown() && self.known(thread.process).moves_work;
+        if moves { Strand::of_process(thread.process) } else { thread }
+    }
+
+    fn known(&mut self, process: u32) -> Known {
+        let known = self.known.get(&process).cloned();
+        known.unwrap_or_else(|| self.read(process))
     }
 
     /// A process began, or runs another program now: what was known of its number is out of date. `local` is its
@@ -133,11 +151,13 @@ impl Enricher {
         self.known.is_empty()
     }
 
-    fn read(&mut self, process: u32) -> Arc<Resource> {
+    fn read(&mut self, process: u32) -> Known {
         let local = self.local.get(&process).copied().unwrap_or(process);
         let read = if local == 0 { None } else { Process::read(&self.settings.proc, local) };
         let resource = Arc::new(self.describe(local, read.as_ref()));
-        self.known.insert(process, Arc::clone(&resource));
+        let moves_work = local == 0 || runtime::moves_work(&self.settings.proc, local);
+        let known = Known { resource, moves_work };
+        self.known.insert(process, known.clone());
         self.order.push_back(process);
         while self.known.len() > self.settings.max_processes.max(1)
             || self.order.len() > 4 * self.settings.max_processes
@@ -147,7 +167,7 @@ impl Enricher {
                 self.known.remove(&oldest);
             }
         }
-        resource
+        known
     }
 
     fn describe(&self, pid: u32, process: Option<&Process>) -> Resource {
@@ -277,6 +297,25 @@ mod tests {
         assert_eq!(resource.attributes.iter().filter(|a| a.key == "service.name").count(), 1);
         add(&root, 8, "python3 app.py", "OTEL_RESOURCE_ATTRIBUTES=service.name=a", "");
         assert_eq!(get(&enricher(&root).resource(8), "service.name"), "a");
+        fs::remove_dir_all(root).unwrap();
+    }
+
+    #[test]
+    fn threads_are_strands_unless_the_program_moves_requests_between_them() {
+        let root = proc("strands", 7, "server", "", "");
+        let exe = |file: &[u8]| {
+            fs::write(root.join("server"), file).unwrap();
+            let _ = fs::remove_file(root.join("7/exe"));
+            symlink(root.join("server"), root.join("7/exe")).unwrap();
+        };
+        let mut enricher = enricher(&root);
+        exe(&runtime::tests::elf(true, b"\0.text\0.gopclntab\0"));
+        assert_eq!(enricher.strand(Strand::new(7, 9)), Strand::new(7, 7));
+        exe(&runtime::tests::elf(true, b"\0.text\0"));
+        assert_eq!(enricher.strand(Strand::new(7, 9)), Strand::new(7, 7), "it is read once");
+        enricher.executed(7, 7);
+        assert_eq!(enricher.strand(Strand::new(7, 9)), Strand::new(7, 9));
+        assert_eq!(enricher.strand(Strand::default()), Strand::default());
         fs::remove_dir_all(root).unwrap();
     }
 

@@ -8,8 +8,9 @@
 //!
 //! **Client requests**: a `traceparent` that the application sends itself is used, never doubled. The parent is the
 //! server exchange that is open on the same strand, if exactly one is; on a strand without any, the one open on a
-//! strand that made this one, if it is the only one of its whole process. In doubt the request stays a root and is
-//! counted in [`Counters::parent_ambiguous`]: wrong parents are worse than missing ones.
+//! strand that made this one, if it is the only one of its whole process. A process that moves requests between its
+//! threads has to come as one strand ([`Strand::of_process`]). In doubt the request stays a root and is counted in
+//! [`Counters::parent_ambiguous`]: wrong parents are worse than missing ones.
 
 mod headers;
 mod identity;

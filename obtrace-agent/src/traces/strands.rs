@@ -25,6 +25,12 @@ impl Strand {
         Self { process, thread }
     }
 
+    /// A whole process: for one whose threads hand requests to each other.
+    #[must_use]
+    pub const fn of_process(process: u32) -> Self {
+        Self::new(process, process)
+    }
+
     /// As a tag for the parsers.
     ///
     /// ```

@@ -125,6 +125,23 @@ fn both_ends_of_a_local_call_are_in_one_trace() {
 }
 
 #[test]
+fn in_a_process_that_is_one_strand_only_a_request_that_is_alone_is_the_cause() {
+    let mut rig = Rig::new(Settings::default());
+    let process = Strand::of_process(300);
+    let (mut a, mut b) = (End::new(1, Role::Server, 80), End::new(2, Role::Server, 80));
+    let mut call = End::new(3, Role::Client, 81);
+    rig.request(&mut a, "GET /a HTTP/1.1", process);
+    rig.request(&mut b, "GET /b HTTP/1.1", process);
+    rig.request(&mut call, "GET /x HTTP/1.1", process);
+    assert_eq!(rig.answer(&mut call, "200 OK", process).parent_span_id, None);
+    assert_eq!(rig.traces.counters().parent_ambiguous, 1);
+    let _ = rig.answer(&mut a, "200 OK", process);
+    rig.request(&mut call, "GET /y HTTP/1.1", process);
+    let child = rig.answer(&mut call, "200 OK", process);
+    assert_eq!(child.parent_span_id, Some(rig.answer(&mut b, "200 OK", process).span_id));
+}
+
+#[test]
 fn an_incoming_traceparent_wins_and_our_own_client_is_preferred_in_its_trace() {
     let mut rig = Rig::new(Settings::default());
     let mut server = End::new(2, Role::Server, 80);

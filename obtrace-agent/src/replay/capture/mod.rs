@@ -58,7 +58,9 @@ pub enum CaptureError {
     #[error("pcap version {0}.{1} cannot be read, only 2.x; convert it with: editcap FILE NEW")]
     Version(u16, u16),
     /// The file ends inside a record.
-    #[error("the capture is cut off inside {what}, after byte {at}; all before it was read; if it is still being written or copied, replay it once that is over")]
+    #[error(
+        "the capture is cut off inside {what}, after byte {at}; all before it was read; if it is still being written or copied, replay it once that is over"
+    )]
     Truncated {
         /// What should have been there.
         what: &'static str,
@@ -74,7 +76,9 @@ pub enum CaptureError {
         at: u64,
     },
     /// Reading failed.
-    #[error("reading the capture failed at byte {at}: {source}; all before it was read; check the disk, or copy the file elsewhere and replay that")]
+    #[error(
+        "reading the capture failed at byte {at}: {source}; all before it was read; check the disk, or copy the file elsewhere and replay that"
+    )]
     Io {
         /// How many bytes had been read.
         at: u64,
