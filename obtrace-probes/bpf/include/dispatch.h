@@ -108,29 +108,39 @@ NOINLINE int close_descriptor(u32 fd) {
     return 0;
 }
 
-INLINE int enter_call(struct call *c) {
-    u64 *a = c->argument;
-    struct transfer t = {.direction = SENT, .address = a[1], .length = a[2]};
+// The transfer of this call, in memory: the stack is short.
+INLINE struct transfer *start_transfer(struct work *w, u32 direction, u64 length) {
+    struct transfer *t = &w->transfer;
+    __builtin_memset(t, 0, sizeof(*t));
+    t->direction = direction;
+    t->address = w->call.argument[1];
+    t->length = length;
+    return t;
+}
+
+INLINE int enter_call(struct work *w) {
+    u64 *a = w->call.argument;
+    struct transfer *t = start_transfer(w, SENT, a[2]);
     if (compat_call())
         return 0;
-    switch (c->number) {
+    switch (w->call.number) {
     case CALL_CLOSE:
         return close_descriptor(a[0]);
     case CALL_SENDTO:
-        t.name = a[4];
+        t->name = a[4];
         if (a[3] & MSG_OOB)
             return 0;
         break;
     case CALL_WRITE:
         break;
     case CALL_WRITEV:
-        t.vectors = a[2];
-        t.length = ~0ull;
+        t->vectors = a[2];
+        t->length = ~0ull;
         break;
     case CALL_SENDMSG:
-        if (!read_message(&t, a[1]) || a[2] & MSG_OOB)
+        if (!read_message(t, a[1]) || a[2] & MSG_OOB)
             return 0;
-        t.length = ~0ull;
+        t->length = ~0ull;
         break;
     case CALL_SENDMMSG:
         move_messages(a[0], a[1], a[2], SLOT_ENTER);
@@ -138,14 +148,14 @@ INLINE int enter_call(struct call *c) {
     default:
         return 0;
     }
-    if (t.vectors)
-        unwrap_vector(&t);
-    else if (t.length > TRANSFER_LIMIT)
-        t.length = TRANSFER_LIMIT;
-    if (!t.length)
+    if (t->vectors)
+        unwrap_vector(t);
+    else if (t->length > TRANSFER_LIMIT)
+        t->length = TRANSFER_LIMIT;
+    if (!t->length)
         return 0;
-    t.room = TRANSFER_LIMIT;
-    return move(a[0], &t, SLOT_ENTER);
+    t->room = TRANSFER_LIMIT;
+    return move(a[0], t, SLOT_ENTER);
 }
 
 // accept() returned a connection.
@@ -235,9 +245,11 @@ NOINLINE int sent(struct call *c) {
     return 0;
 }
 
-INLINE int exit_call(struct call *c) {
+INLINE int exit_call(struct work *w) {
+    struct call *c = &w->call;
     u64 *a = c->argument;
-    struct transfer t = {.direction = RECEIVED, .address = a[1], .length = c->result, .done = 1};
+    struct transfer *t = start_transfer(w, RECEIVED, c->result);
+    t->done = 1;
     if (compat_call())
         return 0;
     if (c->number == CALL_CONNECT)
@@ -248,20 +260,20 @@ INLINE int exit_call(struct call *c) {
         return accepted(c->result);
     if (c->result == 0)
         return 0;
-    t.room = a[2] > TRANSFER_LIMIT ? TRANSFER_LIMIT : a[2];
+    t->room = a[2] > TRANSFER_LIMIT ? TRANSFER_LIMIT : a[2];
     switch (c->number) {
     case CALL_READ:
         break;
     case CALL_RECVFROM:
         if (a[3] & (MSG_PEEK | MSG_OOB | MSG_ERRQUEUE))
             return 0;
-        t.name = a[4];
+        t->name = a[4];
         break;
     case CALL_READV:
-        t.vectors = a[2];
+        t->vectors = a[2];
         break;
     case CALL_RECVMSG:
-        if (a[2] & (MSG_PEEK | MSG_OOB | MSG_ERRQUEUE) || !read_message(&t, a[1]))
+        if (a[2] & (MSG_PEEK | MSG_OOB | MSG_ERRQUEUE) || !read_message(t, a[1]))
             return 0;
         break;
     case CALL_RECVMMSG:
@@ -269,18 +281,19 @@ INLINE int exit_call(struct call *c) {
             move_messages(a[0], a[1], c->result, SLOT_EXIT);
         return 0;
     case CALL_SENDFILE:
-        t.direction = SENT;
-        t.address = 0; // user memory never held the bytes
+        t->direction = SENT;
+        t->address = 0; // user memory never held the bytes
         break;
     case CALL_SPLICE:
-        t.address = 0;
-        move(a[0], &t, SLOT_EXIT);
-        t.direction = SENT;
-        return move(a[2], &t, SLOT_EXIT);
+        t->address = 0;
+        move(a[0], t, SLOT_EXIT);
+        t->length = c->result; // a verdict may have cut it
+        t->direction = SENT;
+        return move(a[2], t, SLOT_EXIT);
     default:
         return 0;
     }
-    if (t.vectors)
-        unwrap_vector(&t);
-    return move(a[0], &t, SLOT_EXIT);
+    if (t->vectors)
+        unwrap_vector(t);
+    return move(a[0], t, SLOT_EXIT);
 }

@@ -94,7 +94,8 @@ INLINE int write_absent(struct chunk *c, u8 missing) {
     struct event_data *record = bpf_ringbuf_reserve(&ring, sizeof(*record), 0);
     if (!record)
         return -1;
-    fill_head(&record->head, OP_DATA, c->flags | missing << FLAG_MISSING_SHIFT, sizeof(*record), c->socket, c->pid_tgid);
+    fill_head(&record->head, OP_DATA, c->flags | missing << FLAG_MISSING_SHIFT, sizeof(*record), c->socket,
+              c->pid_tgid);
     record->sequence = c->sequence;
     record->length = c->length;
     record->skipped = c->skipped;

@@ -69,7 +69,7 @@ INLINE void rewind_vectors(struct transfer *t, u64 consumed) {
 
 // A transfer of `length` bytes on `sk`, at the entry of a TCP or UDP send, else at the exit.
 INLINE int move_sock(u64 sk, struct msghdr *m, u64 length, u32 direction, u32 slot) {
-    struct transfer t = {.direction = direction, .length = length, };
+    struct transfer t = {.direction = direction, .length = length};
     u16 family = 0;
     READ(family, ((struct sock *)sk)->__sk_common.skc_family);
     t.done = direction == RECEIVED || family == AF_UNIX;

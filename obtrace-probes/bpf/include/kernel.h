@@ -151,4 +151,13 @@ enum { IPPROTO_TCP = 6, IPPROTO_UDP = 17 };
 enum { SOCK_DONE = 1 }; // bit of skc_flags: the FIN of the peer is in the queue
 enum { TCP_ESTABLISHED = 1, TCP_SYN_SENT = 2, TCP_CLOSE = 7, TCP_LISTEN = 10 };
 enum { MSG_OOB = 1, MSG_PEEK = 2, MSG_TRUNC = 0x20, MSG_ERRQUEUE = 0x2000 };
-enum { EINTR = 4, EALREADY = 114, EINPROGRESS = 115, EISCONN = 106, ECANCELED = 125, EAGAIN = 11, E2BIG = 7, ERESTARTSYS = 512 };
+enum {
+    EINTR = 4,
+    EALREADY = 114,
+    EINPROGRESS = 115,
+    EISCONN = 106,
+    ECANCELED = 125,
+    EAGAIN = 11,
+    E2BIG = 7,
+    ERESTARTSYS = 512
+};

@@ -36,7 +36,8 @@ INLINE struct file *file_of(u32 fd) {
     struct file *file = 0;
     if (fd >= table->max_fds)
         return 0;
-    bpf_probe_read_kernel(&file, sizeof(file), table->fd + fd); // a pointer to pointers: the verifier follows no further
+    // A pointer to pointers: the verifier follows no further.
+    bpf_probe_read_kernel(&file, sizeof(file), table->fd + fd);
     return file;
 }
 
@@ -73,16 +74,14 @@ INLINE u32 netns_of(struct sock *sk) { return netns_number((u64)sk); }
 INLINE void set_ipv4(struct event_address *a, u32 ip) { __builtin_memcpy(a->ip, &ip, sizeof(ip)); }
 
 // The addresses as the socket's owner knows them.
-NOINLINE int read_addresses(u64 key, struct event_address *local, struct event_address *remote) {
+INLINE void read_addresses_inline(u64 key, struct event_address *local, struct event_address *remote) {
     struct sock *sk = (void *)key;
-    if (!local || !remote)
-        return 0;
     u16 family = 0, port = 0;
     u32 ip = 0;
     local->family = remote->family = 0;
     READ(family, sk->__sk_common.skc_family);
     if (family != AF_INET && family != AF_INET6)
-        return 0;
+        return;
     local->family = family;
     READ(port, sk->__sk_common.skc_num);
     local->port = port;
@@ -98,6 +97,11 @@ NOINLINE int read_addresses(u64 key, struct event_address *local, struct event_a
         READ(local->ip, sk->__sk_common.skc_v6_rcv_saddr);
         READ(remote->ip, sk->__sk_common.skc_v6_daddr);
     }
+}
+
+NOINLINE int read_addresses(u64 key, struct event_address *local, struct event_address *remote) {
+    if (local && remote)
+        read_addresses_inline(key, local, remote);
     return 0;
 }
 
@@ -106,20 +110,24 @@ NOINLINE int write_open(u64 sk) {
     struct socket_state *s = bpf_map_lookup_elem(&sockets, &sk);
     if (!s || s->flags & STATE_OPENED)
         return 0;
-    struct event_open e = {};
-    fill_head(&e.head, OP_OPEN, s->flags & STATE_JOINED ? FLAG_JOINED : 0, sizeof(e), s->id, (u64)s->tgid << 32 | s->tid);
-    read_addresses(sk, &e.local, &e.remote);
-    e.inode = s->inode;
-    e.own_key = sk;
-    e.netns = s->netns;
-    e.transport = s->transport;
-    e.role = s->role;
-    if (s->transport == TRANSPORT_UNIX)
-        READ(e.peer_key, ((struct unix_sock *)sk)->peer);
-    if (bpf_ringbuf_output(&ring, &e, sizeof(e), wake_flag(sizeof(e)))) {
+    u64 wake = wake_flag(sizeof(struct event_open));
+    struct event_open *e = bpf_ringbuf_reserve(&ring, sizeof(*e), 0); // no room on the stack of the longest ways here
+    if (!e) {
         lost(LOSS_RING, 0);
         return -1;
     }
+    __builtin_memset(e, 0, sizeof(*e));
+    fill_head(&e->head, OP_OPEN, s->flags & STATE_JOINED ? FLAG_JOINED : 0, sizeof(*e), s->id,
+              (u64)s->tgid << 32 | s->tid);
+    read_addresses_inline(sk, &e->local, &e->remote);
+    e->inode = s->inode;
+    e->own_key = sk;
+    e->netns = s->netns;
+    e->transport = s->transport;
+    e->role = s->role;
+    if (s->transport == TRANSPORT_UNIX)
+        READ(e->peer_key, ((struct unix_sock *)sk)->peer);
+    bpf_ringbuf_submit(e, wake);
     s->flags |= STATE_OPENED;
     return 0;
 }
@@ -238,8 +246,8 @@ NOINLINE int make_state(u64 key, u64 inode, u32 transport, u32 how, u64 bytes) {
         n.role = ROLE_CLIENT;
     else if (transport == TRANSPORT_TCP)
         n.role = role_before(key, n.netns, joined_all || how == SEEN_BEFORE);
-    if (how == SEEN_BEFORE || (how == SEEN_DATA && transport != TRANSPORT_UDP &&
-                               (transport == TRANSPORT_TCP || !joined_all)))
+    if (how == SEEN_BEFORE ||
+        (how == SEEN_DATA && transport != TRANSPORT_UDP && (transport == TRANSPORT_TCP || !joined_all)))
         n.flags = STATE_JOINED;
     if (bpf_map_update_elem(&sockets, &key, &n, BPF_NOEXIST) == -E2BIG) {
         lost(LOSS_SOCKETS, bytes);

@@ -15,8 +15,8 @@ struct transfer {
     u64 name;    // address of the peer in user memory, or 0
     u32 vectors; // 0: one buffer
     u32 direction;
-    u32 room; // of a received datagram: how much of it the buffer could hold
-    u32 done; // the bytes have been moved: the socket's sequence number is past them
+    u32 room;   // of a received datagram: how much of it the buffer could hold
+    u32 done;   // the bytes have been moved: the socket's sequence number is past them
     u64 skip;   // bytes of the vectors before the transfer's first
     u32 kernel; // the array of vectors and the name are in kernel memory
     u32 pad;
@@ -27,11 +27,12 @@ struct transfer {
 struct work {
     struct chunk chunk; // the next record
     u64 vectors, left, skip, captured;
+    u64 piece; // what is left of a contiguous piece
     u32 vector, count, fill, datagram, kernel, pad;
     u64 length; // of a datagram, all its pieces
     struct event_address local, remote;
     struct call call;
-    struct transfer transfer; // one of several messages
+    struct transfer transfer;
     u8 head[sizeof(struct event_datagram)]; // an event_data stands at its end
     u8 bytes[2 * GATHER];
 };
@@ -44,28 +45,37 @@ struct {
     MAP_TYPE(value, struct work);
 } works SEC(".maps");
 
+// The next record of a contiguous piece; all that is left if it is the last one. 0: there is more. Apart from its loop,
+// so that the verifier goes through it once and not once a round.
+NOINLINE int write_chunk(u32 slot, u32 last) {
+    struct work *w = bpf_map_lookup_elem(&works, &slot);
+    if (!w)
+        return 1;
+    u64 left = w->piece;
+    last |= left <= CLASS_4 || w->captured + CLASS_4 >= capture_limit;
+    w->chunk.length = last ? left : CLASS_4;
+    if (write_data_inline(&w->chunk)) { // a frame of calls less: the kernel allows eight
+        lost(LOSS_RING, left);
+        w->chunk.sequence += left;
+        return 1;
+    }
+    w->chunk.skipped = 0;
+    w->chunk.sequence += w->chunk.length;
+    w->chunk.address += CLASS_4;
+    w->captured += CLASS_4;
+    w->piece = left - CLASS_4;
+    return last;
+}
+
 // A contiguous piece of any length, in records of 16 KiB, up to what is captured of one call.
 NOINLINE int write_chunks(u32 slot) {
     struct work *w = bpf_map_lookup_elem(&works, &slot);
     if (!w)
         return 0;
-    u64 left = w->chunk.length;
-    for (u32 i = 0; i < CHUNKS; i++) {
-        bool last = left <= CLASS_4 || i == CHUNKS - 1 || w->captured + CLASS_4 >= capture_limit;
-        w->chunk.length = last ? left : CLASS_4;
-        if (write_data_inline(&w->chunk)) { // a frame of calls less: the kernel allows eight
-            lost(LOSS_RING, left);
-            w->chunk.sequence += left;
-            return -1;
-        }
-        w->chunk.skipped = 0;
-        w->chunk.sequence += w->chunk.length;
-        w->captured += CLASS_4;
-        if (last)
-            return 0;
-        left -= CLASS_4;
-        w->chunk.address += CLASS_4;
-    }
+    w->piece = w->chunk.length;
+    for (u32 i = 0; i < CHUNKS; i++)
+        if (write_chunk(slot, i == CHUNKS - 1))
+            break;
     return 0;
 }
 
@@ -108,8 +118,10 @@ NOINLINE int flush_gathered(u32 slot) {
     return 0;
 }
 
-// One piece of memory of a vectored transfer: gathered if it is small, else written by itself.
-INLINE void add_piece(struct work *w, u32 slot, u64 address, u64 length) {
+enum { VECTOR_DONE = 0, VECTOR_NONE = 1, VECTOR_ALONE = 2 };
+
+// One piece of memory of a vectored transfer: gathered if it is small, else left to be written by itself.
+INLINE int add_piece(struct work *w, u32 slot, u64 address, u64 length) {
     u64 fill = w->fill;
     w->length += length;
     if (w->datagram && length >= GATHER)
@@ -118,31 +130,31 @@ INLINE void add_piece(struct work *w, u32 slot, u64 address, u64 length) {
         goto alone;
     asm volatile("" : "+r"(fill), "+r"(length)); // as in WRITE_CLASS
     if (fill >= GATHER || length >= GATHER)
-        return;
+        return VECTOR_DONE;
     if (bpf_probe_read_user(w->bytes + fill, length, (void *)address))
         goto alone; // fails again and is written as a fault
     w->fill = fill + length;
     if (!w->datagram && w->fill >= GATHER)
         flush_gathered(slot);
-    return;
+    return VECTOR_DONE;
 alone:
     if (w->datagram)
-        return;
+        return VECTOR_DONE;
     flush_gathered(slot);
     w->chunk.address = address;
     w->chunk.length = length;
-    write_chunks(slot);
+    return VECTOR_ALONE;
 }
 
-// The next vector. 1: there is none.
+// Takes up the next vector. VECTOR_ALONE: `chunk` tells what is still to be written, by the caller, to save a frame.
 NOINLINE int write_vector(u32 slot) {
     struct work *w = bpf_map_lookup_elem(&works, &slot);
     struct user_iovec v = {};
     if (!w || w->vector >= w->count || !w->left)
-        return 1;
+        return VECTOR_NONE;
     const void *from = (void *)(w->vectors + (u64)w->vector * sizeof(v));
     if (w->kernel ? bpf_probe_read_kernel(&v, sizeof(v), from) : bpf_probe_read_user(&v, sizeof(v), from))
-        return 1;
+        return VECTOR_NONE;
     w->vector++;
     if (v.length > w->left)
         v.length = w->left;
@@ -153,28 +165,31 @@ NOINLINE int write_vector(u32 slot) {
         v.base += skip;
         v.length -= skip;
     }
-    if (v.length)
-        add_piece(w, slot, v.base, v.length);
+    return v.length ? add_piece(w, slot, v.base, v.length) : VECTOR_DONE;
+}
+
+// Sums the next vectors. 1: there are no more. Two loops of 32 are verified sooner than one of 1024.
+NOINLINE int measure_some(u32 slot) {
+    struct work *w = bpf_map_lookup_elem(&works, &slot);
+    if (!w)
+        return 1;
+    for (u32 i = 0; i < 32; i++) {
+        u64 length = 0;
+        if (w->vector >= w->count)
+            return 1;
+        const void *from = (void *)(w->vectors + (u64)w->vector * sizeof(struct user_iovec) + 8);
+        if (w->kernel ? bpf_probe_read_kernel(&length, 8, from) : bpf_probe_read_user(&length, 8, from))
+            return 1;
+        w->vector++;
+        w->length += length;
+    }
     return 0;
 }
 
 // The sum of the vectors that were not gone through.
-NOINLINE int measure_vector(u32 slot) {
-    struct work *w = bpf_map_lookup_elem(&works, &slot);
-    u64 length = 0;
-    if (!w || w->vector >= w->count)
-        return 1;
-    const void *from = (void *)(w->vectors + (u64)w->vector * sizeof(struct user_iovec) + 8);
-    if (w->kernel ? bpf_probe_read_kernel(&length, 8, from) : bpf_probe_read_user(&length, 8, from))
-        return 1;
-    w->vector++;
-    w->length += length;
-    return 0;
-}
-
 NOINLINE int measure_vectors(u32 slot) {
-    for (u32 i = 0; i < 1024; i++)
-        if (measure_vector(slot))
+    for (u32 i = 0; i < 32; i++)
+        if (measure_some(slot))
             break;
     return 0;
 }
@@ -184,9 +199,13 @@ NOINLINE int write_vectors(u32 slot) {
     struct work *w = bpf_map_lookup_elem(&works, &slot);
     if (!w)
         return 0;
-    for (u32 i = 0; i < PIECES; i++)
-        if (write_vector(slot))
+    for (u32 i = 0; i < PIECES; i++) {
+        int outcome = write_vector(slot);
+        if (outcome == VECTOR_NONE)
             break;
+        if (outcome == VECTOR_ALONE)
+            write_chunks(slot);
+    }
     flush_gathered(slot);
     if (w->datagram || w->vector >= w->count || !w->left)
         return 0;
@@ -270,13 +289,15 @@ INLINE u32 tcp_position(struct socket_state *s, u64 sk, struct transfer *t) {
 INLINE void stream(struct socket_state *s, u64 sk, u32 sequence, struct transfer *t, u32 slot) {
     if (UNLIKELY(!(s->flags & STATE_OPENED)))
         write_open(sk);
-    struct chunk c = {.socket = s->id, .pid_tgid = bpf_get_current_pid_tgid(), .sequence = sequence, .flags = t->direction};
+    struct work *w = bpf_map_lookup_elem(&works, &slot);
     s64 skip = 0;
+    if (!w)
+        return;
+    struct chunk *c = &w->chunk; // not on the stack: 512 bytes are all that the frames share
     if (UNLIKELY(s->verdict[t->direction & 1])) {
         skip = skipped_by_verdict(s, t, sequence, slot);
         if (skip < 0)
             return;
-        c.sequence += skip;
         if (!t->vectors) {
             if (t->address)
                 t->address += skip;
@@ -285,32 +306,28 @@ INLINE void stream(struct socket_state *s, u64 sk, u32 sequence, struct transfer
     }
     if (UNLIKELY(s->flags & STATE_MARKED) && t->direction == SENT)
         settle_skipped(s, sequence);
-    c.skipped = s->skipped[t->direction & 1];
-    c.address = t->address;
-    c.length = t->length;
-    if (!t->vectors && t->length <= CLASS_4) {
-        if (t->address ? write_data(&c) : write_absent(&c, MISSING_KERNEL))
-            lost(LOSS_RING, c.length);
-        else if (c.skipped)
+    u64 skipped = s->skipped[t->direction & 1];
+    c->socket = s->id;
+    c->pid_tgid = bpf_get_current_pid_tgid();
+    c->address = t->address;
+    c->length = t->length;
+    c->skipped = skipped;
+    c->sequence = sequence + skip;
+    c->flags = t->direction;
+    if (!t->vectors && (t->length <= CLASS_4 || !t->address)) {
+        if (t->address ? write_data(c) : write_absent(c, MISSING_KERNEL))
+            lost(LOSS_RING, t->length);
+        else if (skipped)
             s->skipped[t->direction & 1] = 0;
         return;
     }
-    if (!t->vectors && !t->address) {
-        if (write_absent(&c, MISSING_KERNEL))
-            lost(LOSS_RING, c.length);
-        return;
-    }
-    struct work *w = bpf_map_lookup_elem(&works, &slot);
-    if (!w)
-        return;
-    w->chunk = c;
     start_work(w, t);
     w->skip += skip;
     if (t->vectors)
         write_vectors(slot);
     else
         write_chunks(slot);
-    if (c.skipped && !w->chunk.skipped)
+    if (skipped && !c->skipped)
         s->skipped[t->direction & 1] = 0;
 }
 

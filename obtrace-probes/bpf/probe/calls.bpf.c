@@ -12,7 +12,7 @@ static NOINLINE int enter_slow(u64 *c) {
         return 0;
     w->call.number = c[1];
     read_arguments(&w->call, (struct pt_regs *)c[0]);
-    return enter_call(&w->call);
+    return enter_call(w);
 }
 
 SEC("tp_btf/sys_enter") int sys_enter(u64 *c) {
@@ -33,7 +33,7 @@ static NOINLINE int exit_slow(u64 *c) {
     read_arguments(&w->call, (struct pt_regs *)c[0]);
     if (IN_SET(SEND_SET, w->call.number))
         return sent(&w->call);
-    return exit_call(&w->call);
+    return exit_call(w);
 }
 
 SEC("tp_btf/sys_exit") int sys_exit(u64 *c) {
