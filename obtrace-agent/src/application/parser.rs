@@ -192,7 +192,13 @@ impl Parser {
             return;
         };
         match event {
-            Event::Open(open) => self.connections.open(&open, &mut self.work),
+            Event::Open(open) => {
+                if !open.joined {
+                    // Its owner is read at once: it may not live until its first span.
+                    let _ = self.work.enricher.resource(open.task.tgid);
+                }
+                self.connections.open(&open, &mut self.work);
+            }
             Event::Data(data) => self.connections.data(&data, &mut self.work),
             Event::Datagram(datagram) => self.connections.datagram(&datagram, &mut self.work),
             Event::Close(close) => self.connections.close(&close, &mut self.work),
@@ -201,7 +207,7 @@ impl Parser {
                 let parent = self.work.enricher.strand(strand(fork.parent));
                 self.work.traces.forked(parent, strand(fork.child), fork.time);
                 if fork.child.tgid != fork.parent.tgid {
-                    self.work.enricher.started(fork.child.tgid, fork.local_tgid);
+                    self.work.enricher.forked(fork.parent.tgid, fork.child.tgid, fork.local_tgid);
                 }
             }
             Event::Exec(exec) => {

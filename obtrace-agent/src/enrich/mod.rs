@@ -69,6 +69,8 @@ pub struct Enricher {
     known: FxHashMap<u32, Known>,
     /// Process ids in the agent's own PID namespace, where they differ or are not visible (0).
     local: FxHashMap<u32, u32>,
+    /// Who made the processes that still run what they were made with.
+    parents: FxHashMap<u32, u32>,
     /// The keys of `known`, oldest first.
     order: VecDeque<u32>,
     exited: VecDeque<(u64, u32)>,
@@ -84,6 +86,7 @@ impl Enricher {
             settings,
             known: FxHashMap::default(),
             local: FxHashMap::default(),
+            parents: FxHashMap::default(),
             order: VecDeque::new(),
             exited: VecDeque::new(),
         }
@@ -111,10 +114,20 @@ impl Enricher {
     /// number in the agent's own PID namespace, 0 if it has none.
     pub fn started(&mut self, process: u32, local: u32) {
         self.known.remove(&process);
+        self.parents.remove(&process);
         if local == process {
             self.local.remove(&process);
         } else if self.local.len() < self.settings.max_processes || self.local.contains_key(&process) {
             self.local.insert(process, local);
+        }
+    }
+
+    /// A process made another: a copy of itself until that one runs another program, which is what is said of it if it
+    /// ends before it can be read.
+    pub fn forked(&mut self, parent: u32, child: u32, local: u32) {
+        self.started(child, local);
+        if self.parents.len() < self.settings.max_processes {
+            self.parents.insert(child, parent);
         }
     }
 
@@ -136,6 +149,7 @@ impl Enricher {
             // Its number may be another's by now: that one is read again when it is asked for.
             self.known.remove(&process);
             self.local.remove(&process);
+            self.parents.remove(&process);
         }
     }
 
@@ -154,9 +168,14 @@ impl Enricher {
     fn read(&mut self, process: u32) -> Known {
         let local = self.local.get(&process).copied().unwrap_or(process);
         let read = if local == 0 { None } else { Process::read(&self.settings.proc, local) };
-        let resource = Arc::new(self.describe(local, read.as_ref()));
-        let moves_work = local == 0 || runtime::moves_work(&self.settings.proc, local);
-        let known = Known { resource, moves_work };
+        let parent = self.parents.get(&process).filter(|_| read.is_none()).copied();
+        let known = match parent.and_then(|parent| Some((parent, self.known.get(&parent)?))) {
+            Some((parent, known)) => self.copied(known, parent, local),
+            None => Known {
+                resource: Arc::new(self.describe(local, read.as_ref())),
+                moves_work: local == 0 || runtime::moves_work(&self.settings.proc, local),
+            },
+        };
         self.known.insert(process, known.clone());
         self.order.push_back(process);
         while self.known.len() > self.settings.max_processes.max(1)
@@ -168,6 +187,27 @@ impl Enricher {
             }
         }
         known
+    }
+
+    /// What is known of the maker of a process that is gone, with the process's own number.
+    fn copied(&self, known: &Known, parent: u32, pid: u32) -> Known {
+        let mut resource = Resource::clone(&known.resource);
+        let parent = self.local.get(&parent).copied().unwrap_or(parent);
+        let host = self.host.as_deref().unwrap_or_default();
+        let instance = |pid| Value::from(format!("{host}:{pid}"));
+        let (old, new) = (instance(parent), instance(pid));
+        resource.attributes.retain_mut(|attribute| {
+            if attribute.key == "process.pid" {
+                attribute.value = i64::from(pid).into();
+                return pid != 0;
+            }
+            let generated = attribute.key == "service.instance.id" && attribute.value == old;
+            if generated {
+                attribute.value = new.clone();
+            }
+            !generated || pid != 0
+        });
+        Known { resource: Arc::new(resource), moves_work: known.moves_work }
     }
 
     fn describe(&self, pid: u32, process: Option<&Process>) -> Resource {
@@ -297,6 +337,24 @@ mod tests {
         assert_eq!(resource.attributes.iter().filter(|a| a.key == "service.name").count(), 1);
         add(&root, 8, "python3 app.py", "OTEL_RESOURCE_ATTRIBUTES=service.name=a", "");
         assert_eq!(get(&enricher(&root).resource(8), "service.name"), "a");
+        fs::remove_dir_all(root).unwrap();
+    }
+
+    #[test]
+    fn a_copy_that_ended_is_called_as_its_maker_and_another_program_is_not() {
+        let root = proc("copy", 7, "python3 app.py", "", "");
+        let mut enricher = enricher(&root);
+        let _ = enricher.resource(7);
+        enricher.forked(7, 8, 8);
+        let copy = enricher.resource(8);
+        assert_eq!((get(&copy, "service.name"), get(&copy, "service.instance.id")), ("app".into(), "box:8".into()));
+        assert_eq!(copy.get("process.pid"), Some(&Value::Int(8)));
+        enricher.forked(7, 9, 9);
+        enricher.executed(9, 9);
+        assert_eq!(get(&enricher.resource(9), "service.name"), "unknown_service");
+        enricher.forked(7, 10, 10);
+        add(&root, 10, "python3 worker.py", "", "");
+        assert_eq!(get(&enricher.resource(10), "service.name"), "worker", "it is read if it can be");
         fs::remove_dir_all(root).unwrap();
     }
 
