@@ -16,11 +16,13 @@ pub enum Reason {
     Budget,
     /// The bytes never were in user memory (`sendfile`, `splice`).
     Kernel,
+    /// The ring buffer was full when a socket was closed: its end is not told.
+    Closes,
 }
 
 impl Reason {
     /// All reasons, in the order of their numbers in the kernel.
-    pub const ALL: [Self; 5] = [Self::Ring, Self::Sockets, Self::Fault, Self::Budget, Self::Kernel];
+    pub const ALL: [Self; 6] = [Self::Ring, Self::Sockets, Self::Fault, Self::Budget, Self::Kernel, Self::Closes];
 
     /// Its name, as it is used in metrics.
     #[must_use]
@@ -31,6 +33,7 @@ impl Reason {
             Self::Fault => "fault",
             Self::Budget => "budget",
             Self::Kernel => "kernel",
+            Self::Closes => "closes",
         }
     }
 }

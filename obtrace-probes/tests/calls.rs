@@ -109,9 +109,14 @@ fn unix_stream_sockets() {
 a,b=socket.socketpair(); a.send(b'hello'); b.recv(2); b.recv(10); b.sendmsg([b'wo',b'rld']); a.recv(10)
 p='\\0obtrace-test-%d'%os.getpid(); ul=socket.socket(socket.AF_UNIX); ul.bind(p); ul.listen()
 u=socket.socket(socket.AF_UNIX); u.connect(p); v,_=ul.accept(); u.send(b'named'); v.recv(10)
-a.close(); b.close(); u.close(); v.close()";
+a.close(); b.close(); u.close(); v.close()
+a,b=socket.socketpair(); a.send(b'replaced'); b.recv(9); os.dup2(0,a.fileno()); b.close()
+if os.fork()==0: a,b=socket.socketpair(); a.send(b'left'); b.recv(9); os._exit(0)
+os.wait()";
     let Some((rig, _)) = run(code) else { return };
-    let [a, b, u, v] = rig.seen.of(Transport::Unix)[..] else { panic!("{}", rig.seen.of(Transport::Unix).len()) };
+    let [a, b, u, v, replaced, _, left, _] = rig.seen.of(Transport::Unix)[..] else {
+        panic!("{}", rig.seen.of(Transport::Unix).len())
+    };
     assert_eq!(
         (a.sent(), a.received(), b.sent(), b.received()),
         (&b"hello"[..], &b"world"[..], &b"world"[..], &b"hello"[..])
@@ -120,7 +125,9 @@ a.close(); b.close(); u.close(); v.close()";
     assert_eq!(keys, (b.open.unwrap().peer_key, b.open.unwrap().own_key));
     assert_eq!((u.open.unwrap().role, v.open.unwrap().role), (Some(Role::Client), Some(Role::Server)));
     assert_eq!((u.sent(), v.received()), (&b"named"[..], &b"named"[..]));
-    assert!([a, b, u, v].iter().all(|s| s.closed.is_some() && s.after_close == 0));
+    assert_eq!((replaced.sent(), left.sent()), (&b"replaced"[..], &b"left"[..]));
+    // However the last descriptor goes: by close, dup2, or with its process.
+    assert!(rig.seen.of(Transport::Unix).iter().all(|s| s.closed.is_some() && s.after_close == 0));
 }
 
 #[test]

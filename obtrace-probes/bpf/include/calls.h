@@ -10,6 +10,7 @@ enum {
     CALL_CLOSE = 3,
     CALL_READV = 19,
     CALL_WRITEV = 20,
+    CALL_DUP2 = 33,
     CALL_SENDFILE = 40,
     CALL_CONNECT = 42,
     CALL_ACCEPT = 43,
@@ -19,11 +20,14 @@ enum {
     CALL_RECVMSG = 47,
     CALL_SPLICE = 275,
     CALL_ACCEPT4 = 288,
+    CALL_DUP3 = 292,
     CALL_RECVMMSG = 299,
     CALL_SENDMMSG = 307,
 };
 #else // the generic table: arm64
 enum {
+    CALL_DUP3 = 24,
+    CALL_DUP2 = CALL_DUP3, // there is no other
     CALL_CLOSE = 57,
     CALL_READ = 63,
     CALL_WRITE = 64,
@@ -48,7 +52,7 @@ enum {
 #define SEND_SET(w)                                                                                                    \
     (BIT_IN(CALL_WRITE, w) | BIT_IN(CALL_WRITEV, w) | BIT_IN(CALL_SENDTO, w) | BIT_IN(CALL_SENDMSG, w) |               \
      BIT_IN(CALL_SENDMMSG, w))
-#define ENTER_SET(w) (SEND_SET(w) | BIT_IN(CALL_CLOSE, w))
+#define ENTER_SET(w) (SEND_SET(w) | BIT_IN(CALL_CLOSE, w) | BIT_IN(CALL_DUP2, w) | BIT_IN(CALL_DUP3, w))
 #define RECEIVE_SET(w)                                                                                                 \
     (BIT_IN(CALL_READ, w) | BIT_IN(CALL_READV, w) | BIT_IN(CALL_RECVFROM, w) | BIT_IN(CALL_RECVMSG, w) |               \
      BIT_IN(CALL_RECVMMSG, w) | BIT_IN(CALL_ACCEPT, w) | BIT_IN(CALL_ACCEPT4, w) | BIT_IN(CALL_CONNECT, w) |           \

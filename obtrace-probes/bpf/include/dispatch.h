@@ -5,6 +5,7 @@
 #include "datagram.h"
 
 enum { SLOT_ENTER = 0, SLOT_EXIT = 1 };
+enum { DESCRIPTORS = 256 };
 enum { TRANSFER_LIMIT = 0x7ffff000 }; // MAX_RW_COUNT
 
 INLINE int move_inline(u32 fd, struct transfer *t, u32 slot) {
@@ -108,6 +109,18 @@ NOINLINE int close_descriptor(u32 fd) {
     return 0;
 }
 
+// A process ends without closing what it has open: its first descriptors are gone through.
+INLINE void close_descriptors(void) {
+    struct task_struct *t = bpf_get_current_task_btf();
+    u32 count = 0;
+    READ(count, t->files->fdt->max_fds);
+    for (u32 i = 0; i < DESCRIPTORS; i++) {
+        if (i >= count)
+            break;
+        close_descriptor(i);
+    }
+}
+
 // The transfer of this call, in memory: the stack is short.
 INLINE struct transfer *start_transfer(struct work *w, u32 direction, u64 length) {
     struct transfer *t = &w->transfer;
@@ -123,6 +136,9 @@ INLINE int enter_call(struct work *w) {
     struct transfer *t = start_transfer(w, SENT, a[2]);
     if (compat_call())
         return 0;
+    // Descriptor a[1] comes to name another file.
+    if (w->call.number == CALL_DUP2 || w->call.number == CALL_DUP3)
+        return a[0] == a[1] ? 0 : close_descriptor(a[1]);
     switch (w->call.number) {
     case CALL_CLOSE:
         return close_descriptor(a[0]);

@@ -28,6 +28,9 @@ struct msghdr {
 #define ENUM_EXISTS(type, value) __builtin_preserve_enum_value(*(typeof(type) *)value, 0)
 #define ENUM_VALUE(type, value) __builtin_preserve_enum_value(*(typeof(type) *)value, 1)
 
+// Every release of a socket is hooked: nothing is left to do when a process ends.
+INLINE void close_descriptors(void) {}
+
 // Describes the user memory of an iterator from which `consumed` bytes have been taken. 0: it is not user memory.
 // After a receive the iterator has moved on: the start is found backwards, nothing need be kept from the entry.
 INLINE bool read_iterator(struct transfer *t, struct msghdr *m, u64 consumed) {

@@ -138,7 +138,7 @@ INLINE void write_close(struct socket_state *s, u64 sent, u64 received) {
     e.skipped[0] = sent;
     e.skipped[1] = received;
     if (bpf_ringbuf_output(&ring, &e, sizeof(e), wake_flag(sizeof(e))))
-        lost(LOSS_RING, 0);
+        lost(LOSS_CLOSES, 0);
 }
 
 NOINLINE int write_connect_failed(struct event_connect_failed *e, u64 pid_tgid) {

@@ -54,6 +54,7 @@ SEC("tp_btf/sched_process_exit") int sched_process_exit(u64 *c) {
     if (task->signal->live.counter != 0)
         return 0; // other threads go on
     set_traced(tgid, 0);
+    close_descriptors(); // as the data path has it: included after it
     write_process(OP_EXIT, 0, thread, 0, 0);
     return 0;
 }

@@ -8,6 +8,7 @@ enum reason {
     LOSS_FAULT,   // user memory could not be read
     LOSS_BUDGET,  // beyond what is captured of one call
     LOSS_KERNEL,  // the bytes never were in user memory
+    LOSS_CLOSES,  // the ring buffer was full when a socket was closed
     LOSS_REASONS,
 };
 
