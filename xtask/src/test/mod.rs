@@ -47,7 +47,13 @@ const PARTS: &[Part] = &[
     },
     Part { name: "unit", about: "unit, integration and documentation tests", root: false, open: None, run: code::unit },
     Part { name: "bpf", about: "shipped BPF objects equal a fresh build", root: false, open: None, run: bpf::run },
-    Part { name: "fuzz", about: "a few seconds of each fuzz target", root: false, open: None, run: crates::fuzz },
+    Part {
+        name: "fuzz",
+        about: "a few seconds of each fuzz target",
+        root: false,
+        open: Some("not yet passed as a whole"),
+        run: crates::fuzz,
+    },
     Part {
         name: "replay",
         about: "captures of real servers and clients, replayed",
@@ -55,7 +61,15 @@ const PARTS: &[Part] = &[
         open: Some("exchanges are mispaired where more than one in a hundred packets is lost"),
         run: rigs::replay,
     },
-    Part { name: "live", about: "the agent beside real servers and clients", root: true, open: None, run: rigs::live },
+    Part {
+        name: "live",
+        about: "the agent beside real servers and clients",
+        root: true,
+        open: Some(
+            "a statement that the server refuses to prepare has no server span in the trace of its client (asyncpg)",
+        ),
+        run: rigs::live,
+    },
     Part {
         name: "container",
         about: "the same in a container with four capabilities",
