@@ -42,8 +42,7 @@ fn sockets_older_than_the_probes_are_joined_with_their_role() {
     let mut script =
         Script::new(&format!("{PAIR}\nprint('ready',flush=True)\nsys.stdin.readline()\nc.send(b'new'); take(s,3)"));
     script.go();
-    let mut line = String::new();
-    std::io::BufRead::read_line(&mut std::io::BufReader::new(script.0.stdout.as_mut().unwrap()), &mut line).unwrap();
+    assert_eq!(script.line(), "ready");
     let Some(mut rig) = Rig::new(&Options::new()) else { return };
     rig.probes.filter().allow(&[script.0.id()]).unwrap();
     rig.probes.join().unwrap();

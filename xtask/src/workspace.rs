@@ -90,10 +90,12 @@ fn cache_folder() -> Result<PathBuf, Error> {
     let folder = match env::var_os("OBTRACE_CACHE").filter(|value| !value.is_empty()) {
         Some(folder) => PathBuf::from(folder),
         None => {
-            let home =
-                env::var_os("HOME").ok_or_else(|| Error::Cannot("neither OBTRACE_CACHE nor HOME is set".into()))?;
+            // Falls back to the password file where HOME is not set.
+            let home = || env::home_dir().filter(|home| !home.as_os_str().is_empty()).map(|home| home.join(".cache"));
             env::var_os("XDG_CACHE_HOME")
-                .map_or_else(|| Path::new(&home).join(".cache"), PathBuf::from)
+                .map(PathBuf::from)
+                .or_else(home)
+                .ok_or_else(|| Error::Cannot("none of OBTRACE_CACHE, XDG_CACHE_HOME and HOME is set".into()))?
                 .join("obtrace-zero")
         }
     };

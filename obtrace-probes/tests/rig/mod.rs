@@ -3,7 +3,7 @@
 
 use std::{
     collections::BTreeMap,
-    io::Write,
+    io::{Read, Write},
     net::SocketAddr,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -142,7 +142,7 @@ pub(crate) struct Script(pub(crate) Child);
 impl Script {
     pub(crate) fn new(code: &str) -> Self {
         let code = format!(
-            "import os,sys,socket,time,threading,struct\nsys.stdin.readline()\n{code}\nsys.stdout.flush()\nos._exit(0)\n"
+            "import os,sys,socket,time,threading,struct\nprint('started',flush=True)\nsys.stdin.readline()\n{code}\nsys.stdout.flush()\nos._exit(0)\n"
         );
         let child = Command::new("python3")
             .args(["-c", &code])
@@ -150,7 +150,23 @@ impl Script {
             .stdout(Stdio::piped())
             .spawn()
             .expect("python3 starts");
-        Self(child)
+        let mut script = Self(child);
+        // `python3` may be a shell script that makes calls of its own before it becomes Python.
+        assert_eq!(script.line(), "started");
+        script
+    }
+
+    /// The next line that the script prints; read byte by byte, so that nothing behind it is taken.
+    pub(crate) fn line(&mut self) -> String {
+        let out = self.0.stdout.as_mut().unwrap();
+        let (mut line, mut byte) = (Vec::new(), [0]);
+        loop {
+            out.read_exact(&mut byte).expect("the script prints a line");
+            match byte[0] {
+                b'\n' => return String::from_utf8(line).unwrap(),
+                other => line.push(other),
+            }
+        }
     }
 
     pub(crate) fn go(&mut self) {
