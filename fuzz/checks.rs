@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use obtrace_protocols::{
-    Completeness, Config, Connection, Detection, Direction, Exchange, Protocol, Role, Shared, State, Tag, Timestamp,
-    detect,
+    Completeness, Config, Connection, Detection, Direction, Exchange, Protocol, Role, Shared, Stage, State, Tag,
+    Timestamp, detect,
     stream::{Assembler, Mark, Pushed},
 };
 
@@ -116,7 +116,13 @@ impl Checked {
 
     fn drain(&mut self) {
         while let Some(opened) = self.connection.poll_opened() {
-            assert!(self.opened.insert(opened.id), "{opened:?} opened twice");
+            match opened.stage {
+                Stage::Certain | Stage::Tentative => {
+                    assert!(self.opened.insert(opened.id), "{opened:?} opened twice");
+                }
+                Stage::Withdrawn => assert!(self.opened.remove(&opened.id), "{opened:?} was not announced"),
+                _ => assert!(self.opened.contains(&opened.id), "{opened:?} was not announced"),
+            }
         }
         while let Some(exchange) = self.connection.poll_exchange() {
             assert!(self.opened.contains(&exchange.id), "not announced: {exchange:?}");

@@ -226,6 +226,21 @@ fn hex<const N: usize>(digits: &[u8]) -> Option<[u8; N]> {
     Some(out)
 }
 
+/// What an [`Opened`] says of its exchange.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Stage {
+    /// The exchange will come.
+    Certain,
+    /// Nobody can tell yet whether this will be an exchange: what only prepares a statement is one if it fails.
+    /// [`Confirmed`](Stage::Confirmed), [`Withdrawn`](Stage::Withdrawn) or the exchange itself follows.
+    Tentative,
+    /// What was tentative is certain now.
+    Confirmed,
+    /// What was tentative was no exchange.
+    Withdrawn,
+}
+
 /// A request has begun: enough of it was seen to know what it is, its answer is still to come.
 ///
 /// Every [`Exchange`] was announced by one of these with the same `id`, so that a caller can give the exchange its
@@ -243,6 +258,8 @@ pub struct Opened {
     pub offset: u64,
     /// The context that the request carries.
     pub trace_context: Option<TraceContext>,
+    /// Whether the exchange is certain to come.
+    pub stage: Stage,
 }
 
 /// A request with its response. Borrows from the connection; [`Exchange::into_owned`] where it is kept.

@@ -20,5 +20,5 @@ pub mod stream;
 pub use connection::{Config, Connection, Interest, Shared, State};
 pub use detect::{Detection, detect};
 pub use exchange::{
-    Completeness, Details, Direction, Exchange, Message, Opened, Protocol, Role, Tag, Timestamp, TraceContext,
+    Completeness, Details, Direction, Exchange, Message, Opened, Protocol, Role, Stage, Tag, Timestamp, TraceContext,
 };

@@ -4,7 +4,7 @@
 use alloc::{boxed::Box, collections::VecDeque};
 
 use crate::{
-    Config, Exchange, Opened, Role, Tag, Timestamp, TraceContext,
+    Config, Exchange, Message, Opened, Role, Stage, Tag, Timestamp, TraceContext,
     stream::{Assembler, Mark},
 };
 
@@ -92,8 +92,23 @@ impl Context<'_> {
     ) -> u64 {
         let id = *self.next_id;
         *self.next_id = id.wrapping_add(1);
-        self.opened.push_back(Opened { id, start, tag, offset, trace_context });
+        self.opened.push_back(Opened { id, start, tag, offset, trace_context, stage: Stage::Certain });
         id
+    }
+
+    /// Announces what may become an exchange; gives it its id.
+    pub(crate) fn open_tentatively(&mut self, request: &Message) -> u64 {
+        let id = self.open_at(request.offset, request.start, request.tag, None);
+        if let Some(opened) = self.opened.back_mut() {
+            opened.stage = Stage::Tentative;
+        }
+        id
+    }
+
+    /// Says what became of a tentative announcement.
+    pub(crate) fn settle(&mut self, id: u64, request: &Message, stage: Stage) {
+        let Message { start, tag, offset, .. } = *request;
+        self.opened.push_back(Opened { id, start, tag, offset, trace_context: None, stage });
     }
 }
 

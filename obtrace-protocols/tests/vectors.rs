@@ -53,7 +53,7 @@
 use std::{collections::HashSet, fs, path::Path};
 
 use obtrace_protocols::{
-    Config, Connection, Direction, Exchange, Message, Opened, Role, Shared, Tag, Timestamp, TraceContext,
+    Config, Connection, Direction, Exchange, Message, Opened, Role, Shared, Stage, Tag, Timestamp, TraceContext,
 };
 use serde::Deserialize;
 
@@ -305,8 +305,20 @@ fn play(vector: &Vector, role: Observed, plays: &[Play]) -> Vec<Outcome> {
             Play::Close { at } => connection.handle_close(Timestamp::from_nanos(*at)),
         }
         while let Some(one) = connection.poll_opened() {
-            assert!(opened.iter().all(|other| other.id != one.id), "{}: id {} opened twice", vector.name, one.id);
-            opened.push(one);
+            let known = opened.iter().position(|other| other.id == one.id);
+            let Some(known) = known else {
+                assert!(matches!(one.stage, Stage::Certain | Stage::Tentative), "{}: {one:?} is new", vector.name);
+                opened.push(one);
+                continue;
+            };
+            // What was tentative is settled once, and is the same request still.
+            let before = &mut opened[known];
+            assert!(matches!(one.stage, Stage::Confirmed | Stage::Withdrawn), "{}: {one:?} twice", vector.name);
+            let mut settled = *before;
+            assert_eq!(settled.stage, Stage::Tentative, "{}: {one:?}", vector.name);
+            settled.stage = one.stage;
+            assert_eq!(settled, one, "{}", vector.name);
+            *before = one;
         }
         while let Some(exchange) = connection.poll_exchange() {
             let announced = opened.iter().find(|opened| opened.id == exchange.id);
@@ -314,8 +326,13 @@ fn play(vector: &Vector, role: Observed, plays: &[Play]) -> Vec<Outcome> {
             assert_eq!(announced.start, exchange.request.start, "{}: {exchange:?}", vector.name);
             assert_eq!(announced.offset, exchange.request.offset, "{}: {exchange:?}", vector.name);
             assert!(seen.insert(exchange.id), "{}: twice: {exchange:?}", vector.name);
+            assert_ne!(announced.stage, Stage::Withdrawn, "{}: {exchange:?}", vector.name);
             out.push(Outcome { exchange: exchange.into_owned(), trace: announced.trace_context });
         }
+    }
+    if matches!(plays.last(), Some(Play::Close { .. })) {
+        let owed = opened.iter().find(|one| one.stage != Stage::Withdrawn && !seen.contains(&one.id));
+        assert_eq!(owed, None, "{}: announced and did not come", vector.name);
     }
     out
 }

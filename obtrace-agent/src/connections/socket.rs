@@ -1,7 +1,7 @@
 //! One observed socket.
 
 use obtrace_probes::event::{self, Data};
-use obtrace_protocols::{Config, Connection, Protocol, Shared, State, Timestamp};
+use obtrace_protocols::{Config, Connection, Protocol, Shared, Stage, State, Timestamp};
 
 use super::{Account, Observer, Settings, datagrams::SocketPeers, protocol_direction, stream::Stream, tag};
 use crate::traces::{ConnectionInfo, Transport};
@@ -177,7 +177,11 @@ pub(super) fn drain(
         if let Some(digest) = digest {
             opened.offset = u64::from(digest);
         }
-        *pending = pending.saturating_add(1);
+        *pending = match opened.stage {
+            Stage::Confirmed => *pending,
+            Stage::Withdrawn => pending.saturating_sub(1),
+            _ => pending.saturating_add(1),
+        };
         observer.opened(info, &opened);
     }
     while let Some(exchange) = connection.poll_exchange() {

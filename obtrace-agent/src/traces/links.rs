@@ -75,6 +75,15 @@ impl Links {
         }
     }
 
+    /// What a client socket began to send was no request.
+    pub(super) fn withdrawn(&mut self, info: &ConnectionInfo, offset: u64, context: SpanContext) {
+        if let Some(key) = Key::of(End::Client, info, offset)
+            && self.waiting.get(&key).is_some_and(|(waiting, _)| *waiting == context)
+        {
+            self.waiting.remove(&key);
+        }
+    }
+
     /// A server socket received a request: the context of the client that sent it not more than `max_age` ago.
     pub(super) fn received(
         &mut self,

@@ -23,7 +23,7 @@ mod strands;
 use std::{net::SocketAddr, sync::Arc};
 
 use obtrace_export::model::{Resource, Scope, Span, SpanId, TraceId};
-use obtrace_protocols::{Completeness, Exchange, Opened, Role, TraceContext};
+use obtrace_protocols::{Completeness, Exchange, Opened, Role, Stage, TraceContext};
 
 pub use settings::{QueryText, Settings};
 pub use strands::Strand;
@@ -32,7 +32,7 @@ use headers::{Header, Headers};
 use identity::IdGenerator;
 use links::Links;
 use open::{Open, OpenTable};
-use strands::{Parent, Server, Strands};
+use strands::{Parent, Strands};
 
 /// The schema that the names of all telemetry follow.
 pub const SCHEMA_URL: &str = "https://opentelemetry.io/schemas/1.42.0";
@@ -160,13 +160,13 @@ impl SpanRecord {
 pub struct Counters {
     /// Spans given out.
     pub spans: u64,
-    /// Client requests that stayed roots because several server exchanges could have caused them.
+    /// Client exchanges that stayed roots because several server exchanges could have caused them.
     pub parent_ambiguous: u64,
     /// Requests whose `traceparent` was not used because it was used too often or for too long.
     pub stale_context: u64,
-    /// Server requests recognised as sent by a client of this machine.
+    /// Server exchanges recognised as asked for by a client of this machine.
     pub linked: u64,
-    /// Exchanges that had to do without a place in a trace when they began, because too many were open.
+    /// Exchanges that have no place in a trace, because too many were open when they began.
     pub open_overflow: u64,
 }
 
@@ -175,6 +175,23 @@ pub struct Counters {
 pub(crate) struct SpanContext {
     pub(crate) trace_id: TraceId,
     pub(crate) span_id: SpanId,
+}
+
+/// A span's own context, what it hangs below, and how that was found.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    context: SpanContext,
+    parent: Option<SpanId>,
+    /// Several server exchanges could be its parent.
+    ambiguous: bool,
+    /// Its parent is the client that sent it.
+    linked: bool,
+}
+
+impl Place {
+    const fn new(context: SpanContext, parent: Option<SpanId>) -> Self {
+        Self { context, parent, ambiguous: false, linked: false }
+    }
 }
 
 /// Gives exchanges their places in traces and makes spans of them.
@@ -234,27 +251,48 @@ impl Traces {
         self.strands.forked(parent, child, time, self.settings.max_strands);
     }
 
-    /// A request began. Has to be told before anything that the request causes.
+    /// A request began, or what had begun is or is not a request. Has to be told before anything that it causes.
     pub fn opened(&mut self, info: &ConnectionInfo, opened: &Opened) {
+        match opened.stage {
+            Stage::Confirmed => self.confirmed(info, opened.id),
+            Stage::Withdrawn => self.withdrawn(info, opened),
+            _ => self.begun(info, opened),
+        }
+    }
+
+    fn begun(&mut self, info: &ConnectionInfo, opened: &Opened) {
         if self.open.len() >= self.settings.max_open {
-            self.counters.open_overflow += 1;
             return;
         }
         let strand = Strand::from_tag(opened.tag);
         let start = opened.start.as_nanos();
         let is_server = info.role == Some(Role::Server);
-        let (context, parent) = if is_server {
-            self.server_context(info, opened, start)
+        let place = if is_server {
+            self.server_place(info, opened, start)
         } else {
-            let place = self.client_context(strand, opened.trace_context, start);
-            self.links.sent(info, opened.offset, start, place.0, self.settings.max_links);
+            let place = self.client_place(strand, opened.trace_context, start);
+            self.links.sent(info, opened.offset, start, place.context, self.settings.max_links);
             place
         };
-        let server = is_server.then_some(Server { trace_id: context.trace_id, span_id: context.span_id, start });
-        if let Some(server) = &server {
-            self.strands.add(strand, server);
+        let mut open = Open { id: opened.id, place, strand, start, is_server, server: None };
+        if opened.stage != Stage::Tentative {
+            open.enter(&mut self.strands);
         }
-        self.open.insert(info.id, Open { id: opened.id, context, parent, strand, server });
+        self.open.insert(info.id, open);
+    }
+
+    fn confirmed(&mut self, info: &ConnectionInfo, id: u64) {
+        if let Some(open) = self.open.get_mut(info.id, id).filter(|open| open.server.is_none()) {
+            open.enter(&mut self.strands);
+        }
+    }
+
+    fn withdrawn(&mut self, info: &ConnectionInfo, opened: &Opened) {
+        if let Some(open) = self.open.remove(info.id, opened.id) {
+            // Nobody is to have a parent that is never exported.
+            self.links.withdrawn(info, opened.offset, open.place.context);
+            self.leave(&open, opened.start.as_nanos());
+        }
     }
 
     /// An exchange ended: gives its span to `sink`. `resource` is the process whose exchange it is.
@@ -266,15 +304,20 @@ impl Traces {
         sink: &mut impl FnMut(SpanRecord),
     ) {
         let end = exchange.end().as_nanos();
-        let (context, parent) = match self.open.remove(info.id, exchange.id) {
+        let place = match self.open.remove(info.id, exchange.id) {
             Some(open) => {
                 self.leave(&open, end);
-                (open.context, open.parent)
+                open.place
             }
-            None => (self.new_context(), None),
+            None => {
+                self.counters.open_overflow += 1;
+                Place::new(self.new_context(), None)
+            }
         };
+        self.counters.linked += u64::from(place.linked);
+        self.counters.parent_ambiguous += u64::from(place.ambiguous);
         let input = span::Input { info, exchange, settings: &self.settings };
-        let mut span = input.span(context, resource, &self.scope, &mut self.names).with_parent(parent);
+        let mut span = input.span(place.context, resource, &self.scope, &mut self.names).with_parent(place.parent);
         span.start_unix_nano = exchange.request.start.as_nanos().wrapping_add(self.clock_offset);
         span.end_unix_nano = end.wrapping_add(self.clock_offset).max(span.start_unix_nano);
         self.counters.spans += 1;
@@ -288,10 +331,11 @@ impl Traces {
         resource: &Arc<Resource>,
         sink: &mut impl FnMut(SpanRecord),
     ) {
-        let (context, parent) = self.client_context(failed.strand, None, failed.start);
+        let place = self.client_place(failed.strand, None, failed.start);
+        self.counters.parent_ambiguous += u64::from(place.ambiguous);
         let start = failed.start.wrapping_add(self.clock_offset);
         let end = failed.end.wrapping_add(self.clock_offset);
-        let span = span::failed_connect(failed, context, resource, &self.scope).with_parent(parent);
+        let span = span::failed_connect(failed, place.context, resource, &self.scope).with_parent(place.parent);
         self.counters.spans += 1;
         sink(SpanRecord::new(span.with_times(start, end), "connect", Completeness::Complete));
     }
@@ -313,8 +357,8 @@ impl Traces {
         SpanContext { trace_id: self.ids.trace_id(), span_id: self.ids.span_id() }
     }
 
-    fn child_of(&mut self, trace_id: TraceId, parent: SpanId) -> (SpanContext, Option<SpanId>) {
-        (SpanContext { trace_id, span_id: self.ids.span_id() }, Some(parent))
+    fn child_of(&mut self, trace_id: TraceId, parent: SpanId) -> Place {
+        Place::new(SpanContext { trace_id, span_id: self.ids.span_id() }, Some(parent))
     }
 
     /// Whether a header may be used now; a stale one is counted and is not.
@@ -329,10 +373,9 @@ impl Traces {
         }
     }
 
-    fn server_context(&mut self, info: &ConnectionInfo, opened: &Opened, start: u64) -> (SpanContext, Option<SpanId>) {
+    fn server_place(&mut self, info: &ConnectionInfo, opened: &Opened, start: u64) -> Place {
         let link = self.links.received(info, opened.offset, start, self.settings.max_link_age);
-        self.counters.linked += u64::from(link.is_some());
-        match (self.adopt(opened.trace_context, start), link) {
+        let place = match (self.adopt(opened.trace_context, start), link) {
             (Some((incoming, _)), Some(link)) if link.trace_id.to_bytes() == incoming.trace_id => {
                 self.child_of(link.trace_id, link.span_id)
             }
@@ -340,41 +383,31 @@ impl Traces {
                 self.child_of(TraceId::from_bytes(incoming.trace_id), SpanId::from_bytes(incoming.span_id))
             }
             (None, Some(link)) => self.child_of(link.trace_id, link.span_id),
-            (None, None) => (self.new_context(), None),
-        }
+            (None, None) => Place::new(self.new_context(), None),
+        };
+        Place { linked: link.is_some(), ..place }
     }
 
-    fn client_context(
-        &mut self,
-        strand: Strand,
-        own: Option<TraceContext>,
-        start: u64,
-    ) -> (SpanContext, Option<SpanId>) {
+    fn client_place(&mut self, strand: Strand, own: Option<TraceContext>, start: u64) -> Place {
         let on_strand = self.strands.parent_of(strand, start);
         let Some((own, header)) = self.adopt(own, start) else {
             return match on_strand {
                 Parent::One(server) => self.child_of(server.trace_id, server.span_id),
-                Parent::None => (self.new_context(), None),
-                Parent::Ambiguous => {
-                    self.counters.parent_ambiguous += 1;
-                    (self.new_context(), None)
-                }
+                Parent::None => Place::new(self.new_context(), None),
+                Parent::Ambiguous => Place { ambiguous: true, ..Place::new(self.new_context(), None) },
             };
         };
         // The application's own context says which trace this is, and often which of several requests.
         let trace_id = TraceId::from_bytes(own.trace_id);
-        let parent = match (on_strand, self.strands.of_trace(strand, trace_id, start)) {
-            (Parent::One(server), _) if server.trace_id == trace_id => Some(server.span_id),
-            (_, Parent::One(server)) => Some(server.span_id),
-            (_, Parent::Ambiguous) => {
-                self.counters.parent_ambiguous += 1;
-                None
-            }
-            (_, Parent::None) => None,
+        let (parent, ambiguous) = match (on_strand, self.strands.of_trace(strand, trace_id, start)) {
+            (Parent::One(server), _) if server.trace_id == trace_id => (Some(server.span_id), false),
+            (_, Parent::One(server)) => (Some(server.span_id), false),
+            (_, Parent::Ambiguous) => (None, true),
+            (_, Parent::None) => (None, false),
         };
         // A header that was seen before is a forwarded copy or a repetition: its span id is taken.
         let span_id = if header == Header::New { SpanId::from_bytes(own.span_id) } else { self.ids.span_id() };
-        (SpanContext { trace_id, span_id }, parent)
+        Place { ambiguous, ..Place::new(SpanContext { trace_id, span_id }, parent) }
     }
 }
 

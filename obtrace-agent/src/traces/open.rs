@@ -2,20 +2,36 @@
 
 use std::collections::VecDeque;
 
-use obtrace_export::model::SpanId;
 use rustc_hash::FxHashMap;
 
-use super::{SpanContext, strands::Server, strands::Strand};
+use super::{
+    Place, SpanContext,
+    strands::{Server, Strand, Strands},
+};
 
-/// An exchange that has begun: its place in a trace.
+/// An exchange that has begun.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Open {
     pub(super) id: u64,
-    pub(super) context: SpanContext,
-    pub(super) parent: Option<SpanId>,
+    pub(super) place: Place,
     pub(super) strand: Strand,
-    /// What it is to its strand, if it is a server's.
+    /// When its request began, in the source's clock.
+    pub(super) start: u64,
+    pub(super) is_server: bool,
+    /// What it is to its strand if it is a server's that is certain to end in a span.
     pub(super) server: Option<Server>,
+}
+
+impl Open {
+    /// It is certain to end in a span: a server's can be the parent of what its strand does.
+    pub(super) fn enter(&mut self, strands: &mut Strands) {
+        if self.is_server {
+            let SpanContext { trace_id, span_id } = self.place.context;
+            let server = Server { trace_id, span_id, start: self.start };
+            strands.add(self.strand, &server);
+            self.server = Some(server);
+        }
+    }
 }
 
 /// How many emptied queues are kept for the next connection.
@@ -39,6 +55,11 @@ impl OpenTable {
         let queue = self.by_connection.entry(connection).or_insert_with(|| self.spare.pop().unwrap_or_default());
         queue.push_back(open);
         self.len += 1;
+    }
+
+    /// The one that is open with this id. It is among the newest: looked for from the back.
+    pub(super) fn get_mut(&mut self, connection: u64, id: u64) -> Option<&mut Open> {
+        self.by_connection.get_mut(&connection)?.iter_mut().rev().find(|open| open.id == id)
     }
 
     pub(super) fn remove(&mut self, connection: u64, id: u64) -> Option<Open> {

@@ -10,7 +10,7 @@ use super::{
     statements::{Handle, Space},
 };
 use crate::{
-    Completeness, Message, Timestamp,
+    Completeness, Message, Stage, Timestamp,
     parser::{Context, Step},
 };
 
@@ -48,6 +48,18 @@ struct Building {
     parsed: Handle,
     /// Messages of it that are replied to.
     due: u32,
+    /// Its id, once it was announced.
+    announced: Option<u64>,
+}
+
+impl Building {
+    /// What the server answers, as far as it is known here.
+    fn entry(&self, kind: Request) -> Entry {
+        let mut entry = Entry::new(kind, self.begins, self.request);
+        entry.announced = self.announced.is_some();
+        entry.id = self.announced.unwrap_or(0);
+        entry
+    }
 }
 
 /// Where a message lies.
@@ -71,12 +83,26 @@ impl PostgresParser {
         // What these stand for may have changed in the lost bytes; named statements hardly ever do.
         self.statements.close(Space::Statement, b"");
         self.statements.close(Space::Portal, b"");
-        if let Some(building) = self.client.building.take() {
-            self.statements.release(building.parsed);
-        }
+        self.drop_building();
         let batch_open = self.client.batch_open;
         if let Some(newest) = self.queue.newest().filter(|newest| batch_open || newest.copying) {
             newest.gap = true;
+        }
+    }
+
+    /// What is being built will not be sent to its end.
+    pub(super) fn drop_building(&mut self) {
+        let Some(building) = self.client.building.take() else { return };
+        self.statements.release(building.parsed);
+        if let Some(id) = building.announced {
+            self.queue.withdrawn.push((id, building.request));
+        }
+    }
+
+    /// Announces what is being built, as far as it was sent: the server may already refuse it.
+    pub(super) fn announce_building(&mut self, cx: &mut Context<'_>) {
+        if let Some(building) = self.client.building.as_mut().filter(|building| building.announced.is_none()) {
+            building.announced = Some(cx.open_tentatively(&building.request));
         }
     }
 
@@ -232,7 +258,8 @@ impl PostgresParser {
             }
             None => {
                 let request = self.message(place, cx);
-                self.client.building = Some(Building { begins: place.tag, request, parsed: Handle::UNKNOWN, due: 1 });
+                self.client.building =
+                    Some(Building { begins: place.tag, request, parsed: Handle::UNKNOWN, due: 1, announced: None });
             }
         }
     }
@@ -253,7 +280,7 @@ impl PostgresParser {
         self.build(place, cx);
         let Some(building) = self.client.building.take() else { return };
         self.statements.release(building.parsed);
-        let mut entry = Entry::new(Request::Execute, building.begins, building.request);
+        let mut entry = building.entry(Request::Execute);
         (entry.statement, entry.portal) = self.statements.execute(portal);
         // The Parse or the Bind that would tell were lost.
         entry.gap = core::mem::take(&mut self.client.torn) && entry.statement == Handle::UNKNOWN;
@@ -264,7 +291,7 @@ impl PostgresParser {
     /// What was built so far is answered on its own, because the client asked for the answer or went on without it.
     pub(super) fn flush_building(&mut self, cx: &mut Context<'_>) {
         let Some(building) = self.client.building.take() else { return };
-        let mut entry = Entry::new(Request::Prepare, building.begins, building.request);
+        let mut entry = building.entry(Request::Prepare);
         entry.statement = building.parsed;
         entry.due = building.due;
         self.push(entry, cx);
@@ -306,12 +333,21 @@ impl PostgresParser {
     }
 
     fn open(&mut self, mut entry: Entry, cx: &mut Context<'_>) {
-        entry.id = cx.open_at(entry.request.offset, entry.request.start, entry.request.tag, None);
+        if entry.announced {
+            cx.settle(entry.id, &entry.request, Stage::Confirmed);
+        } else {
+            entry.id = cx.open_at(entry.request.offset, entry.request.start, entry.request.tag, None);
+            entry.announced = true;
+        }
         entry.opened = true;
         self.push(entry, cx);
     }
 
-    fn push(&mut self, mut entry: Entry, cx: &Context<'_>) {
+    fn push(&mut self, mut entry: Entry, cx: &mut Context<'_>) {
+        if !entry.announced {
+            entry.id = cx.open_tentatively(&entry.request);
+            entry.announced = true;
+        }
         entry.doubtful |= self.client.doubtful;
         self.queue.push(entry);
         while self.queue.pending() > cx.config.max_pending as usize {

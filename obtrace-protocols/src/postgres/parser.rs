@@ -10,7 +10,7 @@ use super::{
     statements::{Reading, Statements},
 };
 use crate::{
-    Completeness, Config, Details, Exchange, Message, Protocol, Role,
+    Completeness, Config, Details, Exchange, Message, Protocol, Role, Stage,
     parser::{Context, Parser, Side, Step},
     sql::Dialect,
 };
@@ -81,11 +81,12 @@ impl PostgresParser {
         }
     }
 
-    /// Makes a head that is not announced yet an exchange.
-    pub(super) fn open_head(&mut self, cx: &mut Context<'_>) {
-        if let Some(head) = self.queue.head().filter(|head| !head.opened) {
-            head.id = cx.open_at(head.request.offset, head.request.start, head.request.tag, None);
-            head.opened = true;
+    /// Announces what the client has begun, so that the other end of the connection, which may be observed too, finds
+    /// it in time; and tells what came to nothing.
+    fn announce(&mut self, cx: &mut Context<'_>) {
+        self.announce_building(cx);
+        for (id, request) in self.queue.withdrawn.drain(..) {
+            cx.settle(id, &request, Stage::Withdrawn);
         }
     }
 }
@@ -96,10 +97,12 @@ impl Parser for PostgresParser {
         if self.encrypted {
             return Step::skip(0, u64::MAX);
         }
-        match side {
+        let step = match side {
             Side::Client => self.parse_client(bytes, cx),
             Side::Server => self.parse_server(bytes, cx),
-        }
+        };
+        self.announce(cx);
+        step
     }
 
     fn gap(&mut self, side: Side, _length: u64, cx: &mut Context<'_>) {
@@ -108,6 +111,7 @@ impl Parser for PostgresParser {
             Side::Client => self.lose_client(),
             Side::Server => self.lose_server(),
         }
+        self.announce(cx);
     }
 
     fn close(&mut self, cx: &mut Context<'_>) {
@@ -115,6 +119,8 @@ impl Parser for PostgresParser {
         while self.queue.pending() > 0 {
             self.finish_head();
         }
+        self.drop_building();
+        self.announce(cx);
     }
 
     fn poll_exchange(&mut self) -> Option<Exchange<'_>> {

@@ -1,6 +1,6 @@
 //! Requests in the order in which the server answers them.
 
-use alloc::{boxed::Box, collections::VecDeque};
+use alloc::{boxed::Box, collections::VecDeque, vec::Vec};
 
 use super::{
     backend::{Severity, TransactionStatus},
@@ -41,6 +41,8 @@ pub(super) struct Entry {
     /// A ReadyForQuery follows its answer.
     pub(super) sync: bool,
     /// It was announced and has an id.
+    pub(super) announced: bool,
+    /// It is an exchange: what only prepares or connects is one only if it failed.
     pub(super) opened: bool,
     /// Replies due to what only prepares, before it is over.
     pub(super) due: u32,
@@ -77,6 +79,7 @@ impl Entry {
             kind,
             begins,
             sync: false,
+            announced: false,
             opened: false,
             due: 0,
             gap: false,
@@ -133,11 +136,6 @@ impl Entry {
             _ => Completeness::ResponseMissing,
         }
     }
-
-    /// Whether it is an exchange: what only prepares or connects is one only if it failed.
-    pub(super) fn is_exchange(&self) -> bool {
-        self.opened
-    }
 }
 
 /// A message that begins here.
@@ -184,6 +182,8 @@ pub(super) struct Queue {
     finished: usize,
     /// How many of these are to be handed out.
     ready: usize,
+    /// What was announced and is no exchange, until the caller is told.
+    pub(super) withdrawn: Vec<(u64, Message)>,
 }
 
 impl Queue {
@@ -218,11 +218,14 @@ impl Queue {
     pub(super) fn finish_head(&mut self, completeness: Completeness) {
         let Some(entry) = self.entries.get_mut(self.finished) else { return };
         self.finished = self.finished.saturating_add(1);
-        if entry.is_exchange() {
+        if entry.opened {
             entry.progress = Progress::Finished(completeness);
             self.ready = self.ready.saturating_add(1);
         } else {
             entry.progress = Progress::Silent;
+            if entry.announced {
+                self.withdrawn.push((entry.id, entry.request));
+            }
         }
     }
 
@@ -247,10 +250,13 @@ impl Queue {
 
     pub(super) fn memory(&self) -> usize {
         let messages = self.entries.iter().filter_map(|entry| entry.message.as_ref()).map(|text| text.len());
-        self.entries.capacity().saturating_mul(size_of::<Entry>()).saturating_add(messages.sum())
+        let withdrawn = self.withdrawn.capacity().saturating_mul(size_of::<(u64, Message)>());
+        let entries = self.entries.capacity().saturating_mul(size_of::<Entry>());
+        entries.saturating_add(withdrawn).saturating_add(messages.sum())
     }
 
     pub(super) fn shrink(&mut self) {
         self.entries.shrink_to_fit();
+        self.withdrawn.shrink_to_fit();
     }
 }

@@ -341,7 +341,7 @@ impl PostgresParser {
         }
         let fatal = matches!(report.severity(), Severity::Fatal | Severity::Panic);
         let over = fatal || (entry.kind != Request::Query && !entry.sync);
-        self.open_head(cx);
+        entry.opened = true;
         if over {
             self.server.failed = !fatal;
             self.finish_head();

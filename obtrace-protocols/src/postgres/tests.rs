@@ -6,7 +6,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    Completeness, Connection, Details, Detection, Direction, Exchange, Protocol, Role, Shared, Tag, Timestamp, detect,
+    Completeness, Connection, Details, Detection, Direction, Exchange, Protocol, Role, Shared, Stage, Tag, Timestamp,
+    detect,
 };
 
 /// A message of either side.
@@ -127,12 +128,13 @@ struct Driver {
     sent: u64,
     received: u64,
     told: Vec<Told>,
+    stages: Vec<(u64, Stage)>,
 }
 
 impl Driver {
     fn new(role: Option<Role>) -> Self {
         let connection = Connection::new(Config::new().with_role(role), &Shared::default());
-        Self { connection, at: 0, sent: 0, received: 0, told: Vec::new() }
+        Self { connection, at: 0, sent: 0, received: 0, told: Vec::new(), stages: Vec::new() }
     }
 
     fn push(&mut self, direction: Direction, bytes: &[u8], lost: bool) {
@@ -146,7 +148,13 @@ impl Driver {
         } else {
             self.connection.handle_data(direction, start, bytes, at, Tag::default());
         }
-        while self.connection.poll_opened().is_some() {}
+        self.drain();
+    }
+
+    fn drain(&mut self) {
+        while let Some(opened) = self.connection.poll_opened() {
+            self.stages.push((opened.id, opened.stage));
+        }
         while let Some(exchange) = self.connection.poll_exchange() {
             self.told.push(told(&exchange));
         }
@@ -154,9 +162,10 @@ impl Driver {
 
     fn finish(mut self) -> Vec<Told> {
         self.connection.handle_close(Timestamp::from_nanos(self.at + 10));
-        while let Some(exchange) = self.connection.poll_exchange() {
-            self.told.push(told(&exchange));
-        }
+        self.drain();
+        let count = |wanted: &[Stage]| self.stages.iter().filter(|(_, stage)| wanted.contains(stage)).count();
+        let (begun, withdrawn) = (count(&[Stage::Certain, Stage::Tentative]), count(&[Stage::Withdrawn]));
+        assert_eq!(begun - withdrawn, self.told.len(), "what was announced comes or is withdrawn");
         self.told
     }
 }
@@ -300,6 +309,35 @@ fn names_are_bounded_and_the_used_ones_stay() {
     assert!(driver.connection.memory() < 256 * 1024, "{}", driver.connection.memory());
     driver.connection.shrink();
     assert!(driver.connection.memory() < 160 * 1024, "{}", driver.connection.memory());
+}
+
+#[test]
+fn what_only_prepares_is_announced_before_its_answer_and_settled_by_it() {
+    let mut driver = Driver::new(Some(Role::Server));
+    let sync = || message(b'S', b"");
+    // The server may refuse a statement before the client has sent the end of its batch.
+    driver.push(Direction::Received, &parse("a", "SELECT a FROM t"), false);
+    assert_eq!(core::mem::take(&mut driver.stages), [(0, Stage::Tentative)]);
+    driver.push(Direction::Received, &sync(), false);
+    driver.push(Direction::Sent, &[message(b'1', b""), ready()].concat(), false);
+    assert_eq!((core::mem::take(&mut driver.stages), driver.told.len()), (alloc::vec![(0, Stage::Withdrawn)], 0));
+    driver.push(Direction::Received, &[parse("b", "SELECT b FROM t"), sync()].concat(), false);
+    assert_eq!(core::mem::take(&mut driver.stages), [(1, Stage::Tentative)]);
+    driver.push(Direction::Sent, &[error("42P01"), ready()].concat(), false);
+    assert_eq!((core::mem::take(&mut driver.stages), driver.told.len()), (Vec::new(), 1));
+    // Cut in two, an execution begins as what might only prepare.
+    driver.push(Direction::Received, &bind("", "a", b"7"), false);
+    driver.push(Direction::Received, &[execute(""), sync()].concat(), false);
+    assert_eq!(core::mem::take(&mut driver.stages), [(2, Stage::Tentative), (2, Stage::Confirmed)]);
+    driver.push(Direction::Sent, &[message(b'2', b""), complete("SELECT 0"), ready()].concat(), false);
+    driver.push(Direction::Received, &[bind("", "a", b"7"), execute(""), sync()].concat(), false);
+    assert_eq!(core::mem::take(&mut driver.stages), [(3, Stage::Certain)]);
+    // What is being sent when the connection ends is withdrawn.
+    driver.push(Direction::Received, &parse("c", "SELECT c FROM t"), false);
+    driver.connection.handle_close(Timestamp::from_nanos(driver.at + 10));
+    driver.drain();
+    assert_eq!(driver.stages, [(4, Stage::Tentative), (4, Stage::Withdrawn)]);
+    assert_eq!(driver.told.len(), 3);
 }
 
 #[test]
