@@ -424,7 +424,11 @@ fn with_gaps(vector: &Vector, plays: &[Play], whole: &[Outcome]) {
         let last = plays.iter().map(|play| match play {
             Play::Bytes { at, .. } | Play::Gap { at, .. } | Play::Timeout { at } | Play::Close { at } => *at,
         });
-        untold.push(Play::Timeout { at: last.max().unwrap_or_default() + 60_000_000_000 });
+        // Silence: first the hole is given up, then nothing is under way any more.
+        let last = last.max().unwrap_or_default();
+        let silence = [60_000_000_000, 120_000_000_000].map(|after| Play::Timeout { at: last + after });
+        told.extend(silence.clone());
+        untold.extend(silence);
         for (how, plays) in [("told", told), ("untold", untold)] {
             if vector.transport == Transport::Datagram && how == "told" {
                 continue;

@@ -150,6 +150,11 @@ pub(super) fn is_registered(method: &[u8]) -> bool {
     REGISTERED.iter().any(|known| known.as_bytes() == method)
 }
 
+/// Whether a registered method ends so: what is left of one whose beginning was lost.
+pub(super) fn ends_method(bytes: &[u8]) -> bool {
+    REGISTERED.iter().any(|known| known.as_bytes().ends_with(bytes))
+}
+
 /// The method as a low-cardinality name: itself if it is registered, else `_OTHER`.
 pub(super) fn operation(method: &str) -> &str {
     if is_registered(method.as_bytes()) { method } else { "_OTHER" }

@@ -12,6 +12,7 @@ mod body;
 mod details;
 mod detection;
 mod head;
+mod matching;
 mod parser;
 mod resync;
 mod scan;

@@ -5,11 +5,13 @@ use alloc::{boxed::Box, vec::Vec};
 use super::{
     body::{self, Body, Framing, Lost, Walk},
     head::{self, Field, Fields, Line, Lines},
+    matching::Cut,
     resync,
     slot::{Queue, Slot, shorten},
 };
 use crate::{
     Config, Exchange, Timestamp,
+    pairing::Pairing,
     parser::{Context, Parser, Side, Step, Then},
     stream::Mark,
 };
@@ -20,7 +22,7 @@ pub(crate) fn new_parser(_config: &Config) -> Box<dyn Parser> {
 
 /// Where in its messages one side is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+pub(super) enum State {
     /// Before or in the start line.
     Start,
     /// In a start line longer than what may be held: its beginning was read, its end is looked for.
@@ -46,12 +48,14 @@ impl Default for State {
 }
 
 #[derive(Debug, Default)]
-struct Half {
-    state: State,
+pub(super) struct Half {
+    pub(super) state: State,
+    /// Its first unconsumed byte follows lost bytes: what seems to begin there may have begun before it.
+    pub(super) torn: bool,
     /// How many unconsumed bytes are known to hold no line end.
     scanned: usize,
     /// Of the message that is being read, once its first byte was seen.
-    start: Option<Mark>,
+    pub(super) start: Option<Mark>,
     fields: Fields,
     /// Where its body begins.
     body_offset: u64,
@@ -69,29 +73,22 @@ struct Draft {
 }
 
 #[derive(Debug, Default)]
-struct HttpParser {
-    client: Half,
-    server: Half,
-    queue: Queue,
+pub(super) struct HttpParser {
+    pub(super) client: Half,
+    pub(super) server: Half,
+    pub(super) queue: Queue,
     /// The request whose head is being read.
-    request: Option<Box<Slot>>,
+    pub(super) request: Option<Box<Slot>>,
     draft: Draft,
     /// Whether the response that is being read belongs to the request that waits longest.
-    paired: bool,
-    /// Requests were lost whose responses did not come by yet.
-    owed: bool,
-    /// Bytes of requests were lost since the last request.
-    client_gap: bool,
-    /// Responses to nothing since the last request.
-    orphans: u32,
-    /// Responses since the last request.
-    answers: u32,
-    /// The client has sent a request before the one before it was answered.
-    pipelines: bool,
-    /// Bytes of responses were lost since the last response.
-    responses_missing: bool,
+    pub(super) paired: bool,
+    pub(super) pairing: Pairing,
+    /// Bytes of responses were lost, and the newest request that waits may be the one that is answered next.
+    pub(super) holed: bool,
     /// Responses to requests that were given up because too many waited.
-    forgotten: u64,
+    pub(super) forgotten: u64,
+    /// The connection was joined, and no start line of the client was seen yet.
+    joined: bool,
     role: Option<crate::Role>,
 }
 
@@ -337,14 +334,9 @@ impl HttpParser {
         slot.request.end = end;
         slot.request.size = offset.saturating_sub(start.offset);
         slot.may_upgrade = slot.get(slot.upgrade).is_some() || slot.get(slot.method) == Some(b"CONNECT");
-        self.judge(&mut slot);
+        self.place(&mut slot);
         if self.queue.open() >= cx.config.max_pending as usize {
-            if let Some(oldest) = self.queue.answering() {
-                oldest.request_done = true;
-                oldest.response_done = true;
-                self.forgotten = self.forgotten.saturating_add(1);
-            }
-            self.queue.settle();
+            self.give_up_oldest();
         }
         self.queue.push(slot);
         match body::of_request(&self.client.fields) {
@@ -362,28 +354,6 @@ impl HttpParser {
             }
         }
         Progress::On
-    }
-
-    /// Whether it is known which response will be this request's.
-    fn judge(&mut self, slot: &mut Slot) {
-        if self.answers > 0 && self.queue.unanswered().any(|other| other.unsure) {
-            // The client went on after a response: those that were in doubt have had theirs.
-            for other in self.queue.unanswered().filter(|other| other.unsure) {
-                other.gap = true;
-                other.request_done = true;
-                other.response_done = true;
-            }
-            self.queue.settle();
-        }
-        let in_doubt = self.queue.unanswered().any(|other| other.unsure);
-        slot.after_gap = self.client_gap;
-        slot.unsure =
-            in_doubt || (self.client_gap && (self.queue.answering().is_some() || (self.owed && self.orphans == 0)));
-        slot.may_upgrade &= !slot.unsure;
-        self.client_gap = false;
-        self.owed = slot.unsure;
-        self.orphans = 0;
-        self.answers = 0;
     }
 
     /// The request that was begun last is over.
@@ -440,8 +410,9 @@ impl HttpParser {
         if bodiless || leaves {
             self.response_done(offset, end);
             if leaves {
-                self.client.state = State::Left;
-                self.server.state = State::Left;
+                self.leave();
+                let verdict = self.pairing.settle();
+                self.judge(verdict);
             }
             return Progress::On;
         }
@@ -465,41 +436,11 @@ impl HttpParser {
         Progress::On
     }
 
-    /// Whether the response that began at this time answers the request that waits longest. None comes before its
-    /// request: it may be shown earlier where the request waited behind a hole.
-    fn pair(&mut self, began: Timestamp) -> bool {
-        if self.forgotten > 0 {
-            self.forgotten = self.forgotten.saturating_sub(1);
-            return false;
-        }
-        if core::mem::take(&mut self.responses_missing) {
-            // Who does not pipeline has had the response to one request before it sent the next.
-            while self.queue.unanswered().nth(1).is_some_and(|second| second.request.start <= began) {
-                let Some(first) = self.queue.answering() else { break };
-                first.gap = true;
-                first.request_done = true;
-                first.response_done = true;
-            }
-            self.queue.settle();
-        }
-        let paired = self.queue.answering().is_some_and(|slot| {
-            let caused = slot.request.start <= began;
-            let paired = caused && !slot.unsure;
-            // A lost request was answered before this one was sent: the client waits for its answers.
-            slot.unsure &= caused;
-            paired
-        });
-        if !paired {
-            self.orphans = self.orphans.saturating_add(1);
-        }
-        paired
-    }
-
     fn response_done(&mut self, offset: u64, end: Timestamp) {
         self.server.state = State::Start;
         self.server.start = None;
         self.server.scanned = 0;
-        self.answers = self.answers.saturating_add(1);
+        self.pairing.hear(end);
         if !core::mem::take(&mut self.paired) {
             return;
         }
@@ -514,7 +455,9 @@ impl HttpParser {
         }
         let released = slot.may_upgrade && slot.request_done;
         let began = slot.response.start;
-        self.pipelines |= waiting.next().is_some_and(|next| next.request.start < began && !next.after_gap);
+        if waiting.next().is_some_and(|next| next.request.start < began) {
+            self.pairing.note_overlap();
+        }
         drop(waiting);
         if released && self.client.state == State::Undecided {
             self.client.state = State::Start;
@@ -524,20 +467,28 @@ impl HttpParser {
 
     /// Drops the message that was being read; what follows is searched for a start line.
     fn misframed(&mut self, side: Side, consumed: usize) -> Progress {
-        if side == Side::Client
-            && let Some(slot) = self.request.take()
-        {
-            self.queue.give_back(slot);
+        if self.pairing.is_in_step() && (side == Side::Client || self.queue.answering().is_none()) {
+            // No request and no response is missing: what made no sense was seen.
+            if let Some(slot) = self.request.take_if(|_| side == Side::Client) {
+                self.queue.give_back(slot);
+            }
+            self.wander(side);
+        } else {
+            self.lost(side, Cut::Between);
         }
-        self.wander(side);
         Progress::Stop(Step::misframed(consumed))
     }
 
-    fn wander(&mut self, side: Side) {
+    pub(super) fn wander(&mut self, side: Side) {
         let half = self.half(side);
         half.state = State::Lost;
         half.start = None;
         half.scanned = 0;
+    }
+
+    /// Whether the response whose head is being read gives the connection to another protocol.
+    pub(super) fn switches(&self) -> bool {
+        matches!(self.server.state, State::Fields | State::LongField) && self.draft.status == 101
     }
 
     fn body(&mut self, side: Side, mut body: Body, bytes: &[u8], at: &mut usize, cx: &Context<'_>) -> Progress {
@@ -551,6 +502,8 @@ impl HttpParser {
         (half.newest, half.end) = (newest, offset);
         match walk {
             Walk::More(need) => Progress::Stop(Step::need(*at, need)),
+            // Whether this is the length of what nothing asked for depends on what was asked.
+            Walk::Skip(_) if side == Side::Server && !self.paired => Progress::Stop(Step::need(*at, 1)),
             Walk::Skip(n) => Progress::Stop(Step::skip(*at, n)),
             Walk::Done => {
                 self.message_done(side, offset, newest);
@@ -570,14 +523,18 @@ impl HttpParser {
         }
     }
 
-    /// Ends a message in whose body nothing can be found any more.
-    fn spoil(&mut self, side: Side, offset: u64, now: Timestamp, gap: bool) {
-        let slot = match side {
+    /// The exchange whose message is being read.
+    fn slot_of(&mut self, side: Side) -> Option<&mut Slot> {
+        match side {
             Side::Client => self.queue.newest(),
             Side::Server if self.paired => self.queue.answering(),
             Side::Server => None,
-        };
-        if let Some(slot) = slot {
+        }
+    }
+
+    /// Ends a message in whose body nothing can be found any more.
+    fn spoil(&mut self, side: Side, offset: u64, now: Timestamp, gap: bool) {
+        if let Some(slot) = self.slot_of(side) {
             slot.gap |= gap;
             slot.truncated |= !gap;
         }
@@ -588,72 +545,27 @@ impl HttpParser {
     fn search(&mut self, side: Side, bytes: &[u8], at: &mut usize, config: &Config) -> Progress {
         let rest = bytes.get(*at..).unwrap_or_default();
         let half = self.half(side);
-        let found = resync::find(side, rest, half.scanned, line_limit(config));
+        let found = resync::find(side, rest, half.scanned, line_limit(config), half.torn);
         *at = at.saturating_add(found.start);
         if found.whole {
             half.state = State::Start;
             half.scanned = 0;
+        } else {
+            half.scanned = found.scanned;
+        }
+        half.torn &= found.start == 0 && !found.whole;
+        if side == Side::Client {
+            self.joined &= !found.whole;
+            if found.start > 0 && core::mem::take(&mut self.joined) {
+                // Inside a request: others may wait for their responses.
+                let verdict = self.pairing.lose(true);
+                self.judge(verdict);
+            }
+        }
+        if found.whole {
             return Progress::On;
         }
-        half.scanned = found.scanned;
         Progress::Stop(Step::need(*at, bytes.len().saturating_sub(*at).saturating_add(1)))
-    }
-
-    /// Bytes between two requests, or of a head, were lost.
-    fn requests_lost(&mut self, cut: Cut) {
-        if let Some(slot) = self.request.take() {
-            self.queue.give_back(slot);
-        }
-        self.client_gap = true;
-        // The response that comes next is that of the request which was cut.
-        self.owed |= cut != Cut::Body;
-        self.wander(Side::Client);
-    }
-
-    /// Bytes between two responses, or of one, were lost.
-    fn responses_lost(&mut self, cut: Cut) {
-        let gap = |slot: &mut Slot| {
-            slot.gap = true;
-            slot.request_done = true;
-            slot.response_done = true;
-        };
-        if cut == Cut::Head && self.forgotten == 0 {
-            self.queue.answering().into_iter().for_each(gap);
-        }
-        let waiting = self.queue.unanswered().count();
-        self.owed &= waiting > 0;
-        if self.pipelines {
-            self.queue.unanswered().for_each(gap);
-        } else if let Some(oldest) = self.queue.answering() {
-            // Whose response it was is seen when the next one comes, see `pair`. If no request is missing it was this
-            // one's; if one is, whether the next response is this one's is likely but not sure.
-            oldest.gap |= cut == Cut::Between && (waiting == 1 || !oldest.after_gap);
-            self.responses_missing = true;
-            self.queue.unanswered().for_each(|slot| slot.unsure = false);
-        }
-        if self.client.state == State::Undecided {
-            // The decision may be among what was lost.
-            self.wander(Side::Client);
-        }
-        self.queue.settle();
-        self.wander(Side::Server);
-    }
-}
-
-/// What lost bytes interrupted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Cut {
-    Between,
-    Head,
-    Body,
-}
-
-impl HttpParser {
-    fn lost(&mut self, side: Side, cut: Cut) {
-        match side {
-            Side::Client => self.requests_lost(cut),
-            Side::Server => self.responses_lost(cut),
-        }
     }
 }
 
@@ -682,6 +594,7 @@ impl HttpParser {
 
     fn gap(&mut self, side: Side, length: u64, cx: &mut Context<'_>) {
         self.role = Some(cx.role);
+        self.pairing.touch(cx.now);
         let half = self.half(side);
         let head_begun = matches!(half.state, State::Fields | State::LongStart | State::LongField)
             || (half.state == State::Start && half.start.is_some());
@@ -691,12 +604,21 @@ impl HttpParser {
             State::Body(mut body) => {
                 let lost = body.lose(length);
                 half.state = State::Body(body);
+                // A capture that cuts its packets short loses bytes and knows when they passed.
+                let timed = half.newest >= cx.now;
                 half.newest = cx.now;
                 half.end = cx.offset;
                 match lost {
                     Some(Lost::Inside) => {}
                     Some(Lost::Past(more)) => {
                         let end = cx.offset.saturating_sub(more);
+                        if !timed
+                            && side == Side::Server
+                            && let Some(slot) = self.slot_of(side)
+                        {
+                            // Nobody knows when the exchange ended.
+                            slot.gap = true;
+                        }
                         self.message_done(side, end, cx.now);
                         if more > 0 {
                             self.gap(side, more, cx);
@@ -712,7 +634,7 @@ impl HttpParser {
                 if let Some(slot) = self.queue.newest() {
                     slot.may_upgrade = false;
                 }
-                self.requests_lost(Cut::Between);
+                self.lost(side, Cut::Between);
             }
             _ => self.lost(side, if head_begun { Cut::Head } else { Cut::Between }),
         }
@@ -737,9 +659,13 @@ impl HttpParser {
             }
             _ => {}
         }
+        if core::mem::take(&mut self.holed) {
+            self.queue.unanswered().for_each(|slot| slot.gap = true);
+        }
+        let verdict = self.pairing.settle();
+        self.judge(verdict);
         self.queue.close(cx.now);
-        self.client.state = State::Left;
-        self.server.state = State::Left;
+        self.leave();
     }
 
     fn poll_exchange(&mut self) -> Option<Exchange<'_>> {
@@ -749,7 +675,7 @@ impl HttpParser {
     /// Between messages on both sides, with nothing that has to be remembered.
     fn is_idle(&self) -> bool {
         let between = |half: &Half| half.state == State::Start && half.start.is_none();
-        let certain = !self.owed && !self.client_gap && !self.responses_missing && self.forgotten == 0;
+        let certain = self.pairing.is_in_step() && self.forgotten == 0;
         between(&self.client) && between(&self.server) && certain && self.queue.is_empty()
     }
 
@@ -774,16 +700,16 @@ struct Resting {
     parser: Option<Box<HttpParser>>,
     /// A message was seen whole, so that the next byte begins one.
     settled: bool,
-    pipelines: bool,
+    pairing: Pairing,
 }
 
 impl Resting {
     fn parser(&mut self) -> &mut HttpParser {
-        let (settled, pipelines) = (self.settled, self.pipelines);
+        let (settled, pairing) = (self.settled, self.pairing);
         self.parser.get_or_insert_with(|| {
             let state = if settled { State::Start } else { State::Lost };
             let half = || Half { state, ..Half::default() };
-            Box::new(HttpParser { client: half(), server: half(), pipelines, ..HttpParser::default() })
+            Box::new(HttpParser { client: half(), server: half(), pairing, joined: !settled, ..HttpParser::default() })
         })
     }
 }
@@ -800,6 +726,16 @@ impl Parser for Resting {
     fn close(&mut self, cx: &mut Context<'_>) {
         if let Some(parser) = self.parser.as_mut() {
             parser.close(cx);
+        }
+    }
+
+    fn poll_timeout(&self) -> Option<Timestamp> {
+        self.parser.as_ref()?.pairing.quiet_at()
+    }
+
+    fn timeout(&mut self, _cx: &mut Context<'_>) {
+        if let Some(parser) = self.parser.as_mut() {
+            parser.quiet();
         }
     }
 
@@ -820,7 +756,7 @@ impl Parser for Resting {
         parser.shrink();
         if parser.is_idle() {
             self.settled = true;
-            self.pipelines = parser.pipelines;
+            self.pairing = parser.pairing;
             self.parser = None;
         }
     }

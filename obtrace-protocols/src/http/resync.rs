@@ -1,7 +1,7 @@
 //! Finds the next start line after bytes were lost or made no sense.
 
 use super::{
-    details::is_registered,
+    details::{ends_method, is_registered},
     head::{MAX_METHOD, may_be_status_line, request_line, status_line},
     scan::LineEnds,
 };
@@ -19,12 +19,12 @@ pub(super) struct Search {
 }
 
 /// Looks through `bytes`. A start line may follow the last byte of a body, so that it need not begin a line. One
-/// longer than `limit` is found only where it does.
-pub(super) fn find(side: Side, bytes: &[u8], scanned: usize, limit: usize) -> Search {
+/// longer than `limit` is found only where it does. `torn`: the first line may have begun before the first byte.
+pub(super) fn find(side: Side, bytes: &[u8], scanned: usize, limit: usize, torn: bool) -> Search {
     let mut start = 0_usize;
     for end in LineEnds::new(bytes, scanned) {
         let line = bytes.get(start..end).unwrap_or_default();
-        if let Some(inside) = start_line(side, line) {
+        if let Some(inside) = start_line(side, line, torn && start == 0) {
             return Search { start: start.saturating_add(inside), scanned: 0, whole: true };
         }
         start = end.saturating_add(1);
@@ -38,8 +38,9 @@ pub(super) fn find(side: Side, bytes: &[u8], scanned: usize, limit: usize) -> Se
     Search { start, scanned: rest.len(), whole: false }
 }
 
-/// Where in a line a start line begins that ends with it. Stricter than what is read in its place.
-fn start_line(side: Side, line: &[u8]) -> Option<usize> {
+/// Where in a line a start line begins that ends with it. Stricter than what is read in its place. In a torn line the
+/// method may be the end of one.
+fn start_line(side: Side, line: &[u8], torn: bool) -> Option<usize> {
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     match side {
         Side::Server => {
@@ -65,7 +66,7 @@ fn start_line(side: Side, line: &[u8]) -> Option<usize> {
             let known = (0..run.len()).find(|&from| run.get(from..).is_some_and(is_registered));
             match known {
                 Some(from) => before.len().checked_sub(run.len().checked_sub(from)?),
-                None => (capitals == before.len()).then_some(0),
+                None => (capitals == before.len() && !(torn && ends_method(run))).then_some(0),
             }
         }
     }
@@ -91,7 +92,7 @@ mod tests {
 
     #[test]
     fn finds_start_lines_that_begin_a_line_or_follow_a_body() {
-        let client = |line: &str| start_line(Side::Client, line.as_bytes());
+        let client = |line: &str| start_line(Side::Client, line.as_bytes(), false);
         assert_eq!(client("GET / HTTP/1.1\r"), Some(0));
         assert_eq!(client("MYOWN /a HTTP/1.0"), Some(0));
         assert_eq!(client("{\"a\": \"b\"}GET /next HTTP/1.1\r"), None);
@@ -100,18 +101,20 @@ mod tests {
         assert_eq!(client("see GET /a HTTP/1.1"), None);
         assert_eq!(client("xMYOWN /a HTTP/1.1"), None);
         assert_eq!(client("get / HTTP/1.1"), None);
-        let server = |line: &str| start_line(Side::Server, line.as_bytes());
+        assert_eq!(start_line(Side::Client, b"ET /a HTTP/1.1", true), None);
+        assert_eq!(start_line(Side::Client, b"GET /a HTTP/1.1", true), Some(0));
+        let server = |line: &str| start_line(Side::Server, line.as_bytes(), false);
         assert_eq!(server("</html>HTTP/1.1 200 OK\r"), Some(7));
         assert_eq!(server("HTTP/1.1 2000 OK"), None);
     }
 
     #[test]
     fn goes_on_where_it_stopped() {
-        let found = find(Side::Server, b"x\nHTTP/1.", 0, 100);
+        let found = find(Side::Server, b"x\nHTTP/1.", 0, 100, false);
         assert_eq!(found, Search { start: 2, scanned: 7, whole: false });
-        let found = find(Side::Client, b"rest\r\nGET /yes HTTP/1.1\r\n", 0, 100);
+        let found = find(Side::Client, b"rest\r\nGET /yes HTTP/1.1\r\n", 0, 100, false);
         assert_eq!(found, Search { start: 6, scanned: 0, whole: true });
-        let found = find(Side::Client, &[b'x'; 101], 0, 100);
+        let found = find(Side::Client, &[b'x'; 101], 0, 100, false);
         assert_eq!(found, Search { start: 51, scanned: 50, whole: false });
     }
 }

@@ -43,10 +43,8 @@ pub(super) struct Slot {
     /// Bytes inside it were lost.
     pub(super) gap: bool,
     pub(super) truncated: bool,
-    /// Requests may have been lost in front of it, so that nobody knows which response is its own.
-    pub(super) unsure: bool,
-    /// It is the first after lost bytes.
-    pub(super) after_gap: bool,
+    /// Whether its response is its own is not known yet.
+    pub(super) on_trial: bool,
     /// Heap bytes that the queue counts for it.
     counted: usize,
 }
@@ -86,7 +84,21 @@ impl Slot {
     }
 
     pub(super) fn finished(&self) -> bool {
-        self.request_done && self.response_done
+        self.request_done && self.response_done && !self.on_trial
+    }
+
+    /// Nobody knows its response: what was taken for it is forgotten.
+    pub(super) fn abandon(&mut self) {
+        self.response = Message::default();
+        self.response_body = None;
+        self.response_type = Piece::default();
+        self.status = 0;
+        self.truncated = false;
+        self.upgraded = false;
+        self.gap = true;
+        self.response_done = true;
+        self.on_trial = false;
+        self.may_upgrade = false;
     }
 
     fn completeness(&self) -> Completeness {
@@ -224,6 +236,11 @@ impl Queue {
         if self.open() == 0 { None } else { self.slots.back_mut().map(|slot| &mut **slot) }
     }
 
+    /// The newest request.
+    pub(super) fn last(&self) -> Option<&Slot> {
+        self.slots.back().map(|slot| &**slot)
+    }
+
     /// The request that the next response answers, or whose response is being read.
     pub(super) fn answering(&mut self) -> Option<&mut Slot> {
         self.unanswered().next()
@@ -232,6 +249,11 @@ impl Queue {
     /// Requests whose response is not over, the oldest first.
     pub(super) fn unanswered(&mut self) -> impl Iterator<Item = &mut Slot> {
         self.slots.iter_mut().skip(self.finished).map(|slot| &mut **slot).filter(|slot| !slot.response_done)
+    }
+
+    /// Requests that are on trial, the oldest first.
+    pub(super) fn on_trial(&mut self) -> impl Iterator<Item = &mut Slot> {
+        self.slots.iter_mut().skip(self.finished).map(|slot| &mut **slot).filter(|slot| slot.on_trial)
     }
 
     /// Moves those that are finished to where they are polled.
