@@ -25,9 +25,10 @@ enum Phase {
 }
 
 /// What is known of a request's answer when it begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Place {
     /// It is the next one that no request before it takes.
+    #[default]
     Certain,
     /// The same, if the trial is confirmed.
     OnTrial,

@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     Completeness, Message, Stage, Timestamp,
+    pairing::Place,
     parser::{Context, Step},
 };
 
@@ -18,7 +19,7 @@ use crate::{
 const NAMES: usize = 256;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Phase {
+pub(super) enum Phase {
     /// Nothing was read: a startup packet may come, or a message if the connection was joined.
     #[default]
     Start,
@@ -29,23 +30,25 @@ enum Phase {
 
 #[derive(Debug, Default)]
 pub(super) struct ClientState {
-    phase: Phase,
+    pub(super) phase: Phase,
     /// Messages since the last Execute or Sync, which belong to what comes next.
-    building: Option<Building>,
+    pub(super) building: Option<Building>,
     /// The newest entry's batch is not ended by a Sync yet.
-    batch_open: bool,
-    /// Requests were lost: see [`Entry::doubtful`].
-    pub(super) doubtful: bool,
-    /// Bytes of the batch that is being read were lost.
-    torn: bool,
+    pub(super) batch_open: bool,
+    /// What is known of which answers are those of the batch that is being read.
+    pub(super) place: Place,
+    /// What is read next may be the rest of a batch whose beginning was lost.
+    pub(super) torn: bool,
+    /// Bytes were lost, and no batch was read since.
+    pub(super) fresh_loss: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Building {
+pub(super) struct Building {
     begins: u8,
     request: Message,
     /// The statement that its Parse named, with a reference.
-    parsed: Handle,
+    pub(super) parsed: Handle,
     /// Messages of it that are replied to.
     due: u32,
     /// Its id, once it was announced.
@@ -64,7 +67,7 @@ impl Building {
 
 /// Where a message lies.
 #[derive(Clone, Copy)]
-struct Place {
+struct Spot {
     tag: u8,
     size: usize,
     /// Bytes of the body that are read.
@@ -74,22 +77,6 @@ struct Place {
 }
 
 impl PostgresParser {
-    /// Bytes of the client were lost: requests, or a part of the batch that is being built.
-    pub(super) fn lose_client(&mut self) {
-        self.server.shake();
-        self.client.phase = Phase::Lost;
-        self.client.doubtful = true;
-        self.client.torn = true;
-        // What these stand for may have changed in the lost bytes; named statements hardly ever do.
-        self.statements.close(Space::Statement, b"");
-        self.statements.close(Space::Portal, b"");
-        self.drop_building();
-        let batch_open = self.client.batch_open;
-        if let Some(newest) = self.queue.newest().filter(|newest| batch_open || newest.copying) {
-            newest.gap = true;
-        }
-    }
-
     /// What is being built will not be sent to its end.
     pub(super) fn drop_building(&mut self) {
         let Some(building) = self.client.building.take() else { return };
@@ -138,12 +125,15 @@ impl PostgresParser {
             }
             let wanted = wanted(head, cx);
             let Some(body) = rest.get(HEAD..wanted) else { return Step::need(at, wanted) };
+            if self.client.phase == Phase::Start {
+                self.join(head.tag);
+            }
             self.client.phase = Phase::Messages;
             let here = head.size.min(rest.len());
             let offset = cx.offset.saturating_add(at as u64);
             let last = offset.saturating_add(here.saturating_sub(1) as u64);
             let (tag, size) = (head.tag, head.size);
-            let place = Place { tag, size, read: body.len(), offset, end: cx.mark_at(last).at };
+            let place = Spot { tag, size, read: body.len(), offset, end: cx.mark_at(last).at };
             self.frontend(Frontend::decode(head.tag, body), place, cx);
             at = at.saturating_add(here);
             if here < head.size {
@@ -183,7 +173,10 @@ impl PostgresParser {
         }
     }
 
-    fn frontend(&mut self, message: Frontend<'_>, place: Place, cx: &mut Context<'_>) {
+    fn frontend(&mut self, message: Frontend<'_>, place: Spot, cx: &mut Context<'_>) {
+        if !self.is_in_batch() && begins_batch(place.tag) {
+            self.begin_batch(place.tag, cx.mark_at(place.offset).at);
+        }
         match message {
             Frontend::Query { text } => self.query(text, place, cx),
             Frontend::Parse { statement, text } => {
@@ -214,7 +207,7 @@ impl PostgresParser {
                 let mut entry = Entry::new(Request::FunctionCall, place.tag, self.message(place, cx));
                 entry.sync = true;
                 self.open(entry, cx);
-                self.client.batch_open = false;
+                self.end_batch();
             }
             Frontend::Sync => self.sync(place, cx),
             Frontend::Flush => {
@@ -226,13 +219,13 @@ impl PostgresParser {
         }
     }
 
-    fn message(&self, place: Place, cx: &Context<'_>) -> Message {
+    fn message(&self, place: Spot, cx: &Context<'_>) -> Message {
         let mut message = begin(cx.mark_at(place.offset), place.offset);
         extend(&mut message, place.size, place.end);
         message
     }
 
-    fn query(&mut self, text: &[u8], place: Place, cx: &mut Context<'_>) {
+    fn query(&mut self, text: &[u8], place: Spot, cx: &mut Context<'_>) {
         self.flush_building(cx);
         let mut entry = Entry::new(Request::Query, place.tag, self.message(place, cx));
         entry.sync = true;
@@ -246,11 +239,11 @@ impl PostgresParser {
             self.statements.close_all();
         }
         self.open(entry, cx);
-        self.client.batch_open = false;
+        self.end_batch();
     }
 
     /// The message belongs to what the next Execute or Sync makes.
-    fn build(&mut self, place: Place, cx: &Context<'_>) {
+    fn build(&mut self, place: Spot, cx: &Context<'_>) {
         match &mut self.client.building {
             Some(building) => {
                 building.due = building.due.saturating_add(1);
@@ -265,7 +258,7 @@ impl PostgresParser {
     }
 
     /// The message belongs to what is being built, else to the newest of its batch.
-    fn belongs(&mut self, place: Place) {
+    fn belongs(&mut self, place: Spot) {
         if let Some(building) = &mut self.client.building {
             building.due = building.due.saturating_add(u32::from(place.tag == b'C'));
             extend(&mut building.request, place.size, place.end);
@@ -276,14 +269,14 @@ impl PostgresParser {
         }
     }
 
-    fn execute(&mut self, portal: &[u8], place: Place, cx: &mut Context<'_>) {
+    fn execute(&mut self, portal: &[u8], place: Spot, cx: &mut Context<'_>) {
         self.build(place, cx);
         let Some(building) = self.client.building.take() else { return };
         self.statements.release(building.parsed);
         let mut entry = building.entry(Request::Execute);
         (entry.statement, entry.portal) = self.statements.execute(portal);
         // The Parse or the Bind that would tell were lost.
-        entry.gap = core::mem::take(&mut self.client.torn) && entry.statement == Handle::UNKNOWN;
+        entry.gap = self.client.fresh_loss && entry.statement == Handle::UNKNOWN;
         self.open(entry, cx);
         self.client.batch_open = true;
     }
@@ -298,9 +291,13 @@ impl PostgresParser {
         self.client.batch_open = true;
     }
 
-    fn sync(&mut self, place: Place, cx: &mut Context<'_>) {
+    fn sync(&mut self, place: Spot, cx: &mut Context<'_>) {
         self.belongs(place);
         self.flush_building(cx);
+        if self.client.place == Place::Unknown {
+            self.end_batch();
+            return;
+        }
         let newest = if self.client.batch_open { self.queue.newest() } else { None };
         if let Some(newest) = newest {
             newest.sync = true;
@@ -309,8 +306,13 @@ impl PostgresParser {
             entry.sync = true;
             self.push(entry, cx);
         }
+        self.end_batch();
+    }
+
+    fn end_batch(&mut self) {
         self.client.batch_open = false;
         self.client.torn = false;
+        self.client.fresh_loss = false;
     }
 
     /// A batch was begun that no Sync has ended yet.
@@ -320,7 +322,7 @@ impl PostgresParser {
 
     /// Copied data belongs to the newest request. The server ignores the Sync between an Execute and its data: the
     /// one behind CopyDone counts.
-    fn copy(&mut self, place: Place) {
+    fn copy(&mut self, place: Spot) {
         let Some(newest) = self.queue.newest() else { return };
         extend(&mut newest.request, place.size, place.end);
         if place.tag == b'd' {
@@ -348,8 +350,9 @@ impl PostgresParser {
             entry.id = cx.open_tentatively(&entry.request);
             entry.announced = true;
         }
-        entry.doubtful |= self.client.doubtful;
+        entry.place = self.client.place;
         self.queue.push(entry);
+        self.finish_unknown();
         while self.queue.pending() > cx.config.max_pending as usize {
             self.give_up_oldest();
         }
@@ -357,11 +360,20 @@ impl PostgresParser {
 
     /// Its answer will come and has to be passed over.
     fn give_up_oldest(&mut self) {
+        if self.pairing.is_on_trial() {
+            let verdict = self.pairing.surplus();
+            return self.judge(verdict);
+        }
         let Some(head) = self.queue.head() else { return };
         let (sync, answered, gap) = (head.sync, head.answered, head.gap);
         self.server.pass_over(sync, answered);
         self.finish_head_as(if gap { Completeness::Gap } else { Completeness::ResponseMissing });
     }
+}
+
+/// Whether a message with this tag can be the first of a batch.
+const fn begins_batch(tag: u8) -> bool {
+    matches!(tag, b'Q' | b'P' | b'B' | b'D' | b'C' | b'E' | b'F' | b'H' | b'S')
 }
 
 /// How much of a message is read: what is asked for of the text, all of what is short, nothing of secrets and data.

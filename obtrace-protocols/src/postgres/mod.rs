@@ -32,6 +32,7 @@ mod client;
 mod details;
 mod frame;
 pub mod frontend;
+mod loss;
 mod parser;
 mod queue;
 mod server;

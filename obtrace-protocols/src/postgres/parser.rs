@@ -10,7 +10,8 @@ use super::{
     statements::{Reading, Statements},
 };
 use crate::{
-    Completeness, Config, Details, Exchange, Message, Protocol, Role, Stage,
+    Completeness, Config, Details, Exchange, Message, Protocol, Role, Stage, Timestamp,
+    pairing::{Pairing, Place},
     parser::{Context, Parser, Side, Step},
     sql::Dialect,
 };
@@ -21,6 +22,7 @@ pub(super) struct PostgresParser {
     pub(super) server: ServerState,
     pub(super) queue: Queue,
     pub(super) statements: Statements,
+    pub(super) pairing: Pairing,
     session: Option<Box<Session>>,
     role: Role,
     pub(super) dialect: Dialect,
@@ -42,6 +44,7 @@ impl PostgresParser {
             server: ServerState::default(),
             queue: Queue::default(),
             statements: Statements::new(),
+            pairing: Pairing::default(),
             session: None,
             role: Role::Client,
             dialect: Dialect::Postgres,
@@ -70,7 +73,15 @@ impl PostgresParser {
 
     pub(super) fn finish_head_as(&mut self, completeness: Completeness) {
         self.queue.finish_head(completeness);
+        self.finish_unknown();
         self.drop_spent();
+    }
+
+    /// Those whose answer nobody knows do not wait for it.
+    pub(super) fn finish_unknown(&mut self) {
+        while self.queue.head().is_some_and(|head| head.place == Place::Unknown) {
+            self.queue.finish_head(Completeness::Gap);
+        }
     }
 
     /// Gives up the texts of entries that nobody will see any more.
@@ -107,6 +118,7 @@ impl Parser for PostgresParser {
 
     fn gap(&mut self, side: Side, _length: u64, cx: &mut Context<'_>) {
         self.role = cx.role;
+        self.pairing.touch(cx.now);
         match side {
             Side::Client => self.lose_client(),
             Side::Server => self.lose_server(),
@@ -119,7 +131,18 @@ impl Parser for PostgresParser {
         while self.queue.pending() > 0 {
             self.finish_head();
         }
+        let verdict = self.pairing.settle();
+        self.judge(verdict);
         self.drop_building();
+        self.announce(cx);
+    }
+
+    fn poll_timeout(&self) -> Option<Timestamp> {
+        self.pairing.quiet_at()
+    }
+
+    fn timeout(&mut self, cx: &mut Context<'_>) {
+        self.quiet();
         self.announce(cx);
     }
 
@@ -218,7 +241,7 @@ fn exchange<'a>(
 }
 
 /// Adds bytes to a message whose last one passed then.
-pub(super) fn extend(message: &mut Message, size: usize, end: crate::Timestamp) {
+pub(super) fn extend(message: &mut Message, size: usize, end: Timestamp) {
     message.size = message.size.saturating_add(size as u64);
     message.end = message.end.max(end);
 }

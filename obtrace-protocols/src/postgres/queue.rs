@@ -7,7 +7,7 @@ use super::{
     details::Request,
     statements::Handle,
 };
-use crate::{Completeness, Message, stream::Mark};
+use crate::{Completeness, Message, pairing::Place, stream::Mark};
 
 /// A command tag is shorter than this (`COMPLETION_TAG_BUFSIZE` is 64; the longest that is sent has 33 characters).
 const TAG_BYTES: usize = 39;
@@ -25,6 +25,8 @@ pub(super) enum Failure {
 pub(super) enum Progress {
     Pending,
     Finished(Completeness),
+    /// Over, if the answer turns out to be its own.
+    Held(Completeness),
     /// Over, and not an exchange of its own.
     Silent,
     /// Handed out; its parts are borrowed until the next call.
@@ -48,8 +50,8 @@ pub(super) struct Entry {
     pub(super) due: u32,
     /// Bytes of it were lost.
     pub(super) gap: bool,
-    /// Requests before it may have been lost: its answer is checked against what was asked.
-    pub(super) doubtful: bool,
+    /// What is known of which answer is its own.
+    pub(super) place: Place,
     /// Its answer has come, but for the ReadyForQuery.
     pub(super) answered: bool,
     pub(super) suspended: bool,
@@ -83,7 +85,7 @@ impl Entry {
             opened: false,
             due: 0,
             gap: false,
-            doubtful: false,
+            place: Place::Certain,
             answered: false,
             suspended: false,
             copying: false,
@@ -124,7 +126,9 @@ impl Entry {
         self.copied_out = 0;
         self.failure = None;
         self.message = None;
+        self.transaction = None;
         self.tag = CommandText::default();
+        self.opened &= !matches!(self.kind, Request::Prepare | Request::Startup);
     }
 
     /// What it is when nothing more of it comes.
@@ -218,12 +222,33 @@ impl Queue {
     pub(super) fn finish_head(&mut self, completeness: Completeness) {
         let Some(entry) = self.entries.get_mut(self.finished) else { return };
         self.finished = self.finished.saturating_add(1);
-        if entry.opened {
-            entry.progress = Progress::Finished(completeness);
-            self.ready = self.ready.saturating_add(1);
-        } else {
+        if !entry.opened {
             entry.progress = Progress::Silent;
             if entry.announced {
+                self.withdrawn.push((entry.id, entry.request));
+            }
+        } else if entry.place == Place::OnTrial {
+            entry.progress = Progress::Held(completeness);
+        } else {
+            entry.progress = Progress::Finished(completeness);
+            self.ready = self.ready.saturating_add(1);
+        }
+    }
+
+    /// The answers on trial are what they were taken for, or nobody knows them.
+    pub(super) fn judge(&mut self, confirmed: bool) {
+        for entry in self.entries.iter_mut().filter(|entry| entry.place == Place::OnTrial) {
+            entry.place = if confirmed { Place::Certain } else { Place::Unknown };
+            if !confirmed {
+                entry.forget_response();
+            }
+            let Progress::Held(completeness) = entry.progress else { continue };
+            if entry.opened {
+                entry.progress = Progress::Finished(if confirmed { completeness } else { Completeness::Gap });
+                self.ready = self.ready.saturating_add(1);
+            } else {
+                // The failure that made it an exchange was another's.
+                entry.progress = Progress::Silent;
                 self.withdrawn.push((entry.id, entry.request));
             }
         }

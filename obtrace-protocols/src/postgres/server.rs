@@ -11,7 +11,8 @@ use super::{
     queue::{CommandText, Entry, Failure},
 };
 use crate::{
-    Completeness, Timestamp,
+    Timestamp,
+    pairing::Place,
     parser::{Context, Step, Then},
     sql::Dialect,
     stream::Mark,
@@ -25,36 +26,23 @@ const SHORT: usize = 256;
 #[derive(Debug, Default)]
 pub(super) struct ServerState {
     /// The boundary of messages is not known.
-    lost: bool,
+    pub(super) lost: bool,
     /// Requests for encryption that are not answered yet.
     pub(super) answers_due: u8,
     /// The batch failed: what is left of it is skipped up to its ReadyForQuery.
-    failed: bool,
+    pub(super) failed: bool,
     /// The answer to a request that was not seen passes; it ends with ReadyForQuery.
-    orphan: bool,
-    /// Something was lost on this connection: requests and answers may be out of step.
-    shaken: bool,
-    /// Requests were lost since the last ReadyForQuery.
-    lost_requests: bool,
-    /// Until the next ReadyForQuery nobody can tell whose answer comes.
-    unsure: bool,
-    /// When the last ReadyForQuery passed.
-    ready_at: Option<Timestamp>,
+    pub(super) orphan: bool,
+    /// Answers were lost, and the newest request that waits may be the one that is answered next.
+    pub(super) holed: bool,
+    /// An answer to nothing that was seen ended since the last batch began.
+    pub(super) heard_orphan: bool,
     /// Batches, and then commands, whose requests were given up.
-    passed_batches: u32,
-    passed_commands: u32,
-    /// The client was seen to send a batch before the answer to the one before it: after a gap nobody can tell whose
-    /// answer comes next.
-    pipelined: bool,
+    pub(super) passed_batches: u32,
+    pub(super) passed_commands: u32,
 }
 
 impl ServerState {
-    /// Requests were lost: what is answered next may be one of them.
-    pub(super) fn shake(&mut self) {
-        self.shaken = true;
-        self.lost_requests = true;
-    }
-
     /// The answer to the oldest request will be passed over.
     pub(super) fn pass_over(&mut self, sync: bool, answered: bool) {
         if sync {
@@ -67,21 +55,6 @@ impl ServerState {
 }
 
 impl PostgresParser {
-    /// Bytes of the server were lost: of the answer that comes next, if one is due.
-    pub(super) fn lose_server(&mut self) {
-        self.server.lost = true;
-        self.server.shaken = true;
-        let pipelined = self.server.pipelined;
-        for entry in self.queue.iter_pending() {
-            entry.gap = true;
-            if pipelined {
-                entry.doubtful = true;
-            } else if entry.sync {
-                break;
-            }
-        }
-    }
-
     pub(super) fn parse_server(&mut self, bytes: &[u8], cx: &mut Context<'_>) -> Step {
         let mut at = 0_usize;
         if self.server.lost {
@@ -143,7 +116,7 @@ impl PostgresParser {
             let offset = cx.offset.saturating_add(at as u64);
             let mark = cx.mark_at(offset);
             let end = cx.mark_at(offset.saturating_add(here.saturating_sub(1) as u64)).at;
-            let place = Place { size: head.size, offset, mark, end };
+            let place = Spot { size: head.size, offset, mark, end };
             self.backend(head.tag, Backend::decode(head.tag, body), place, cx);
             at = at.saturating_add(here);
             if here < head.size {
@@ -177,7 +150,7 @@ impl PostgresParser {
         at
     }
 
-    fn backend(&mut self, tag: u8, message: Backend<'_>, place: Place, cx: &mut Context<'_>) {
+    fn backend(&mut self, tag: u8, message: Backend<'_>, place: Spot, cx: &mut Context<'_>) {
         match message {
             Backend::ReadyForQuery(status) => self.ready(status, place),
             Backend::ParameterStatus { name: b"standard_conforming_strings", value } => {
@@ -245,13 +218,13 @@ impl PostgresParser {
         }
         if self.queue.pending() == 0 {
             // In a batch that goes on it is what is left of a lost request; the ReadyForQuery is still due to it.
-            self.server.orphan = !self.is_in_batch();
+            if !self.is_in_batch() {
+                self.pass_orphan();
+            }
             return None;
         }
-        if self.server.shaken && self.queue.head().is_some_and(|head| !head.has_response) {
-            self.drop_unanswered(mark.at);
-        }
-        if self.queue.head().is_some_and(|head| !head.has_response) && !self.is_in_step(mark.at) {
+        if self.queue.head().is_some_and(|head| !head.has_response && mark.at < head.request.start) {
+            self.server.orphan = true;
             return None;
         }
         let head = self.queue.head()?;
@@ -259,66 +232,24 @@ impl PostgresParser {
         Some(head)
     }
 
-    /// Whether an answer that begins now can be that of the head. Marks the head where nobody can tell.
-    fn is_in_step(&mut self, at: Timestamp) -> bool {
-        let server = &self.server;
-        let (sure, fresh, ready_at) = (!server.unsure, server.lost_requests, server.ready_at);
-        let one_by_one = !server.pipelined;
-        let mut pending = self.queue.iter_pending();
-        let Some(head) = pending.next() else { return false };
-        if at < head.request.start {
-            self.server.orphan = true;
-            return false;
-        }
-        if !head.doubtful {
-            return true;
-        }
-        // It was sent when the server was ready. If that was before the loss, something lost may have been sent in
-        // between: not by a client that waits for each answer, which has sent nothing more since.
-        let waits = sure
-            && ready_at.is_none_or(|ready| ready <= head.request.start)
-            && (!fresh || (one_by_one && pending.next().is_none_or(|next| next.request.start > at)));
-        if waits {
-            drop(pending);
-            self.trust();
-        } else {
-            head.gap = true;
-            drop(pending);
-            self.server.unsure = true;
-        }
-        true
-    }
-
-    /// Answers and requests are known to be in step again.
-    fn trust(&mut self) {
-        self.client.doubtful = false;
-        for entry in self.queue.iter_pending() {
-            entry.doubtful = false;
-        }
-    }
-
     /// A command of the head has completed.
     fn completed(&mut self, verb: &[u8]) {
         let statements = &self.statements;
         let Some(head) = self.queue.head() else { return };
-        if head.doubtful {
-            let asked = statements.get(head.statement).map_or("", |slot| slot.digest.operation());
-            if differ(asked.as_bytes(), verb) {
-                // The answer to a request that was lost: this one's is still to come.
-                head.forget_response();
-                self.server.orphan = true;
-                return;
-            }
+        let asked = statements.get(head.statement).map_or("", |slot| slot.digest.operation());
+        let twice = head.answered && head.kind == Request::Execute;
+        if head.place == Place::OnTrial && (twice || differ(asked.as_bytes(), verb)) {
+            return self.pass_orphan();
         }
         // One Execute completes once: the other answer is that of a lost one.
-        head.gap |= head.answered && head.kind == Request::Execute;
+        head.gap |= twice;
         head.answered = true;
         if head.kind == Request::Execute && !head.sync {
             self.finish_head();
         }
     }
 
-    fn error(&mut self, report: Report<'_>, place: Place, cx: &mut Context<'_>) {
+    fn error(&mut self, report: Report<'_>, place: Spot, cx: &mut Context<'_>) {
         let failure = Failure::Error { sqlstate: report.sqlstate().unwrap_or(*b"XX000"), severity: report.severity() };
         if self.server.passed_batches == 0 && self.server.passed_commands > 0 {
             self.server.passed_commands = 0;
@@ -349,19 +280,22 @@ impl PostgresParser {
     }
 
     /// A batch is over, with everything in it.
-    fn ready(&mut self, status: TransactionStatus, place: Place) {
+    fn ready(&mut self, status: TransactionStatus, place: Spot) {
         let failed = core::mem::take(&mut self.server.failed);
-        self.server.ready_at = Some(place.end);
-        self.server.unsure = false;
-        self.server.lost_requests = false;
+        self.pairing.hear(place.end);
         if core::mem::take(&mut self.server.orphan) {
-            return;
+            return self.end_of_lost();
         }
         if self.server.passed_batches > 0 {
             self.server.passed_batches = self.server.passed_batches.saturating_sub(1);
             return;
         }
         self.server.passed_commands = 0;
+        if self.queue.pending() == 0 {
+            let verdict = self.pairing.surplus();
+            self.judge(verdict);
+            return self.end_of_lost();
+        }
         let mut failed = failed;
         while let Some(head) = self.queue.head() {
             let last = head.sync;
@@ -381,81 +315,28 @@ impl PostgresParser {
                 head.answered = true;
             }
             failed |= error;
+            let torn = head.gap;
             self.finish_head();
             if last {
+                if torn {
+                    self.end_of_lost();
+                }
                 break;
             }
         }
-        self.after_batch(place.end);
-    }
-
-    /// Learns from the end of an answer how the client sends.
-    fn after_batch(&mut self, end: Timestamp) {
-        if let Some(next) = self.queue.head().filter(|next| !next.gap && !next.doubtful) {
-            self.server.pipelined |= next.request.start < end;
+        if self.queue.head().is_some_and(|next| next.request.start < place.end) {
+            self.pairing.note_overlap();
         }
-    }
-
-    /// After a gap: whose answer comes next, which begins with this tag.
-    fn find_place(&mut self, tag: u8, at: Timestamp) {
-        self.server.failed = false;
-        if self.drop_unanswered(at)
-            && let Some(head) = self.queue.head()
-        {
-            head.gap = !opens(head.begins, tag);
-        }
-    }
-
-    /// A client that waits for each answer has sent its newest batch after all others were answered: their answers
-    /// were lost. Whether there were any.
-    fn drop_unanswered(&mut self, at: Timestamp) -> bool {
-        let mut dropped = false;
-        while !self.server.pipelined && self.batches_before(at) > 1 {
-            dropped = true;
-            while let Some(head) = self.queue.head() {
-                let last = head.sync;
-                self.finish_head_as(Completeness::Gap);
-                if last {
-                    break;
-                }
-            }
-        }
-        dropped
-    }
-
-    /// Batches that began before then.
-    fn batches_before(&mut self, at: Timestamp) -> usize {
-        let mut batches = 0_usize;
-        let mut begins = true;
-        for entry in self.queue.iter_pending() {
-            if begins && entry.request.start <= at {
-                batches = batches.saturating_add(1);
-            }
-            begins = entry.sync;
-        }
-        batches
     }
 }
 
 /// Where a message lies.
 #[derive(Clone, Copy)]
-struct Place {
+struct Spot {
     size: usize,
     offset: u64,
     mark: Mark,
     end: Timestamp,
-}
-
-/// Whether an answer to what began with this frontend message can begin with this backend message.
-const fn opens(begins: u8, tag: u8) -> bool {
-    match begins {
-        b'Q' => matches!(tag, b'T' | b'C' | b'E' | b'I' | b'G' | b'H' | b'W' | b'N' | b'S' | b'A'),
-        b'P' => matches!(tag, b'1' | b'E' | b'N' | b'S' | b'A'),
-        b'B' => matches!(tag, b'2' | b'E' | b'N' | b'S' | b'A'),
-        b'F' => matches!(tag, b'V' | b'E' | b'N' | b'S' | b'A'),
-        b'D' => matches!(tag, b't' | b'T' | b'n' | b'E' | b'N' | b'S' | b'A'),
-        _ => true,
-    }
 }
 
 /// Whether this tag cannot be the answer to a statement with this operation. Only among operations whose tag is

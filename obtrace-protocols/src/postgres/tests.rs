@@ -18,6 +18,11 @@ fn message(tag: u8, body: &[u8]) -> Vec<u8> {
     out
 }
 
+fn startup() -> Vec<u8> {
+    let body = b"\0\x03\0\0user\0bob\0\0";
+    [&u32::try_from(body.len() + 4).unwrap().to_be_bytes()[..], body].concat()
+}
+
 fn query(sql: &str) -> Vec<u8> {
     message(b'Q', &[sql.as_bytes(), b"\0"].concat())
 }
@@ -210,6 +215,8 @@ proptest! {
     ) {
         let which = 1 + which % (turns.len() - 1);
         let mut driver = Driver::new(Some(Role::Client));
+        driver.push(Direction::Sent, &startup(), false);
+        driver.push(Direction::Received, &[message(b'R', &[0; 4]), ready()].concat(), false);
         for (number, turn) in turns.iter().enumerate() {
             for (direction, bytes) in [(Direction::Sent, &turn.client[..]), (Direction::Received, &turn.server[..])] {
                 if number != which || answer != (direction == Direction::Received) {
