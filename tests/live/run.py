@@ -3,7 +3,8 @@
 
 The agent runs with nothing configured. What the client programs logged that they did is the truth: every request has
 to appear once on each side, with the right names, and both ends in one trace. Needs root; `cargo xtask test --part live`
-installs what it needs. With --container everything runs in namespaces of its own, and the agent has four capabilities.
+installs what it needs. With --container everything runs as in a container, in a nested PID namespace and without a
+mount of the host, and the agent has four capabilities.
 """
 
 import argparse
@@ -129,7 +130,7 @@ def cases(world):
 
 
 def run(options):
-    world = World()
+    world = World(options.container)
     world.postgres()
     world.redis()
     chosen = [name for name in PORTS if not options.only or any(name.startswith(word.split("-")[0]) or word in ("web", "http") for word in options.only)]

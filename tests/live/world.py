@@ -19,26 +19,36 @@ LIBC = ctypes.CDLL(None)
 PORTS = {"nginx": 8000, "uvicorn": 8001, "gunicorn": 8002, "node": 8003, "java": 8004, "go": 8005, "puma": 8006}
 POSTGRES, REDIS = 5432, 6379
 NAMESPACES = "OBTRACE_LIVE_NAMESPACES"
+# With --container these have a PID namespace of their own below the agent's: they do not know the numbers that it sees.
+NESTED = ("redis", "gunicorn")
 
 
 def enter_namespaces(container):
-    """Starts this program again in namespaces of its own; with `container` in all of them, with a fresh /proc and /sys."""
+    """Starts this program again in namespaces of its own; with `container` in all of them, as `be_contained` has it."""
     if os.environ.get(NAMESPACES):
         subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
         if container:
-            # Over the host's: nothing that was mounted below (tracefs, debugfs, bpffs, cgroups) can be reached.
-            subprocess.run(["mount", "-t", "sysfs", "sysfs", "/sys"], check=True)
-            left = [name for name in ("kernel/tracing", "kernel/debug", "fs/bpf") if os.listdir(f"/sys/{name}")]
-            if left:
-                sys.exit(f"/sys of the container has something in {left}")
+            be_contained()
         elif not os.listdir("/sys/kernel/tracing"):
             subprocess.run(["mount", "-t", "tracefs", "tracefs", "/sys/kernel/tracing"], check=True)
         return
     command = ["unshare", "--net", "--mount", "--fork", "--kill-child"]
     if container:
-        command += ["--pid", "--mount-proc", "--uts", "--ipc", "--cgroup"]
+        # A PID namespace inside another one: no number in it is what it is on the host or one level up.
+        inner = ["unshare", "--mount", "--pid", "--mount-proc", "--fork", "--kill-child"]
+        command += ["--pid", "--mount-proc", "--uts", "--ipc", "--cgroup", *inner]
     os.environ[NAMESPACES] = "container" if container else "network"
     os.execvp("unshare", [*command, sys.executable, *sys.argv])
+
+
+def be_contained():
+    """Leaves what a container has: a /sys of its own, and no file system by which the host's kernel could be asked."""
+    subprocess.run(["umount", "--recursive", "--lazy", "/sys"], check=True)
+    subprocess.run(["mount", "-t", "sysfs", "sysfs", "/sys"], check=True)
+    kinds = [line.split(" - ", 1)[1].split()[0] for line in pathlib.Path("/proc/self/mountinfo").read_text().splitlines()]
+    left = {"tracefs", "debugfs", "bpf", "securityfs", "cgroup", "cgroup2"}.intersection(kinds)
+    if left or os.listdir("/sys/kernel/tracing"):
+        sys.exit(f"the container still has {sorted(left) or 'a tracefs'}")
 
 
 def as_child():
@@ -50,7 +60,8 @@ def as_child():
 class World:
     """Everything that runs. `close` ends it."""
 
-    def __init__(self):
+    def __init__(self, container=False):
+        self.container = container
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="obtrace-live-"))
         self.folder.chmod(0o755)
         self.processes = []
@@ -58,6 +69,8 @@ class World:
         atexit.register(self.close)
 
     def start(self, name, *command, user=None, **environment):
+        if self.container and name in NESTED:
+            command = ("unshare", "--pid", "--fork", "--kill-child", *command)
         log = open(self.folder / f"{name}.log", "wb")
         process = subprocess.Popen(
             [str(word) for word in command], stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=as_child,
@@ -71,7 +84,11 @@ class World:
         # Who calls first, who is called last; PostgreSQL ends fast on SIGINT only.
         for name, process in reversed(self.processes):
             if process.poll() is None:
-                process.send_signal(signal.SIGINT if name == "postgres" else signal.SIGTERM)
+                # The group: what holds a PID namespace hears no SIGTERM.
+                if name in NESTED:
+                    os.killpg(process.pid, signal.SIGTERM)
+                else:
+                    process.send_signal(signal.SIGINT if name == "postgres" else signal.SIGTERM)
                 try:
                     process.wait(5)
                 except subprocess.TimeoutExpired:
