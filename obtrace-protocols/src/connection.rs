@@ -140,6 +140,7 @@ pub struct Shared(Arc<SharedInner>);
 #[derive(Debug)]
 struct SharedInner {
     held: AtomicUsize,
+    given_up: AtomicUsize,
     max_held: usize,
 }
 
@@ -154,13 +155,19 @@ impl Shared {
     /// what it holds, which counts as a gap.
     #[must_use]
     pub fn new(max_held: usize) -> Self {
-        Self(Arc::new(SharedInner { held: AtomicUsize::new(0), max_held }))
+        Self(Arc::new(SharedInner { held: AtomicUsize::new(0), given_up: AtomicUsize::new(0), max_held }))
     }
 
     /// Heap bytes held now.
     #[must_use]
     pub fn held(&self) -> usize {
         self.0.held.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of messages that were let go so far because all connections together held too much.
+    #[must_use]
+    pub fn given_up(&self) -> usize {
+        self.0.given_up.load(Ordering::Relaxed)
     }
 }
 
@@ -807,6 +814,7 @@ impl Connection {
             }
             stream.assembler.reset();
             stream.assembler.begin(until);
+            self.shared.0.given_up.fetch_add(unread, Ordering::Relaxed);
             self.gap(side, unread as u64, now);
         }
         self.client.assembler.shrink();

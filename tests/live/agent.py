@@ -17,15 +17,16 @@ def with_capabilities(names):
 
 
 class Agent:
-    """`obtrace-agent run --print jsonl`, with nothing configured."""
+    """`obtrace-agent run --print jsonl`, with nothing configured but what `arguments` and `variables` say."""
 
-    def __init__(self, program, folder, container=False, arguments=()):
+    def __init__(self, program, folder, container=False, arguments=(), variables=None):
         self.out = folder / "spans.jsonl"
         self.err = folder / "agent.log"
         command = [program, "run", "--print", "jsonl", *arguments]
         if container:
             command = with_capabilities(CAPABILITIES) + command
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "OBTRACE_"))}
+        environment.update(variables or {})
         with open(self.out, "wb") as out, open(self.err, "wb") as err:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=environment, start_new_session=True)
 

@@ -41,6 +41,13 @@ def enter_namespaces(container):
     os.execvp("unshare", [*command, sys.executable, *sys.argv])
 
 
+def free_port():
+    """One that nobody listens on; the network namespace is ours alone."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
 def be_contained():
     """Leaves what a container has: a /sys of its own, and no file system by which the host's kernel could be asked."""
     subprocess.run(["umount", "--recursive", "--lazy", "/sys"], check=True)

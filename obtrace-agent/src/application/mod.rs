@@ -221,6 +221,7 @@ impl Agent {
         Summary {
             spans: results.traces,
             connections: results.connections,
+            unreported: results.unreported,
             malformed: results.malformed,
             kernel: self.probes.losses().ok(),
             export: self.exporter.as_ref().map(Exporter::stats),
@@ -244,6 +245,7 @@ impl Agent {
         Ok(Summary {
             spans: results.traces,
             connections: results.connections,
+            unreported: results.unreported,
             malformed: results.malformed,
             kernel,
             export,

@@ -36,6 +36,7 @@ pub(super) struct Parser {
     work: Work,
     ask: SyncSender<Question>,
     results: Arc<Mutex<Results>>,
+    unreported: u64,
     malformed: u64,
     next_tick: u64,
     next_clock: u64,
@@ -124,7 +125,7 @@ impl Parser {
             counted_only: false,
         };
         let connections = Connections::new(settings.connections.clone());
-        Self { connections, work, ask, results, malformed: 0, next_tick: 0, next_clock: 0 }
+        Self { connections, work, ask, results, unreported: 0, malformed: 0, next_tick: 0, next_clock: 0 }
     }
 
     /// Parses batches until there are no more, then finishes what waits.
@@ -182,6 +183,7 @@ impl Parser {
         *self.results.lock().unwrap_or_else(PoisonError::into_inner) = Results {
             traces: self.work.traces.counters(),
             connections: self.connections.counters(),
+            unreported: self.unreported,
             malformed: self.malformed,
         };
     }
@@ -225,15 +227,25 @@ impl Parser {
     }
 
     fn connect_failed(&mut self, failed: &event::ConnectFailed) {
-        // The C library tries sockets that need not exist (the name service cache's) and asks the kernel for routes by
-        // connecting UDP sockets: neither is a call that failed.
-        let is_call = failed.transport == event::Transport::Tcp;
-        if !is_call || !self.connections.is_wanted_port(failed.remote.map(|address| address.port())) {
+        const NO_SUCH_FILE: u32 = 2;
+        let transport = match failed.transport {
+            // The kernel is asked for a route: nobody was called.
+            event::Transport::Udp => None,
+            // The C library tries sockets that need not exist, the name service cache's, again and again.
+            event::Transport::Unix if failed.errno == NO_SUCH_FILE => None,
+            event::Transport::Unix => Some(Transport::Unix),
+            _ => Some(Transport::Tcp),
+        };
+        let Some(transport) = transport else {
+            self.unreported += 1;
+            return;
+        };
+        if !self.connections.is_wanted_port(failed.remote.map(|address| address.port())) {
             return;
         }
         let strand = self.work.enricher.strand(strand(failed.task));
-        let connect = FailedConnect::new(failed.started, failed.time, strand, Transport::Tcp, failed.errno)
-            .with_remote(failed.remote);
+        let connect =
+            FailedConnect::new(failed.started, failed.time, strand, transport, failed.errno).with_remote(failed.remote);
         let resource = self.work.resource(strand);
         let (spans, counted_only) = (&mut self.work.spans, self.work.counted_only);
         self.work.traces.connect_failed(&connect, &resource, &mut |record| {

@@ -12,6 +12,7 @@ use crate::{connections, traces};
 pub(super) struct Results {
     pub(super) traces: traces::Counters,
     pub(super) connections: connections::Counters,
+    pub(super) unreported: u64,
     pub(super) malformed: u64,
 }
 
@@ -23,6 +24,9 @@ pub struct Summary {
     pub spans: traces::Counters,
     /// Sockets and their bytes.
     pub connections: connections::Counters,
+    /// Connects that failed and are no spans: to a Unix socket that does not exist, which the C library tries for
+    /// services that need not run, and of UDP sockets, which only asks the kernel for a route.
+    pub unreported: u64,
     /// Records of the ring buffer that could not be read.
     pub malformed: u64,
     /// What the kernel side could not give.
@@ -54,6 +58,8 @@ impl fmt::Display for Summary {
             (sockets.tls, "encrypted sockets"),
             (sockets.datagrams_skipped, "datagrams not parsed"),
             (sockets.peers_evicted, "peers of datagram sockets given up"),
+            (sockets.given_up_bytes, "captured bytes let go: all connections held too much together (limits.memory)"),
+            (self.unreported, "failed connects that are no spans (absent Unix sockets, routes asked for over UDP)"),
             (self.malformed, "records that could not be read"),
             (self.left, "batches cut off at the end"),
         ];

@@ -88,6 +88,7 @@ impl Config {
         connections.idle_after = self.nanos("limits.idle_after");
         connections.evict_after = self.nanos("limits.evict_after");
         connections.gap_timeout = self.nanos("limits.gap_timeout");
+        connections.datagram_timeout = self.nanos("limits.dns_timeout");
         settings.enrich.max_processes = self.count("limits.max_processes");
         settings.traces.max_open = self.count("limits.max_open");
         settings.ring_bytes = u32::try_from(self.bytes("limits.ring_bytes")).unwrap_or(u32::MAX);
@@ -100,7 +101,12 @@ impl Config {
         traces.url_query = value::switch(self.get("traces.url_query")).unwrap_or(true);
         traces.sensitive_parameters =
             value::list(self.get("traces.sensitive_parameters")).iter().map(|name| name.to_lowercase()).collect();
-        traces.query_text = if self.get("traces.query_text") == "off" { QueryText::Off } else { QueryText::Sanitized };
+        traces.query_text = match self.get("traces.query_text") {
+            "off" => QueryText::Off,
+            "raw" => QueryText::Raw,
+            _ => QueryText::Sanitized,
+        };
+        settings.connections.raw_sql = traces.query_text == QueryText::Raw;
         traces.max_adopted_spans = u32::try_from(self.count("traces.max_adopted_spans")).unwrap_or(u32::MAX);
         traces.max_adopted_age = self.nanos("traces.max_adopted_age");
         settings.enrich.command_args = value::switch(self.get("resource.command_args")).unwrap_or(false);

@@ -215,7 +215,7 @@ impl Config {
     /// Says of a variable that looks as if it were meant for us that nobody reads it.
     fn warn_of(&mut self, name: &str, value: &str) -> Result<(), ConfigError> {
         /// Read elsewhere: by this program, by its other parts.
-        const OTHERS: [&str; 13] = [
+        const OTHERS: [&str; 15] = [
             "OTEL_EBPF_CONFIG_PATH",
             "OTEL_EBPF_TRACE_PRINTER",
             "OBTRACE_CONFIG",
@@ -228,7 +228,10 @@ impl Config {
             "OBTRACE_POD_NAMESPACE",
             "OBTRACE_NODE_NAME",
             "OBTRACE_TRACED",
+            // Those of the project's own tools.
             "OBTRACE_BPF_BUILD",
+            "OBTRACE_CACHE",
+            "OBTRACE_API_WRITE",
         ];
         let known = OTHERS.contains(&name)
             || OPTIONS.iter().any(|option| option.variable() == name || option.aliases.contains(&name));

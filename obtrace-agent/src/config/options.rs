@@ -47,7 +47,7 @@ use Kind::{Bytes, Choice, Duration, Integer, List, Ports, Secret, Switch, Text};
 const COUNT: Kind = Integer(1, 100_000_000);
 
 /// All options, in the order in which they are shown.
-pub static OPTIONS: [Opt; 46] = [
+pub static OPTIONS: [Opt; 47] = [
     option(
         "print",
         Choice(&["text", "tree", "jsonl", "otlp-json", "none"]),
@@ -128,6 +128,8 @@ pub static OPTIONS: [Opt; 46] = [
         "after how long without traffic a socket may be given up when the table is nearly full",
     ),
     option("limits.gap_timeout", Duration, "200ms", "", "how long missing bytes are waited for"),
+    option("limits.dns_timeout", Duration, "5s", "", "how long a DNS query over UDP waits for its answer")
+        .or(&["OTEL_EBPF_BPF_DNS_REQUEST_TIMEOUT", "OTEL_EBPF_DNS_REQUEST_TIMEOUT"]),
     option("limits.max_processes", COUNT, "16384", "", "processes remembered"),
     option("limits.max_open", COUNT, "65536", "", "requests without their answer at a time"),
     option("limits.ring_bytes", Bytes, "4MiB", "", "size of the kernel's ring buffer"),
@@ -145,10 +147,10 @@ pub static OPTIONS: [Opt; 46] = [
         .or(&["OTEL_EBPF_SENSITIVE_QUERY_PARAMS_ADD"]),
     option(
         "traces.query_text",
-        Choice(&["off", "sanitized"]),
+        Choice(&["off", "sanitized", "raw"]),
         "sanitized",
         "",
-        "what of a statement is recorded as db.query.text",
+        "what of a statement is recorded as db.query.text; raw: SQL as it is, with all the data in it",
     ),
     option("traces.max_adopted_spans", COUNT, "1000", "", "spans that use the same incoming traceparent"),
     option("traces.max_adopted_age", Duration, "10m", "", "how long the same incoming traceparent is used"),

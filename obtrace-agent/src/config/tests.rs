@@ -1,5 +1,5 @@
 use super::*;
-use crate::print::Format;
+use crate::{print::Format, traces::QueryText};
 
 fn load(file: &str, environment: &[(&str, &str)], flags: &[(&'static str, &str)]) -> Result<Config, ConfigError> {
     let values = OPTIONS.iter().map(|option| (option.default.to_owned(), Origin::Default)).collect();
@@ -82,6 +82,29 @@ fn names_of_others_are_understood_or_named() {
     assert_eq!(config.warnings().len(), 3);
     let error = load("", &[("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")], &[]).unwrap_err();
     assert!(error.to_string().contains("http/json"));
+}
+
+#[test]
+fn what_is_kept_of_statements_and_how_long_queries_wait_reaches_the_parsers() {
+    let built = load("", &[], &[]).unwrap().build().unwrap().application;
+    assert!(!built.connections.raw_sql && built.traces.query_text == QueryText::Sanitized);
+    assert_eq!(built.connections.datagram_timeout, 5_000_000_000);
+    for name in ["OTEL_EBPF_BPF_DNS_REQUEST_TIMEOUT", "OTEL_EBPF_DNS_REQUEST_TIMEOUT", "OBTRACE_LIMITS_DNS_TIMEOUT"] {
+        let config = load("traces:\n  query_text: raw\n", &[(name, "1500ms")], &[]).unwrap();
+        assert!(config.warnings().is_empty());
+        let built = config.build().unwrap().application;
+        assert!(built.connections.raw_sql && built.traces.query_text == QueryText::Raw);
+        assert_eq!(built.connections.datagram_timeout, 1_500_000_000);
+    }
+    let off = load("", &[("OBTRACE_TRACES_QUERY_TEXT", "off")], &[]).unwrap().build().unwrap().application;
+    assert!(!off.connections.raw_sql && off.traces.query_text == QueryText::Off);
+}
+
+#[test]
+fn variables_of_the_projects_tools_are_no_mistakes() {
+    let tools = [("OBTRACE_CACHE", "/var/cache"), ("OBTRACE_BPF_BUILD", "1")];
+    assert!(load("", &tools, &[]).unwrap().warnings().is_empty());
+    assert_eq!(load("", &[("OBTRACE_CACHES", "x")], &[]).unwrap().warnings().len(), 1);
 }
 
 #[test]

@@ -76,7 +76,8 @@ impl Peers {
             self.len += 1;
             self.order.push_back((socket.info.id, remote, datagram.time));
             self.made += 1;
-            let config = Config::new().with_max_buffered(settings.max_buffered);
+            let config =
+                Config::new().with_max_buffered(settings.max_buffered).with_datagram_timeout(settings.datagram_timeout);
             Peer { id: FIRST_PEER | self.made, connection: Connection::new(config, shared), last: datagram.time }
         });
         peer.last = datagram.time;
@@ -168,5 +169,187 @@ impl SocketPeers {
         for (address, peer) in &mut self.by_address {
             peer.with_info(*address, info, &mut act);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! Datagrams are those of DNS.
+
+    use obtrace_probes::event::{self, Direction, SocketId, Task};
+    use obtrace_protocols::{Exchange, Opened, Role};
+
+    use super::*;
+    use crate::connections::{Account, Connections, Verdict};
+
+    const SOCKET: SocketId = SocketId::new(7);
+    const TASK: Task = Task::new(100, 101);
+    const SECOND: u64 = 1_000_000_000;
+
+    #[derive(Debug, Default)]
+    struct Seen {
+        opened: Vec<u64>,
+        /// Name asked for, who was asked, completeness, end.
+        exchanges: Vec<(String, u16, &'static str, u64)>,
+        verdicts: usize,
+        /// Id of the connection and offset by which the other end would know each request.
+        names: Vec<(u64, u64)>,
+    }
+
+    impl Observer for Seen {
+        fn opened(&mut self, info: &ConnectionInfo, opened: &Opened) {
+            self.opened.push(info.id);
+            self.names.push((info.id, opened.offset));
+        }
+
+        fn exchange(&mut self, info: &ConnectionInfo, exchange: &Exchange<'_>) {
+            let port = info.remote.map_or(0, |remote| remote.port());
+            assert_eq!(info.role, Some(Role::Client), "of whom the datagram was");
+            let end = exchange.end().as_nanos();
+            self.exchanges.push((exchange.target.to_string(), port, exchange.completeness.name(), end));
+        }
+
+        fn closed(&mut self, _: &ConnectionInfo, _: &Account, _: u64) {}
+
+        fn verdict(&mut self, _: &ConnectionInfo, _: Verdict) {
+            self.verdicts += 1;
+        }
+    }
+
+    struct Rig {
+        table: Connections,
+        seen: Seen,
+        time: u64,
+    }
+
+    /// A message of DNS: a question for an address, or its answer "no such name".
+    fn message(id: u8, name: &str, answer: bool) -> Vec<u8> {
+        let flags = if answer { [0x81, 0x83] } else { [0x01, 0] };
+        let mut bytes = [&[0, id], &flags[..], &[0, 1, 0, 0, 0, 0, 0, 0]].concat();
+        for label in name.split('.') {
+            bytes.push(u8::try_from(label.len()).unwrap());
+            bytes.extend(label.as_bytes());
+        }
+        bytes.extend([0, 0, 1, 0, 1]);
+        bytes
+    }
+
+    impl Rig {
+        fn new(settings: Settings) -> Self {
+            let mut rig = Self { table: Connections::new(settings), seen: Seen::default(), time: SECOND };
+            rig.open(SOCKET);
+            rig
+        }
+
+        /// An unconnected socket: its peers are told by each datagram.
+        fn open(&mut self, socket: SocketId) {
+            let mut open = event::Open::new(self.time, socket, TASK, event::Transport::Udp);
+            open.local = "0.0.0.0:40000".parse().ok();
+            self.table.open(&open, &mut self.seen);
+        }
+
+        fn pass(&mut self, direction: Direction, port: u16, bytes: &[u8]) {
+            self.time += 1_000;
+            let remote = Some(SocketAddr::from(([127, 0, 0, 1], port)));
+            let datagram = Datagram::new(self.time, SOCKET, TASK, direction, remote, bytes);
+            self.table.datagram(&datagram, &mut self.seen);
+        }
+
+        fn tick(&mut self, after: u64) {
+            self.time += after;
+            self.table.tick(self.time, &mut self.seen);
+        }
+
+        fn told(&self) -> Vec<(&str, u16, &str)> {
+            self.seen.exchanges.iter().map(|(name, port, completeness, _)| (&**name, *port, *completeness)).collect()
+        }
+    }
+
+    #[test]
+    fn each_peer_of_a_socket_is_a_connection_of_its_own() {
+        let mut rig = Rig::new(Settings::default());
+        rig.pass(Direction::Sent, 53, &message(1, "a.example", false));
+        rig.pass(Direction::Sent, 54, &message(1, "b.example", false));
+        assert_ne!(rig.seen.opened[0], rig.seen.opened[1]);
+        rig.pass(Direction::Received, 54, &message(1, "b.example", true));
+        rig.pass(Direction::Received, 53, &message(1, "a.example", true));
+        assert_eq!(rig.told(), [("b.example", 54, "complete"), ("a.example", 53, "complete")]);
+        assert_eq!((rig.table.counters().datagrams, rig.table.counters().datagrams_skipped), (4, 0));
+    }
+
+    #[test]
+    fn both_ends_give_the_same_bytes_the_same_name() {
+        let mut rig = Rig::new(Settings::default());
+        for (port, id) in [(53, 1), (54, 1), (53, 2)] {
+            rig.pass(Direction::Sent, port, &message(id, "a.example", false));
+        }
+        let [first, same, other] = [0, 1, 2].map(|at: usize| rig.seen.names[at].1);
+        assert!(first == same && first != other);
+    }
+
+    #[test]
+    fn a_query_without_an_answer_ends_after_its_time() {
+        let mut rig = Rig::new(Settings { datagram_timeout: 2 * SECOND, ..Settings::default() });
+        rig.pass(Direction::Sent, 53, &message(1, "a.example", false));
+        rig.tick(SECOND);
+        assert_eq!(rig.told(), []);
+        rig.tick(SECOND);
+        assert_eq!(rig.told(), [("a.example", 53, "response_missing")]);
+    }
+
+    #[test]
+    fn the_end_of_a_socket_finishes_what_waits() {
+        let mut rig = Rig::new(Settings::default());
+        rig.pass(Direction::Sent, 53, &message(1, "a.example", false));
+        rig.table.close(&event::Close::new(rig.time + 1, SOCKET), &mut rig.seen);
+        assert_eq!(rig.told(), [("a.example", 53, "response_missing")]);
+        assert_eq!((rig.table.counters().open, rig.table.peers.len), (0, 0));
+    }
+
+    #[test]
+    fn what_was_cut_is_counted_and_not_parsed() {
+        let mut rig = Rig::new(Settings::default());
+        let query = message(1, "a.example", false);
+        let mut datagram = Datagram::new(rig.time, SOCKET, TASK, Direction::Sent, None, &query);
+        datagram.length += 1;
+        rig.table.datagram(&datagram, &mut rig.seen);
+        assert_eq!((rig.seen.opened.len(), rig.table.counters().datagrams_skipped), (0, 1));
+    }
+
+    #[test]
+    fn a_socket_of_another_protocol_is_ignored_after_some_datagrams() {
+        let mut rig = Rig::new(Settings::default());
+        for _ in 0..40 {
+            rig.pass(Direction::Sent, 9, b"not a query at all");
+        }
+        assert_eq!((rig.seen.verdicts, rig.table.counters().datagrams_skipped), (1, 40));
+        assert_eq!(rig.table.peers.len, 0, "its peers are forgotten");
+    }
+
+    #[test]
+    fn peers_are_bounded_and_those_given_up_are_counted_and_finished() {
+        let mut rig = Rig::new(Settings { max_peers: 4, ..Settings::default() });
+        for port in 1..=10 {
+            rig.pass(Direction::Sent, port, &message(1, "a.example", false));
+        }
+        rig.tick(1);
+        assert_eq!((rig.table.peers.len, rig.table.counters().peers_evicted), (4, 6));
+        let oldest: Vec<u16> = rig.seen.exchanges.iter().map(|(_, port, ..)| *port).collect();
+        assert_eq!(oldest, [1, 2, 3, 4, 5, 6]);
+        assert!(rig.told().iter().all(|(_, _, completeness)| *completeness == "response_missing"));
+    }
+
+    #[test]
+    fn a_silent_peer_is_forgotten_and_one_that_speaks_is_not() {
+        let mut rig = Rig::new(Settings { peer_timeout: 10 * SECOND, ..Settings::default() });
+        rig.pass(Direction::Sent, 1, &message(1, "a.example", false));
+        rig.pass(Direction::Sent, 2, &message(1, "a.example", false));
+        rig.tick(9 * SECOND);
+        rig.pass(Direction::Sent, 2, &message(2, "a.example", false));
+        rig.tick(2 * SECOND);
+        assert_eq!(rig.table.peers.len, 1);
+        rig.tick(10 * SECOND);
+        assert_eq!((rig.table.peers.len, rig.table.peers.order.len(), rig.table.counters().peers_evicted), (0, 0, 0));
+        assert_eq!(rig.seen.exchanges.len(), 3);
     }
 }

@@ -74,7 +74,7 @@ impl Connections {
     /// What happened so far.
     #[must_use]
     pub fn counters(&self) -> Counters {
-        Counters { open: self.sockets.len() as u64, ..self.counters }
+        Counters { open: self.sockets.len() as u64, given_up_bytes: self.shared.given_up() as u64, ..self.counters }
     }
 
     /// Bytes held for messages that are not whole.

@@ -23,6 +23,10 @@ pub struct Settings {
     pub evict_after: u64,
     /// How long a hole is waited for before it counts as lost. 200 ms.
     pub gap_timeout: u64,
+    /// How long a request in a datagram waits for its answer. 5 s.
+    pub datagram_timeout: u64,
+    /// Whether SQL is kept as it is, with the data in it. No.
+    pub raw_sql: bool,
     /// Only connections whose server has one of these ports; empty: all.
     pub ports: Vec<RangeInclusive<u16>>,
 }
@@ -39,6 +43,8 @@ impl Default for Settings {
             idle_after: 10 * SECOND,
             evict_after: 900 * SECOND,
             gap_timeout: SECOND / 5,
+            datagram_timeout: 5 * SECOND,
+            raw_sql: false,
             ports: Vec::new(),
         }
     }

@@ -97,6 +97,7 @@ impl Socket {
                 .with_role(self.info.role)
                 .with_hint(hint)
                 .with_max_buffered(settings.max_buffered)
+                .with_raw_sql(settings.raw_sql)
                 .with_gap_timeout(settings.gap_timeout);
             self.traffic = Use::Parsed(Box::new(Connection::new(config, shared)));
         }

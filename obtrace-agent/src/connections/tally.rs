@@ -100,4 +100,6 @@ pub struct Counters {
     pub datagrams_skipped: u64,
     /// Peers of datagram sockets that were given up for newer ones.
     pub peers_evicted: u64,
+    /// Captured bytes of messages that were let go because [`Settings::memory`](super::Settings::memory) was used up.
+    pub given_up_bytes: u64,
 }

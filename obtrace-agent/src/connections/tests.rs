@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use obtrace_probes::event::{Missing, Task};
+use obtrace_protocols::Details;
 
 use super::*;
 
@@ -19,6 +20,7 @@ struct Seen {
     closed: Vec<Account>,
     verdicts: Vec<Verdict>,
     remotes: Vec<Option<SocketAddr>>,
+    statements: Vec<String>,
 }
 
 impl Observer for Seen {
@@ -30,6 +32,9 @@ impl Observer for Seen {
     fn exchange(&mut self, info: &ConnectionInfo, exchange: &Exchange<'_>) {
         self.exchanges.push((exchange.operation.to_string(), exchange.completeness.name()));
         self.remotes.push(info.remote);
+        if let Details::Postgres(details) = &exchange.details {
+            self.statements.push(details.statement.to_string());
+        }
     }
 
     fn closed(&mut self, _: &ConnectionInfo, account: &Account, _: u64) {
@@ -274,6 +279,32 @@ fn a_silent_socket_is_given_up_only_when_the_table_is_nearly_full() {
     rig.open(SocketId::new(6), event::Role::Client);
     rig.table.tick(4_000 * SECOND, &mut rig.seen);
     assert_eq!((rig.table.counters().open, rig.table.counters().evicted), (0, 7));
+}
+
+#[test]
+fn what_is_let_go_for_want_of_memory_is_counted() {
+    let mut rig = Rig::new(Settings { memory: 16 << 10, ..Settings::default() });
+    rig.open(SOCKET, event::Role::Client);
+    rig.data(SENT, 500, GET);
+    // Bytes behind a hole wait for it to be filled.
+    rig.data(SENT, 600, &GET.repeat(100));
+    assert_eq!(rig.table.counters().given_up_bytes, 0);
+    rig.data(SENT, 2_600, &GET.repeat(800));
+    let counters = rig.table.counters();
+    assert!(counters.given_up_bytes > 0 && rig.table.held() <= 16 << 10, "{counters:?}");
+}
+
+#[test]
+fn raw_sql_is_kept_only_if_asked_for() {
+    let sql = b"Q\0\0\0\x20SELECT a FROM t WHERE b = 7\0";
+    let answer = b"C\0\0\0\x0dSELECT 0\0Z\0\0\0\x05I";
+    for (raw_sql, text) in [(false, "SELECT a FROM t WHERE b = ?"), (true, "SELECT a FROM t WHERE b = 7")] {
+        let mut rig = Rig::new(Settings { raw_sql, ..Settings::default() });
+        rig.open(SOCKET, event::Role::Client);
+        rig.data(SENT, 500, &sql[..]);
+        rig.data(RECEIVED, 900, &answer[..]);
+        assert_eq!(rig.seen.statements, [text]);
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::{cmp::Reverse, collections::BinaryHeap, fmt};
 
-use obtrace_protocols::{Role, Shared};
+use obtrace_protocols::{Config, Role, Shared};
 
 use super::{
     Packet, Skipped, Summary,
@@ -36,6 +36,8 @@ pub struct Settings {
     pub max_waiting: usize,
     /// Bytes that all connections together hold for messages that are not whole. 256 MiB.
     pub max_held: usize,
+    /// What the parsers keep; whose side they tell is [`Settings::perspective`].
+    pub parsers: Config,
     /// How spans are made.
     pub traces: traces::Settings,
 }
@@ -52,6 +54,7 @@ impl Default for Settings {
             lost_patience: 3 * SECOND,
             max_waiting: 1024 * 1024,
             max_held: 256 * 1024 * 1024,
+            parsers: Config::new(),
             traces: traces::Settings::new(),
         }
     }
@@ -78,11 +81,22 @@ impl Settings {
         self
     }
 
+    /// Sets [`Settings::parsers`].
+    #[must_use]
+    pub fn with_parsers(mut self, parsers: Config) -> Self {
+        self.parsers = parsers;
+        self
+    }
+
     /// Sets [`Settings::traces`].
     #[must_use]
     pub fn with_traces(mut self, traces: traces::Settings) -> Self {
         self.traces = traces;
         self
+    }
+
+    fn parsers(&self) -> Config {
+        self.parsers.with_perspective(Some(self.perspective))
     }
 
     fn patience(&self) -> Patience {
@@ -219,7 +233,7 @@ impl<S: FnMut(&SpanRecord, u64)> Replay<S> {
         }
         self.streams += 1;
         self.spans.summary.tcp_streams += 1;
-        let flow = TcpFlow::new(self.streams, segment, self.settings.perspective, &self.shared, at);
+        let flow = TcpFlow::new(self.streams, segment, &self.settings.parsers(), &self.shared, at);
         self.tcp.insert(pair, flow, self.spans.now)
     }
 
@@ -247,7 +261,7 @@ impl<S: FnMut(&SpanRecord, u64)> Replay<S> {
         }
         self.streams += 1;
         self.spans.summary.udp_streams += 1;
-        let flow = UdpFlow::new(self.streams, datagram, self.settings.perspective, &self.shared, at);
+        let flow = UdpFlow::new(self.streams, datagram, &self.settings.parsers(), &self.shared, at);
         self.udp.insert(pair, flow, self.spans.now)
     }
 

@@ -37,6 +37,9 @@ pub enum QueryText {
     /// The statement with its literals replaced by `?`.
     #[default]
     Sanitized,
+    /// The statement as the parser gave it: with its data if the parser was told to keep it
+    /// ([`raw_sql`](obtrace_protocols::Config::raw_sql)). Statements that are not SQL stay sanitised.
+    Raw,
 }
 
 impl Default for Settings {

@@ -53,17 +53,15 @@ impl Conversation {
         transport: Transport,
         (one, other): (SocketAddr, SocketAddr),
         client: Option<SocketAddr>,
-        perspective: Role,
+        parsers: &Config,
         shared: &Shared,
     ) -> Self {
+        let perspective = parsers.perspective.unwrap_or(Role::Client);
         let one_is_client = client.is_none_or(|client| client == one);
         let one_is_local = one_is_client == (perspective == Role::Client);
         let (local, remote) = if one_is_local { (one, other) } else { (other, one) };
         let role = client.map(|_| perspective);
-        let config = Config::new()
-            .with_role(role)
-            .with_perspective(Some(perspective))
-            .with_hint(hint(local.port()).or(hint(remote.port())));
+        let config = (*parsers).with_role(role).with_hint(hint(local.port()).or(hint(remote.port())));
         Self {
             connection: Connection::new(config, shared),
             info: ConnectionInfo::new(id, transport).with_role(role).with_addresses(Some(local), Some(remote)),

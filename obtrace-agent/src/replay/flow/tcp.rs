@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use obtrace_protocols::{Role, Shared};
+use obtrace_protocols::{Config, Shared};
 
 use super::{
     Conversation, End,
@@ -51,14 +51,14 @@ struct EndState {
 
 impl TcpFlow {
     /// A connection whose first segment is this.
-    pub(in crate::replay) fn new(id: u64, segment: &Segment<'_>, perspective: Role, shared: &Shared, now: u64) -> Self {
+    pub(in crate::replay) fn new(id: u64, segment: &Segment<'_>, parsers: &Config, shared: &Shared, now: u64) -> Self {
         let client = match (segment.syn, segment.acknowledged) {
             (true, None) => Some(segment.source),
             (true, Some(_)) => Some(segment.destination),
             _ => None,
         };
         let ends = (segment.source, segment.destination);
-        let conversation = Conversation::new(id, Transport::Tcp, ends, client, perspective, shared);
+        let conversation = Conversation::new(id, Transport::Tcp, ends, client, parsers, shared);
         Self {
             local: conversation.local,
             conversation: Some(conversation),

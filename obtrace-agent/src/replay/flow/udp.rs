@@ -5,7 +5,7 @@ use std::{
     hash::{DefaultHasher, Hash, Hasher},
 };
 
-use obtrace_protocols::{Role, Shared};
+use obtrace_protocols::{Config, Shared};
 
 use super::{Conversation, End};
 use crate::{
@@ -39,13 +39,13 @@ impl UdpFlow {
     pub(in crate::replay) fn new(
         id: u64,
         datagram: &Datagram<'_>,
-        perspective: Role,
+        parsers: &Config,
         shared: &Shared,
         now: u64,
     ) -> Self {
         let ends = (datagram.source, datagram.destination);
         Self {
-            conversation: Conversation::new(id, Transport::Udp, ends, None, perspective, shared),
+            conversation: Conversation::new(id, Transport::Udp, ends, None, parsers, shared),
             recent: VecDeque::new(),
             last: now,
             armed: u64::MAX,

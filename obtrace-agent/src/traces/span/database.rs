@@ -49,9 +49,9 @@ pub(super) fn redis(input: &Input<'_>, details: &RedisDetails<'_>, span: &mut Sp
     input.push_client(span);
 }
 
-/// The statement as the parser gave it: with its literals replaced.
+/// The statement as the parser gave it: with its literals replaced unless it was told to keep them.
 fn push_statement(input: &Input<'_>, span: &mut Span, statement: &str) {
-    if input.settings.query_text == QueryText::Sanitized {
+    if input.settings.query_text != QueryText::Off {
         push_text(span, "db.query.text", statement);
     }
 }
