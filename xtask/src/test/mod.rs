@@ -61,7 +61,13 @@ const PARTS: &[Part] = &[
         open: Some("exchanges are mispaired where more than one in a hundred packets is lost"),
         run: rigs::replay,
     },
-    Part { name: "live", about: "the agent beside real servers and clients", root: true, open: None, run: rigs::live },
+    Part {
+        name: "live",
+        about: "the agent beside real servers and clients, and before receivers that misbehave",
+        root: true,
+        open: None,
+        run: rigs::live,
+    },
     Part {
         name: "container",
         about: "the same in a container with four capabilities",
