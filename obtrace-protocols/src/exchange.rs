@@ -193,37 +193,49 @@ impl TraceContext {
     /// ```
     #[must_use]
     pub fn parse(value: &[u8]) -> Option<Self> {
-        let (head, rest) = value.split_at_checked(55)?;
-        let version = hex::<1>(head.get(..2)?)?[0];
+        let (head, rest) = value.split_first_chunk::<55>()?;
+        let [v, w, b'-', ids @ .., b'-', f, g] = head else { return None };
+        let (trace, [b'-', span @ ..]) = ids.split_first_chunk::<32>()? else { return None };
+        let (trace, _) = trace.as_chunks::<8>();
+        let (span, _) = span.as_chunks::<8>();
+        let ([a, b, c, d], [e, i]) = (trace, span) else { return None };
+        let mut bad = 0;
+        let trace_id = [a, b, c, d].map(|digits| hex(*digits, &mut bad));
+        let span_id = [e, i].map(|digits| hex(*digits, &mut bad));
+        let [version, _, _, flags] = hex([*v, *w, b'0', b'0', b'0', b'0', *f, *g], &mut bad).to_be_bytes();
+        if bad != 0 || trace_id == [0; 4] || span_id == [0; 2] {
+            return None;
+        }
         if version == 0xff || (version == 0 && !rest.is_empty()) || rest.first().is_some_and(|&b| b != b'-') {
             return None;
         }
-        if [2, 35, 52].iter().any(|&at| head.get(at) != Some(&b'-')) {
-            return None;
-        }
-        let trace_id = hex::<16>(head.get(3..35)?)?;
-        let span_id = hex::<8>(head.get(36..52)?)?;
-        let flags = hex::<1>(head.get(53..55)?)?[0];
-        (trace_id != [0; 16] && span_id != [0; 8]).then_some(Self { trace_id, span_id, flags })
+        let trace_id = trace_id.iter().fold(0, |id, word| id << 32 | u128::from(*word)).to_be_bytes();
+        let span_id = span_id.iter().fold(0, |id, word| id << 32 | u64::from(*word)).to_be_bytes();
+        Some(Self { trace_id, span_id, flags })
     }
 }
 
-/// Lower-case hexadecimal digits to bytes; the specification allows no upper case.
-fn hex<const N: usize>(digits: &[u8]) -> Option<[u8; N]> {
-    let digit = |b: u8| match b {
-        b'0'..=b'9' => Some(b & 15),
-        b'a'..=b'f' => Some((b & 15).wrapping_add(9)),
-        _ => None,
-    };
-    let mut out = [0; N];
-    let (pairs, rest) = digits.as_chunks::<2>();
-    if pairs.len() != N || !rest.is_empty() {
-        return None;
-    }
-    for (byte, [high, low]) in out.iter_mut().zip(pairs) {
-        *byte = digit(*high)? << 4 | digit(*low)?;
-    }
-    Some(out)
+/// Eight lower-case hexadecimal digits to a number, all at once; the specification allows no upper case. What is no
+/// such digit leaves a bit in `bad`.
+#[inline]
+fn hex(digits: [u8; 8], bad: &mut u64) -> u32 {
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    const LOW: u64 = 0x7f7f_7f7f_7f7f_7f7f;
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let word = u64::from_be_bytes(digits);
+    // Each sum has its byte's high bit if the byte is more than 9, more than 6, more than 0; no carry leaves a byte.
+    let digit = (word ^ ONES.wrapping_mul(0x30)) & LOW;
+    let over_nine = digit.wrapping_add(ONES.wrapping_mul(0x76));
+    let letter = (word ^ ONES.wrapping_mul(0x60)) & LOW;
+    let over_six = letter.wrapping_add(ONES.wrapping_mul(0x79));
+    let over_zero = letter.wrapping_add(LOW);
+    *bad |= (word | (over_nine & (over_six | !over_zero))) & HIGH;
+    // A letter has the bit 0x40, a digit has not.
+    let nibbles = (word & ONES.wrapping_mul(0x0f)).wrapping_add(((word >> 6) & ONES).wrapping_mul(9));
+    let bytes = (nibbles | nibbles >> 4) & 0x00ff_00ff_00ff_00ff;
+    let pairs = (bytes | bytes >> 8) & 0x0000_ffff_0000_ffff;
+    // The low half holds all.
+    (pairs | pairs >> 16) as u32
 }
 
 /// What an [`Opened`] says of its exchange.

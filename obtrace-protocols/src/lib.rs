@@ -15,6 +15,7 @@ mod parser;
 pub mod postgres;
 pub mod reader;
 pub mod redis;
+mod scan;
 pub mod sql;
 pub mod stream;
 

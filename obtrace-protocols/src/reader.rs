@@ -105,7 +105,7 @@ impl<'a> Reader<'a> {
     /// no zero.
     #[inline]
     pub fn c_str(&mut self) -> Option<&'a [u8]> {
-        let length = self.rest().iter().position(|&byte| byte == 0)?;
+        let length = crate::scan::find_zero(self.rest())?;
         let text = self.take(length)?;
         self.at = self.at.saturating_add(1);
         Some(text)

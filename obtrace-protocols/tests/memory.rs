@@ -7,7 +7,7 @@ use std::{
     cell::Cell,
 };
 
-use obtrace_protocols::{Config, Connection, Direction, Role, Shared, Tag, Timestamp};
+use obtrace_protocols::{Config, Connection, Direction, Protocol, Role, Shared, Tag, Timestamp};
 
 /// Counts the allocations of the current thread.
 struct Counting;
@@ -70,8 +70,54 @@ impl Talk {
     }
 }
 
+/// One message of PostgreSQL.
+fn message(tag: u8, body: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(body.len() + 4).unwrap();
+    [&[tag], &length.to_be_bytes()[..], body].concat()
+}
+
+/// A query of DNS and its answer with an alias and an address.
+fn dns() -> (Vec<u8>, Vec<u8>) {
+    let question = b"\x03www\x07example\x03com\0\0\x01\0\x01";
+    let query = [&b"\x12\x34\x01\0\0\x01\0\0\0\0\0\0"[..], question].concat();
+    let mut answer = [&b"\x12\x34\x81\x80\0\x01\0\x02\0\0\0\0"[..], question].concat();
+    answer.extend_from_slice(b"\xc0\x0c\0\x05\0\x01\0\0\x01\x2c\0\x07\x04edge\xc0\x10");
+    answer.extend_from_slice(b"\xc0\x2d\0\x01\0\x01\0\0\0\x3c\0\x04\xc0\0\x02\x07");
+    (query, answer)
+}
+
+/// As over TCP.
+fn with_length(message: &[u8]) -> Vec<u8> {
+    [&u16::try_from(message.len()).unwrap().to_be_bytes()[..], message].concat()
+}
+
 /// A request and its response, as each protocol has them.
 fn conversations() -> Vec<(&'static str, Vec<u8>, Vec<u8>)> {
+    let row = [
+        message(b'T', b"\0\x01id\0\0\0\0\0\0\x01\0\0\0\x17\0\x04\xff\xff\xff\xff\0\0"),
+        message(b'D', b"\0\x01\0\0\0\x017"),
+        message(b'C', b"SELECT 1\0"),
+        message(b'Z', b"I"),
+    ]
+    .concat();
+    let extended = |statement: &str| {
+        let sql = "SELECT id, 'x' FROM users u JOIN orders o ON u.id = o.user_id WHERE u.id = $1";
+        [
+            message(b'P', format!("{statement}\0{sql}\0\0\0").as_bytes()),
+            message(b'B', format!("\0{statement}\0\0\0\0\x01\0\0\0\x017\0\0").as_bytes()),
+            message(b'D', b"P\0"),
+            message(b'E', b"\0\0\0\0\0"),
+            message(b'S', b""),
+        ]
+        .concat()
+    };
+    let extended_row = [message(b'1', b""), message(b'2', b""), row.clone()].concat();
+    let failure = [
+        message(b'E', b"SERROR\0VERROR\0C23505\0Mduplicate key value violates unique constraint\0\0"),
+        message(b'Z', b"I"),
+    ]
+    .concat();
+    let (query, answer) = dns();
     vec![
         (
             "http",
@@ -80,6 +126,11 @@ fn conversations() -> Vec<(&'static str, Vec<u8>, Vec<u8>)> {
                 .to_vec(),
         ),
         ("redis", b"*2\r\n$3\r\nGET\r\n$6\r\nuser:7\r\n".to_vec(), b"$5\r\nhello\r\n".to_vec()),
+        ("postgres, simple", message(b'Q', b"SELECT id FROM users WHERE name = 'x' AND id IN (1, 2)\0"), row),
+        ("postgres, extended", extended(""), extended_row.clone()),
+        ("postgres, prepared by name", extended("s_17"), extended_row),
+        ("postgres, failing", message(b'Q', b"INSERT INTO users (id) VALUES (7)\0"), failure),
+        ("dns over TCP", with_length(&query), with_length(&answer)),
     ]
 }
 
@@ -106,6 +157,31 @@ fn steady_state_allocates_nothing() {
 }
 
 #[test]
+fn datagrams_allocate_nothing() {
+    let (mut query, mut answer) = dns();
+    let config = Config::new().with_role(Some(Role::Client)).with_hint(Some(Protocol::Dns));
+    let mut connection = Connection::new(config, &Shared::default());
+    let mut exchanges = 0;
+    let mut before = 0;
+    for round in 0..220_u16 {
+        if round == 20 {
+            before = COUNT.with(Cell::get);
+        }
+        query[..2].copy_from_slice(&round.to_be_bytes());
+        answer[..2].copy_from_slice(&round.to_be_bytes());
+        let at = Timestamp::from_nanos(u64::from(round) * 1000);
+        connection.handle_datagram(Direction::Sent, &query, at, Tag::new(7));
+        connection.handle_datagram(Direction::Received, &answer, at.saturating_add(500), Tag::new(7));
+        while connection.poll_opened().is_some() {}
+        while let Some(exchange) = connection.poll_exchange() {
+            assert_eq!(exchange.target, "www.example.com");
+            exchanges += 1;
+        }
+    }
+    assert_eq!((exchanges, COUNT.with(Cell::get) - before), (220, 0));
+}
+
+#[test]
 fn a_pipeline_allocates_nothing_either() {
     let (_, request, response) = conversations().remove(0);
     let mut talk = Talk::new();
@@ -123,14 +199,15 @@ fn a_pipeline_allocates_nothing_either() {
 fn an_idle_connection_is_small() {
     println!("Connection: {} B", size_of::<Connection>());
     assert!(size_of::<Connection>() <= 392, "{}", size_of::<Connection>());
-    for (name, request, response) in conversations() {
+    for (name, most) in [("http", 120), ("redis", 120), ("postgres, simple", 320)] {
+        let (_, request, response) = conversations().into_iter().find(|(other, ..)| *other == name).unwrap();
         let mut talk = Talk::new();
         talk.say(Direction::Sent, &request, 5);
         talk.say(Direction::Received, &response, 5);
         assert_eq!(talk.exchanges, 1);
         talk.connection.shrink();
         println!("{name}: {} B of heap when idle", talk.connection.memory());
-        assert!(talk.connection.memory() <= 120, "{name}: {}", talk.connection.memory());
+        assert!(talk.connection.memory() <= most, "{name}: {}", talk.connection.memory());
         talk.say(Direction::Sent, &request, 5);
         talk.say(Direction::Received, &response, 5);
         assert_eq!(talk.exchanges, 2);

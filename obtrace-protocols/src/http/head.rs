@@ -3,8 +3,7 @@
 //! Made to watch, not to guard: whatever a server may have accepted is read (line ends without CR, folded fields,
 //! bytes that no field should hold), and what it means is told as an ordinary server would understand it.
 
-use super::scan::LineEnds;
-use crate::TraceContext;
+use crate::{TraceContext, scan::find_from};
 
 /// What [`parse_request_head`] and [`parse_response_head`] make of some bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,6 +109,7 @@ pub enum TransferEncoding {
 }
 
 impl Fields {
+    #[inline]
     pub(super) fn note(&mut self, field: Field, value: &[u8]) {
         match field {
             Field::ContentLength => self.content_length = self.content_length.and(value),
@@ -165,40 +165,111 @@ pub(super) enum Field {
     Upgrade,
 }
 
-/// Splits a field line whose name is one of those that are read. Looks at the first byte and at where the colon has
-/// to be; the other names are never searched for theirs.
+/// A field name to compare with, whatever the case, in words that cover it.
+struct Name<const N: usize> {
+    words: [u64; 3],
+    /// The bit that upper and lower case of a letter differ in, where the name has a letter.
+    cases: [u64; 3],
+}
+
+impl<const N: usize> Name<N> {
+    #[expect(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "`at` is less than N")]
+    const fn new(name: &[u8; N]) -> Self {
+        let mut cases = [0; N];
+        let mut at = 0;
+        while at < N {
+            if name[at].is_ascii_lowercase() {
+                cases[at] = 0x20;
+            }
+            at += 1;
+        }
+        Self { words: words(name), cases: words(&cases) }
+    }
+
+    /// What stands behind the name that begins the line.
+    #[inline]
+    fn strip<'a>(&self, line: &'a [u8]) -> Option<&'a [u8]> {
+        let (name, rest) = line.split_first_chunk::<N>()?;
+        let found = words(name);
+        let differs = found.iter().zip(&self.cases).zip(&self.words).any(|((found, case), word)| found | case != *word);
+        (!differs).then_some(rest)
+    }
+}
+
+/// Words at the front, in the middle and at the end, of eight bytes, or four for short names. They may overlap.
+#[expect(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "N is constant: 4..=24, so is every place"
+)]
+#[inline]
+const fn words<const N: usize>(bytes: &[u8; N]) -> [u64; 3] {
+    const { assert!(N >= 4 && N <= 24, "the words do not cover this name") };
+    let width = if N < 8 { 4 } else { 8 };
+    let starts = [0, if N < 16 { N - width } else { 8 }, N - width];
+    let mut words = [0; 3];
+    let mut word = 0;
+    while word < words.len() {
+        let mut at = width;
+        while at > 0 {
+            at -= 1;
+            words[word] = words[word] << 8 | bytes[starts[word] + at] as u64;
+        }
+        word += 1;
+    }
+    words
+}
+
+const CONTENT_LENGTH: Name<14> = Name::new(b"content-length");
+const CONTENT_TYPE: Name<12> = Name::new(b"content-type");
+const TRACEPARENT: Name<11> = Name::new(b"traceparent");
+const TRANSFER_ENCODING: Name<17> = Name::new(b"transfer-encoding");
+const HOST: Name<4> = Name::new(b"host");
+const USER_AGENT: Name<10> = Name::new(b"user-agent");
+const UPGRADE: Name<7> = Name::new(b"upgrade");
+const FORWARDED_FOR: Name<15> = Name::new(b"x-forwarded-for");
+
+/// Splits a field line whose name is one of those that are read. Most others are told by their first byte; none is
+/// searched for its colon.
 #[inline]
 pub(super) fn known_field(line: &[u8]) -> Option<(Field, &[u8])> {
-    let (name, field): (&[u8], Field) = match (line.first()? | 0x20, line.len()) {
-        (b'c', 13..) => match line.get(8)? | 0x20 {
-            b'l' => (b"content-length", Field::ContentLength),
-            b't' => (b"content-type", Field::ContentType),
-            _ => return None,
+    let (field, rest) = match line.first()? | 0x20 {
+        b'c' | b't' => match CONTENT_TYPE.strip(line) {
+            Some(rest) => (Field::ContentType, rest),
+            None => return noted_field(line),
         },
-        (b't', 12..) => match line.get(2)? | 0x20 {
-            b'a' if line.get(1)? | 0x20 == b'r' && line.get(5).is_some_and(|byte| byte | 0x20 == b'p') => {
-                (b"traceparent", Field::TraceParent)
-            }
-            b'a' => (b"transfer-encoding", Field::TransferEncoding),
-            _ => return None,
+        b'h' => (Field::Host, HOST.strip(line)?),
+        b'u' => match USER_AGENT.strip(line) {
+            Some(rest) => (Field::UserAgent, rest),
+            None => (Field::Upgrade, UPGRADE.strip(line)?),
         },
-        (b'h', 5..) => (b"host", Field::Host),
-        (b'u', 8..) => match line.get(1)? | 0x20 {
-            b's' => (b"user-agent", Field::UserAgent),
-            b'p' => (b"upgrade", Field::Upgrade),
-            _ => return None,
-        },
-        (b'x', 16..) => (b"x-forwarded-for", Field::ForwardedFor),
+        b'x' => (Field::ForwardedFor, FORWARDED_FOR.strip(line)?),
         _ => return None,
     };
-    let (found, rest) = line.split_at_checked(name.len())?;
-    if !found.eq_ignore_ascii_case(name) {
-        return None;
-    }
+    Some((field, field_value(rest)?))
+}
+
+/// As [`known_field`], for those only that [`Fields::note`] takes.
+#[inline]
+fn noted_field(line: &[u8]) -> Option<(Field, &[u8])> {
+    let (field, rest) = match line.first()? | 0x20 {
+        b'c' => (Field::ContentLength, CONTENT_LENGTH.strip(line)?),
+        b't' => match TRACEPARENT.strip(line) {
+            Some(rest) => (Field::TraceParent, rest),
+            None => (Field::TransferEncoding, TRANSFER_ENCODING.strip(line)?),
+        },
+        _ => return None,
+    };
+    Some((field, field_value(rest)?))
+}
+
+/// The value, from what stands behind the name.
+#[inline]
+fn field_value(rest: &[u8]) -> Option<&[u8]> {
     match rest.split_first()? {
-        (b':', value) => Some((field, trim(value))),
+        (b':', value) => Some(trim(value)),
         // White space before the colon is forbidden; who accepts it reads the field nevertheless.
-        (b' ' | b'\t', _) => trim(rest).strip_prefix(b":").map(|value| (field, trim(value))),
+        (b' ' | b'\t', _) => trim(rest).strip_prefix(b":").map(trim),
         _ => None,
     }
 }
@@ -206,14 +277,19 @@ pub(super) fn known_field(line: &[u8]) -> Option<(Field, &[u8])> {
 /// Without the white space around it, line ends of folds included.
 #[inline]
 fn trim(value: &[u8]) -> &[u8] {
-    value.trim_ascii()
+    // One blank in front and none behind is how nearly all are written.
+    match value {
+        [b' ', inner @ ..] if matches!(inner, [b'!'..=b'~', .., b'!'..=b'~'] | [b'!'..=b'~']) => inner,
+        _ => value.trim_ascii(),
+    }
 }
 
 /// The lines of a head from after the start line, folds joined to the line that they continue. Ends at the empty line.
 #[derive(Clone, Debug)]
 pub(super) struct Lines<'a> {
     bytes: &'a [u8],
-    ends: LineEnds<'a>,
+    /// No line ends from `start` to here.
+    scanned: usize,
     /// Start of the line that comes next.
     pub(super) start: usize,
 }
@@ -231,37 +307,39 @@ pub(super) enum Line<'a> {
 
 impl<'a> Lines<'a> {
     pub(super) const fn new(bytes: &'a [u8], start: usize) -> Self {
-        Self { bytes, ends: LineEnds::new(bytes, start), start }
+        Self::resume(bytes, start, start)
     }
 
     /// Starts at `start`, with no line end before `scanned`.
     pub(super) const fn resume(bytes: &'a [u8], start: usize, scanned: usize) -> Self {
-        Self { bytes, ends: LineEnds::new(bytes, scanned), start }
+        Self { bytes, scanned, start }
     }
 
     /// One line as it stands, whatever follows.
-    #[inline]
+    // The state of the loop that calls this, and `field`, has to stay in registers.
+    #[inline(always)]
     pub(super) fn physical(&mut self) -> Option<&'a [u8]> {
-        let end = self.ends.next()?;
+        let end = find_from(self.bytes, self.scanned, b'\n')?;
         let line = self.bytes.get(self.start..end)?;
         self.start = end.wrapping_add(1);
+        self.scanned = self.start;
         Some(without_cr(line))
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn field(&mut self) -> Line<'a> {
         loop {
-            let Some(end) = self.ends.next() else { return Line::Partial };
+            let Some(end) = find_from(self.bytes, self.scanned, b'\n') else { return Line::Partial };
             let Some(line) = self.bytes.get(self.start..end) else { return Line::Partial };
-            let next = end.wrapping_add(1);
+            self.scanned = end.wrapping_add(1);
             if matches!(line, [] | [b'\r']) {
-                self.start = next;
+                self.start = self.scanned;
                 return Line::End;
             }
-            match self.bytes.get(next) {
+            match self.bytes.get(self.scanned) {
                 Some(b' ' | b'\t') => {}
                 Some(_) => {
-                    self.start = next;
+                    self.start = self.scanned;
                     return Line::Field(without_cr(line));
                 }
                 // Whether the line goes on after its end is not known yet.
@@ -314,6 +392,15 @@ const fn is_token(byte: u8) -> bool {
 /// method is one with nothing behind it.
 #[inline]
 pub(super) fn method(line: &[u8]) -> Option<(&str, Option<&[u8]>)> {
+    match line {
+        [b'G', b'E', b'T', b' ', rest @ ..] => Some(("GET", Some(rest))),
+        [b'P', b'O', b'S', b'T', b' ', rest @ ..] => Some(("POST", Some(rest))),
+        _ => any_method(line),
+    }
+}
+
+/// Not only the two that nearly all requests have.
+fn any_method(line: &[u8]) -> Option<(&str, Option<&[u8]>)> {
     let length = line.iter().take(MAX_METHOD.wrapping_add(1)).take_while(|&&byte| is_token(byte)).count();
     let (method, rest) = line.split_at_checked(length)?;
     let method = core::str::from_utf8(method).ok()?;
@@ -327,12 +414,10 @@ pub(super) fn method(line: &[u8]) -> Option<(&str, Option<&[u8]>)> {
 /// The minor version at the end of a request line, and what is in front of the space before it.
 #[inline]
 pub(super) fn version(rest: &[u8]) -> Option<(&[u8], u8)> {
-    let rest = rest.trim_ascii_end();
-    let (target, version) = rest.split_at_checked(rest.len().checked_sub(9)?)?;
-    match version {
-        [b' ', b'H', b'T', b'T', b'P', b'/', b'1', b'.', minor @ b'0'..=b'9'] => Some((target, minor & 15)),
-        _ => None,
-    }
+    // The end of the line was cut off already, so that there is hardly ever white space.
+    let rest = if rest.last()?.is_ascii_digit() { rest } else { rest.trim_ascii_end() };
+    let (target, [version @ .., minor]) = rest.split_last_chunk::<9>()?;
+    (version == b" HTTP/1." && minor.is_ascii_digit()).then_some((target, minor & 15))
 }
 
 /// Method, target and minor version.
@@ -396,8 +481,8 @@ pub fn parse_request_head(bytes: &[u8]) -> Head<RequestHead<'_>> {
     };
     let Some((method, target, minor_version)) = request_line(line) else { return Head::Invalid };
     let headers = bytes.get(lines.start..).unwrap_or_default();
-    let Some(fields) = read_fields(&mut lines) else { return Head::Partial };
-    Head::Complete(RequestHead { method, target, minor_version, length: lines.start, fields, headers })
+    let Some((fields, length)) = read_fields(lines) else { return Head::Partial };
+    Head::Complete(RequestHead { method, target, minor_version, length, fields, headers })
 }
 
 /// Reads the head of a response. The same guarantees as [`parse_request_head`].
@@ -418,21 +503,24 @@ pub fn parse_response_head(bytes: &[u8]) -> Head<ResponseHead<'_>> {
     };
     let Some((minor_version, status, reason)) = status_line(line) else { return Head::Invalid };
     let headers = bytes.get(lines.start..).unwrap_or_default();
-    let Some(fields) = read_fields(&mut lines) else { return Head::Partial };
-    Head::Complete(ResponseHead { status, reason, minor_version, length: lines.start, fields, headers })
+    let Some((fields, length)) = read_fields(lines) else { return Head::Partial };
+    Head::Complete(ResponseHead { status, reason, minor_version, length, fields, headers })
 }
 
+/// What the fields say, and where the head ends.
 #[inline]
-fn read_fields(lines: &mut Lines<'_>) -> Option<Fields> {
+fn read_fields(mut lines: Lines<'_>) -> Option<(Fields, usize)> {
     let mut fields = Fields::default();
     loop {
         match lines.field() {
             Line::Field(line) => {
-                if let Some((field, value)) = known_field(line) {
+                // Told here, so that the others cost no call.
+                let may_be_noted = line.first().is_some_and(|first| matches!(first | 0x20, b'c' | b't'));
+                if let Some((field, value)) = may_be_noted.then(|| noted_field(line)).flatten() {
                     fields.note(field, value);
                 }
             }
-            Line::End => return Some(fields),
+            Line::End => return Some((fields, lines.start)),
             Line::Partial => return None,
         }
     }

@@ -1,47 +1,61 @@
-//! Finds line ends, eight bytes at a time.
+//! Finds line ends.
+
+use crate::scan::{BLOCK, holds, lowest, matches};
 
 /// The positions of `\n` in a slice, in order. Looks at every byte once.
 #[derive(Clone, Debug)]
 pub(super) struct LineEnds<'a> {
     bytes: &'a [u8],
-    /// Start of the word that `mask` belongs to.
-    word: usize,
-    /// Start of the next word.
+    /// Start of the block that `mask` belongs to.
+    block: usize,
+    /// Start of the next block.
     next: usize,
-    /// The high bit of each byte of the word that is a line end and was not given out yet.
-    mask: u64,
+    /// The high bit of each byte of the block that is a line end and was not given out yet.
+    mask: u128,
 }
-
-const WORD: usize = 8;
 
 impl<'a> LineEnds<'a> {
     /// Starts at `from`.
     #[inline]
     pub(super) const fn new(bytes: &'a [u8], from: usize) -> Self {
-        Self { bytes, word: from, next: from, mask: 0 }
+        Self { bytes, block: from, next: from, mask: 0 }
     }
 
-    /// Finds the next word with a line end.
+    /// Finds the next block with a line end.
     #[inline]
     fn advance(&mut self) -> Option<()> {
         let rest = self.bytes.get(self.next..)?;
-        let (words, tail) = rest.as_chunks::<WORD>();
-        for word in words {
-            self.word = self.next;
-            self.next = self.next.wrapping_add(WORD);
-            self.mask = line_ends(u64::from_le_bytes(*word));
-            if self.mask != 0 {
+        let (blocks, tail) = rest.as_chunks::<BLOCK>();
+        for block in blocks {
+            self.block = self.next;
+            self.next = self.next.wrapping_add(BLOCK);
+            if holds(block, b'\n') {
+                self.mask = matches(*block, b'\n');
                 return Some(());
             }
         }
         if tail.is_empty() {
             return None;
         }
-        let mut word = [0; WORD];
-        word.get_mut(..tail.len())?.copy_from_slice(tail);
-        self.word = self.next;
+        self.last(tail)
+    }
+
+    /// What is shorter than a block. Copied only if the whole slice is: else the block that ends with it is looked at,
+    /// without the bytes that were looked at before.
+    #[inline]
+    fn last(&mut self, tail: &[u8]) -> Option<()> {
+        let seen = BLOCK.wrapping_sub(tail.len());
+        let block = match self.bytes.last_chunk::<BLOCK>() {
+            Some(block) => u128::from_le_bytes(*block).unbounded_shr((seen as u32).wrapping_mul(8)).to_le_bytes(),
+            None => {
+                let mut block = [0; BLOCK];
+                block.iter_mut().zip(tail).for_each(|(to, from)| *to = *from);
+                block
+            }
+        };
+        self.block = self.next;
         self.next = self.bytes.len();
-        self.mask = line_ends(u64::from_le_bytes(word));
+        self.mask = matches(block, b'\n');
         (self.mask != 0).then_some(())
     }
 }
@@ -54,18 +68,10 @@ impl Iterator for LineEnds<'_> {
         if self.mask == 0 {
             self.advance()?;
         }
-        let byte = (self.mask.trailing_zeros() >> 3) as usize;
+        let byte = lowest(self.mask);
         self.mask &= self.mask.wrapping_sub(1);
-        Some(self.word.wrapping_add(byte))
+        Some(self.block.wrapping_add(byte))
     }
-}
-
-/// The high bit of each byte that is `\n`. Exact: no carry leaves a byte.
-#[inline]
-const fn line_ends(word: u64) -> u64 {
-    const LOW: u64 = 0x7f7f_7f7f_7f7f_7f7f;
-    let differs = word ^ 0x0a0a_0a0a_0a0a_0a0a;
-    !((differs & LOW).wrapping_add(LOW) | differs | LOW)
 }
 
 #[cfg(test)]

@@ -109,6 +109,7 @@ impl<'a> Message<'a> {
         Self::try_decode(tag, body).unwrap_or(Self::Malformed { tag })
     }
 
+    #[inline]
     fn try_decode(tag: u8, body: &'a [u8]) -> Option<Self> {
         let mut reader = Reader::new(body);
         Some(match tag {
@@ -216,11 +217,15 @@ impl<'a> CommandTag<'a> {
     }
 
     /// The number of rows: the last number.
+    #[inline]
     #[must_use]
     pub fn rows(&self) -> Option<u64> {
         let digits = self.text.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
-        let number = self.text.get(self.text.len().saturating_sub(digits)..)?;
-        core::str::from_utf8(number).ok()?.parse().ok()
+        let (_, digits) = self.text.split_at_checked(self.text.len().checked_sub(digits)?)?;
+        if digits.is_empty() {
+            return None;
+        }
+        digits.iter().try_fold(0_u64, |value, byte| value.checked_mul(10)?.checked_add(u64::from(byte & 15)))
     }
 }
 
@@ -291,6 +296,7 @@ pub struct Report<'a> {
 
 impl<'a> Report<'a> {
     /// Each field's type and text.
+    #[inline]
     pub fn fields(&self) -> impl Iterator<Item = (u8, &'a [u8])> + use<'a> {
         let mut rest = self.body;
         core::iter::from_fn(move || {
@@ -302,6 +308,7 @@ impl<'a> Report<'a> {
     }
 
     /// The five characters of the SQLSTATE.
+    #[inline]
     #[must_use]
     pub fn sqlstate(&self) -> Option<[u8; 5]> {
         let code = self.fields().find(|&(kind, _)| kind == b'C')?.1;

@@ -1,6 +1,8 @@
 //! What frontend and backend messages have in common: a tag byte, and a length that counts itself and the body
 //! ([message formats](https://www.postgresql.org/docs/current/protocol-message-formats.html)).
 
+use crate::scan::find_zero;
+
 /// Bytes of tag and length.
 pub(super) const HEAD: usize = 5;
 /// No message is longer: PostgreSQL allocates no more than this for one (`MaxAllocSize`). No text begins with four
@@ -27,13 +29,11 @@ impl Head {
 }
 
 /// A text up to its zero byte, and what follows; without one the text was cut and is all there is.
+#[inline(always)]
 pub(super) fn text(bytes: &[u8]) -> (&[u8], &[u8]) {
-    match bytes.iter().position(|&byte| byte == 0) {
-        Some(end) => {
-            bytes.split_at_checked(end).map_or((bytes, &[]), |(text, rest)| (text, rest.get(1..).unwrap_or(&[])))
-        }
-        None => (bytes, &[]),
-    }
+    find_zero(bytes)
+        .and_then(|end| bytes.split_at_checked(end))
+        .map_or((bytes, &[]), |(text, rest)| (text, rest.get(1..).unwrap_or(&[])))
 }
 
 macro_rules! messages {

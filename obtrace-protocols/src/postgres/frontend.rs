@@ -83,6 +83,7 @@ pub enum Object<'a> {
 }
 
 impl<'a> Object<'a> {
+    #[inline]
     fn decode(body: &'a [u8]) -> Option<Self> {
         match body.split_first()? {
             (b'S', name) => Some(Self::Statement(text(name).0)),
