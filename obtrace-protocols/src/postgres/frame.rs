@@ -28,6 +28,19 @@ impl Head {
     }
 }
 
+/// The whole message at the front: tag and body, and what follows it. `None` where there is none.
+// Where the next message is hangs on the length alone, by as few steps as possible.
+#[inline]
+pub(super) fn split(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
+    let (&[tag, a, b, c, d], rest) = bytes.split_first_chunk::<HEAD>()?;
+    let size = u32::from_be_bytes([a, b, c, d]).wrapping_sub(4);
+    if size > MAX_LENGTH.wrapping_sub(4) {
+        return None;
+    }
+    let (body, rest) = rest.split_at_checked(size as usize)?;
+    Some((tag, body, rest))
+}
+
 /// A text up to its zero byte, and what follows; without one the text was cut and is all there is.
 #[inline(always)]
 pub(super) fn text(bytes: &[u8]) -> (&[u8], &[u8]) {
@@ -64,11 +77,9 @@ macro_rules! messages {
 
             #[inline]
             fn next(&mut self) -> Option<$message<'a>> {
-                let head = $crate::postgres::frame::Head::read(self.rest)?;
-                let (message, rest) = self.rest.split_at_checked(head.size)?;
-                let body = message.get($crate::postgres::frame::HEAD..)?;
+                let (tag, body, rest) = $crate::postgres::frame::split(self.rest)?;
                 self.rest = rest;
-                Some($message::decode(head.tag, body))
+                Some($message::decode(tag, body))
             }
         }
     };

@@ -27,40 +27,98 @@ pub(super) struct Token<'a> {
     pub(super) text: &'a [u8],
 }
 
-/// No operator is longer: names have 63 bytes. Keeps the cost linear where a run of signs is cut to its first.
+/// No operator is longer: names have 63 bytes.
 const MAX_OPERATOR: usize = 63;
 
 pub(super) struct Lexer<'a> {
     rest: &'a [u8],
     dialect: Dialect,
-    /// The last token can be the left side of a binary operator: a sign after it is not part of a number.
-    operand: bool,
+    /// The last token that is neither white space nor a comment. It decides what a sign after it is.
+    last: Option<Token<'a>>,
     /// The last token was a string with backslash escapes: PostgreSQL reads a string that continues it the same way.
     escapes: bool,
+    /// So many signs follow that are tokens of their own, known from the operator that they were cut off.
+    signs: usize,
+}
+
+/// What a token may be by its first byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Class {
+    Space,
+    Word,
+    Digit,
+    /// Where the dialect and the next bytes decide, and all operators.
+    Mixed,
+    /// A symbol of one byte, always.
+    Single,
+}
+
+const CLASSES: [Class; 256] = {
+    let mut classes = [Class::Single; 256];
+    let mut byte = 0;
+    #[expect(clippy::indexing_slicing, reason = "at most 255")]
+    while byte < 256 {
+        classes[byte] = match byte as u8 {
+            0..=b' ' | 0x7f => Class::Space,
+            b'a'..=b'z' | b'A'..=b'Z' | b'_' | 0x80.. => Class::Word,
+            b'0'..=b'9' => Class::Digit,
+            b'(' | b')' | b',' | b';' | b':' | b'[' | b']' | b'{' | b'}' | b'\\' => Class::Single,
+            _ => Class::Mixed,
+        };
+        byte += 1;
+    }
+    classes
+};
+
+#[inline]
+fn class(byte: u8) -> Class {
+    CLASSES.get(usize::from(byte)).copied().unwrap_or(Class::Single)
 }
 
 impl<'a> Lexer<'a> {
     pub(super) const fn new(sql: &'a [u8], dialect: Dialect) -> Self {
-        Self { rest: sql, dialect, operand: false, escapes: false }
+        Self { rest: sql, dialect, last: None, escapes: false, signs: 0 }
     }
 
     fn mysql(&self) -> bool {
         self.dialect == Dialect::MySql
     }
 
+    /// Whether the last token can be the left side of a binary operator: a sign after it is not part of a number.
+    fn operand(&self) -> bool {
+        self.last.is_some_and(|last| match last.kind {
+            Kind::Word => !precedes_operand(last.text),
+            Kind::Symbol => matches!(last.text.first(), Some(b')' | b']' | b'$')),
+            _ => true,
+        })
+    }
+
     /// Kind and length of the token at the front.
+    #[inline]
     fn scan(&mut self, first: u8) -> (Kind, usize) {
+        match class(first) {
+            Class::Single => (Kind::Symbol, 1),
+            Class::Space => (Kind::Space, run(self.rest, |byte| class(byte) == Class::Space)),
+            Class::Word => self.word(first),
+            Class::Digit => (Kind::Literal, number(self.rest)),
+            Class::Mixed => self.mixed(first),
+        }
+    }
+
+    fn mixed(&mut self, first: u8) -> (Kind, usize) {
+        // Another sign follows the last but one, so that it begins neither a number nor a comment.
+        if self.signs > 1 {
+            self.signs = self.signs.saturating_sub(1);
+            return (Kind::Symbol, 1);
+        }
         let rest = self.rest;
         let second = rest.get(1).copied();
         match first {
-            0..=b' ' | 0x7f => (Kind::Space, run(rest, |byte| byte <= b' ' || byte == 0x7f)),
-            b'a'..=b'z' | b'A'..=b'Z' | b'_' | 0x80.. => self.word(first, second),
-            b'0'..=b'9' => (Kind::Literal, number(rest)),
-            b'.' if !self.operand && is_digit(second) => (Kind::Literal, number(rest)),
+            b'.' if is_digit(second) && !self.operand() => (Kind::Literal, number(rest)),
             b'-' if second == Some(b'-') && self.is_dash_comment() => (Kind::Comment, self.line_comment()),
             b'#' if self.mysql() => (Kind::Comment, self.line_comment()),
             b'/' if second == Some(b'*') => (Kind::Comment, block_comment(rest, !self.mysql())),
-            b'-' | b'+' if !self.operand && self.number_follows_sign() => {
+            b'-' | b'+' if self.number_follows_sign() && !self.operand() => {
                 (Kind::Literal, number(rest.get(1..).unwrap_or_default()).saturating_add(1))
             }
             b'\'' => (Kind::Literal, quoted(rest, self.escapes || self.dialect.backslash_escapes())),
@@ -74,26 +132,31 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    fn word(&mut self, first: u8, second: Option<u8>) -> (Kind, usize) {
+    #[inline]
+    fn word(&mut self, first: u8) -> (Kind, usize) {
         let rest = self.rest;
-        let third = rest.get(2).copied();
-        match (first, second, third) {
+        let length = run(rest, is_word);
+        // A prefix of a string is a word of one letter.
+        if length == 1 && matches!(rest.get(1), Some(b'\'' | b'&')) {
+            return self.prefixed(first);
+        }
+        (Kind::Word, length)
+    }
+
+    fn prefixed(&mut self, first: u8) -> (Kind, usize) {
+        let rest = self.rest;
+        match (first, rest.get(1), rest.get(2)) {
             (b'e' | b'E', Some(b'\''), _) if !self.mysql() => {
                 self.escapes = true;
-                return (Kind::Literal, quoted_after(rest, 1, true));
+                (Kind::Literal, quoted_after(rest, 1, true))
             }
             (b'b' | b'B' | b'x' | b'X' | b'n' | b'N', Some(b'\''), _) => {
-                return (Kind::Literal, quoted_after(rest, 1, self.dialect.backslash_escapes()));
+                (Kind::Literal, quoted_after(rest, 1, self.dialect.backslash_escapes()))
             }
-            (b'u' | b'U', Some(b'&'), Some(b'\'')) if !self.mysql() => {
-                return (Kind::Literal, quoted_after(rest, 2, false));
-            }
-            (b'u' | b'U', Some(b'&'), Some(b'"')) if !self.mysql() => {
-                return (Kind::Name, quoted_after(rest, 2, false));
-            }
-            _ => {}
+            (b'u' | b'U', Some(b'&'), Some(b'\'')) if !self.mysql() => (Kind::Literal, quoted_after(rest, 2, false)),
+            (b'u' | b'U', Some(b'&'), Some(b'"')) if !self.mysql() => (Kind::Name, quoted_after(rest, 2, false)),
+            _ => (Kind::Word, 1),
         }
-        (Kind::Word, run(rest, is_word))
     }
 
     /// `$1`, `$tag$ … $tag$`, or a dollar sign.
@@ -151,11 +214,11 @@ impl<'a> Lexer<'a> {
     /// An operator ends before a comment, and by PostgreSQL's rule does not end in a sign unless it holds one of
     /// ``~!@#%^&|`?``: `=-1` is `=` and `-1`
     /// ([lexical structure](https://www.postgresql.org/docs/current/sql-syntax-lexical.html#SQL-SYNTAX-OPERATORS)).
-    fn operator(&self) -> usize {
+    fn operator(&mut self) -> usize {
         let mut length = 0_usize;
         let mut special = false;
-        for pair in self.rest.windows(2).map(|pair| (pair.first(), pair.last())).chain([(self.rest.last(), None)]) {
-            let (Some(&byte), next) = pair else { break };
+        while let Some(&byte) = self.rest.get(length) {
+            let next = self.rest.get(length.saturating_add(1));
             let comment = matches!((byte, next), (b'-', Some(b'-')) | (b'/', Some(b'*')));
             if !self.is_operator(byte) || (comment && length > 0) || length >= MAX_OPERATOR {
                 break;
@@ -163,11 +226,14 @@ impl<'a> Lexer<'a> {
             special |= !matches!(byte, b'+' | b'-' | b'*' | b'/' | b'<' | b'>' | b'=');
             length = length.saturating_add(1);
         }
+        let whole = length;
         if !special {
             while length > 1 && matches!(self.rest.get(length.saturating_sub(1)), Some(b'+' | b'-')) {
                 length = length.saturating_sub(1);
             }
         }
+        // Not looked at again, or a run of signs would cost its length for each.
+        self.signs = whole.saturating_sub(length);
         length.max(1)
     }
 }
@@ -182,18 +248,15 @@ impl<'a> Iterator for Lexer<'a> {
         let (kind, length) = self.scan(first);
         let (text, rest) = self.rest.split_at_checked(length).unwrap_or((self.rest, &[]));
         self.rest = rest;
+        let token = Token { kind, text };
         match kind {
-            Kind::Space | Kind::Comment => return Some(Token { kind, text }),
-            // Set by `word` for this token, or inherited by a string that continues one.
+            Kind::Space | Kind::Comment => return Some(token),
+            // Set by `prefixed` for this token, or inherited by a string that continues one.
             Kind::Literal => self.escapes = self.escapes && (!escapes || first == b'\'' || first | 0x20 == b'e'),
             _ => self.escapes = false,
         }
-        self.operand = match kind {
-            Kind::Word => !precedes_operand(text),
-            Kind::Symbol => matches!(first, b')' | b']' | b'$'),
-            _ => true,
-        };
-        Some(Token { kind, text })
+        self.last = Some(token);
+        Some(token)
     }
 }
 
@@ -232,11 +295,13 @@ fn is_digit(byte: Option<u8>) -> bool {
     byte.is_some_and(|byte| byte.is_ascii_digit())
 }
 
+#[inline]
 fn is_word(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'$' || byte >= 0x80
+    matches!(class(byte), Class::Word | Class::Digit) || byte == b'$'
 }
 
 /// How many bytes at the front belong.
+#[inline]
 fn run(bytes: &[u8], belongs: impl Fn(u8) -> bool) -> usize {
     bytes.iter().position(|&byte| !belongs(byte)).unwrap_or(bytes.len())
 }

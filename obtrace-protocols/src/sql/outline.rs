@@ -16,6 +16,8 @@ const EXPRESSIONS: usize = 16;
 
 /// No keyword is longer.
 const LONGEST: usize = 17;
+/// No keyword is shorter.
+const SHORTEST: usize = 2;
 
 /// A verb was seen on this level: FROM, INTO and JOIN are its clauses (and not those of `extract(year FROM …)`).
 const CLAUSES: u8 = 1;
@@ -138,8 +140,9 @@ impl<'a, 'o> Outline<'a, 'o> {
             }
             self.end_name(token.text);
         }
+        let dotted = core::mem::replace(&mut self.dotted, false);
         match token.kind {
-            Kind::Word if self.dotted => {}
+            Kind::Word if dotted => {}
             Kind::Word => self.word(token.text),
             Kind::Name => self.quoted_name(token.text),
             Kind::Symbol => self.symbol(token.text),
@@ -148,29 +151,28 @@ impl<'a, 'o> Outline<'a, 'o> {
                 self.verb_next = false;
             }
         }
-        self.dotted = token.text == b".";
     }
 
+    #[inline]
     fn flags(&self) -> u8 {
         self.levels.get(self.depth.min(LEVELS.saturating_sub(1))).copied().unwrap_or_default()
     }
 
+    #[inline]
     fn has(&self, flag: u8) -> bool {
         self.flags() & flag != 0
     }
 
+    #[inline]
     fn set_flags(&mut self, flags: u8) {
-        let had = self.has(WITH);
-        if let Some(level) = self.levels.get_mut(self.depth.min(LEVELS.saturating_sub(1))) {
-            *level = flags;
-        }
-        match (had, flags & WITH != 0) {
-            (false, true) => self.withs = self.withs.saturating_add(1),
-            (true, false) => self.withs = self.withs.saturating_sub(1),
-            _ => {}
+        let Some(level) = self.levels.get_mut(self.depth.min(LEVELS.saturating_sub(1))) else { return };
+        let had = core::mem::replace(level, flags) & WITH;
+        if had != flags & WITH {
+            self.withs = if had == 0 { self.withs.saturating_add(1) } else { self.withs.saturating_sub(1) };
         }
     }
 
+    #[inline]
     fn symbol(&mut self, text: &[u8]) {
         match text {
             b"(" => {
@@ -197,7 +199,12 @@ impl<'a, 'o> Outline<'a, 'o> {
             b"," if self.has(WITH) => self.expect = Expect::Expression,
             b"," if self.has(LIST) => self.expect = Expect::Name { call: false },
             b";" => return self.next_statement(),
-            b"." if matches!(self.expect, Expect::Part { .. }) => {}
+            b"." => {
+                self.dotted = true;
+                if !matches!(self.expect, Expect::Part { .. }) {
+                    self.expect = Expect::Nothing;
+                }
+            }
             _ => self.expect = Expect::Nothing,
         }
         self.verb_next = false;
@@ -523,11 +530,16 @@ pub(super) fn is_verb(word: &[u8]) -> bool {
     ) || is_plain_verb(keyword)
 }
 
-/// In upper case; empty if it is longer than every keyword.
+/// In upper case; empty if it is longer than every keyword, or holds what no keyword does.
+#[inline]
 fn upper_case<'b>(text: &[u8], buffer: &'b mut [u8; LONGEST]) -> &'b [u8] {
     let Some(upper) = buffer.get_mut(..text.len()) else { return &[] };
-    upper.copy_from_slice(text);
-    upper.make_ascii_uppercase();
+    if text.len() < SHORTEST {
+        return &[];
+    }
+    for (to, from) in upper.iter_mut().zip(text) {
+        *to = from.to_ascii_uppercase();
+    }
     upper
 }
 

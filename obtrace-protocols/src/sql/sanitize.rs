@@ -7,6 +7,8 @@ use super::lexer::{Kind, Token};
 /// Copies what stays in runs as long as possible: tokens are neighbours in the text that they were cut from.
 pub(super) struct Sanitizer<'a, 'o> {
     sql: &'a [u8],
+    /// The same, if it is UTF-8, so that not each run has to be checked.
+    text: Option<&'a str>,
     out: &'o mut String,
     /// What is seen and not written: `sql[from..to]`.
     from: usize,
@@ -16,7 +18,7 @@ pub(super) struct Sanitizer<'a, 'o> {
 
 impl<'a, 'o> Sanitizer<'a, 'o> {
     pub(super) fn new(sql: &'a [u8], out: &'o mut String) -> Self {
-        Self { sql, out, from: 0, to: 0, space: false }
+        Self { sql, text: core::str::from_utf8(sql).ok(), out, from: 0, to: 0, space: false }
     }
 
     #[inline]
@@ -28,7 +30,8 @@ impl<'a, 'o> Sanitizer<'a, 'o> {
                     self.write_space();
                 }
                 self.to = end;
-                if token.text == b")" {
+                // The last of `(?)`.
+                if token.text == b")" && self.out.as_bytes().last() == Some(&b'?') {
                     self.flush();
                     self.join_rows();
                 }
@@ -44,7 +47,6 @@ impl<'a, 'o> Sanitizer<'a, 'o> {
                 self.space = true;
             }
             Kind::Literal | Kind::Placeholder => {
-                self.flush();
                 self.literal();
             }
         }
@@ -54,27 +56,40 @@ impl<'a, 'o> Sanitizer<'a, 'o> {
 
     pub(super) fn finish(mut self) {
         self.flush();
-        let length = self.out.trim_end_matches(' ').len();
+        let length = without_blanks(self.out.as_bytes()).len();
         self.out.truncate(length);
     }
 
+    #[inline]
     fn flush(&mut self) {
-        let run = self.sql.get(self.from..self.to).unwrap_or_default();
-        push_lossy(self.out, run);
-        self.from = self.to;
+        if self.from < self.to {
+            match self.text.and_then(|text| text.get(self.from..self.to)) {
+                Some(run) => self.out.push_str(run),
+                None => push_lossy(self.out, self.sql.get(self.from..self.to).unwrap_or_default()),
+            }
+            self.from = self.to;
+        }
     }
 
     fn write_space(&mut self) {
         self.space = false;
-        if !self.out.is_empty() && !self.out.ends_with(' ') {
+        if !matches!(self.out.as_bytes().last(), None | Some(b' ')) {
             self.out.push(' ');
         }
     }
 
     /// `?`, unless the text ends in `?,` already.
     fn literal(&mut self) {
-        let before = self.out.trim_end_matches(' ').strip_suffix(',').map(|text| text.trim_end_matches(' '));
-        if let Some(before) = before.filter(|text| text.ends_with('?')) {
+        // Lists are what there are most of: the comma is not even written.
+        let run = self.sql.get(self.from..self.to).unwrap_or_default();
+        if matches!(run, b"," | b", ") && self.out.as_bytes().last() == Some(&b'?') {
+            self.from = self.to;
+            self.space = false;
+            return;
+        }
+        self.flush();
+        let before = without_blanks(self.out.as_bytes()).strip_suffix(b",").map(without_blanks);
+        if let Some(before) = before.filter(|text| text.last() == Some(&b'?')) {
             let length = before.len();
             self.out.truncate(length);
             self.space = false;
@@ -88,13 +103,21 @@ impl<'a, 'o> Sanitizer<'a, 'o> {
 
     /// `(?), (?)` is `(?)`.
     fn join_rows(&mut self) {
-        let first = self.out.strip_suffix("(?)").map(|text| text.trim_end_matches(' '));
-        let first = first.and_then(|text| text.strip_suffix(',')).map(|text| text.trim_end_matches(' '));
-        if let Some(first) = first.filter(|text| text.ends_with("(?)")) {
+        let first = self.out.as_bytes().strip_suffix(b"(?)").map(without_blanks);
+        let first = first.and_then(|text| text.strip_suffix(b",")).map(without_blanks);
+        if let Some(first) = first.filter(|text| text.ends_with(b"(?)")) {
             let length = first.len();
             self.out.truncate(length);
         }
     }
+}
+
+#[inline]
+fn without_blanks(mut text: &[u8]) -> &[u8] {
+    while let [rest @ .., b' '] = text {
+        text = rest;
+    }
+    text
 }
 
 /// Appends bytes, U+FFFD for what is not UTF-8.
