@@ -4,7 +4,7 @@ use std::io;
 
 use thiserror::Error;
 
-use crate::capability;
+use crate::{capability, event::SocketId};
 
 /// The probes could not be loaded, attached or asked.
 #[derive(Debug, Error)]
@@ -48,6 +48,11 @@ pub enum Error {
         /// What the kernel said.
         source: io::Error,
     },
+    /// A place in its stream was named of a socket of datagrams.
+    #[error(
+        "socket {0} has no stream: of datagrams everything or nothing is captured (Verdict::Full, Verdict::Ignore)"
+    )]
+    NoStream(SocketId),
     /// The compiled object and this library do not fit together: a bug of this crate.
     #[error("the compiled BPF object is not what the library expects: {0} (please report this)")]
     Object(String),

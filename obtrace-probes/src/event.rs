@@ -49,6 +49,32 @@ impl Task {
     }
 }
 
+/// The name of a thread, as in `/proc/PID/comm`: at most 15 bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TaskName([u8; 16]);
+
+impl TaskName {
+    /// A name; what is longer than 15 bytes is cut off.
+    #[must_use]
+    pub fn new(name: &[u8]) -> Self {
+        let mut bytes = [0; 16];
+        bytes.iter_mut().take(15).zip(name).for_each(|(to, from)| *to = *from);
+        Self(bytes)
+    }
+
+    /// Its bytes.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        self.0.split(|byte| *byte == 0).next().unwrap_or_default()
+    }
+}
+
+impl fmt::Display for TaskName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        String::from_utf8_lossy(self.as_bytes()).fmt(f)
+    }
+}
+
 /// Which way bytes went, seen from the owner of the socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[expect(clippy::exhaustive_enums, reason = "a socket has two directions")]
@@ -142,6 +168,8 @@ pub struct Open {
     pub own_key: u64,
     /// The socket was connected before it was observed: what it said before was not seen.
     pub joined: bool,
+    /// Where the bytes sent and received that are observed begin, as in [`Data::sequence`]. Without meaning for UDP.
+    pub start: [u32; 2],
 }
 
 /// Bytes of a stream.
@@ -201,7 +229,8 @@ pub struct Datagram<'a> {
     pub bytes: &'a [u8],
 }
 
-/// A socket is gone.
+/// A socket is gone. Comes after every other event of it, however long after: where the ring buffer was full it is told
+/// when there is room again.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Close {
@@ -211,6 +240,13 @@ pub struct Close {
     pub socket: SocketId,
     /// Bytes sent and received that were left out by the verdict and that no [`Data`] event has told of.
     pub skipped: [u64; 2],
+    /// Where the bytes sent and received ended, as in [`Data::sequence`]: what lies between [`Open::start`] and here and
+    /// is in no [`Data`] event was left out by the verdict or lost. Exact as long as no 2 GiB in a row are lost. Without
+    /// meaning for UDP.
+    pub end: [u32; 2],
+    /// Records of bytes sent and received that the ring buffer had no room for: one for each call that moved bytes, if
+    /// none of its records was written.
+    pub records: [u32; 2],
 }
 
 /// A connection could not be opened.
@@ -245,6 +281,8 @@ pub struct Fork {
     pub child: Task,
     /// The process id of the child in the PID namespace of whoever loaded the probes; 0 if it is not visible there.
     pub local_tgid: u32,
+    /// Its name: that of the parent.
+    pub name: TaskName,
 }
 
 /// A process runs another program now.
@@ -259,6 +297,8 @@ pub struct Exec {
     pub local_tgid: u32,
     /// Whether the process is traced. One that is not is told of so that it can be allowed.
     pub traced: bool,
+    /// Its name now: the program's file name as a rule.
+    pub name: TaskName,
 }
 
 /// A traced process ended.

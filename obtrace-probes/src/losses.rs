@@ -16,7 +16,8 @@ pub enum Reason {
     Budget,
     /// The bytes never were in user memory (`sendfile`, `splice`).
     Kernel,
-    /// The ring buffer was full when a socket was closed: its end is not told.
+    /// The ring buffer was full when a socket was closed, and too many others waited for their end to be told later:
+    /// that of this one is not told.
     Closes,
 }
 

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use crate::event::{
-    Close, ConnectFailed, Data, Datagram, Direction, Exec, Exit, Fork, Open, SocketId, Task, Transport,
+    Close, ConnectFailed, Data, Datagram, Direction, Exec, Exit, Fork, Open, SocketId, Task, TaskName, Transport,
 };
 
 impl Open {
@@ -11,8 +11,8 @@ impl Open {
     #[must_use]
     pub const fn new(time: u64, socket: SocketId, task: Task, transport: Transport) -> Self {
         let (role, local, remote) = (None, None, None);
-        let (netns, inode, peer_key, own_key, joined) = (0, 0, 0, 0, false);
-        Self { time, socket, task, transport, role, local, remote, netns, inode, peer_key, own_key, joined }
+        let (netns, inode, peer_key, own_key, joined, start) = (0, 0, 0, 0, false, [0; 2]);
+        Self { time, socket, task, transport, role, local, remote, netns, inode, peer_key, own_key, joined, start }
     }
 }
 
@@ -50,10 +50,10 @@ impl<'a> Datagram<'a> {
 }
 
 impl Close {
-    /// The end of a socket whose bytes were all told of.
+    /// The end of a socket whose bytes ended there, sent and received; none was skipped.
     #[must_use]
-    pub const fn new(time: u64, socket: SocketId) -> Self {
-        Self { time, socket, skipped: [0; 2] }
+    pub const fn new(time: u64, socket: SocketId, end: [u32; 2]) -> Self {
+        Self { time, socket, skipped: [0; 2], end, records: [0; 2] }
     }
 }
 
@@ -68,16 +68,16 @@ impl ConnectFailed {
 impl Fork {
     /// `parent` made `child`.
     #[must_use]
-    pub const fn new(time: u64, parent: Task, child: Task) -> Self {
-        Self { time, parent, child, local_tgid: child.tgid }
+    pub fn new(time: u64, parent: Task, child: Task) -> Self {
+        Self { time, parent, child, local_tgid: child.tgid, name: TaskName::default() }
     }
 }
 
 impl Exec {
     /// A traced process began to run another program.
     #[must_use]
-    pub const fn new(time: u64, task: Task) -> Self {
-        Self { time, task, local_tgid: task.tgid, traced: true }
+    pub fn new(time: u64, task: Task) -> Self {
+        Self { time, task, local_tgid: task.tgid, traced: true, name: TaskName::default() }
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
 
 use aya::{
     Btf, Ebpf, EbpfLoader, VerifierLogLevel,
-    maps::{Map, MapData, PerCpuArray, RingBuf},
+    maps::{HashMap, Map, MapData, PerCpuArray, RingBuf},
     programs::Program,
 };
 
@@ -110,6 +110,7 @@ pub(crate) enum Order {
     Verdict = 3,
     Iterate = 4,
     Joined = 5,
+    Ended = 6,
 }
 
 /// What an iterator does; the numbers are those of `bpf/include/iterate.h`.
@@ -139,7 +140,7 @@ pub struct Probes {
     control: Arc<Control>,
     shared: Arc<Mutex<Shared>>,
     losses: PerCpuArray<MapData, [u64; 2]>,
-    ring: Option<RingBuf<MapData>>,
+    reader: Option<Reader>,
     backend: Backend,
     data: Vec<&'static str>,
     refused: Vec<(&'static str, String)>,
@@ -246,11 +247,14 @@ impl Probes {
         let traced = duplicate(traced.fd())?;
         let losses = PerCpuArray::try_from(take(&mut ebpf, "losses")?).map_err(Error::object)?;
         let ring = RingBuf::try_from(take(&mut ebpf, "ring")?).map_err(Error::object)?;
+        let ended = HashMap::try_from(take(&mut ebpf, "ended")?).map_err(Error::object)?;
+        let control = Arc::new(control);
+        let reader = Reader::new(ring, options.ring_bytes, ended, Arc::clone(&control));
         Ok(Self {
-            control: Arc::new(control),
+            control,
             shared: Arc::new(Mutex::new(Shared { ebpf, traced })),
             losses,
-            ring: Some(ring),
+            reader: Some(reader),
             backend,
             data,
             refused,
@@ -285,7 +289,7 @@ impl Probes {
 
     /// The reader of the events; `None` when it was taken before.
     pub fn reader(&mut self) -> Option<Reader> {
-        self.ring.take().map(|ring| Reader { ring })
+        self.reader.take()
     }
 
     /// Decides which processes are traced.

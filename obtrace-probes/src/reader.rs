@@ -1,15 +1,30 @@
 //! Reading the ring buffer.
 
-use std::{os::fd::AsFd, time::Duration};
+use std::{os::fd::AsFd, sync::Arc, time::Duration};
 
-use aya::maps::{MapData, RingBuf};
+use aya::maps::{HashMap, MapData, RingBuf};
 
-use crate::{Error, Event, Malformed, sys};
+use crate::{
+    Error, Event, Malformed,
+    probes::{Control, Order},
+    record::EndedEntry,
+    sys,
+};
 
 /// Reads the records that the probes write. There is one; it may be sent to the thread that reads.
 pub struct Reader {
-    pub(crate) ring: RingBuf<MapData>,
+    ring: RingBuf<MapData>,
+    /// Sockets whose end found the ring buffer full.
+    ended: HashMap<MapData, u64, EndedEntry>,
+    control: Arc<Control>,
+    /// Bytes read since they were looked for.
+    read: u64,
+    /// After how many that is done: a ring buffer that was full holds twice as many.
+    look_after: u64,
 }
+
+/// Bytes that the ring buffer puts before each record.
+const RECORD_HEAD: u64 = 8;
 
 impl std::fmt::Debug for Reader {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -18,6 +33,15 @@ impl std::fmt::Debug for Reader {
 }
 
 impl Reader {
+    pub(crate) fn new(
+        ring: RingBuf<MapData>,
+        ring_bytes: u32,
+        ended: HashMap<MapData, u64, EndedEntry>,
+        control: Arc<Control>,
+    ) -> Self {
+        Self { ring, ended, control, read: 0, look_after: u64::from(ring_bytes / 2) }
+    }
+
     /// Hands every record that is there to `record`, oldest first, and gives their number. Where there is none, waits
     /// up to `timeout` for [`Options::wake_bytes`](crate::Options::wake_bytes) to gather, and hands out what came until
     /// then: the probes do not wake the reader for single records, so `timeout` is the delay of an event at low load.
@@ -26,13 +50,18 @@ impl Reader {
     ///
     /// # Errors
     ///
-    /// Waiting failed.
+    /// Waiting failed, or asking the probes for the ends of sockets that they still had to tell.
     pub fn poll(&mut self, timeout: Duration, mut record: impl FnMut(&[u8])) -> Result<usize, Error> {
         let mut count = self.drain(&mut record);
         if count == 0 && !timeout.is_zero() {
             // Readability only says that something is there: it is what there was to wait for when a wake-up was sent.
             sys::wait_readable(self.ring.as_fd(), timeout).map_err(|e| Error::system("poll of the ring buffer", e))?;
             count = self.drain(&mut record);
+        }
+        while self.read >= self.look_after {
+            self.read = 0;
+            self.tell_ended()?;
+            count += self.drain(&mut record);
         }
         Ok(count)
     }
@@ -53,9 +82,24 @@ impl Reader {
     fn drain(&mut self, record: &mut impl FnMut(&[u8])) -> usize {
         let mut count = 0;
         while let Some(item) = self.ring.next() {
+            self.read += item.len() as u64 + RECORD_HEAD;
             record(&item);
             count += 1;
         }
         count
     }
+
+    /// Has the probes tell now of the sockets whose end found the ring buffer full.
+    fn tell_ended(&mut self) -> Result<(), Error> {
+        let ids: Vec<u64> = self.ended.keys().filter_map(Result::ok).collect();
+        for id in ids {
+            if self.control.order(Order::Ended, &[id])? == NO_ROOM {
+                break; // it is full again, and will be read first
+            }
+        }
+        Ok(())
+    }
 }
+
+/// An answer of the control program.
+const NO_ROOM: u32 = 2;

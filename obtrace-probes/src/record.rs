@@ -7,7 +7,7 @@ use zerocopy::{FromBytes, Immutable, KnownLayout};
 
 use crate::event::{
     Close, ConnectFailed, Data, Datagram, Direction, Event, Exec, Exit, Fork, Missing, Open, Role, SocketId, Task,
-    Transport,
+    TaskName, Transport,
 };
 
 /// A record that is not an event.
@@ -60,6 +60,7 @@ pub(crate) struct OpenRecord {
     pub(crate) transport: u8,
     pub(crate) role: u8,
     pub(crate) pad: u16,
+    pub(crate) start: [u32; 2],
 }
 
 #[derive(Clone, Copy, FromBytes, KnownLayout, Immutable)]
@@ -85,6 +86,8 @@ pub(crate) struct DatagramRecord {
 pub(crate) struct CloseRecord {
     pub(crate) head: Head,
     pub(crate) skipped: [u64; 2],
+    pub(crate) end: [u32; 2],
+    pub(crate) records: [u32; 2],
 }
 
 #[derive(Clone, Copy, FromBytes, KnownLayout, Immutable)]
@@ -107,17 +110,22 @@ pub(crate) struct ProcessRecord {
     pub(crate) child_tid: u32,
     pub(crate) local_tgid: u32,
     pub(crate) pad: u32,
+    pub(crate) name: [u8; 16],
 }
+
+/// A value of the map of sockets whose end is still to be told: an open and a close record behind a word. Only its size
+/// is of interest here.
+pub(crate) type EndedEntry = [u64; 1 + size_of::<OpenRecord>() / 8 + size_of::<CloseRecord>() / 8];
 
 // The sizes and offsets that tests/layout.rs finds in the BTF of the objects.
 const _: () = {
     assert!(size_of::<Head>() == 32 && size_of::<Address>() == 24);
-    assert!(size_of::<OpenRecord>() == 112 && std::mem::offset_of!(OpenRecord, transport) == 108);
+    assert!(size_of::<OpenRecord>() == 120 && std::mem::offset_of!(OpenRecord, transport) == 108);
     assert!(size_of::<DataRecord>() == 48 && std::mem::offset_of!(DataRecord, skipped) == 40);
     assert!(size_of::<DatagramRecord>() == 64 && std::mem::offset_of!(DatagramRecord, length) == 56);
-    assert!(size_of::<CloseRecord>() == 48);
+    assert!(size_of::<CloseRecord>() == 64 && std::mem::offset_of!(CloseRecord, records) == 56);
     assert!(size_of::<ConnectFailedRecord>() == 80 && std::mem::offset_of!(ConnectFailedRecord, error) == 68);
-    assert!(size_of::<ProcessRecord>() == 48 && std::mem::offset_of!(ProcessRecord, local_tgid) == 40);
+    assert!(size_of::<ProcessRecord>() == 64 && std::mem::offset_of!(ProcessRecord, name) == 48);
 };
 
 const RECEIVED: u8 = 1;
@@ -154,7 +162,10 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Event<'_>, Malformed> {
             let remote = address(&r.remote);
             Event::Datagram(Datagram { time, socket, task, direction, remote, length: r.length, bytes })
         }
-        4 => Event::Close(Close { time, socket, skipped: fixed::<CloseRecord>(bytes)?.0.skipped }),
+        4 => {
+            let (r, _) = fixed::<CloseRecord>(bytes)?;
+            Event::Close(Close { time, socket, skipped: r.skipped, end: r.end, records: r.records })
+        }
         5 => {
             let (r, _) = fixed::<ConnectFailedRecord>(bytes)?;
             Event::ConnectFailed(ConnectFailed {
@@ -170,11 +181,12 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Event<'_>, Malformed> {
         6 => {
             let (r, _) = fixed::<ProcessRecord>(bytes)?;
             let child = Task::new(r.child_tgid, r.child_tid);
-            Event::Fork(Fork { time, parent: task, child, local_tgid: r.local_tgid })
+            Event::Fork(Fork { time, parent: task, child, local_tgid: r.local_tgid, name: TaskName::new(&r.name) })
         }
         7 => {
             let (r, _) = fixed::<ProcessRecord>(bytes)?;
-            Event::Exec(Exec { time, task, local_tgid: r.local_tgid, traced: head.flags & TRACED != 0 })
+            let (traced, name) = (head.flags & TRACED != 0, TaskName::new(&r.name));
+            Event::Exec(Exec { time, task, local_tgid: r.local_tgid, traced, name })
         }
         8 => Event::Exit(Exit { time, task }),
         op => return Err(Malformed::Operation(op)),
@@ -200,6 +212,7 @@ fn open(bytes: &[u8]) -> Result<Event<'_>, Malformed> {
         peer_key: r.peer_key,
         own_key: r.own_key,
         joined: r.head.flags & JOINED != 0,
+        start: r.start,
     }))
 }
 

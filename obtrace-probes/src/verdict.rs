@@ -17,7 +17,7 @@ pub enum Verdict {
     /// Nothing until the socket is closed.
     Ignore,
     /// Nothing before this sequence number (modulo 2³², as in [`Data::sequence`](crate::event::Data::sequence)),
-    /// everything from it on.
+    /// everything from it on. For streams only.
     Until(u32),
 }
 
@@ -33,7 +33,8 @@ impl Verdicts {
     ///
     /// # Errors
     ///
-    /// The kernel refused the call.
+    /// The kernel refused the call, or the socket is one of datagrams and was given [`Verdict::Until`]: there are no
+    /// places in it.
     pub fn set(&self, socket: SocketId, key: u64, direction: Direction, verdict: Verdict) -> Result<bool, Error> {
         let (kind, until) = match verdict {
             Verdict::Full => (0, 0),
@@ -42,7 +43,10 @@ impl Verdicts {
         };
         let direction = u64::from(direction == Direction::Received);
         let found = self.control.order(Order::Verdict, &[key, socket.get(), direction, kind, until])?;
-        Ok(found == 0)
+        match found {
+            3 => Err(Error::NoStream(socket)),
+            found => Ok(found == 0),
+        }
     }
 }
 

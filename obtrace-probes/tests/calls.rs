@@ -3,11 +3,13 @@
 
 mod rig;
 
+use std::time::{Duration, Instant};
+
 use obtrace_probes::{
-    Options, Reason,
+    Error, Options, Reason, Verdict,
     event::{Direction, Missing, Role, Transport},
 };
-use rig::{PAIR, Rig};
+use rig::{PAIR, Rig, Script};
 
 fn run(code: &str) -> Option<(Rig, String)> {
     let mut rig = Rig::new(&Options::new())?;
@@ -112,9 +114,19 @@ u=socket.socket(socket.AF_UNIX); u.connect(p); v,_=ul.accept(); u.send(b'named')
 a.close(); b.close(); u.close(); v.close()
 a,b=socket.socketpair(); a.send(b'replaced'); b.recv(9); os.dup2(0,a.fileno()); b.close()
 if os.fork()==0: a,b=socket.socketpair(); a.send(b'left'); b.recv(9); os._exit(0)
+os.wait()
+a,b=socket.socketpair(); a.send(b'range'); b.recv(9); f,g=a.detach(),b.detach(); os.closerange(f,g+1)
+if os.fork()==0:
+    a,b=socket.socketpair(); a.send(b'exec'); b.recv(9)
+    try: os.execv('/nonexistent',['no'])
+    except OSError: a.send(b'uted'); b.recv(9)
+    os.execlp('true','true')
+os.wait()
+if os.fork()==0:
+    a,b=socket.socketpair(); os.dup2(a.fileno(),1500,False); a.close(); os.write(1500,b'high'); b.recv(9); os._exit(0)
 os.wait()";
     let Some((rig, _)) = run(code) else { return };
-    let [a, b, u, v, replaced, _, left, _] = rig.seen.of(Transport::Unix)[..] else {
+    let [a, b, u, v, replaced, _, left, _, range, _, executed, _, high, _] = rig.seen.of(Transport::Unix)[..] else {
         panic!("{}", rig.seen.of(Transport::Unix).len())
     };
     assert_eq!(
@@ -125,8 +137,10 @@ os.wait()";
     assert_eq!(keys, (b.open.unwrap().peer_key, b.open.unwrap().own_key));
     assert_eq!((u.open.unwrap().role, v.open.unwrap().role), (Some(Role::Client), Some(Role::Server)));
     assert_eq!((u.sent(), v.received()), (&b"named"[..], &b"named"[..]));
-    assert_eq!((replaced.sent(), left.sent()), (&b"replaced"[..], &b"left"[..]));
-    // However the last descriptor goes: by close, dup2, or with its process.
+    let sent = [replaced, left, range, executed, high].map(|socket| socket.sent());
+    assert_eq!(sent, [&b"replaced"[..], b"left", b"range", b"executed", b"high"]);
+    assert_eq!((a.moved(Direction::Sent), a.moved(Direction::Received)), (5, 5));
+    // However the last descriptor goes: by close, dup2, close_range, exec, or with its process.
     assert!(rig.seen.of(Transport::Unix).iter().all(|s| s.closed.is_some() && s.after_close == 0));
 }
 
@@ -156,6 +170,47 @@ q.close(); n.close(); r.close()";
     assert_eq!(received, [&b"connected"[..], b"unco", b"vector"]);
     assert!(r.datagrams.iter().all(|d| d.1.is_some()));
     assert!(udp.iter().all(|s| s.closed.is_some()));
+}
+
+#[test]
+fn verdicts_on_datagrams() {
+    let Some(mut rig) = Rig::new(&Options::new().with_datagram_ports(vec![53537])) else { return };
+    let mut script = Script::new(
+        "r=socket.socket(socket.AF_INET,socket.SOCK_DGRAM); r.bind(('127.0.0.1',53537)); r.sendto(b'x',r.getsockname())
+r.recv(9); sys.stdin.readline(); r.sendto(b'unseen',r.getsockname()); r.recv(9)",
+    );
+    rig.probes.filter().allow(&[script.0.id()]).unwrap();
+    script.go();
+    let end = Instant::now() + Duration::from_secs(10);
+    while rig.seen.of(Transport::Udp).first().is_none_or(|socket| socket.datagrams.len() < 2) {
+        rig.read();
+        assert!(Instant::now() < end, "the datagram did not come");
+    }
+    let open = rig.seen.of(Transport::Udp)[0].open.unwrap();
+    let set = |verdict| rig.probes.verdicts().set(open.socket, open.own_key, Direction::Sent, verdict);
+    assert!(matches!(set(Verdict::Until(9)), Err(Error::NoStream(socket)) if socket == open.socket));
+    assert!(set(Verdict::Ignore).unwrap());
+    script.go();
+    rig.finish(script);
+    let received: Vec<_> = rig.seen.of(Transport::Udp)[0].datagrams.iter().map(|d| (d.0, &d.3[..])).collect();
+    let (sent, back) = (Direction::Sent, Direction::Received);
+    assert_eq!(received, [(sent, &b"x"[..]), (back, b"x"), (back, b"unseen")]);
+}
+
+#[test]
+fn processes_are_told_of_with_their_names() {
+    let code = "
+if os.fork()==0: os.execlp('true','true')
+os.wait()
+threading.Thread(target=lambda:0).start(); print(open('/proc/self/comm').read())";
+    let Some((rig, out)) = run(code) else { return };
+    let names = |name: &obtrace_probes::event::TaskName| name.to_string();
+    let forks: Vec<_> = rig.seen.forks.iter().map(|f| (names(&f.name), f.parent.tgid == f.child.tgid)).collect();
+    let [.., (process, false), (thread, true)] = &forks[..] else { panic!("{forks:?}") };
+    assert_eq!((&process[..], thread), (&out.trim()[..], process));
+    let child = rig.seen.forks[rig.seen.forks.len() - 2].child.tgid;
+    let execs: Vec<_> = rig.seen.execs.iter().filter(|e| e.task.tgid == child).collect();
+    assert_eq!((execs.len(), execs[0].name.as_bytes(), execs[0].traced), (1, &b"true"[..], true));
 }
 
 #[test]

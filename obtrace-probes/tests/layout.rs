@@ -57,7 +57,7 @@ fn section(elf: &[u8]) -> &[u8] {
 
 #[test]
 fn records_have_the_layout_that_is_read() {
-    let expected: [Expected; 8] = [
+    let expected: [Expected; 9] = [
         (
             "event_head",
             32,
@@ -66,7 +66,7 @@ fn records_have_the_layout_that_is_read() {
         ("event_address", 24, &[("family", 0), ("port", 2), ("pad", 4), ("ip", 8)]),
         (
             "event_open",
-            112,
+            120,
             &[
                 ("head", 0),
                 ("local", 32),
@@ -78,11 +78,12 @@ fn records_have_the_layout_that_is_read() {
                 ("transport", 108),
                 ("role", 109),
                 ("pad", 110),
+                ("start", 112),
             ],
         ),
         ("event_data", 48, &[("head", 0), ("sequence", 32), ("length", 36), ("skipped", 40)]),
         ("event_datagram", 64, &[("head", 0), ("remote", 32), ("length", 56), ("pad", 60)]),
-        ("event_close", 48, &[("head", 0), ("skipped", 32)]),
+        ("event_close", 64, &[("head", 0), ("skipped", 32), ("end", 48), ("records", 56)]),
         (
             "event_connect_failed",
             80,
@@ -96,7 +97,12 @@ fn records_have_the_layout_that_is_read() {
                 ("pad", 76),
             ],
         ),
-        ("event_process", 48, &[("head", 0), ("child_tgid", 32), ("child_tid", 36), ("local_tgid", 40), ("pad", 44)]),
+        (
+            "event_process",
+            64,
+            &[("head", 0), ("child_tgid", 32), ("child_tid", 36), ("local_tgid", 40), ("pad", 44), ("name", 48)],
+        ),
+        ("ended", 192, &[("ready", 0), ("open", 8), ("close", 128)]),
     ];
     for object in ["x86_64/syscall", "x86_64/fentry", "aarch64/syscall", "aarch64/fentry"] {
         let elf = fs::read(format!("{}/bpf/object/{object}.bpf.o", env!("CARGO_MANIFEST_DIR"))).unwrap();

@@ -18,11 +18,14 @@ enum {
     CALL_RECVFROM = 45,
     CALL_SENDMSG = 46,
     CALL_RECVMSG = 47,
+    CALL_EXECVE = 59,
     CALL_SPLICE = 275,
     CALL_ACCEPT4 = 288,
     CALL_DUP3 = 292,
     CALL_RECVMMSG = 299,
     CALL_SENDMMSG = 307,
+    CALL_EXECVEAT = 322,
+    CALL_CLOSE_RANGE = 436,
 };
 #else // the generic table: arm64
 enum {
@@ -42,8 +45,11 @@ enum {
     CALL_SENDMSG = 211,
     CALL_RECVMSG = 212,
     CALL_ACCEPT4 = 242,
+    CALL_EXECVE = 221,
     CALL_RECVMMSG = 243,
     CALL_SENDMMSG = 269,
+    CALL_EXECVEAT = 281,
+    CALL_CLOSE_RANGE = 436,
 };
 #endif
 
@@ -52,7 +58,9 @@ enum {
 #define SEND_SET(w)                                                                                                    \
     (BIT_IN(CALL_WRITE, w) | BIT_IN(CALL_WRITEV, w) | BIT_IN(CALL_SENDTO, w) | BIT_IN(CALL_SENDMSG, w) |               \
      BIT_IN(CALL_SENDMMSG, w))
-#define ENTER_SET(w) (SEND_SET(w) | BIT_IN(CALL_CLOSE, w) | BIT_IN(CALL_DUP2, w) | BIT_IN(CALL_DUP3, w))
+#define ENTER_SET(w)                                                                                                   \
+    (SEND_SET(w) | BIT_IN(CALL_CLOSE, w) | BIT_IN(CALL_DUP2, w) | BIT_IN(CALL_DUP3, w) | BIT_IN(CALL_EXECVE, w) |      \
+     BIT_IN(CALL_EXECVEAT, w) | BIT_IN(CALL_CLOSE_RANGE, w))
 #define RECEIVE_SET(w)                                                                                                 \
     (BIT_IN(CALL_READ, w) | BIT_IN(CALL_READV, w) | BIT_IN(CALL_RECVFROM, w) | BIT_IN(CALL_RECVMSG, w) |               \
      BIT_IN(CALL_RECVMMSG, w) | BIT_IN(CALL_ACCEPT, w) | BIT_IN(CALL_ACCEPT4, w) | BIT_IN(CALL_CONNECT, w) |           \
@@ -63,6 +71,8 @@ enum {
      : (call) < 192 ? set(2) >> ((call) & 63) & 1                                                                      \
      : (call) < 256 ? set(3) >> ((call) & 63) & 1                                                                      \
      : (call) < 320 ? set(4) >> ((call) & 63) & 1                                                                      \
+     : (call) < 384 ? set(5) >> ((call) & 63) & 1                                                                      \
+     : (call) < 448 ? set(6) >> ((call) & 63) & 1                                                                      \
                     : 0)
 
 struct call {

@@ -62,11 +62,15 @@ NOINLINE int move_datagram(u64 file, u64 sk, struct transfer *t, u32 slot) {
     if (!port_wanted(w->local.port, w->remote.port))
         return 0;
     if (!s)
-        s = first_sight(sk, inode_of((void *)file), TRANSPORT_UDP, SEEN_DATA, t->length);
-    if (!s || s->verdict[0] == VERDICT_IGNORE)
+        s = first_sight(sk, inode_of((void *)file), TRANSPORT_UDP, SEEN_DATA);
+    if (!s)
+        count_lost(LOSS_SOCKETS, 0, length_of(t, slot));
+    if (!s || s->verdict[t->direction & 1] == VERDICT_IGNORE)
         return 0;
-    if (!(s->flags & STATE_OPENED))
-        write_open(sk);
+    if (!(s->flags & STATE_OPENED) && write_open(sk)) {
+        lose(sk, t, 0, length_of(t, slot), LOSS_RING);
+        return 0;
+    }
     w->chunk.socket = s->id;
     w->chunk.pid_tgid = bpf_get_current_pid_tgid();
     w->chunk.flags = t->direction;
@@ -74,12 +78,16 @@ NOINLINE int move_datagram(u64 file, u64 sk, struct transfer *t, u32 slot) {
     if (t->vectors) {
         w->datagram = 1;
         write_vectors(slot);
+        if (w->failed)
+            lose(sk, t, 0, w->length, LOSS_RING);
         return 0;
     }
     w->chunk.address = t->address;
     w->chunk.length = t->room < t->length ? t->room : t->length;
+    w->chunk.absent = 0;
     if (write_datagram(&w->chunk, &w->remote, t->length))
-        lost(LOSS_RING, t->length);
+        lose(sk, t, 0, t->length, LOSS_RING);
+    count_absent(&w->chunk);
     return 0;
 }
 
@@ -107,7 +115,7 @@ NOINLINE int move_other(u64 file_address, u64 sk, struct transfer *t, u32 slot) 
     if (!t)
         return 0;
     if (s && s->inode != inode_of(file)) { // another socket at the address of one that was closed
-        end_socket(sk);
+        end_socket(sk, 1);
         s = 0;
     }
     u8 transport = s ? s->transport : transport_of((void *)sk);
@@ -120,7 +128,11 @@ NOINLINE int move_other(u64 file_address, u64 sk, struct transfer *t, u32 slot) 
         READ(state, ((struct sock *)sk)->__sk_common.skc_state);
         if (transport == TRANSPORT_TCP && state == TCP_CLOSE)
             return 0;
-        s = first_sight(sk, inode_of(file), transport, SEEN_DATA, t->length);
+        s = first_sight(sk, inode_of(file), transport, SEEN_DATA);
+        if (!s)
+            count_lost(LOSS_SOCKETS, 0, length_of(t, slot));
+        else if (t->done) // this transfer belongs to what is observed
+            s->start[t->direction & 1] -= transport == TRANSPORT_TCP ? t->length : 0;
     }
     if (!s)
         return 0;

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 // From a system call to the transfers it makes.
 #pragma once
+enum { SLOT_ENTER = 0, SLOT_EXIT = 1, WORKS = 2 };
 #include "calls.h"
 #include "datagram.h"
+#include "descriptors.h"
 
-enum { SLOT_ENTER = 0, SLOT_EXIT = 1 };
-enum { DESCRIPTORS = 256 };
 enum { TRANSFER_LIMIT = 0x7ffff000 }; // MAX_RW_COUNT
 
 INLINE int move_inline(u32 fd, struct transfer *t, u32 slot) {
@@ -84,43 +84,6 @@ INLINE void move_messages(u32 fd, u64 headers, u64 count, u32 slot) {
     }
 }
 
-// The last descriptor of a socket that TCP's own life cycle does not cover.
-NOINLINE int close_descriptor(u32 fd) {
-    struct file *file = file_of(fd);
-    s64 references = 0;
-    if (!file)
-        return 0;
-    u64 sk = sock_of_file(file);
-    if (!sk)
-        return 0;
-    struct socket_state *s = bpf_map_lookup_elem(&sockets, &sk);
-    if (!s || s->transport == TRANSPORT_TCP)
-        return 0;
-    struct file___ref *new = (void *)file;
-    struct file___count *old = (void *)file;
-    if (FIELD_EXISTS(new->f_ref)) {
-        READ(references, new->f_ref.refcnt.counter);
-        references++;
-    } else {
-        READ(references, old->f_count.counter);
-    }
-    if (references == 1)
-        end_socket(sk);
-    return 0;
-}
-
-// A process ends without closing what it has open: its first descriptors are gone through.
-INLINE void close_descriptors(void) {
-    struct task_struct *t = bpf_get_current_task_btf();
-    u32 count = 0;
-    READ(count, t->files->fdt->max_fds);
-    for (u32 i = 0; i < DESCRIPTORS; i++) {
-        if (i >= count)
-            break;
-        close_descriptor(i);
-    }
-}
-
 // The transfer of this call, in memory: the stack is short.
 INLINE struct transfer *start_transfer(struct work *w, u32 direction, u64 length) {
     struct transfer *t = &w->transfer;
@@ -138,10 +101,15 @@ INLINE int enter_call(struct work *w) {
         return 0;
     // Descriptor a[1] comes to name another file.
     if (w->call.number == CALL_DUP2 || w->call.number == CALL_DUP3)
-        return a[0] == a[1] ? 0 : close_descriptor(a[1]);
+        return a[0] == a[1] ? 0 : close_descriptor(a[1], DESCRIPTOR_CLOSED);
     switch (w->call.number) {
     case CALL_CLOSE:
-        return close_descriptor(a[0]);
+        return close_descriptor(a[0], DESCRIPTOR_CLOSED);
+    case CALL_CLOSE_RANGE:
+        return close_range(a[0], a[1], a[2]);
+    case CALL_EXECVE:
+    case CALL_EXECVEAT:
+        return before_exec();
     case CALL_SENDTO:
         t->name = a[4];
         if (a[3] & MSG_OOB)
@@ -188,11 +156,11 @@ NOINLINE int accepted(u32 fd) {
     inode = inode_of(file);
     struct socket_state *s = bpf_map_lookup_elem(&sockets, &sk);
     if (s && s->inode != inode) {
-        end_socket(sk);
+        end_socket(sk, 1);
         s = 0;
     }
     if (!s)
-        s = first_sight(sk, inode, transport, SEEN_ACCEPT, 0);
+        s = first_sight(sk, inode, transport, SEEN_ACCEPT);
     if (s && !(s->flags & STATE_OPENED))
         write_open(sk);
     return 0;
@@ -216,11 +184,11 @@ NOINLINE int connected(struct call *c) {
             return 0;
         u64 inode = inode_of(file);
         if (s && s->inode != inode) {
-            end_socket(sk);
+            end_socket(sk, 1);
             s = 0;
         }
         if (!s)
-            s = first_sight(sk, inode, transport, SEEN_CONNECT, 0);
+            s = first_sight(sk, inode, transport, SEEN_CONNECT);
         if (s && !(s->flags & STATE_OPENED))
             write_open(sk);
         return 0;

@@ -33,9 +33,11 @@ struct chunk {
     u64 address; // user memory; 0: the bytes are not there
     u64 length;
     u64 skipped;
+    u64 absent; // bytes of the record written last that are not in it, for the caller to count
     u32 sequence;
     u8 flags;
-    u8 pad[3];
+    u8 reason; // why they are not: enum reason
+    u8 pad[2];
 };
 
 // Reserves `N` bytes behind the head, copies at most as many.
@@ -58,8 +60,10 @@ struct chunk {
             missing = MISSING_FAULT;                                                                                   \
             size = 0;                                                                                                  \
         }                                                                                                              \
-        if (missing)                                                                                                   \
-            lost(missing == MISSING_FAULT ? LOSS_FAULT : LOSS_BUDGET, c->length - size);                               \
+        if (missing) {                                                                                                 \
+            c->absent = c->length - size;                                                                              \
+            c->reason = missing == MISSING_FAULT ? LOSS_FAULT : LOSS_BUDGET;                                           \
+        }                                                                                                              \
         FILL;                                                                                                          \
         bpf_ringbuf_submit(record, wake);                                                                              \
         return 0;                                                                                                      \
@@ -100,6 +104,7 @@ INLINE int write_absent(struct chunk *c, u8 missing) {
     record->length = c->length;
     record->skipped = c->skipped;
     bpf_ringbuf_submit(record, wake_flag(sizeof(*record)));
-    lost(missing == MISSING_KERNEL ? LOSS_KERNEL : LOSS_BUDGET, c->length);
+    c->absent = c->length;
+    c->reason = missing == MISSING_KERNEL ? LOSS_KERNEL : LOSS_BUDGET;
     return 0;
 }

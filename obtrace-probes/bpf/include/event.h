@@ -55,6 +55,7 @@ struct event_open {
     u8 transport;
     u8 role;
     u16 pad;
+    u32 start[2]; // where each direction was when the socket was first seen
 };
 
 // The bytes follow.
@@ -76,6 +77,8 @@ struct event_datagram {
 struct event_close {
     struct event_head head;
     u64 skipped[2];
+    u32 end[2];     // where each direction ended
+    u32 records[2]; // records of each direction that the ring buffer had no room for
 };
 
 struct event_connect_failed {
@@ -95,6 +98,7 @@ struct event_process {
     u32 child_tid;
     u32 local_tgid;
     u32 pad;
+    char name[16]; // of the child, or of the new program; exit: empty
 };
 
 // Keeps the types in the BTF of every object.

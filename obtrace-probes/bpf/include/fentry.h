@@ -1,6 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 // From the arguments of the socket layer's functions to transfers.
 #pragma once
+enum {
+    SLOT_TCP_SEND = 0,
+    SLOT_TCP_RECEIVE = 1,
+    SLOT_UNIX_SEND = 2,
+    SLOT_UNIX_RECEIVE = 3,
+    SLOT_UDP_SEND = 4,
+    SLOT_UDP_RECEIVE = 5,
+    SLOT_UDPV6_SEND = 6,
+    SLOT_UDPV6_RECEIVE = 7,
+    WORKS = 8,
+};
 #include "datagram.h"
 
 struct iovec {
@@ -28,8 +39,9 @@ struct msghdr {
 #define ENUM_EXISTS(type, value) __builtin_preserve_enum_value(*(typeof(type) *)value, 0)
 #define ENUM_VALUE(type, value) __builtin_preserve_enum_value(*(typeof(type) *)value, 1)
 
-// Every release of a socket is hooked: nothing is left to do when a process ends.
-INLINE void close_descriptors(void) {}
+// Every release of a socket is hooked: nothing is left to do when a process ends or runs another program.
+INLINE void before_exit(u32 tgid) { (void)tgid; }
+INLINE void after_exec(u32 tgid) { (void)tgid; }
 
 // Describes the user memory of an iterator from which `consumed` bytes have been taken. 0: it is not user memory.
 // After a receive the iterator has moved on: the start is found backwards, nothing need be kept from the entry.

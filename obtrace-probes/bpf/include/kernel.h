@@ -72,8 +72,12 @@ struct file___ref {
 struct fdtable {
     u32 max_fds;
     struct file **fd;
+    unsigned long *close_on_exec, *open_fds; // one bit a descriptor
 } CORE;
 struct files_struct {
+    struct {
+        int counter;
+    } count;
     struct fdtable *fdt;
 } CORE;
 struct signal_struct {
@@ -88,6 +92,7 @@ struct task_struct {
     struct files_struct *files;
     struct signal_struct *signal;
     u64 start_boottime;
+    char comm[16];
 } CORE;
 
 struct in6_addr {
@@ -113,6 +118,9 @@ struct sock {
 struct socket {
     struct file *file;
     struct sock *sk;
+} CORE;
+struct inet_sock {
+    u16 inet_sport; // network order; stays when the port is given back
 } CORE;
 struct tcp_sock {
     u32 copied_seq, write_seq, rcv_nxt;
@@ -149,7 +157,7 @@ enum { AF_UNIX = 1, AF_INET = 2, AF_INET6 = 10 };
 enum { SOCK_STREAM = 1, SOCK_DGRAM = 2 };
 enum { IPPROTO_TCP = 6, IPPROTO_UDP = 17 };
 enum { SOCK_DONE = 1 }; // bit of skc_flags: the FIN of the peer is in the queue
-enum { TCP_ESTABLISHED = 1, TCP_SYN_SENT = 2, TCP_CLOSE = 7, TCP_LISTEN = 10 };
+enum { TCP_ESTABLISHED = 1, TCP_SYN_SENT = 2, TCP_FIN_WAIT1 = 4, TCP_CLOSE = 7, TCP_LAST_ACK = 9, TCP_LISTEN = 10 };
 enum { MSG_OOB = 1, MSG_PEEK = 2, MSG_TRUNC = 0x20, MSG_ERRQUEUE = 0x2000 };
 enum {
     EINTR = 4,

@@ -3,6 +3,7 @@
 #pragma once
 #include "emit.h"
 #include "filter.h"
+#include "map/ended.h"
 #include "map/listeners.h"
 #include "map/sockets.h"
 
@@ -84,6 +85,10 @@ INLINE void read_addresses_inline(u64 key, struct event_address *local, struct e
         return;
     local->family = family;
     READ(port, sk->__sk_common.skc_num);
+    if (!port) { // TCP gave it back: the socket is closed
+        READ(port, ((struct inet_sock *)sk)->inet_sport);
+        port = swap16(port);
+    }
     local->port = port;
     READ(port, sk->__sk_common.skc_dport);
     remote->port = swap16(port);
@@ -105,18 +110,7 @@ NOINLINE int read_addresses(u64 key, struct event_address *local, struct event_a
     return 0;
 }
 
-// Tells of the socket, once; tried again at its next use if the ring buffer was full.
-NOINLINE int write_open(u64 sk) {
-    struct socket_state *s = bpf_map_lookup_elem(&sockets, &sk);
-    if (!s || s->flags & STATE_OPENED)
-        return 0;
-    u64 wake = wake_flag(sizeof(struct event_open));
-    struct event_open *e = bpf_ringbuf_reserve(&ring, sizeof(*e), 0); // no room on the stack of the longest ways here
-    if (!e) {
-        lost(LOSS_RING, 0);
-        return -1;
-    }
-    __builtin_memset(e, 0, sizeof(*e));
+INLINE void fill_open(struct event_open *e, struct socket_state *s, u64 sk) {
     fill_head(&e->head, OP_OPEN, s->flags & STATE_JOINED ? FLAG_JOINED : 0, sizeof(*e), s->id,
               (u64)s->tgid << 32 | s->tid);
     read_addresses_inline(sk, &e->local, &e->remote);
@@ -125,20 +119,30 @@ NOINLINE int write_open(u64 sk) {
     e->netns = s->netns;
     e->transport = s->transport;
     e->role = s->role;
+    e->start[0] = s->start[0];
+    e->start[1] = s->start[1];
     if (s->transport == TRANSPORT_UNIX)
         READ(e->peer_key, ((struct unix_sock *)sk)->peer);
+}
+
+// Tells of the socket, once; tried again at its next use if the ring buffer was full. Nothing else is told of it
+// before.
+NOINLINE int write_open(u64 sk) {
+    struct socket_state *s = bpf_map_lookup_elem(&sockets, &sk);
+    if (!s || s->flags & STATE_OPENED)
+        return 0;
+    u64 wake = wake_flag(sizeof(struct event_open));
+    struct event_open *e = bpf_ringbuf_reserve(&ring, sizeof(*e), 0); // no room on the stack of the longest ways here
+    if (!e) {
+        s->flags |= STATE_UNTOLD;
+        lost(LOSS_RING, 0);
+        return -1;
+    }
+    __builtin_memset(e, 0, sizeof(*e));
+    fill_open(e, s, sk);
     bpf_ringbuf_submit(e, wake);
     s->flags |= STATE_OPENED;
     return 0;
-}
-
-INLINE void write_close(struct socket_state *s, u64 sent, u64 received) {
-    struct event_close e = {};
-    fill_head(&e.head, OP_CLOSE, 0, sizeof(e), s->id, (u64)s->tgid << 32 | s->tid);
-    e.skipped[0] = sent;
-    e.skipped[1] = received;
-    if (bpf_ringbuf_output(&ring, &e, sizeof(e), wake_flag(sizeof(e))))
-        lost(LOSS_CLOSES, 0);
 }
 
 NOINLINE int write_connect_failed(struct event_connect_failed *e, u64 pid_tgid) {
@@ -175,24 +179,87 @@ INLINE u32 tcp_received_at(u64 sk, struct socket_state *s, u32 length) {
     return next - length;
 }
 
-// Sums a skipped send up to `now`, what TCP took of it being known only by then.
-INLINE void settle_skipped(struct socket_state *s, u32 now) {
+// Where both directions of a TCP connection are before anything of it is told of.
+INLINE void tcp_start(u64 sk, struct socket_state *s) {
+    s->start[0] = tcp_sending_at(sk);
+    s->start[1] = tcp_received_at(sk, s, 0);
+}
+
+// Counts a send that was not captured from `mark` on, now that it is known how much of it the kernel took.
+INLINE void settle(struct socket_state *s, u32 now) {
     if (!(s->flags & STATE_MARKED))
         return;
-    u32 moved = now - s->mark;
-    s->skipped[0] += moved < s->last ? moved : s->last;
+    s32 distance = now - s->mark;
+    u32 moved = distance < 0 ? 0 : distance;
+    if (moved > s->last)
+        moved = s->last;
+    if (s->marked == MARKED_SKIPPED)
+        s->skipped[0] += moved;
+    else
+        count_lost(s->marked, 0, moved);
     s->flags &= ~STATE_MARKED;
 }
 
-NOINLINE int end_socket(u64 sk) {
+// Has that done at the next send.
+INLINE void mark(struct socket_state *s, u32 sequence, u64 length, u8 reason) {
+    s->mark = sequence;
+    s->last = length > 0xffffffff ? 0xffffffff : length;
+    s->marked = reason;
+    s->flags |= STATE_MARKED;
+}
+
+// The last words about a socket.
+INLINE void fill_close(struct event_close *e, struct socket_state *s) {
+    fill_head(&e->head, OP_CLOSE, 0, sizeof(*e), s->id, (u64)s->tgid << 32 | s->tid);
+    e->skipped[0] = s->skipped[0];
+    e->skipped[1] = s->skipped[1];
+    e->end[0] = s->offset[0];
+    e->end[1] = s->offset[1];
+    e->records[0] = s->records[0];
+    e->records[1] = s->records[1];
+}
+
+// Keeps them for later: the ring buffer is full.
+NOINLINE int keep_ended(u64 sk) {
     struct socket_state *s = bpf_map_lookup_elem(&sockets, &sk);
     if (!s)
         return 0;
-    if (s->flags & STATE_OPENED) {
-        if (s->transport == TRANSPORT_TCP)
-            settle_skipped(s, tcp_sending_at(sk));
-        write_close(s, s->skipped[0], s->skipped[1]);
+    u64 id = s->id;
+    bpf_map_update_elem(&ended, &id, (const void *)&no_ended, BPF_NOEXIST);
+    struct ended *e = bpf_map_lookup_elem(&ended, &id);
+    if (!e) {
+        lost(LOSS_CLOSES, 0);
+        return 0;
     }
+    if (!(s->flags & STATE_OPENED))
+        fill_open(&e->open, s, sk);
+    fill_close(&e->close, s);
+    __sync_fetch_and_or(&e->ready, 1); // the barrier between them
+    return 0;
+}
+
+// The socket is gone. `replaced`: another one is at its address already.
+NOINLINE int end_socket(u64 sk, u32 replaced) {
+    struct socket_state *s = bpf_map_lookup_elem(&sockets, &sk);
+    if (!s)
+        return 0;
+    if (s->transport == TRANSPORT_TCP && !replaced) {
+        if (!(s->flags & STATE_SENT))
+            s->offset[0] = tcp_sending_at(sk);
+        tcp_received_at(sk, s, 0);
+    }
+    settle(s, s->offset[0]);
+    struct event_close *e = 0;
+    if (s->flags & STATE_OPENED) {
+        u64 wake = wake_flag(sizeof(*e));
+        e = bpf_ringbuf_reserve(&ring, sizeof(*e), 0);
+        if (e) {
+            fill_close(e, s);
+            bpf_ringbuf_submit(e, wake);
+        }
+    }
+    if (!e && s->flags & (STATE_OPENED | STATE_UNTOLD))
+        keep_ended(sk);
     bpf_map_delete_elem(&sockets, &sk);
     return 0;
 }
@@ -229,8 +296,8 @@ NOINLINE u32 role_before(u64 key, u32 netns, u32 complete) {
     return complete ? ROLE_CLIENT : ROLE_NONE;
 }
 
-// Makes the state of a socket. `bytes` are counted as lost where the table is full.
-NOINLINE int make_state(u64 key, u64 inode, u32 transport, u32 how, u64 bytes) {
+// Makes the state of a socket; counts it as lost where the table is full.
+NOINLINE int make_state(u64 key, u64 inode, u32 transport, u32 how) {
     struct sock *sk = (void *)key;
     struct socket_state n = {};
     u64 pid_tgid = bpf_get_current_pid_tgid();
@@ -240,6 +307,8 @@ NOINLINE int make_state(u64 key, u64 inode, u32 transport, u32 how, u64 bytes) {
     n.tgid = pid_tgid >> 32;
     n.tid = pid_tgid;
     n.netns = netns_of(sk);
+    if (transport == TRANSPORT_TCP && how != SEEN_CONNECT) // which has no sequence numbers yet
+        tcp_start(key, &n);
     if (how == SEEN_ACCEPT)
         n.role = ROLE_SERVER;
     else if (how == SEEN_CONNECT)
@@ -250,12 +319,12 @@ NOINLINE int make_state(u64 key, u64 inode, u32 transport, u32 how, u64 bytes) {
         (how == SEEN_DATA && transport != TRANSPORT_UDP && (transport == TRANSPORT_TCP || !joined_all)))
         n.flags = STATE_JOINED;
     if (bpf_map_update_elem(&sockets, &key, &n, BPF_NOEXIST) == -E2BIG) {
-        lost(LOSS_SOCKETS, bytes);
+        lost(LOSS_SOCKETS, 0);
         return -1;
     }
     return 0;
 }
 
-INLINE struct socket_state *first_sight(u64 key, u64 inode, u32 transport, u32 how, u64 bytes) {
-    return make_state(key, inode, transport, how, bytes) ? 0 : bpf_map_lookup_elem(&sockets, &key);
+INLINE struct socket_state *first_sight(u64 key, u64 inode, u32 transport, u32 how) {
+    return make_state(key, inode, transport, how) ? 0 : bpf_map_lookup_elem(&sockets, &key);
 }

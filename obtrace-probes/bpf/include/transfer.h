@@ -28,7 +28,8 @@ struct work {
     struct chunk chunk; // the next record
     u64 vectors, left, skip, captured;
     u64 piece; // what is left of a contiguous piece
-    u32 vector, count, fill, datagram, kernel, pad;
+    u32 vector, count, fill, datagram, kernel;
+    u32 failed; // the ring buffer was full: nothing from `chunk.sequence` on is in it
     u64 length; // of a datagram, all its pieces
     struct event_address local, remote;
     struct call call;
@@ -37,13 +38,21 @@ struct work {
     u8 bytes[4 * GATHER];                   // half of it is used, the verifier wants what `unlinked` allows
 };
 
-// One for calls at entry, one for calls at exit: they never interrupt each other on a CPU, but may be in between.
+// One for each program that moves data (WORKS of them): a program does not run twice at once on a CPU, but where
+// functions are hooked, and tasks are preempted in the kernel, one may be in between another.
 struct {
     MAP_UINT(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-    MAP_UINT(max_entries, 2);
+    MAP_UINT(max_entries, WORKS);
     MAP_TYPE(key, u32);
     MAP_TYPE(value, struct work);
 } works SEC(".maps");
+
+// Counts what is not in the record written last.
+INLINE void count_absent(struct chunk *c) {
+    if (c->absent)
+        lost(c->reason, c->absent);
+    c->absent = 0;
+}
 
 // The next record of a contiguous piece; all that is left if it is the last one. 0: there is more. Apart from its loop,
 // so that the verifier goes through it once and not once a round.
@@ -55,10 +64,11 @@ NOINLINE int write_chunk(u32 slot, u32 last) {
     last |= left <= CLASS_4 || w->captured + CLASS_4 >= capture_limit;
     w->chunk.length = last ? left : CLASS_4;
     if (write_data_inline(&w->chunk)) { // a frame of calls less: the kernel allows eight
-        lost(LOSS_RING, left);
-        w->chunk.sequence += left;
+        w->failed = 1;
         return 1;
     }
+    if (!last)
+        count_absent(&w->chunk);
     w->chunk.skipped = 0;
     w->chunk.sequence += w->chunk.length;
     w->chunk.address += CLASS_4;
@@ -93,6 +103,8 @@ NOINLINE int flush_gathered(u32 slot) {
     u64 fill = w->fill & (2 * GATHER - 1);
     asm volatile("" : "+r"(fill)); // as in WRITE_CLASS
     w->fill = 0;
+    if (w->failed)
+        return -1;
     if (w->datagram) {
         struct event_datagram *e = (void *)w->head;
         u64 wake = wake_flag(sizeof(*e) + fill), size = unlinked(sizeof(*e) + fill);
@@ -100,10 +112,8 @@ NOINLINE int flush_gathered(u32 slot) {
         e->remote = w->remote;
         e->length = w->length;
         e->pad = 0;
-        if (bpf_ringbuf_output(&ring, e, size, wake)) {
-            lost(LOSS_RING, w->length);
-            return -1;
-        }
+        if (bpf_ringbuf_output(&ring, e, size, wake))
+            w->failed = 1;
         return 0;
     }
     if (!fill)
@@ -114,11 +124,11 @@ NOINLINE int flush_gathered(u32 slot) {
     e->sequence = w->chunk.sequence;
     e->length = fill;
     e->skipped = w->chunk.skipped;
-    w->chunk.sequence += fill;
     if (bpf_ringbuf_output(&ring, e, size, wake)) {
-        lost(LOSS_RING, fill);
+        w->failed = 1;
         return -1;
     }
+    w->chunk.sequence += fill;
     w->chunk.skipped = 0;
     w->captured += fill;
     return 0;
@@ -200,6 +210,20 @@ NOINLINE int measure_vectors(u32 slot) {
     return 0;
 }
 
+// The bytes of a transfer, for which the vectors of a send have to be gone through.
+INLINE u64 length_of(struct transfer *t, u32 slot) {
+    struct work *w = bpf_map_lookup_elem(&works, &slot);
+    if (!w || !t->vectors || t->length != ~0ull)
+        return t->length;
+    w->vectors = t->address;
+    w->count = t->vectors;
+    w->kernel = t->kernel;
+    w->vector = 0;
+    w->length = 0;
+    measure_vectors(slot);
+    return w->length;
+}
+
 // Goes through the vectors. What stands in those past PIECES of them is announced without bytes.
 NOINLINE int write_vectors(u32 slot) {
     struct work *w = bpf_map_lookup_elem(&works, &slot);
@@ -207,24 +231,29 @@ NOINLINE int write_vectors(u32 slot) {
         return 0;
     for (u32 i = 0; i < PIECES; i++) {
         int outcome = write_vector(slot);
-        if (outcome == VECTOR_NONE)
+        if (outcome == VECTOR_NONE || w->failed)
             break;
+        count_absent(&w->chunk); // of the piece before: something follows it
         if (outcome == VECTOR_ALONE)
             write_chunks(slot);
     }
     flush_gathered(slot);
-    if (w->datagram || w->vector >= w->count || !w->left)
+    if (w->datagram || w->failed || w->vector >= w->count || !w->left)
         return 0;
+    count_absent(&w->chunk);
     w->length = 0;
     measure_vectors(slot);
     w->chunk.length = w->length < w->left ? w->length : w->left;
     if (write_absent(&w->chunk, MISSING_BUDGET))
-        lost(LOSS_RING, w->chunk.length);
+        w->failed = 1;
+    else
+        w->chunk.sequence += w->chunk.length;
     return 0;
 }
 
 INLINE void start_work(struct work *w, const struct transfer *t) {
     w->captured = 0;
+    w->failed = 0;
     w->fill = 0;
     w->vector = 0;
     w->datagram = 0;
@@ -252,14 +281,11 @@ INLINE s64 judge(struct socket_state *s, u32 direction, u32 sequence, u64 length
         }
     }
     if (direction == SENT && s->transport == TRANSPORT_TCP) {
-        settle_skipped(s, sequence);
-        if (skip < length) {
+        settle(s, sequence);
+        if (skip < length)
             s->skipped[0] += skip;
-        } else {
-            s->mark = sequence;
-            s->last = skip > 0xffffffff ? 0xffffffff : skip;
-            s->flags |= STATE_MARKED;
-        }
+        else
+            mark(s, sequence, skip, MARKED_SKIPPED);
     } else {
         s->skipped[direction & 1] += skip;
     }
@@ -268,20 +294,7 @@ INLINE s64 judge(struct socket_state *s, u32 direction, u32 sequence, u64 length
 
 // Bytes at the start of the transfer that the verdict leaves out; -1: all of them.
 static NOINLINE s64 skipped_by_verdict(struct socket_state *s, struct transfer *t, u32 sequence, u32 slot) {
-    struct work *w = bpf_map_lookup_elem(&works, &slot);
-    if (!w)
-        return -1;
-    u64 length = t->length;
-    if (t->vectors && length == ~0ull) {
-        w->vectors = t->address;
-        w->count = t->vectors;
-        w->kernel = t->kernel;
-        w->vector = 0;
-        w->length = 0;
-        measure_vectors(slot);
-        length = w->length;
-    }
-    return judge(s, t->direction, sequence, length);
+    return judge(s, t->direction, sequence, length_of(t, slot));
 }
 
 // Where a transfer stands in a TCP stream.
@@ -291,10 +304,28 @@ INLINE u32 tcp_position(struct socket_state *s, u64 sk, struct transfer *t) {
     return tcp_sending_at(sk) - (t->done ? (u32)t->length : 0);
 }
 
+// A record of a stream, or a part of it, could not be written: `length` bytes at `sequence`. Of a send that has not
+// returned yet it is not known how many of them there are.
+NOINLINE int lose(u64 sk, struct transfer *t, u32 sequence, u64 length, u32 reason) {
+    struct socket_state *s = bpf_map_lookup_elem(&sockets, &sk);
+    if (!s || !t)
+        return 0;
+    if (reason == LOSS_RING)
+        s->records[t->direction & 1]++;
+    if (t->direction == SENT && !t->done && s->transport != TRANSPORT_UDP) {
+        count_lost(reason, 1, 0);
+        mark(s, sequence, length, reason);
+    } else {
+        lost(reason, length);
+    }
+    return 0;
+}
+
 // Bytes of a stream at `sequence`.
 INLINE void stream(struct socket_state *s, u64 sk, u32 sequence, struct transfer *t, u32 slot) {
-    if (UNLIKELY(!(s->flags & STATE_OPENED)))
-        write_open(sk);
+    u32 opened = s->flags & STATE_OPENED;
+    if (UNLIKELY(!opened))
+        opened = !write_open(sk);
     struct work *w = bpf_map_lookup_elem(&works, &slot);
     s64 skip = 0;
     if (!w)
@@ -311,7 +342,7 @@ INLINE void stream(struct socket_state *s, u64 sk, u32 sequence, struct transfer
         }
     }
     if (UNLIKELY(s->flags & STATE_MARKED) && t->direction == SENT)
-        settle_skipped(s, sequence);
+        settle(s, sequence);
     u64 skipped = s->skipped[t->direction & 1];
     c->socket = s->id;
     c->pid_tgid = bpf_get_current_pid_tgid();
@@ -320,19 +351,33 @@ INLINE void stream(struct socket_state *s, u64 sk, u32 sequence, struct transfer
     c->skipped = skipped;
     c->sequence = sequence + skip;
     c->flags = t->direction;
-    if (!t->vectors && (t->length <= CLASS_4 || !t->address)) {
-        if (t->address ? write_data(c) : write_absent(c, MISSING_KERNEL))
-            lost(LOSS_RING, t->length);
-        else if (skipped)
-            s->skipped[t->direction & 1] = 0;
+    c->absent = 0;
+    u32 end = sequence + t->length + (t->vectors ? 0 : skip);
+    if (UNLIKELY(!opened)) {
+        lose(sk, t, c->sequence, end - c->sequence, LOSS_RING);
         return;
     }
-    start_work(w, t);
-    w->skip += skip;
-    if (t->vectors)
-        write_vectors(slot);
-    else
-        write_chunks(slot);
+    if (!t->vectors && (t->length <= CLASS_4 || !t->address)) {
+        if (t->address ? write_data(c) : write_absent(c, MISSING_KERNEL)) {
+            lose(sk, t, c->sequence, t->length, LOSS_RING);
+            return;
+        }
+        c->sequence += t->length;
+        c->skipped = 0;
+    } else {
+        start_work(w, t);
+        w->skip += skip;
+        if (t->vectors)
+            write_vectors(slot);
+        else
+            write_chunks(slot);
+        if (w->failed) {
+            count_absent(c);
+            lose(sk, t, c->sequence, end - c->sequence, LOSS_RING);
+        }
+    }
+    if (UNLIKELY(c->absent))
+        lose(sk, t, c->sequence - c->absent, c->absent, c->reason);
     if (skipped && !c->skipped)
         s->skipped[t->direction & 1] = 0;
 }

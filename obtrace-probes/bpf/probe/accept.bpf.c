@@ -14,7 +14,7 @@ static NOINLINE int opened(struct socket *socket, u32 how) {
         return 0;
     struct socket_state *s = bpf_map_lookup_elem(&sockets, &sk);
     if (!s)
-        s = first_sight(sk, inode_of(file), transport, how, 0);
+        s = first_sight(sk, inode_of(file), transport, how);
     if (s && !(s->flags & STATE_OPENED))
         write_open(sk);
     return 0;

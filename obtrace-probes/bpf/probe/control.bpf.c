@@ -6,7 +6,14 @@
 #include "../include/map/sockets.h"
 #include "../include/socket.h"
 
-enum order { ORDER_LOADER = 1, ORDER_TRACE = 2, ORDER_VERDICT = 3, ORDER_ITERATE = 4, ORDER_JOINED = 5 };
+enum order {
+    ORDER_LOADER = 1,
+    ORDER_TRACE = 2,
+    ORDER_VERDICT = 3,
+    ORDER_ITERATE = 4,
+    ORDER_JOINED = 5,
+    ORDER_ENDED = 6
+};
 
 // Learns who the caller is: its process and its PID namespace.
 static NOINLINE int order_loader(void) {
@@ -32,8 +39,29 @@ static NOINLINE int order_verdict(u64 *c) {
     struct socket_state *s = bpf_map_lookup_elem(&sockets, &key);
     if (!s || s->id != c[2])
         return 1;
+    if (s->transport == TRANSPORT_UDP && c[4] == VERDICT_UNTIL) // there are no places in it
+        return 3;
     s->until[direction] = c[5];
     s->verdict[direction] = c[4];
+    return 0;
+}
+
+// Tells now of the end of a socket that found the ring buffer full. Written here and not read from the table, so that
+// it comes after everything that was told of the socket before. 1: there is no such socket, 2: there still is no room.
+// c: order, id of the socket
+static NOINLINE int order_ended(u64 *c) {
+    u64 id = c[1];
+    struct ended *e = bpf_map_lookup_elem(&ended, &id);
+    if (!e || !e->ready)
+        return 1;
+    if (e->open.head.op) {
+        if (bpf_ringbuf_output(&ring, &e->open, sizeof(e->open), BPF_RB_NO_WAKEUP))
+            return 2;
+        e->open.head.op = 0;
+    }
+    if (bpf_ringbuf_output(&ring, &e->close, sizeof(e->close), BPF_RB_NO_WAKEUP))
+        return 2;
+    bpf_map_delete_elem(&ended, &id);
     return 0;
 }
 
@@ -52,6 +80,8 @@ SEC("raw_tp/control") int control(u64 *c) {
     case ORDER_JOINED:
         joined_all = 1;
         return 0;
+    case ORDER_ENDED:
+        return order_ended(c);
     default:
         return 2;
     }

@@ -44,7 +44,7 @@ static NOINLINE int join(u64 sk, struct file *file, struct task_struct *task) {
     READ(state, ((struct sock *)sk)->__sk_common.skc_state);
     if (state != TCP_ESTABLISHED || bpf_map_lookup_elem(&sockets, &sk))
         return 0;
-    s = first_sight(sk, inode_of(file), transport, SEEN_BEFORE, 0);
+    s = first_sight(sk, inode_of(file), transport, SEEN_BEFORE);
     if (!s)
         return 0;
     s->tgid = task->tgid;

@@ -12,13 +12,13 @@ static NOINLINE int unix_slow(u64 *c, u64 length, u32 direction, u32 slot) {
 
 SEC("fexit/unix_stream_sendmsg") int unix_stream_sendmsg(u64 *c) { // sock, msg, len, result
     if ((int)c[3] > 0 && current_traced())
-        unix_slow(c, (u32)c[3], SENT, 0);
+        unix_slow(c, (u32)c[3], SENT, SLOT_UNIX_SEND);
     return 0;
 }
 
 SEC("fexit/unix_stream_recvmsg") int unix_stream_recvmsg(u64 *c) { // sock, msg, size, flags, result
     if ((int)c[4] > 0 && !(c[3] & MSG_PEEK) && current_traced())
-        unix_slow(c, (u32)c[4], RECEIVED, 1);
+        unix_slow(c, (u32)c[4], RECEIVED, SLOT_UNIX_RECEIVE);
     return 0;
 }
 
@@ -28,25 +28,25 @@ static NOINLINE int udp_slow(u64 *c, u64 length, u32 direction, u32 slot) {
 
 SEC("fentry/udp_sendmsg") int udp_sendmsg(u64 *c) { // sk, msg, len
     if (c[2] && current_traced())
-        udp_slow(c, c[2], SENT, 0);
+        udp_slow(c, c[2], SENT, SLOT_UDP_SEND);
     return 0;
 }
 
 SEC("fentry/udpv6_sendmsg") int udpv6_sendmsg(u64 *c) { // sk, msg, len
     if (c[2] && current_traced())
-        udp_slow(c, c[2], SENT, 0);
+        udp_slow(c, c[2], SENT, SLOT_UDPV6_SEND);
     return 0;
 }
 
 SEC("fexit/udp_recvmsg") int udp_recvmsg(u64 *c) { // sk, msg, len, flags, addr_len, result
     if ((int)c[5] > 0 && !(c[3] & (MSG_PEEK | MSG_ERRQUEUE)) && current_traced())
-        udp_slow(c, (u32)c[5], RECEIVED, 1);
+        udp_slow(c, (u32)c[5], RECEIVED, SLOT_UDP_RECEIVE);
     return 0;
 }
 
 SEC("fexit/udpv6_recvmsg") int udpv6_recvmsg(u64 *c) { // sk, msg, len, flags, addr_len, result
     if ((int)c[5] > 0 && !(c[3] & (MSG_PEEK | MSG_ERRQUEUE)) && current_traced())
-        udp_slow(c, (u32)c[5], RECEIVED, 1);
+        udp_slow(c, (u32)c[5], RECEIVED, SLOT_UDPV6_RECEIVE);
     return 0;
 }
 
@@ -55,16 +55,16 @@ SEC("fentry/unix_release") int unix_release(u64 *c) { // sock
     u64 sk = 0;
     READ(sk, socket->sk);
     if (sk)
-        end_socket(sk);
+        end_socket(sk, 0);
     return 0;
 }
 
 SEC("fentry/udp_destroy_sock") int udp_destroy_sock(u64 *c) { // sk
-    end_socket(address_of((void *)c[0]));
+    end_socket(address_of((void *)c[0]), 0);
     return 0;
 }
 
 SEC("fentry/udpv6_destroy_sock") int udpv6_destroy_sock(u64 *c) { // sk
-    end_socket(address_of((void *)c[0]));
+    end_socket(address_of((void *)c[0]), 0);
     return 0;
 }

@@ -5,13 +5,16 @@
 #include "../include/filter.h"
 #include "../include/map/pending.h"
 
-static NOINLINE int write_process(u8 op, u8 flags, u64 pid_tgid, struct task_struct *child, u32 local) {
+// `named`: whose name is told, or 0.
+static NOINLINE int write_process(u8 op, u8 flags, u64 pid_tgid, struct task_struct *named, u32 local) {
     struct event_process e = {};
     fill_head(&e.head, op, flags, sizeof(e), 0, pid_tgid);
     e.local_tgid = local;
-    if (child) {
-        READ(e.child_tgid, child->tgid);
-        READ(e.child_tid, child->pid);
+    if (named)
+        READ(e.name, named->comm);
+    if (op == OP_FORK) {
+        READ(e.child_tgid, named->tgid);
+        READ(e.child_tid, named->pid);
     }
     if (bpf_ringbuf_output(&ring, &e, sizeof(e), wake_flag(sizeof(e))))
         lost(LOSS_RING, 0);
@@ -37,9 +40,10 @@ SEC("tp_btf/sched_process_exec") int sched_process_exec(u64 *c) {
     bool on = is_traced(tgid);
     if (tgid == loader_tgid)
         return 0;
+    after_exec(tgid); // as the data path has it: included before
     local = local_number(task);
     if (on || local)
-        write_process(OP_EXEC, on ? FLAG_TRACED : 0, (u64)tgid << 32 | (u32)task->pid, 0, local);
+        write_process(OP_EXEC, on ? FLAG_TRACED : 0, (u64)tgid << 32 | (u32)task->pid, task, local);
     return 0;
 }
 
@@ -54,7 +58,7 @@ SEC("tp_btf/sched_process_exit") int sched_process_exit(u64 *c) {
     if (task->signal->live.counter != 0)
         return 0; // other threads go on
     set_traced(tgid, 0);
-    close_descriptors(); // as the data path has it: included after it
+    before_exit(tgid);
     write_process(OP_EXIT, 0, thread, 0, 0);
     return 0;
 }

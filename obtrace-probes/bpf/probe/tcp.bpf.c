@@ -7,10 +7,10 @@ static NOINLINE int connecting(u64 sk) {
     u64 pid_tgid = bpf_get_current_pid_tgid();
     struct socket_state *s = bpf_map_lookup_elem(&sockets, &sk);
     if (s)
-        end_socket(sk); // an earlier attempt on the same socket
+        end_socket(sk, 1); // an earlier attempt on the same socket
     if (!is_traced(pid_tgid >> 32))
         return 0;
-    s = first_sight(sk, inode_of_sock((void *)sk), TRANSPORT_TCP, SEEN_CONNECT, 0);
+    s = first_sight(sk, inode_of_sock((void *)sk), TRANSPORT_TCP, SEEN_CONNECT);
     if (!s)
         return 0;
     s->flags |= STATE_CONNECTING;
@@ -33,11 +33,24 @@ static NOINLINE int attempt_over(u64 sk, bool established) {
     if (!s || !(s->flags & STATE_CONNECTING))
         return 0;
     s->flags &= ~STATE_CONNECTING;
-    if (established)
+    if (established) {
+        tcp_start(sk, s);
         return s->flags & STATE_OPENED ? 0 : write_open(sk);
+    }
     READ(error, ((struct sock *)sk)->sk_err);
     s->flags |= error ? STATE_FAILED : STATE_ABORTED;
     return error ? tell_failure(s, sk, error) : 0;
+}
+
+// Nothing more is sent: what follows is the FIN, which counts as a byte of the sequence, or what a disconnected socket
+// does to its numbers.
+static NOINLINE int sending_over(u64 sk) {
+    struct socket_state *s = bpf_map_lookup_elem(&sockets, &sk);
+    if (!s || s->flags & STATE_SENT)
+        return 0;
+    s->offset[0] = tcp_sending_at(sk);
+    s->flags |= STATE_SENT;
+    return 0;
 }
 
 SEC("tp_btf/inet_sock_set_state") int inet_sock_set_state(u64 *c) {
@@ -49,6 +62,8 @@ SEC("tp_btf/inet_sock_set_state") int inet_sock_set_state(u64 *c) {
         connecting(address_of(sk));
     else if (before == TCP_SYN_SENT)
         attempt_over(address_of(sk), now != TCP_CLOSE);
+    else if (now == TCP_FIN_WAIT1 || now == TCP_LAST_ACK || (now == TCP_CLOSE && before != TCP_LISTEN))
+        sending_over(address_of(sk));
     else if (now == TCP_LISTEN || before == TCP_LISTEN)
         count_listener(sk->__sk_common.skc_net.net->ns.inum, sk->__sk_common.skc_num, now == TCP_LISTEN ? 1 : -1);
     return 0;
@@ -61,6 +76,6 @@ SEC("tp_btf/tcp_destroy_sock") int tcp_destroy_sock(u64 *c) {
         return 0;
     if (s->flags & STATE_ABORTED) // given up by the application
         tell_failure(s, sk, ECANCELED);
-    end_socket(sk);
+    end_socket(sk, 0);
     return 0;
 }

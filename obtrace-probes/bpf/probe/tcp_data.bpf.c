@@ -4,14 +4,12 @@
 // are both there after a receive, so the entry of it is not hooked.
 #include "../include/fentry.h"
 
-enum { SLOT_SENDING = 0, SLOT_RECEIVING = 1 };
-
 static NOINLINE int send_slow(u64 *c) {
-    return move_sock(address_of((void *)c[0]), (struct msghdr *)c[1], c[2], SENT, SLOT_SENDING);
+    return move_sock(address_of((void *)c[0]), (struct msghdr *)c[1], c[2], SENT, SLOT_TCP_SEND);
 }
 
 static NOINLINE int receive_slow(u64 *c) {
-    return move_sock(address_of((void *)c[0]), (struct msghdr *)c[1], (u32)c[5], RECEIVED, SLOT_RECEIVING);
+    return move_sock(address_of((void *)c[0]), (struct msghdr *)c[1], (u32)c[5], RECEIVED, SLOT_TCP_RECEIVE);
 }
 
 SEC("fentry/tcp_sendmsg") int tcp_sendmsg(u64 *c) { // sk, msg, size

@@ -11,7 +11,7 @@ use std::{
 
 use obtrace_probes::{
     Error, Event, Losses, Options, Probes, Reader,
-    event::{ConnectFailed, Direction, Missing, Open, SocketId, Transport},
+    event::{Close, ConnectFailed, Direction, Exec, Fork, Missing, Open, SocketId, Transport},
 };
 
 /// Bytes of one direction of a socket, by their offset from the first one seen.
@@ -53,7 +53,7 @@ pub(crate) struct Socket {
     pub(crate) open: Option<Open>,
     pub(crate) streams: [Stream; 2],
     pub(crate) datagrams: Vec<(Direction, Option<SocketAddr>, u32, Vec<u8>)>,
-    pub(crate) closed: Option<[u64; 2]>,
+    pub(crate) closed: Option<Close>,
     pub(crate) after_close: usize,
     pub(crate) tgids: Vec<u32>,
 }
@@ -66,6 +66,13 @@ impl Socket {
     pub(crate) fn received(&self) -> &[u8] {
         &self.streams[1].bytes
     }
+
+    /// Bytes that the socket moved by what its first and its last event say: captured or not.
+    pub(crate) fn moved(&self, direction: Direction) -> u64 {
+        let (open, close) = (self.open.expect("an open event"), self.closed.expect("a close event"));
+        let index = usize::from(direction == Direction::Received);
+        close.end[index].wrapping_sub(open.start[index]).into()
+    }
 }
 
 #[derive(Default)]
@@ -73,7 +80,8 @@ pub(crate) struct Seen {
     pub(crate) sockets: BTreeMap<SocketId, Socket>,
     pub(crate) failed: Vec<ConnectFailed>,
     pub(crate) exits: Vec<u32>,
-    pub(crate) forks: Vec<(u32, u32)>,
+    pub(crate) forks: Vec<Fork>,
+    pub(crate) execs: Vec<Exec>,
     pub(crate) bad: Vec<String>,
 }
 
@@ -103,13 +111,14 @@ impl Seen {
             }
             Event::Close(c) => {
                 let socket = self.sockets.entry(c.socket).or_default();
-                if socket.closed.replace(c.skipped).is_some() {
+                if socket.closed.replace(c).is_some() {
                     self.bad.push(format!("{} closed twice", c.socket));
                 }
             }
             Event::ConnectFailed(f) => self.failed.push(f),
             Event::Exit(e) => self.exits.push(e.task.tgid),
-            Event::Fork(f) => self.forks.push((f.parent.tgid, f.child.tgid)),
+            Event::Fork(f) => self.forks.push(f),
+            Event::Exec(e) => self.execs.push(e),
             _ => {}
         }
     }

@@ -8,7 +8,7 @@ enum reason {
     LOSS_FAULT,   // user memory could not be read
     LOSS_BUDGET,  // beyond what is captured of one call
     LOSS_KERNEL,  // the bytes never were in user memory
-    LOSS_CLOSES,  // the ring buffer was full when a socket was closed
+    LOSS_CLOSES,  // the ring buffer was full when a socket was closed, and so was the table of those to be told later
     LOSS_REASONS,
 };
 
@@ -24,10 +24,12 @@ struct {
 } losses SEC(".maps");
 
 // Atomic, although per CPU: programs in soft interrupts count into the same cells.
-INLINE void lost(u32 reason, u64 bytes) {
+INLINE void count_lost(u32 reason, u64 events, u64 bytes) {
     struct loss *l = bpf_map_lookup_elem(&losses, &reason);
     if (!l)
         return;
-    __sync_fetch_and_add(&l->events, 1);
+    __sync_fetch_and_add(&l->events, events);
     __sync_fetch_and_add(&l->bytes, bytes);
 }
+
+INLINE void lost(u32 reason, u64 bytes) { count_lost(reason, 1, bytes); }
