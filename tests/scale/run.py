@@ -23,7 +23,7 @@ def main():
     resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
     churn = ["--minutes", "20"] if options.long else ["--minutes", "3", "--settle", "1"]
     cases = (
-        ("overload", ["overload.py"]),
+        ("overload", ["overload.py", "--seconds", "30" if options.long else "6"]),
         ("sockets: enlarged table", ["sockets.py", "--table", "250000"]),
         ("sockets: default table", ["sockets.py"]),
         ("churn", ["churn.py", *churn]),

@@ -33,10 +33,12 @@ struct Bytes<'a>(&'a Tally);
 
 impl Serialize for Bytes<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(3))?;
+        let mut map = serializer.serialize_map(Some(5))?;
         map.serialize_entry("captured", &self.0.parsed)?;
         map.serialize_entry("skipped", &self.0.skipped)?;
         map.serialize_entry("lost", &Reasons(self.0))?;
+        map.serialize_entry("records", &self.0.records)?;
+        map.serialize_entry("lost_records", &self.0.lost_records)?;
         map.end()
     }
 }

@@ -95,12 +95,17 @@ impl Connections {
             .with_addresses(open.local, open.remote)
             .with_keys(open.own_key, open.peer_key);
         let wanted = self.is_wanted(&info);
+        let is_stream = info.transport != Transport::Udp;
         if let Some(known) = self.sockets.get_mut(&info.id) {
             // An event of it came before, or its role became known.
             known.info = info;
             return;
         }
-        self.insert(Socket::new(info, open.time), observer);
+        let mut socket = Socket::new(info, open.time);
+        if is_stream {
+            socket.begin(open.start);
+        }
+        self.insert(socket, observer);
         if !wanted {
             self.ignore(open.socket, observer);
         }
@@ -225,11 +230,11 @@ impl Connections {
     pub fn close(&mut self, close: &Close, observer: &mut impl Observer) {
         let Some(mut socket) = self.sockets.remove(&close.socket.get()) else { return };
         self.timers.remove(&close.socket.get());
-        for (direction, skipped) in [event::Direction::Sent, event::Direction::Received].into_iter().zip(close.skipped)
-        {
-            socket.stream_mut(direction).skipped(skipped);
-            self.counters.bytes.skipped += skipped;
-        }
+        let before = socket.account();
+        socket.close(close);
+        let after = socket.account();
+        self.counters.bytes.replace(&before.sent, &after.sent);
+        self.counters.bytes.replace(&before.received, &after.received);
         self.end(socket, close.time, observer);
     }
 

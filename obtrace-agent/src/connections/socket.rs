@@ -1,6 +1,6 @@
 //! One observed socket.
 
-use obtrace_probes::event::{self, Data};
+use obtrace_probes::event::{self, Close, Data};
 use obtrace_protocols::{Config, Connection, Protocol, Shared, Stage, State, Timestamp};
 
 use super::{Account, Observer, Settings, datagrams::SocketPeers, protocol_direction, stream::Stream, tag};
@@ -64,6 +64,25 @@ impl Socket {
         match direction {
             event::Direction::Sent => &mut self.sent,
             event::Direction::Received => &mut self.received,
+        }
+    }
+
+    /// Where both directions of a stream begin.
+    pub(super) const fn begin(&mut self, start: [u32; 2]) {
+        self.sent.begin(start[0]);
+        self.received.begin(start[1]);
+    }
+
+    /// Counts what no event told of at the end of both directions.
+    pub(super) fn close(&mut self, close: &Close) {
+        let at = Timestamp::from_nanos(close.time);
+        for (index, direction) in [event::Direction::Sent, event::Direction::Received].into_iter().enumerate() {
+            let stream = self.stream_mut(direction);
+            stream.bytes.lost_records = close.records[index];
+            let missing = stream.close(close.end[index], close.skipped[index]);
+            if let (Some((offset, length)), Use::Parsed(connection)) = (missing, &mut self.traffic) {
+                connection.handle_gap(protocol_direction(direction), offset, length, at);
+            }
         }
     }
 

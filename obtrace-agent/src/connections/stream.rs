@@ -1,12 +1,17 @@
 //! One direction of a connection: from the kernel's 32-bit sequence numbers to stream offsets, and where the bytes
 //! went.
 
-use obtrace_probes::event::{Data, Missing};
+use obtrace_probes::event::{Data, Direction, Missing};
 
 use super::Tally;
 
 /// Holes remembered per direction: they may still be filled by an event that comes a little late.
 const MAX_HOLES: usize = 8;
+
+/// The offset of the first byte: one turn up, so that what comes a little late is not before the beginning.
+const fn first(sequence: u32) -> u64 {
+    1 << 32 | sequence as u64
+}
 
 /// The position of one direction.
 #[derive(Clone, Debug, Default)]
@@ -17,9 +22,18 @@ pub(super) struct Stream {
     pub(super) bytes: Tally,
     /// Where the kernel was told to go on.
     pub(super) verdict: u64,
-    /// Bytes that no event told of, oldest first. Nearly always empty.
+    /// Bytes that are not there, oldest first. Nearly always empty.
     #[expect(clippy::box_collection, reason = "a socket has two of these: eight bytes are less than a Vec's")]
-    holes: Option<Box<Vec<(u64, u64)>>>,
+    holes: Option<Box<Vec<Hole>>>,
+}
+
+/// Bytes that are not there and may still come.
+#[derive(Clone, Copy, Debug)]
+struct Hole {
+    from: u64,
+    to: u64,
+    /// Why; `None`: no event told of them.
+    missing: Option<Missing>,
 }
 
 /// Where the bytes of an event belong.
@@ -39,8 +53,42 @@ impl Stream {
         self.end
     }
 
+    /// The stream is observed from this sequence number on.
+    pub(super) const fn begin(&mut self, sequence: u32) {
+        if self.end == 0 {
+            self.end = first(sequence);
+        }
+    }
+
+    /// The stream is over at this sequence number; `skipped` bytes at its end were left out by the verdict. Where bytes
+    /// are missing there, and how many.
+    pub(super) fn close(&mut self, sequence: u32, skipped: u64) -> Option<(u64, u64)> {
+        if self.end == 0 {
+            return None;
+        }
+        let (offset, before) = (self.extend(sequence, skipped), self.end);
+        // A send is told of when it is called: the kernel may not have taken the end of the last one.
+        self.take_back(offset);
+        self.hole_before(offset, skipped);
+        (offset > before).then_some((before, offset.saturating_sub(before)))
+    }
+
+    /// The stream ends here: nothing of what was counted beyond moved.
+    fn take_back(&mut self, end: u64) {
+        let mut beyond = self.end.saturating_sub(end);
+        for hole in self.holes.iter().flat_map(|holes| holes.iter()) {
+            let bytes = hole.to.saturating_sub(hole.from.max(end)).min(beyond);
+            let missing = self.bytes.missing_mut(hole.missing);
+            *missing = missing.saturating_sub(bytes);
+            beyond -= bytes;
+        }
+        self.bytes.take_back(beyond);
+        self.end = self.end.min(end);
+    }
+
     /// Places an event in the stream and counts its bytes, all as skipped if the socket is `ignored`.
     pub(super) fn place(&mut self, data: &Data<'_>, ignored: bool) -> Placed {
+        self.bytes.records = self.bytes.records.wrapping_add(1);
         let offset = self.extend(data.sequence, data.skipped);
         let length = u64::from(data.length);
         let captured = (data.bytes.len() as u64).min(length);
@@ -57,11 +105,12 @@ impl Stream {
             self.bytes.skipped += parsed + missing;
         } else {
             self.bytes.parsed += parsed;
-            *match data.missing {
-                Some(Missing::Fault) => &mut self.bytes.fault,
-                Some(Missing::Kernel) => &mut self.bytes.kernel,
-                _ => &mut self.bytes.budget,
-            } += missing;
+            let reason = data.missing.unwrap_or(Missing::Budget);
+            *self.bytes.missing_mut(Some(reason)) += missing;
+            if missing > 0 && data.direction == Direction::Sent {
+                // If the kernel takes only a part of the call, they are offered again.
+                self.remember(Hole { from: missing_from, to: end, missing: Some(reason) });
+            }
         }
         self.end = self.end.max(end);
         Placed { offset, skipped, missing: (missing > 0).then_some((missing_from, missing)) }
@@ -70,8 +119,7 @@ impl Stream {
     /// The offset that is nearest to where the stream should be and has this sequence number.
     fn extend(&mut self, sequence: u32, skipped: u64) -> u64 {
         if self.end == 0 {
-            // One turn up, so that what comes a little late is not before the beginning.
-            let first = 1 << 32 | u64::from(sequence);
+            let first = first(sequence);
             self.end = first.saturating_sub(skipped);
             return first;
         }
@@ -92,28 +140,35 @@ impl Stream {
         if lost > 0 {
             self.bytes.lost += lost;
             // Where in the hole the lost bytes were is not known; late ones are looked for at its end.
-            let holes = self.holes.get_or_insert_with(Box::default);
-            if holes.len() == MAX_HOLES {
-                holes.remove(0);
-            }
-            holes.push((offset - lost, offset));
+            self.remember(Hole { from: offset - lost, to: offset, missing: None });
         }
         (skipped > 0).then_some((from, hole))
+    }
+
+    fn remember(&mut self, hole: Hole) {
+        let holes = self.holes.get_or_insert_with(Box::default);
+        if holes.len() == MAX_HOLES {
+            holes.remove(0);
+        }
+        holes.push(hole);
     }
 
     /// Bytes that came late were not lost.
     fn fill(&mut self, from: u64, to: u64) {
         let Some(holes) = self.holes.as_deref_mut() else { return };
         let mut left = Vec::new();
-        for &(start, end) in holes.iter() {
-            let (cut_from, cut_to) = (start.max(from), end.min(to));
+        for &hole in holes.iter() {
+            let (cut_from, cut_to) = (hole.from.max(from), hole.to.min(to));
             if cut_from >= cut_to {
-                left.push((start, end));
+                left.push(hole);
                 continue;
             }
-            self.bytes.lost = self.bytes.lost.saturating_sub(cut_to - cut_from);
-            self.bytes.parsed += cut_to - cut_from;
-            left.extend([(start, cut_from), (cut_to, end)].into_iter().filter(|(start, end)| start < end));
+            let filled = cut_to - cut_from;
+            let missing = self.bytes.missing_mut(hole.missing);
+            *missing = missing.saturating_sub(filled);
+            self.bytes.parsed += filled;
+            let rest = [Hole { to: cut_from, ..hole }, Hole { from: cut_to, ..hole }];
+            left.extend(rest.into_iter().filter(|hole| hole.from < hole.to));
         }
         left.truncate(MAX_HOLES);
         if left.is_empty() {
@@ -121,12 +176,6 @@ impl Stream {
         } else {
             *holes = left;
         }
-    }
-
-    /// The verdict left out so many bytes that no event told of.
-    pub(super) const fn skipped(&mut self, bytes: u64) {
-        self.bytes.skipped = self.bytes.skipped.saturating_add(bytes);
-        self.end = self.end.saturating_add(bytes);
     }
 
     /// Gives back what is held for late events.

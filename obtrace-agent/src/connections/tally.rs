@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use obtrace_probes::event::Missing;
+
 /// Bytes of streams by what became of them. For a connection and for all of them together:
 /// [`seen`](Tally::seen) = parsed + skipped + [`missing`](Tally::missing), exactly.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -19,6 +21,10 @@ pub struct Tally {
     pub kernel: u64,
     /// Events that told of them were lost: the ring buffer was full.
     pub lost: u64,
+    /// Events that told of bytes: one for each call that moved up to 16 KiB, several for a call that moved more.
+    pub records: u32,
+    /// Calls, or the rests of calls, that no event told of. Known at the end of a connection.
+    pub lost_records: u32,
 }
 
 impl Tally {
@@ -40,6 +46,25 @@ impl Tally {
         self.parsed.saturating_add(self.skipped).saturating_add(self.missing())
     }
 
+    /// The counter of bytes that are missing for this reason; `None`: no event told of them.
+    pub(super) const fn missing_mut(&mut self, missing: Option<Missing>) -> &mut u64 {
+        match missing {
+            None => &mut self.lost,
+            Some(Missing::Fault) => &mut self.fault,
+            Some(Missing::Kernel) => &mut self.kernel,
+            Some(_) => &mut self.budget,
+        }
+    }
+
+    /// So many bytes were counted and never moved.
+    pub(super) fn take_back(&mut self, mut bytes: u64) {
+        for count in [&mut self.parsed, &mut self.skipped, &mut self.budget, &mut self.kernel, &mut self.fault] {
+            let taken = bytes.min(*count);
+            *count -= taken;
+            bytes -= taken;
+        }
+    }
+
     /// A part of this sum was `before` and is `after` now.
     pub(super) const fn replace(&mut self, before: &Self, after: &Self) {
         // Bytes that come late are taken back from `lost`: a part may shrink, the sum is never below its part.
@@ -49,6 +74,8 @@ impl Tally {
         self.fault = (self.fault + after.fault).saturating_sub(before.fault);
         self.kernel = (self.kernel + after.kernel).saturating_sub(before.kernel);
         self.lost = (self.lost + after.lost).saturating_sub(before.lost);
+        self.records = self.records.wrapping_add(after.records).wrapping_sub(before.records);
+        self.lost_records = self.lost_records.wrapping_add(after.lost_records).wrapping_sub(before.lost_records);
     }
 }
 

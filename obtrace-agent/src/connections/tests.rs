@@ -11,6 +11,8 @@ const SOCKET: SocketId = SocketId::new(7);
 const TASK: Task = Task::new(100, 101);
 const SENT: event::Direction = event::Direction::Sent;
 const RECEIVED: event::Direction = event::Direction::Received;
+/// Where both directions begin.
+const START: [u32; 2] = [500, 900];
 const SECOND: u64 = 1_000_000_000;
 
 #[derive(Debug, Default)]
@@ -50,15 +52,21 @@ struct Rig {
     table: Connections,
     seen: Seen,
     time: u64,
+    /// Where both directions are.
+    end: [u32; 2],
 }
 
 impl Rig {
     fn new(settings: Settings) -> Self {
-        Self { table: Connections::new(settings), seen: Seen::default(), time: 1_000 }
+        Self { table: Connections::new(settings), seen: Seen::default(), time: 1_000, end: START }
     }
 
     fn client() -> Self {
-        let mut rig = Self::new(Settings::default());
+        Self::client_at(START)
+    }
+
+    fn client_at(start: [u32; 2]) -> Self {
+        let mut rig = Self { end: start, ..Self::new(Settings::default()) };
         rig.open(SOCKET, event::Role::Client);
         rig
     }
@@ -66,6 +74,7 @@ impl Rig {
     fn open(&mut self, socket: SocketId, role: event::Role) {
         let mut open = Open::new(self.time, socket, TASK, event::Transport::Tcp);
         open.role = Some(role);
+        open.start = self.end;
         open.local = "127.0.0.1:40000".parse().ok();
         open.remote = "127.0.0.1:6379".parse().ok();
         self.table.open(&open, &mut self.seen);
@@ -77,12 +86,17 @@ impl Rig {
     }
 
     fn data(&mut self, direction: event::Direction, sequence: u32, bytes: &[u8]) {
+        let (end, at) = (sequence.wrapping_add(bytes.len() as u32), &mut self.end[usize::from(direction == RECEIVED)]);
+        if end.wrapping_sub(*at) < 1 << 31 {
+            *at = end;
+        }
         let data = self.event(direction, sequence, bytes);
         self.table.data(&data, &mut self.seen);
     }
 
     fn close(&mut self) -> Account {
-        self.table.close(&Close::new(self.time + 1, SOCKET), &mut self.seen);
+        let end = [self.end[0], self.end[1]];
+        self.table.close(&Close::new(self.time + 1, SOCKET, end), &mut self.seen);
         let account = *self.seen.closed.last().unwrap();
         assert_eq!(self.table.counters().open, 0);
         account
@@ -118,8 +132,8 @@ fn a_request_and_its_answer_are_an_exchange_and_every_byte_is_parsed() {
 
 #[test]
 fn sequence_numbers_wrap() {
-    let mut rig = Rig::client();
     let mut at = u32::MAX - 30;
+    let mut rig = Rig::client_at([at; 2]);
     for _ in 0..4 {
         rig.data(SENT, at, GET);
         rig.data(RECEIVED, at, VALUE);
@@ -172,6 +186,35 @@ fn a_lost_event_is_a_gap_that_is_counted() {
 }
 
 #[test]
+fn what_is_lost_at_the_ends_of_a_connection_is_counted() {
+    let mut rig = Rig::client_at([480, 900]);
+    rig.data(SENT, 500, GET);
+    rig.data(RECEIVED, 900, VALUE);
+    rig.end = [540, 900 + 2 * VALUE_LENGTH];
+    let mut close = Close::new(rig.time + 1, SOCKET, rig.end);
+    close.records = [2, 1];
+    rig.table.close(&close, &mut rig.seen);
+    let account = rig.seen.closed[0];
+    assert_eq!((account.sent.parsed, account.sent.lost, account.sent.lost_records), (20, 40, 2));
+    assert_eq!((account.received.parsed, account.received.lost, account.received.lost_records), (7, 7, 1));
+    assert_eq!((account.sent.records, account.received.records), (1, 1));
+    assert_eq!(rig.table.counters().bytes.lost, 47);
+}
+
+#[test]
+fn what_the_kernel_did_not_take_of_the_last_send_was_not_sent() {
+    let mut rig = Rig::client();
+    let mut data = rig.event(SENT, 500, GET);
+    (data.length, data.missing) = (1_000, Some(Missing::Budget));
+    rig.table.data(&data, &mut rig.seen);
+    // It took 510 bytes; 100 are offered again, of which it takes 10.
+    rig.data(SENT, 1_010, &[b'x'; 100]);
+    rig.end = [1_020, 900];
+    let account = rig.close();
+    assert_eq!((account.sent.parsed, account.sent.budget, account.sent.seen()), (30, 490, 520));
+}
+
+#[test]
 fn what_was_not_captured_is_counted_by_its_reason() {
     for (reason, get) in [
         (Missing::Budget, (|t: &Tally| t.budget) as fn(&Tally) -> u64),
@@ -183,6 +226,7 @@ fn what_was_not_captured_is_counted_by_its_reason() {
         let mut data = rig.event(RECEIVED, 900, b"$100000\r\nxxxx");
         (data.length, data.missing) = (100_011, Some(reason));
         rig.table.data(&data, &mut rig.seen);
+        rig.end[1] += 100_011;
         assert_eq!(rig.operations()[0].0, "GET");
         let account = rig.close();
         assert_eq!((account.received.parsed, get(&account.received)), (13, 99_998), "{reason:?}");
@@ -209,21 +253,23 @@ fn skipped_bytes_move_the_stream_and_are_no_loss() {
         rig.data(SENT, 520, GET);
     }
     data.skipped = skipped;
+    let data_end = data.sequence + data.length;
     rig.table.data(&data, &mut rig.seen);
     assert_eq!(rig.operations()[0], ("GET", "complete"));
+    rig.end[1] = data_end;
     let account = rig.close();
     assert_eq!((account.received.skipped, account.received.missing()), (skipped, 0));
 }
 
 #[test]
 fn what_nobody_knows_is_ignored_and_counted() {
-    let mut rig = Rig::client();
+    let mut rig = Rig::client_at([0, 0]);
     for number in 0..64 {
         rig.data(SENT, number * 16, &[0xfe; 16]);
     }
     assert_eq!(rig.seen.verdicts, [Verdict::Ignore]);
     assert_eq!(rig.table.counters().unknown_protocol, 1);
-    let mut close = Close::new(rig.time, SOCKET);
+    let mut close = Close::new(rig.time, SOCKET, [64 * 16 + 1_000, 50]);
     close.skipped = [1_000, 50];
     rig.table.close(&close, &mut rig.seen);
     let account = rig.seen.closed[0];
@@ -262,6 +308,7 @@ fn only_the_ports_that_were_asked_for() {
     let mut rig = Rig::new(Settings { ports: vec![40_000..=40_001], ..Settings::default() });
     rig.open(SocketId::new(1), event::Role::Client);
     assert_eq!(rig.seen.verdicts, [Verdict::Ignore], "its server has port 6379");
+    rig.end = [900, 500];
     rig.open(SOCKET, event::Role::Server);
     rig.data(RECEIVED, 500, GET);
     rig.data(SENT, 900, VALUE);

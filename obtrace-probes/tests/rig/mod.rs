@@ -178,6 +178,18 @@ impl Script {
         }
     }
 
+    /// Waits for its end while nobody reads the ring buffer.
+    pub(crate) fn end(&mut self) {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while self.0.try_wait().unwrap().is_none() {
+            std::thread::sleep(Duration::from_millis(10));
+            if Instant::now() > deadline {
+                self.0.kill().unwrap();
+                panic!("the script hangs");
+            }
+        }
+    }
+
     pub(crate) fn go(&mut self) {
         self.0.stdin.as_mut().unwrap().write_all(b"\n").unwrap();
     }
