@@ -207,7 +207,7 @@ threading.Thread(target=lambda:0).start(); print(open('/proc/self/comm').read())
     let names = |name: &obtrace_probes::event::TaskName| name.to_string();
     let forks: Vec<_> = rig.seen.forks.iter().map(|f| (names(&f.name), f.parent.tgid == f.child.tgid)).collect();
     let [.., (process, false), (thread, true)] = &forks[..] else { panic!("{forks:?}") };
-    assert_eq!((&process[..], thread), (&out.trim()[..], process));
+    assert_eq!((process.as_str(), thread), (out.trim(), process));
     let child = rig.seen.forks[rig.seen.forks.len() - 2].child.tgid;
     let execs: Vec<_> = rig.seen.execs.iter().filter(|e| e.task.tgid == child).collect();
     assert_eq!((execs.len(), execs[0].name.as_bytes(), execs[0].traced), (1, &b"true"[..], true));

@@ -51,10 +51,10 @@ def kernel(series):
 def applications():
     folder = CACHE / "app"
     folder.mkdir(parents=True, exist_ok=True)
-    for name in ("httpd", "load"):
-        sh("gcc", "-O2", "-static", "-Wall", "-Wextra", "-Werror", "-o", folder / name, HERE / f"app/{name}.c")
+    for name in ("httpd", "load", "mix"):
+        sh("gcc", "-O2", "-static", "-pthread", "-Wall", "-Wextra", "-Werror", "-o", folder / name, HERE / f"app/{name}.c")
     sh("go", "build", "-trimpath", "-o", folder / "goapp", "goapp.go", cwd=HERE / "app", env={**os.environ, "CGO_ENABLED": "0"})
-    return [folder / name for name in ("httpd", "load", "goapp")]
+    return [folder / name for name in ("httpd", "load", "mix", "goapp")]
 
 
 def static_agent():

@@ -8,11 +8,11 @@ use std::{
 
 use obtrace_probes::event::Datagram;
 use obtrace_protocols::{Config, Connection, Shared, State, Timestamp};
-use rustc_hash::FxHashMap;
 
 use super::{
     Observer, Settings, protocol_direction,
     socket::{Socket, drain},
+    table::Table,
     tag,
 };
 use crate::traces::ConnectionInfo;
@@ -108,7 +108,7 @@ impl Peers {
     /// Gives up peers that were silent for long, and the oldest if there are too many; how many of the latter.
     pub(super) fn trim(
         &mut self,
-        sockets: &mut FxHashMap<u64, Box<Socket>>,
+        sockets: &mut Table,
         settings: &Settings,
         now: u64,
         observer: &mut impl Observer,
@@ -124,7 +124,7 @@ impl Peers {
                 break;
             }
             self.order.pop_front();
-            let Some(socket) = sockets.get_mut(&id) else { continue };
+            let Some(socket) = sockets.get_mut(id) else { continue };
             let Some(peers) = socket.peers.as_deref_mut() else { continue };
             let Some(peer) = peers.by_address.get_mut(&remote) else { continue };
             if !crowded && now.saturating_sub(peer.last) < settings.peer_timeout {

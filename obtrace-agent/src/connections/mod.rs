@@ -4,11 +4,12 @@ mod datagrams;
 mod settings;
 mod socket;
 mod stream;
+mod table;
 mod tally;
 
 use obtrace_probes::event::{self, Close, Data, Datagram, Open, SocketId};
 use obtrace_protocols::{Direction, Exchange, Interest, Opened, Role, Shared, State};
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashSet;
 
 use crate::traces::{ConnectionInfo, Strand, Transport};
 
@@ -17,6 +18,7 @@ pub use tally::{Account, Counters, Tally};
 
 use datagrams::Peers;
 use socket::{Socket, Use};
+use table::Table;
 
 /// What the kernel need not capture of a socket any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +50,7 @@ const WORTH_SKIPPING: u64 = 16 * 1024;
 pub struct Connections {
     settings: Settings,
     shared: Shared,
-    sockets: FxHashMap<u64, Box<Socket>>,
+    sockets: Table,
     /// Sockets whose parsers want to be called at some time.
     timers: FxHashSet<u64>,
     peers: Peers,
@@ -62,7 +64,7 @@ impl Connections {
     pub fn new(settings: Settings) -> Self {
         Self {
             shared: Shared::new(settings.memory),
-            sockets: FxHashMap::default(),
+            sockets: Table::default(),
             timers: FxHashSet::default(),
             peers: Peers::default(),
             counters: Counters::default(),
@@ -96,7 +98,7 @@ impl Connections {
             .with_keys(open.own_key, open.peer_key);
         let wanted = self.is_wanted(&info);
         let is_stream = info.transport != Transport::Udp;
-        if let Some(known) = self.sockets.get_mut(&info.id) {
+        if let Some(known) = self.sockets.get_mut(info.id) {
             // An event of it came before, or its role became known.
             known.info = info;
             return;
@@ -134,13 +136,13 @@ impl Connections {
             return false;
         }
         self.counters.opened += 1;
-        self.sockets.insert(socket.info.id, Box::new(socket));
+        self.sockets.insert(socket);
         true
     }
 
     /// Finds the socket of an event; one whose open event was lost is observed all the same.
     fn find(&mut self, id: SocketId, transport: Transport, time: u64, observer: &mut impl Observer) -> bool {
-        if self.sockets.contains_key(&id.get()) {
+        if self.sockets.contains(id.get()) {
             return true;
         }
         if !self.settings.ports.is_empty() {
@@ -158,7 +160,7 @@ impl Connections {
         if !self.find(data.socket, Transport::Tcp, data.time, observer) {
             return;
         }
-        let Some(socket) = self.sockets.get_mut(&data.socket.get()) else { return };
+        let Some(socket) = self.sockets.get_mut(data.socket.get()) else { return };
         let before = socket.stream_mut(data.direction).bytes;
         let ignored = socket.data(data, &self.settings, &self.shared);
         self.counters.bytes.replace(&before, &socket.stream_mut(data.direction).bytes);
@@ -171,7 +173,7 @@ impl Connections {
 
     /// Takes the verdict on a socket and its timers after something was pushed.
     fn after(&mut self, id: SocketId, direction: event::Direction, observer: &mut impl Observer) {
-        let Some(socket) = self.sockets.get_mut(&id.get()) else { return };
+        let Some(socket) = self.sockets.get_mut(id.get()) else { return };
         let Use::Parsed(connection) = &socket.traffic else { return };
         if connection.poll_timeout().is_some() {
             self.timers.insert(id.get());
@@ -195,7 +197,7 @@ impl Connections {
 
     /// Nothing of a socket is of interest: what it held is finished, its bytes are only counted from now on.
     fn ignore(&mut self, id: SocketId, observer: &mut impl Observer) {
-        if let Some(socket) = self.sockets.get_mut(&id.get()) {
+        if let Some(socket) = self.sockets.get_mut(id.get()) {
             socket.finish(socket.last, observer);
             socket.traffic = Use::Ignored;
             self.peers.forget(socket);
@@ -210,7 +212,7 @@ impl Connections {
             self.counters.datagrams_skipped += 1;
             return;
         }
-        let Some(socket) = self.sockets.get_mut(&datagram.socket.get()) else { return };
+        let Some(socket) = self.sockets.get_mut(datagram.socket.get()) else { return };
         let whole = datagram.bytes.len() as u64 >= u64::from(datagram.length);
         if matches!(socket.traffic, Use::Ignored) || !whole {
             self.counters.datagrams_skipped += 1;
@@ -228,7 +230,7 @@ impl Connections {
 
     /// A socket is gone.
     pub fn close(&mut self, close: &Close, observer: &mut impl Observer) {
-        let Some(mut socket) = self.sockets.remove(&close.socket.get()) else { return };
+        let Some(mut socket) = self.sockets.remove(close.socket.get()) else { return };
         self.timers.remove(&close.socket.get());
         let before = socket.account();
         socket.close(close);
@@ -238,7 +240,7 @@ impl Connections {
         self.end(socket, close.time, observer);
     }
 
-    fn end(&mut self, mut socket: Box<Socket>, time: u64, observer: &mut impl Observer) {
+    fn end(&mut self, mut socket: Socket, time: u64, observer: &mut impl Observer) {
         socket.finish(time, observer);
         self.peers.forget(&mut socket);
         observer.closed(&socket.info, &socket.account(), time);
@@ -248,7 +250,7 @@ impl Connections {
     /// it several times a second, `now` in the clock of the events.
     pub fn tick(&mut self, now: u64, observer: &mut impl Observer) {
         let (sockets, timers) = (&mut self.sockets, &mut self.timers);
-        timers.retain(|id| sockets.get_mut(id).is_some_and(|socket| socket.tick(now, observer)));
+        timers.retain(|id| sockets.get_mut(*id).is_some_and(|socket| socket.tick(now, observer)));
         self.counters.peers_evicted += self.peers.trim(&mut self.sockets, &self.settings, now, observer);
         if now.saturating_sub(self.last_sweep) >= self.settings.idle_after / 2 {
             self.last_sweep = now;
@@ -259,17 +261,17 @@ impl Connections {
     fn sweep(&mut self, now: u64, observer: &mut impl Observer) {
         let crowded = self.sockets.len() > self.settings.max_connections / 4 * 3;
         let mut dead = Vec::new();
-        for (id, socket) in &mut self.sockets {
+        for socket in self.sockets.iter_mut() {
             let idle = now.saturating_sub(socket.last);
             if idle >= self.settings.idle_after {
                 socket.rest();
             }
             if crowded && idle >= self.settings.evict_after {
-                dead.push(*id);
+                dead.push(socket.info.id);
             }
         }
         for id in dead {
-            if let Some(socket) = self.sockets.remove(&id) {
+            if let Some(socket) = self.sockets.remove(id) {
                 self.counters.evicted += 1;
                 self.timers.remove(&id);
                 self.end(socket, now, observer);
@@ -280,8 +282,7 @@ impl Connections {
     /// The end: every connection is finished as it is.
     pub fn finish(&mut self, now: u64, observer: &mut impl Observer) {
         self.timers.clear();
-        let sockets: Vec<_> = self.sockets.drain().map(|(_, socket)| socket).collect();
-        for socket in sockets {
+        for socket in self.sockets.drain() {
             self.end(socket, now, observer);
         }
     }
