@@ -301,7 +301,7 @@ mod tests {
     fn the_end_of_a_socket_finishes_what_waits() {
         let mut rig = Rig::new(Settings::default());
         rig.pass(Direction::Sent, 53, &message(1, "a.example", false));
-        rig.table.close(&event::Close::new(rig.time + 1, SOCKET), &mut rig.seen);
+        rig.table.close(&event::Close::new(rig.time + 1, SOCKET, [0; 2]), &mut rig.seen);
         assert_eq!(rig.told(), [("a.example", 53, "response_missing")]);
         assert_eq!((rig.table.counters().open, rig.table.peers.len), (0, 0));
     }

@@ -94,7 +94,7 @@ impl Table {
     }
 
     /// Takes all of them out.
-    pub(super) fn drain(&mut self) -> impl Iterator<Item = Socket> {
+    pub(super) fn drain(&mut self) -> impl Iterator<Item = Socket> + use<> {
         std::mem::take(self).pages.into_iter().flat_map(|page| page.slots).flatten()
     }
 }
