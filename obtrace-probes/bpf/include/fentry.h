@@ -43,24 +43,27 @@ struct msghdr {
 INLINE void before_exit(u32 tgid) { (void)tgid; }
 INLINE void after_exec(u32 tgid) { (void)tgid; }
 
-// Describes the user memory of an iterator from which `consumed` bytes have been taken. 0: it is not user memory.
-// After a receive the iterator has moved on: the start is found backwards, nothing need be kept from the entry.
-INLINE bool read_iterator(struct transfer *t, struct msghdr *m, u64 consumed) {
+enum { MEMORY_NONE = 0, MEMORY_BUFFER = 1, MEMORY_VECTORS = 2 };
+
+// Describes the user memory of an iterator from which `consumed` bytes have been taken. MEMORY_NONE: it is not user
+// memory. After the call the iterator has moved on, past its last vector if all was taken: the start is found
+// backwards, nothing need be kept from the entry.
+INLINE u32 read_iterator(struct transfer *t, struct msghdr *m, u64 consumed) {
     u8 type = m->msg_iter.iter_type;
     u64 offset = m->msg_iter.iov_offset;
     if (ENUM_EXISTS(enum iter_type, ITER_UBUF) && type == ENUM_VALUE(enum iter_type, ITER_UBUF)) {
         t->address = address_of(m->msg_iter.ubuf) + offset - consumed;
         t->vectors = 0;
-        return 1;
+        return MEMORY_BUFFER;
     }
     if (type != ENUM_VALUE(enum iter_type, ITER_IOVEC))
-        return 0;
+        return MEMORY_NONE;
     struct iov_iter___before_64 *old = (void *)&m->msg_iter;
     struct iov_iter___since_64 *new = (void *)&m->msg_iter;
     t->address = FIELD_EXISTS(old->iov) ? address_of(old->iov) : address_of(new->__iov);
     t->vectors = m->msg_iter.nr_segs;
     t->room = offset;
-    return 1;
+    return MEMORY_VECTORS;
 }
 
 // Finds the start of a receive over several vectors: from the current one back over what was filled.
@@ -90,7 +93,7 @@ INLINE int move_sock(u64 sk, struct msghdr *m, u64 length, u32 direction, u32 sl
     t.done = direction == RECEIVED || family == AF_UNIX;
     u64 consumed = t.done ? length : 0;
     t.kernel = 1;
-    if (read_iterator(&t, m, consumed) && t.vectors)
+    if (read_iterator(&t, m, consumed) == MEMORY_VECTORS)
         rewind_vectors(&t, consumed);
     t.room = length;
     t.name = address_of(m->msg_name);
