@@ -3,6 +3,8 @@
 import random
 import struct
 
+from oracle import is_setup
+
 HEAD, RECORD = struct.Struct("<IHHiIII"), struct.Struct("<IIII")
 
 
@@ -26,19 +28,27 @@ def write(path, head, packets):
 
 
 def damages(packets, seed):
-    """(name, packets) of captures that lost something."""
+    """(name, packets, indexes of those that are as they were) of captures that lost something."""
     chance = random.Random(seed)
+    every = range(len(packets))
+
+    def keep(name, indexes):
+        return name, [packets[index] for index in indexes], set(indexes)
+
     for _ in range(3):
         first = chance.randrange(1, len(packets) // 2)
-        yield f"without the first {first} packets", packets[first:]
+        yield keep(f"without the first {first} packets", every[first:])
     for share in (0.002, 0.01, 0.05, 0.3):
-        yield f"without {share:.1%} of its packets", [packet for packet in packets if chance.random() >= share]
+        yield keep(f"without {share:.1%} of its packets", [index for index in every if chance.random() >= share])
     for _ in range(2):
         first = chance.randrange(len(packets) // 2)
         count = chance.randrange(1, 40)
-        yield f"without {count} packets from {first}", packets[:first] + packets[first + count:]
+        yield keep(f"without {count} packets from {first}", [*every[:first], *every[first + count:]])
+    first, last = sorted(chance.randrange(len(packets)) for _ in range(2))
+    yield keep(f"packets {first} to {last} only", every[first:last + 1])
     for snap in (96, 200):
-        yield f"snap length {snap}", [(*packet[:3], packet[3][:snap]) for packet in packets]
+        short = [(*packet[:3], packet[3][:snap]) for packet in packets]
+        yield f"snap length {snap}", short, {index for index in every if len(packets[index][3]) <= snap}
 
 
 def disorders(packets, seed):
@@ -51,9 +61,3 @@ def disorders(packets, seed):
         if chance.random() < 0.3 and not any(is_setup(packet) for packet in shuffled[at:at + 2]):
             shuffled[at], shuffled[at + 1] = shuffled[at + 1], shuffled[at]
     yield "neighbours out of order", shuffled
-
-
-def is_setup(packet):
-    """Whether it is a TCP segment with SYN, in Ethernet and IPv4."""
-    data = packet[3]
-    return len(data) > 47 and data[23] == 6 and data[14 + (data[14] & 15) * 4 + 13] & 2 != 0

@@ -3,6 +3,8 @@
 import collections
 import re
 
+from oracle import moments
+
 TOKEN = re.compile(r"\bt\d+x\b", re.IGNORECASE)
 # What the clients' clocks and the capture's may differ by, and a client's way from its clock to the wire.
 SLACK = 5_000_000
@@ -94,20 +96,39 @@ def outside(spans, records):
     return lines[:12]
 
 
-def damaged(spans, records, name):
-    """What is wrong about the spans of a capture that lost something: complete ones must be true, and others may say
-    less than what happened, but nothing else."""
-    wanted = collections.Counter(map(truth, records))
-    complete = collections.Counter(key(span) for span in spans if span["completeness"] == "complete")
-    lines = []
-    if complete - wanted:
-        lines += [f"  {name}: wrong exchanges {sum((complete - wanted).values())}:", *show(complete - wanted)]
-    if len(spans) > len(records) * 1.02 + 5:
-        lines.append(f"  {name}: {len(spans)} spans of {len(records)} operations")
-    # A pair of question and answer that is given must be one that happened, whatever else is missing.
-    pairs = collections.Counter((*truth(record)[:5],) for record in records)
-    given = collections.Counter(key(span)[:5] for span in spans if span["completeness"] != "complete" and outcome(span) is not None)
-    named = collections.Counter({pair: count for pair, count in given.items() if pair[3]})
-    if named - pairs:
-        lines += [f"  {name}: incomplete exchanges with a wrong answer:", *show(named - pairs)]
-    return lines, sum((complete & wanted).values()) / max(len(records), 1)
+def damaged(spans, oracle, kept, exempt, name):
+    """What is wrong about the spans of a capture that lost something, and the share of all exchanges that are still
+    complete. Times tell exchanges apart: a response of another request ends at another time. Complete spans must be
+    those of the whole capture; others may say less, but nothing else. What no loss touched must be there."""
+    truth, lines = collections.defaultdict(list), []
+    for span, _, start, _ in oracle.spans:
+        truth[start].append(span)
+    wrong, found, complete = [], collections.Counter(), 0
+    for span in spans:
+        start, end = moments(span)
+        if span["completeness"] == "complete":
+            told = [known for known in truth[start] if says(span, known)]
+            if not any(end == moments(known)[1] or end in oracle.again for known in told):
+                wrong.append((key(span), start, end))
+            else:
+                complete += 1
+                found[start] += 1
+        elif outcome(span) is not None and not any(outcome(span) == outcome(known) for known in truth[start]):
+            wrong.append((key(span), start, end))
+    if wrong:
+        lines += [f"  {name}: wrong exchanges {len(wrong)}:", *[f"    {item}" for item in wrong[:12]]]
+    if len(spans) > len(oracle.spans) * 1.02 + 5:
+        lines.append(f"  {name}: {len(spans)} spans of {len(oracle.spans)} operations")
+    untouched = [span for span in oracle.untouched(kept) if key(span) not in exempt]
+    missing = [span for span in untouched if span["completeness"] == "complete" and not found[moments(span)[0]]]
+    if missing:
+        lines += [f"  {name}: missing of {len(untouched)} untouched exchanges:", *show(collections.Counter(map(key, missing)))]
+    return lines, len(untouched) / max(len(oracle.spans), 1), complete / max(len(oracle.spans), 1)
+
+
+def says(span, known):
+    """Whether a span says nothing else than `known`. The text of a statement may have been lost before."""
+    (protocol, port, (name, token), *result), (_, _, (known_name, known_token), *known_result) = (
+        (at[0], at[1], at[2:4], *at[4:]) for at in (key(span), key(known)))
+    named = token == known_token and name == known_name
+    return result == known_result and (named or protocol == "postgres" and token is None)

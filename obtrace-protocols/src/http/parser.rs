@@ -708,7 +708,7 @@ impl Resting {
         let (settled, pairing) = (self.settled, self.pairing);
         self.parser.get_or_insert_with(|| {
             let state = if settled { State::Start } else { State::Lost };
-            let half = || Half { state, ..Half::default() };
+            let half = || Half { state, torn: !settled, ..Half::default() };
             Box::new(HttpParser { client: half(), server: half(), pairing, joined: !settled, ..HttpParser::default() })
         })
     }

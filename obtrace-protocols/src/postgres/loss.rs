@@ -112,6 +112,8 @@ impl PostgresParser {
         self.judge(verdict);
         self.server.lost = true;
         self.server.orphan = false;
+        // If encryption was agreed on, nothing is found any more; what is found was sent after it was declined.
+        self.server.answers_due = 0;
         (self.server.passed_batches, self.server.passed_commands) = (0, 0);
         if self.pairing.pipelines() {
             self.abandon_pending();
