@@ -237,6 +237,8 @@ pub struct Connection {
     /// The direction that carries the requests, once it is known.
     requests: Option<Direction>,
     attempts: u8,
+    /// Bytes were lost before the protocol was known.
+    torn: bool,
     misframed: u8,
     /// `next_id` at the newest framing error.
     misframed_at: u64,
@@ -287,6 +289,7 @@ impl Connection {
             state: State::Detecting,
             requests: config.role.map(requests_of),
             attempts: 0,
+            torn: false,
             misframed: 0,
             misframed_at: 0,
             config,
@@ -526,6 +529,12 @@ impl Connection {
         self.requests = Some(requests);
         self.state = State::Known(protocol);
         self.parser = Some(ParserBox(detect::new_parser(protocol, &self.config)));
+        if core::mem::take(&mut self.torn) {
+            for side in [Side::Client, Side::Server] {
+                let now = self.stream(side).assembler.newest().at;
+                self.with_parser(side, now, None, |parser, cx| parser.gap(side, 0, cx));
+            }
+        }
         // What the client said comes first: a response is read knowing its request.
         for side in [Side::Client, Side::Server] {
             self.stream_mut(side).need = 1;
@@ -628,9 +637,12 @@ impl Connection {
         stream.blocked = false;
         if self.parser.is_some() {
             self.with_parser(side, now, None, |parser, cx| parser.gap(side, length, cx));
-        } else if self.state == State::Detecting && !self.stream(side).assembler.readable().is_empty() {
-            // What is behind the gap may be the start of a message.
-            self.look();
+        } else if self.state == State::Detecting {
+            self.torn = true;
+            if !self.stream(side).assembler.readable().is_empty() {
+                // What is behind the gap may be the start of a message.
+                self.look();
+            }
         }
     }
 

@@ -70,6 +70,11 @@ impl Pairing {
         matches!(self.phase, Phase::Trial { .. })
     }
 
+    /// Something was lost, and nothing was tried since.
+    pub(crate) const fn is_adrift(&self) -> bool {
+        matches!(self.phase, Phase::Adrift)
+    }
+
     pub(crate) const fn pipelines(&self) -> bool {
         self.pipelines
     }

@@ -21,6 +21,11 @@ pub(super) enum Cut {
 impl HttpParser {
     /// Notes what is known of the response to a request that has begun.
     pub(super) fn place(&mut self, slot: &mut Slot) {
+        if !self.paired && matches!(self.server.state, State::Body(_)) && !self.pairing.pipelines() {
+            // A response to what was not seen, and of another length than it says: that was to HEAD.
+            let verdict = self.pairing.lose(self.queue.answering().is_none());
+            self.judge(verdict);
+        }
         let was_in_step = self.pairing.is_in_step();
         if !was_in_step {
             self.before_request();
@@ -142,10 +147,11 @@ impl HttpParser {
     /// Messages may have been lost.
     pub(super) fn lost(&mut self, side: Side, cut: Cut) {
         let idle = self.queue.answering().is_none();
+        let both = self.pairing.is_adrift() && !self.holed;
         let verdict = self.pairing.lose(idle);
         match side {
             Side::Client => self.requests_lost(verdict),
-            Side::Server => self.responses_lost(verdict, cut),
+            Side::Server => self.responses_lost(verdict, cut, both),
         }
     }
 
@@ -165,8 +171,8 @@ impl HttpParser {
         }
     }
 
-    /// Bytes between two responses, or of one, were lost.
-    fn responses_lost(&mut self, verdict: Verdict, cut: Cut) {
+    /// Bytes between two responses, or of one, were lost. `both`: requests were lost before, too.
+    fn responses_lost(&mut self, verdict: Verdict, cut: Cut, both: bool) {
         if verdict == Verdict::Refuted {
             // What is not answered yet is a matter of what comes next.
             self.queue.on_trial().filter(|slot| !slot.response_done).for_each(|slot| slot.on_trial = false);
@@ -181,7 +187,7 @@ impl HttpParser {
         }
         self.forgotten = 0;
         self.paired = false;
-        if self.pairing.pipelines() {
+        if both || self.pairing.pipelines() {
             self.abandon_unanswered();
         }
         self.holed = self.queue.answering().is_some();

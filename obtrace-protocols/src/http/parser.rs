@@ -50,7 +50,7 @@ impl Default for State {
 #[derive(Debug, Default)]
 pub(super) struct Half {
     pub(super) state: State,
-    /// Its first unconsumed byte follows lost bytes: what seems to begin there may have begun before it.
+    /// Its first unconsumed byte follows lost bytes, or its last one precedes some.
     pub(super) torn: bool,
     /// How many unconsumed bytes are known to hold no line end.
     scanned: usize,
@@ -500,6 +500,7 @@ impl HttpParser {
         let half = self.half(side);
         half.state = State::Body(body);
         (half.newest, half.end) = (newest, offset);
+        half.torn = false;
         match walk {
             Walk::More(need) => Progress::Stop(Step::need(*at, need)),
             // Whether this is the length of what nothing asked for depends on what was asked.
@@ -609,6 +610,8 @@ impl HttpParser {
                 half.newest = cx.now;
                 half.end = cx.offset;
                 match lost {
+                    // Should nothing follow, nobody knows when it ended.
+                    Some(Lost::Inside) if body == Body::UntilClose => half.torn = !timed,
                     Some(Lost::Inside) => {}
                     Some(Lost::Past(more)) => {
                         let end = cx.offset.saturating_sub(more);
@@ -642,12 +645,13 @@ impl HttpParser {
 
     fn close(&mut self, cx: &mut Context<'_>) {
         self.role = Some(cx.role);
-        let newest = self.server.newest;
+        let (newest, torn) = (self.server.newest, self.server.torn);
         let head_begun = self.server.start.is_some();
         match self.server.state {
             State::Body(body) => {
                 if let Some(slot) = self.queue.answering().filter(|_| self.paired) {
                     slot.truncated = body != Body::UntilClose;
+                    slot.gap |= torn;
                 }
                 // What was skipped passed without being shown. The call is the client's side.
                 self.response_done(self.server.end.max(cx.other.position()), newest);

@@ -103,6 +103,8 @@ impl PostgresParser {
 
     /// Bytes of the server were lost: of the answer that comes next, if one is due.
     pub(super) fn lose_server(&mut self) {
+        // Requests were lost, too: those that wait may have been answered among what is missing.
+        let both = self.pairing.is_adrift() && !self.server.holed;
         let verdict = self.pairing.lose(self.queue.pending() == 0);
         if verdict == Verdict::Refuted {
             // What is not answered yet is a matter of what comes next.
@@ -115,7 +117,7 @@ impl PostgresParser {
         // If encryption was agreed on, nothing is found any more; what is found was sent after it was declined.
         self.server.answers_due = 0;
         (self.server.passed_batches, self.server.passed_commands) = (0, 0);
-        if self.pairing.pipelines() {
+        if both || self.pairing.pipelines() {
             self.abandon_pending();
         }
         for entry in self.queue.iter_pending() {

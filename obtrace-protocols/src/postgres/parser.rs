@@ -128,8 +128,13 @@ impl Parser for PostgresParser {
 
     fn close(&mut self, cx: &mut Context<'_>) {
         self.role = cx.role;
-        while self.queue.pending() > 0 {
-            self.finish_head();
+        while let Some(head) = self.queue.head() {
+            let completeness = match head.completeness() {
+                // The ReadyForQuery is a part of the answer.
+                Completeness::Complete if head.sync => Completeness::Truncated,
+                other => other,
+            };
+            self.finish_head_as(completeness);
         }
         let verdict = self.pairing.settle();
         self.judge(verdict);

@@ -2,6 +2,8 @@
 
 import asyncio
 import io
+import socket
+import struct
 import sys
 import threading
 import time
@@ -100,6 +102,26 @@ def refused(port):
             running.outcome = "28P01"
 
 
+def packet(*parts):
+    body = b"".join(parts)
+    return struct.pack(">I", len(body) + 4) + body
+
+
+def startups(port):
+    """What no driver sends here: requests for GSS encryption and for protocol 3.2."""
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as wire:
+        wire.sendall(packet(struct.pack(">HH", 1234, 5680)))
+        assert wire.recv(1) in (b"G", b"N")
+    for minor in (0, 2):
+        with socket.create_connection(("127.0.0.1", port), timeout=20) as wire:
+            with operation("postgres", port, "CONNECT", None) as running:
+                wire.sendall(packet(struct.pack(">HH", 3, minor), b"user\0postgres\0database\0postgres\0\0"))
+                assert b"SCRAM-SHA-256" in wire.recv(1 << 16)
+                wire.sendall(b"p" + packet(b"NO-SUCH-MECHANISM\0", struct.pack(">i", -1)))
+                told = wire.recv(1 << 16)
+                running.outcome = told[told.index(b"\0C") + 2:][:5].decode()
+
+
 def extended(port):
     """psycopg 3: Parse, Bind, Execute; prepared statements; pipelines."""
     connection = psycopg.connect(**names(port), autocommit=True, prepare_threshold=3)
@@ -164,6 +186,14 @@ async def asynchronous(port):
     for number in range(10):
         await run("SELECT", name, statement.fetchval(number))
     await run("BEGIN", None, connection.execute("BEGIN"))
+    # A named portal: asked for its rows three at a time, and closed.
+    name = token()
+    statement = await connection.prepare(f"SELECT generate_series(1, 7) AS {name}")
+    cursor = None
+    for rows in (3, 3, 1):
+        with operation("postgres", port, "SELECT", name):
+            cursor = cursor or await statement.cursor()
+            assert len(await cursor.fetch(3)) == rows
     name = token()
     await run("SELECT", name, connection.fetch(f"SELECT 1 / $1::int AS {name}", 0), "22012")
     name = token()
@@ -178,6 +208,7 @@ def main():
         extended(port)
         asyncio.run(asynchronous(port))
         refused(port)
+        startups(port)
 
 
 main()

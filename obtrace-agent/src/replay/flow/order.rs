@@ -166,6 +166,11 @@ impl Order {
         self.stream(from).next
     }
 
+    /// Up to where the other end has acknowledged a direction, the end of the stream included.
+    pub(in crate::replay) fn acknowledged(&self, from: End) -> u64 {
+        self.stream(from).acknowledged
+    }
+
     /// Takes a segment; hands on what is in order now. Whether there was anything new in it.
     pub(in crate::replay) fn push(
         &mut self,

@@ -197,9 +197,9 @@ impl TcpFlow {
         let at = self.closing.unwrap_or(self.last);
         self.order.finish(&mut |delivery| conversation.take(delivery, spans));
         for (end, state) in [End::Local, End::Remote].into_iter().zip(self.ends) {
-            if let Some(fin) = state.fin {
-                self.order.ends_at(end, fin, at, &mut |delivery| conversation.take(delivery, spans));
-            }
+            // A FIN that the capture has not may be the last thing that was acknowledged; it counts as one byte.
+            let passed = state.fin.unwrap_or_else(|| self.order.acknowledged(end).saturating_sub(1));
+            self.order.ends_at(end, passed, at, &mut |delivery| conversation.take(delivery, spans));
         }
         conversation.close(at, spans);
     }
