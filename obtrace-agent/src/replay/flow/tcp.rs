@@ -44,6 +44,8 @@ struct EndState {
     syn: Option<u32>,
     /// The offset after its last byte.
     fin: Option<u64>,
+    /// The highest offset that a segment of it named.
+    named: u64,
     /// The offset of the first byte seen of it.
     began: Option<u64>,
     seen: bool,
@@ -140,6 +142,9 @@ impl TcpFlow {
         let offset = self.order.offset(from, sequence);
         let state = self.end_state(from);
         state.seen = true;
+        if !segment.rst {
+            state.named = state.named.max(offset);
+        }
         if segment.syn {
             state.syn = Some(segment.sequence);
         }
@@ -197,8 +202,10 @@ impl TcpFlow {
         let at = self.closing.unwrap_or(self.last);
         self.order.finish(&mut |delivery| conversation.take(delivery, spans));
         for (end, state) in [End::Local, End::Remote].into_iter().zip(self.ends) {
-            // A FIN that the capture has not may be the last thing that was acknowledged; it counts as one byte.
-            let passed = state.fin.unwrap_or_else(|| self.order.acknowledged(end).saturating_sub(1));
+            // Before a number that was named or acknowledged all has passed. If the capture has no FIN, the last of it
+            // may be that, which counts as one byte.
+            let known = self.order.acknowledged(end).max(state.named).saturating_sub(1);
+            let passed = state.fin.unwrap_or(known);
             self.order.ends_at(end, passed, at, &mut |delivery| conversation.take(delivery, spans));
         }
         conversation.close(at, spans);

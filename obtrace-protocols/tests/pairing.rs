@@ -1,0 +1,230 @@
+//! After losses no request is ever told with the response of another: conversations with a mark in every request and
+//! every response, of clients that take turns and of ones that pipeline.
+
+#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
+
+use std::ops::Range;
+
+use obtrace_protocols::{Completeness, Config, Connection, Details, Direction, Exchange, Role, Shared, Tag, Timestamp};
+use proptest::prelude::*;
+
+/// How a protocol says request and response number `n`, and what an exchange says that they were.
+struct Speech {
+    open: fn() -> (Vec<u8>, Vec<u8>),
+    request: fn(usize) -> Vec<u8>,
+    response: fn(usize) -> Vec<u8>,
+    marks: fn(&Exchange<'_>) -> (Option<usize>, Option<usize>),
+}
+
+fn number(text: &str) -> Option<usize> {
+    text.trim_start_matches(|first: char| !first.is_ascii_digit()).parse().ok()
+}
+
+const HTTP: Speech = Speech {
+    open: || (Vec::new(), Vec::new()),
+    request: |n| {
+        let body = "x".repeat(n * 7 % 50);
+        match n % 3 {
+            0 => format!("POST /r/{n} HTTP/1.1\r\nContent-Length: {}\r\n\r\n{body}", body.len()),
+            _ => format!("GET /r/{n} HTTP/1.1\r\nHost: a\r\n\r\n"),
+        }
+        .into_bytes()
+    },
+    response: |n| {
+        let body = "y".repeat(n * 11 % 90);
+        match n % 4 {
+            0 => format!("HTTP/1.1 204 No Content\r\nContent-Type: m/{n}\r\n\r\n"),
+            1 => format!(
+                "HTTP/1.1 200 OK\r\nContent-Type: m/{n}\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
+            ),
+            _ => format!("HTTP/1.1 200 OK\r\nContent-Type: m/{n}\r\nContent-Length: {}\r\n\r\n{body}", body.len()),
+        }
+        .into_bytes()
+    },
+    marks: |exchange| {
+        let Details::Http(details) = &exchange.details else { panic!("{exchange:?}") };
+        (number(&details.path), details.response_content_type.as_deref().and_then(number))
+    },
+};
+
+fn message(tag: u8, body: &[u8]) -> Vec<u8> {
+    [&[tag][..], &u32::try_from(body.len() + 4).unwrap().to_be_bytes(), body].concat()
+}
+
+const POSTGRES: Speech = Speech {
+    open: || {
+        let startup = b"\0\0\0\x12\0\x03\0\0user\0bob\0\0";
+        (startup.to_vec(), [message(b'R', &[0; 4]), message(b'Z', b"I")].concat())
+    },
+    request: |n| {
+        let sql = format!("UPDATE t{n} SET a = 1\0");
+        if n.is_multiple_of(2) {
+            return message(b'Q', sql.as_bytes());
+        }
+        let parse = message(b'P', format!("\0{sql}\0\0").as_bytes());
+        let bind = message(b'B', &[0; 8]);
+        [parse, bind, message(b'E', &[0; 5]), message(b'S', b"")].concat()
+    },
+    response: |n| {
+        let extended = [message(b'1', b""), message(b'2', b"")].concat();
+        let complete = message(b'C', format!("UPDATE {n}\0").as_bytes());
+        [if n.is_multiple_of(2) { Vec::new() } else { extended }, complete, message(b'Z', b"I")].concat()
+    },
+    marks: |exchange| {
+        let Details::Postgres(details) = &exchange.details else { panic!("{exchange:?}") };
+        (number(&exchange.target), details.affected_rows.map(|rows| usize::try_from(rows).unwrap()))
+    },
+};
+
+const REDIS: Speech = Speech {
+    open: || (Vec::new(), Vec::new()),
+    request: |n| {
+        let key = format!("k{n}");
+        format!("*2\r\n$3\r\nGET\r\n${}\r\n{key}\r\n", key.len()).into_bytes()
+    },
+    response: |n| {
+        let value = "v".repeat(100 + n);
+        format!("${}\r\n{value}\r\n", value.len()).into_bytes()
+    },
+    marks: |exchange| {
+        let Details::Redis(_) = &exchange.details else { panic!("{exchange:?}") };
+        // "$nnn\r\n" and "\r\n" around the value. An incomplete one may be of any size.
+        let size = exchange.response.filter(|_| exchange.completeness == Completeness::Complete);
+        let asked = usize::try_from(exchange.request.offset).unwrap();
+        (Some(asked), size.map(|response| usize::try_from(response.size).unwrap() - 108))
+    },
+};
+
+/// Bytes that pass together.
+#[derive(Clone, Debug)]
+struct Chunk {
+    from: Direction,
+    offset: u64,
+    bytes: Vec<u8>,
+    at: u64,
+}
+
+/// A conversation: requests in groups that are sent at once and answered before the next one is sent.
+struct Conversation {
+    chunks: Vec<Chunk>,
+    /// The chunks of each group.
+    groups: Vec<Range<usize>>,
+    /// The group of each request, and its offset.
+    of: Vec<(usize, u64)>,
+}
+
+fn conversation(speech: &Speech, groups: &[(usize, usize, usize)]) -> Conversation {
+    let mut said = Conversation { chunks: Vec::new(), groups: Vec::new(), of: Vec::new() };
+    let mut offsets = [0_u64; 2];
+    let mut n = 1;
+    let mut say = |said: &mut Conversation, from: Direction, bytes: &[u8], cut: usize| {
+        for part in bytes.chunks(cut) {
+            let offset = &mut offsets[usize::from(from == Direction::Received)];
+            let at = 1000 * (said.chunks.len() as u64 + 1);
+            said.chunks.push(Chunk { from, offset: *offset, bytes: part.to_vec(), at });
+            *offset += part.len() as u64;
+        }
+        offsets[0]
+    };
+    let (asked, answered) = (speech.open)();
+    say(&mut said, Direction::Sent, &asked, 1000);
+    say(&mut said, Direction::Received, &answered, 1000);
+    for (index, &(size, ask, answer)) in groups.iter().enumerate() {
+        let start = said.chunks.len();
+        let mut bytes = Vec::new();
+        let before = say(&mut said, Direction::Sent, &[], 1);
+        for number in n..n + size {
+            said.of.push((index, before + bytes.len() as u64));
+            bytes.extend((speech.request)(number));
+        }
+        say(&mut said, Direction::Sent, &bytes, ask);
+        let bytes: Vec<u8> = (n..n + size).flat_map(speech.response).collect();
+        say(&mut said, Direction::Received, &bytes, answer);
+        n += size;
+        said.groups.push(start..said.chunks.len());
+    }
+    said
+}
+
+/// Plays what is left; (request, response, complete) of each exchange.
+fn play(speech: &Speech, said: &Conversation, lost: &[bool]) -> Vec<(Option<usize>, Option<usize>, bool)> {
+    let mut connection = Connection::new(Config::new().with_role(Some(Role::Client)), &Shared::default());
+    connection.expect(Direction::Sent, 0);
+    connection.expect(Direction::Received, 0);
+    for (chunk, lost) in said.chunks.iter().zip(lost) {
+        let at = Timestamp::from_nanos(chunk.at);
+        if *lost {
+            connection.handle_gap(chunk.from, chunk.offset, chunk.bytes.len() as u64, at);
+        } else {
+            connection.handle_data(chunk.from, chunk.offset, &chunk.bytes, at, Tag::default());
+        }
+    }
+    connection.handle_close(Timestamp::from_nanos(1000 * (said.chunks.len() as u64 + 1)));
+    let mut told = Vec::new();
+    while connection.poll_opened().is_some() {}
+    while let Some(exchange) = connection.poll_exchange() {
+        let (mut asked, answered) = (speech.marks)(&exchange);
+        if matches!(exchange.details, Details::Redis(_)) {
+            let place = |&(_, offset): &(usize, u64)| offset == exchange.request.offset;
+            asked = said.of.iter().position(place).map(|index| index + 1);
+        }
+        told.push((asked, answered, exchange.completeness == Completeness::Complete));
+    }
+    told
+}
+
+fn check(speech: &Speech, groups: &[(usize, usize, usize)], losses: &[(usize, usize)]) -> Result<(), TestCaseError> {
+    let said = conversation(speech, groups);
+    let whole = play(speech, &said, &vec![false; said.chunks.len()]);
+    let expected: Vec<_> = (1..=said.of.len()).map(|n| (Some(n), Some(n), true)).collect();
+    prop_assert_eq!(&whole, &expected);
+    let mut lost = vec![false; said.chunks.len()];
+    for &(first, count) in losses {
+        let first = first % lost.len();
+        lost.iter_mut().skip(first).take(count).for_each(|lost| *lost = true);
+    }
+    let told = play(speech, &said, &lost);
+    for (asked, answered, _) in &told {
+        let right = answered.is_none() || asked.is_none() || asked == answered;
+        prop_assert!(right, "{asked:?} is told with the answer to {answered:?}: {told:?}\nlost {lost:?}");
+    }
+    // What lies between two groups that are whole is touched by nothing.
+    let clean = |group: usize| said.groups.get(group).is_none_or(|chunks| !lost[chunks.clone()].contains(&true));
+    for (index, &(group, _)) in said.of.iter().enumerate() {
+        let opening = group > 0 || !lost[..said.groups[0].start].contains(&true);
+        if opening && clean(group) && clean(group + 1) && (group == 0 || clean(group - 1)) {
+            let wanted = (Some(index + 1), Some(index + 1), true);
+            prop_assert!(told.contains(&wanted), "{wanted:?} is missing: {told:?}\nlost {lost:?}");
+        }
+    }
+    Ok(())
+}
+
+fn groups() -> impl Strategy<Value = Vec<(usize, usize, usize)>> {
+    let turns = prop::collection::vec((Just(1), 5_usize..400, 5_usize..400), 1..8);
+    let mixed = prop::collection::vec((1_usize..5, 5_usize..400, 5_usize..400), 1..8);
+    prop_oneof![turns, mixed]
+}
+
+fn losses() -> impl Strategy<Value = Vec<(usize, usize)>> {
+    prop::collection::vec((any::<usize>(), 1_usize..6), 0..5)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn http(groups in groups(), losses in losses()) {
+        check(&HTTP, &groups, &losses)?;
+    }
+
+    #[test]
+    fn postgres(groups in groups(), losses in losses()) {
+        check(&POSTGRES, &groups, &losses)?;
+    }
+
+    #[test]
+    fn redis(groups in groups(), losses in losses()) {
+        check(&REDIS, &groups, &losses)?;
+    }
+}
