@@ -230,20 +230,21 @@ impl Queue {
         }
     }
 
-    /// The connection was silent. A command that may block could still be in flight: then nothing is known.
-    pub(super) fn quiet(&mut self, session: &mut Session) {
+    /// The connection was silent. A command that may block could still be in flight, or requests were sent that could
+    /// not be read (`unread`): then nothing is known.
+    pub(super) fn quiet(&mut self, unread: bool, session: &mut Session) {
         let blocked = self.requests.iter().any(|r| r.is_uncertain && r.spec.is_some_and(Spec::blocks));
         if self.front().is_none() || blocked {
-            self.resolve(session, !blocked);
+            self.resolve(session, !blocked && !unread);
         } else {
             self.wait_longer();
         }
     }
 
-    /// The connection is over. `begun`: the part of an answer that was seen.
-    pub(super) fn close(&mut self, begun: Option<&Answer>, session: &mut Session) {
+    /// The connection is over. `begun`: the part of an answer that was seen; `unread`: see [`Queue::quiet`].
+    pub(super) fn close(&mut self, begun: Option<&Answer>, unread: bool, session: &mut Session) {
         let certain = self.front().is_some();
-        self.resolve(session, begun.is_none() && !certain);
+        self.resolve(session, begun.is_none() && !certain && !unread);
         if let (Some(answer), Some(request)) = (begun, self.requests.get_mut(self.done))
             && request.progress == Progress::Waiting
         {

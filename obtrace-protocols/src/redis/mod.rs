@@ -281,7 +281,7 @@ impl Parser for RedisParser {
             queue.requests.pop_back();
         }
         let begun = reading.abandon();
-        queue.close(begun.as_ref(), &mut self.session);
+        queue.close(begun.as_ref(), self.client.lost, &mut self.session);
     }
 
     fn poll_timeout(&self) -> Option<Timestamp> {
@@ -293,7 +293,7 @@ impl Parser for RedisParser {
         if work.building.active || work.reading.active {
             return work.queue.wait_longer();
         }
-        work.queue.quiet(&mut self.session);
+        work.queue.quiet(self.client.lost, &mut self.session);
         self.server.lost = false;
     }
 
