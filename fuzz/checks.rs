@@ -229,8 +229,8 @@ fn conversation(protocol: Protocol, data: &[u8]) {
         assert!(begun, "{protocol} was not detected: {:?}", checked.connection.state());
         let mut input = Input(data);
         while !input.0.is_empty() {
-            let turn = input.byte();
-            let bytes = input.take(usize::from(turn >> 1) * 4);
+            let (turn, length) = (input.byte(), usize::from(input.byte()));
+            let bytes = input.take(length);
             say(&mut checked, usize::from(turn & 1), bytes);
             steady &= matches!(checked.connection.state(), State::Known(found) if found == protocol);
         }

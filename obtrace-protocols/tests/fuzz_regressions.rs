@@ -23,7 +23,7 @@ fn kept_regressions() {
     }
 }
 
-/// Turns of a conversation, four bytes and more a turn, changed at random places.
+/// Turns of a conversation (side, length, bytes), changed at random places.
 #[test]
 fn mutated_conversations() {
     let texts: [&[u8]; 5] = [
@@ -44,7 +44,7 @@ fn mutated_conversations() {
         let mut data = vec![random(256) as u8];
         for _ in 0..1 + random(6) {
             let text = texts[random(texts.len())];
-            data.push((text.len().div_ceil(4) << 1 | random(2)) as u8);
+            data.extend_from_slice(&[random(2) as u8, text.len() as u8]);
             data.extend_from_slice(text);
         }
         for _ in 0..random(4) {

@@ -425,8 +425,8 @@ impl Queue {
         }
         let limit = cx.config.max_pending as usize;
         if let Some(front) = self.front() {
-            // What ended before the request began answers another one, which was not seen.
-            if front.message.start <= answer.message.end {
+            // What began before the request answers another one, which was not seen.
+            if front.message.start <= answer.message.start {
                 self.apply(self.done, answer, session);
             }
             return;
