@@ -9,15 +9,25 @@ use crate::{command::Run, error::Error, say, setup::CargoTool, workspace::Worksp
 const FUZZ_SECONDS: u32 = 5;
 
 pub(super) fn fuzz(workspace: &Workspace, report: &mut Report) -> Result<(), Error> {
-    require_nightly()?;
+    let nightly = nightly()?;
     let tool = CargoTool::FUZZ.get(workspace)?;
-    let fuzz = || Run::new(&tool).current_dir(&workspace.root).env("RUSTUP_TOOLCHAIN", "nightly");
+    // The dependencies are built once for a compiler, whatever checkout asks for them.
+    let built = workspace.cache.join("fuzz").join(&nightly);
+    let fuzz = || {
+        Run::new(&tool)
+            .current_dir(&workspace.root)
+            .env("RUSTUP_TOOLCHAIN", "nightly")
+            .env("CARGO_TARGET_DIR", built.as_os_str())
+    };
     let targets = fuzz().args(["fuzz", "list"]).capture()?;
     // Without ASan: the parsers have no unsafe code, and it would need a target of its own.
     report.check("fuzz targets build", fuzz().args(["fuzz", "build", "--sanitizer", "none"]))?;
+    report.check("first inputs of the fuzz targets", Run::new("python3").arg(workspace.path("fuzz/seeds.py")))?;
+    // A seed of its own would make a run of CI fail for what an earlier one missed: looking for new
+    // findings is the job of a longer run.
+    let limits = [format!("-max_total_time={FUZZ_SECONDS}"), "-seed=1".to_owned(), "-verbosity=0".to_owned()];
     for target in targets.lines().map(str::trim).filter(|name| !name.is_empty()) {
-        let limit = format!("-max_total_time={FUZZ_SECONDS}");
-        let run = fuzz().args(["fuzz", "run", "--sanitizer", "none", target, "--", &limit, "-verbosity=0"]);
+        let run = fuzz().args(["fuzz", "run", "--sanitizer", "none", target, "--"]).args(&limits);
         report.check(&format!("fuzz {target} for {FUZZ_SECONDS} s"), run)?;
     }
     Ok(())
@@ -41,7 +51,7 @@ pub(super) fn deny(workspace: &Workspace, report: &mut Report) -> Result<(), Err
 
 /// Compares each published library's API with `api/<crate>.txt`; `OBTRACE_API_WRITE=1` writes the listings.
 pub(super) fn public_api(workspace: &Workspace, report: &mut Report) -> Result<(), Error> {
-    require_nightly()?;
+    nightly()?;
     let tool = CargoTool::PUBLIC_API.get(workspace)?;
     let write = std::env::var_os("OBTRACE_API_WRITE").is_some_and(|value| value == "1");
     for package in workspace.packages.iter().filter(|package| package.published && package.library) {
@@ -81,9 +91,10 @@ pub(super) fn package(workspace: &Workspace, report: &mut Report) -> Result<(), 
     report.check("cargo package", run)
 }
 
-fn require_nightly() -> Result<(), Error> {
-    let nightly = Run::new("rustc").arg("--version").env("RUSTUP_TOOLCHAIN", "nightly").capture();
-    nightly.map(drop).map_err(|_| {
+/// The version of the nightly compiler, as a name for a folder.
+fn nightly() -> Result<String, Error> {
+    let version = Run::new("rustc").arg("--version").env("RUSTUP_TOOLCHAIN", "nightly").capture().map_err(|_| {
         Error::Cannot("needs a nightly toolchain (`rustup toolchain install nightly --profile minimal`)".into())
-    })
+    })?;
+    Ok(version.chars().map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' }).collect())
 }
