@@ -81,7 +81,7 @@ impl Settings {
         self
     }
 
-    /// Sets [`Settings::parsers`].
+    /// Sets how much the parsers keep and what they look for.
     #[must_use]
     pub fn with_parsers(mut self, parsers: Config) -> Self {
         self.parsers = parsers;
