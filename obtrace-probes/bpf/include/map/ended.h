@@ -14,7 +14,7 @@ struct ended {
 // either is counted.
 struct {
     MAP_UINT(type, BPF_MAP_TYPE_HASH);
-    MAP_UINT(max_entries, 4096);
+    MAP_UINT(max_entries, 16384);
     MAP_UINT(map_flags, BPF_F_NO_PREALLOC);
     MAP_TYPE(key, u64);
     MAP_TYPE(value, struct ended);
