@@ -83,10 +83,17 @@ const PARTS: &[Part] = &[
         run: rigs::failures,
     },
     Part {
+        name: "overload",
+        about: "every byte is captured or counted while the reader is too slow",
+        root: true,
+        open: None,
+        run: rigs::overload,
+    },
+    Part {
         name: "scale",
         about: "200,000 sockets, churn of connections and processes",
         root: true,
-        open: Some("the loss identity and the cost of a socket are not shown yet"),
+        open: Some("a socket that was busy lately costs more than 512 bytes of user memory; churn is not judged yet"),
         run: rigs::scale,
     },
     Part {

@@ -27,8 +27,12 @@ pub(super) fn failures(workspace: &Workspace, report: &mut Report) -> Result<(),
     rig(workspace, report, Need::Live, "tests/live/failures.py", &[])
 }
 
+pub(super) fn overload(workspace: &Workspace, report: &mut Report) -> Result<(), Error> {
+    rig(workspace, report, Need::Live, "tests/scale/run.py", &["--only", "overload"])
+}
+
 pub(super) fn scale(workspace: &Workspace, report: &mut Report) -> Result<(), Error> {
-    rig(workspace, report, Need::Live, "tests/scale/run.py", &[])
+    rig(workspace, report, Need::Live, "tests/scale/run.py", &["--only", "sockets", "--only", "churn"])
 }
 
 pub(super) fn guest(workspace: &Workspace, report: &mut Report) -> Result<(), Error> {
