@@ -134,7 +134,7 @@ pub enum Event<'a> {
     ConnectFailed(ConnectFailed),
     /// A traced process or thread began.
     Fork(Fork),
-    /// A process runs another program now.
+    /// A process runs another program now, or is traced from now on.
     Exec(Exec),
     /// A traced process ended.
     Exit(Exit),
@@ -285,7 +285,8 @@ pub struct Fork {
     pub name: TaskName,
 }
 
-/// A process runs another program now.
+/// A process runs another program now, or is traced from now on because of a port that it uses
+/// ([`Filter::allow_ports`](crate::Filter::allow_ports)).
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Exec {

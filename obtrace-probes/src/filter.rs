@@ -1,6 +1,7 @@
 //! Which processes are traced.
 
 use std::{
+    ops::RangeInclusive,
     os::fd::AsFd,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -15,6 +16,9 @@ use crate::{
 
 /// Words of the bitmap: one bit for each number below the kernel's `PID_MAX_LIMIT`.
 const WORDS: usize = (4 << 20) / 64;
+
+/// Words of the bitmap of ports.
+const PORT_WORDS: usize = (1 << 16) / 64;
 
 /// A process, by its number here and in the initial PID namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, KnownLayout, Immutable)]
@@ -57,6 +61,29 @@ impl Filter {
     /// The kernel refused the order or to list its processes.
     pub fn allow(&self, pids: &[u32]) -> Result<usize, Error> {
         self.set(pids, true)
+    }
+
+    /// Traces the processes that listen on one of these TCP ports or are connected to one, and from now on those that
+    /// begin to: from the very call on by which they do, which an [`Exec`](crate::event::Exec) event tells of. Ports add
+    /// up over calls. Only processes that are visible in the caller's PID namespace are traced.
+    ///
+    /// # Errors
+    ///
+    /// The kernel refused the order or to list its files.
+    pub fn allow_ports(&self, ports: &[RangeInclusive<u16>]) -> Result<(), Error> {
+        let mut words = [0_u64; PORT_WORDS];
+        for port in ports.iter().cloned().flatten() {
+            words[usize::from(port / 64)] |= 1 << (port % 64);
+        }
+        for (index, word) in words.into_iter().enumerate().filter(|(_, word)| *word != 0) {
+            self.control.order(Order::Ports, &[index as u64, word])?;
+        }
+        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        for mode in [Mode::Listeners, Mode::Ports] {
+            self.control.order(Order::Iterate, &[mode as u64])?;
+            program::iterate(&mut shared.ebpf, "iterate_files")?;
+        }
+        Ok(())
     }
 
     /// Traces these processes no longer; their children that exist stay as they are. Gives the number of those that

@@ -111,6 +111,7 @@ pub(crate) enum Order {
     Iterate = 4,
     Joined = 5,
     Ended = 6,
+    Ports = 7,
 }
 
 /// What an iterator does; the numbers are those of `bpf/include/iterate.h`.
@@ -120,6 +121,7 @@ pub(crate) enum Mode {
     TraceAll = 1,
     Listeners = 2,
     Join = 3,
+    Ports = 4,
 }
 
 /// The program that takes orders.

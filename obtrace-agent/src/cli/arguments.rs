@@ -54,7 +54,7 @@ pub(super) struct Run {
     /// Only these processes, and those they start (several: repeat it or separate by commas)
     #[arg(long, value_name = "PID", value_delimiter = ',')]
     pub(super) pid: Vec<u32>,
-    /// Only connections whose server has one of these ports, here or there (80,443,8000-8099)
+    /// Only processes that listen on or call one of these ports, and of them only those connections (80,8000-8099)
     #[arg(long, value_name = "PORTS")]
     pub(super) port: Vec<String>,
     /// Only processes whose program matches: 'nginx', 'python3*', '/opt/**'; and those they start

@@ -14,6 +14,9 @@ use obtrace_probes::Backend;
 use super::{Config, ConfigError, value};
 use crate::{application, discovery::Glob, print::Format, traces::QueryText};
 
+/// The port of DNS, the only one that datagrams are captured of.
+const DNS: u16 = 53;
+
 /// What the agent is made from.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -75,6 +78,11 @@ impl Config {
         settings.selection.exclude = globs("select.exclude")?;
         settings.scan_interval = self.duration("select.scan_interval").max(Duration::from_millis(100));
         settings.connections.ports = value::ports(self.get("select.ports")).unwrap_or_default();
+        // A datagram is sent without asking anybody for a connection: who sends one there is not known beforehand.
+        let datagrams = settings.connections.ports.iter().any(|range| range.contains(&DNS));
+        if !datagrams {
+            settings.selection.ports.clone_from(&settings.connections.ports);
+        }
         Ok(())
     }
 

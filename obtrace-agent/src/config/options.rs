@@ -72,8 +72,14 @@ pub static OPTIONS: [Opt; 47] = [
     )
     .or(&["OTEL_EBPF_LOG_LEVEL"]),
     option("select.pids", List, "", "pid", "only these processes and those they start").or(&["OTEL_EBPF_TARGET_PID"]),
-    option("select.ports", Ports, "", "port", "only connections whose server has one of these ports")
-        .or(&["OTEL_EBPF_OPEN_PORT"]),
+    option(
+        "select.ports",
+        Ports,
+        "",
+        "port",
+        "only connections whose server has one of these ports, and processes that listen on or call one",
+    )
+    .or(&["OTEL_EBPF_OPEN_PORT"]),
     option(
         "select.programs",
         List,

@@ -108,6 +108,15 @@ fn variables_of_the_projects_tools_are_no_mistakes() {
 }
 
 #[test]
+fn ports_choose_the_processes_but_for_that_of_datagrams() {
+    let built = |ports: &str| load("", &[], &[("port", ports)]).unwrap().build().unwrap().application;
+    let http = built("80,8000-8099");
+    assert_eq!((http.selection.ports.as_slice(), http.connections.ports.len()), (&[80..=80, 8000..=8099][..], 2));
+    let dns = built("50-60");
+    assert!(dns.selection.is_everything() && dns.connections.ports == [50..=60]);
+}
+
+#[test]
 fn secrets_are_never_shown() {
     let config = load("export:\n  api_key: hunter2\n", &[("OTEL_EXPORTER_OTLP_HEADERS", "a=hunter3")], &[]).unwrap();
     assert!(config.entries().all(|(_, value, _)| !value.contains("hunter")));

@@ -2,7 +2,7 @@
 
 mod glob;
 
-use std::{fs, path::PathBuf, sync::mpsc, time::Duration};
+use std::{fs, ops::RangeInclusive, path::PathBuf, sync::mpsc, time::Duration};
 
 use obtrace_probes::{Error, Filter, Process};
 
@@ -18,6 +18,9 @@ pub struct Selection {
     pub pids: Vec<u32>,
     /// Those whose program is one of these, and the processes they start.
     pub programs: Vec<Glob>,
+    /// Those that listen on one of these TCP ports or call one, and the processes they start from then on. Only where
+    /// nothing else is asked for: then the kernel chooses them, when they begin to.
+    pub ports: Vec<RangeInclusive<u16>>,
     /// Never those whose program is one of these.
     pub exclude: Vec<Glob>,
 }
@@ -32,14 +35,23 @@ impl Selection {
     /// Whether no process is treated unlike another.
     #[must_use]
     pub fn is_everything(&self) -> bool {
-        self.pids.is_empty() && self.programs.is_empty() && self.exclude.is_empty()
+        self.asks_for_nothing() && self.exclude.is_empty()
+    }
+
+    const fn asks_for_nothing(&self) -> bool {
+        self.pids.is_empty() && self.programs.is_empty() && self.ports.is_empty()
+    }
+
+    /// Whether the kernel chooses the processes, by their ports.
+    const fn is_by_port(&self) -> bool {
+        self.pids.is_empty() && self.programs.is_empty() && !self.ports.is_empty()
     }
 
     /// Whether a process is asked for by itself. `program` is the path of what it runs, `None` if that cannot be seen.
     #[must_use]
     pub fn wants(&self, pid: u32, program: Option<&str>) -> bool {
         let named = self.pids.contains(&pid);
-        let all = self.pids.is_empty() && self.programs.is_empty();
+        let all = self.asks_for_nothing();
         let matches = |globs: &[Glob]| program.is_some_and(|program| globs.iter().any(|glob| glob.matches(program)));
         named || ((all || matches(&self.programs)) && !matches(&self.exclude))
     }
@@ -78,6 +90,10 @@ pub(crate) fn begin(filter: &Filter, selection: &Selection) -> Result<(Vec<Proce
         return Ok((processes, count));
     }
     let processes = filter.processes()?;
+    if selection.is_by_port() {
+        choose_by_port(filter, selection)?;
+        return Ok((processes, filter.current()?.len()));
+    }
     let wanted: Vec<u32> = processes
         .iter()
         .map(|process| process.local_tgid)
@@ -85,6 +101,17 @@ pub(crate) fn begin(filter: &Filter, selection: &Selection) -> Result<(Vec<Proce
         .collect();
     let count = filter.allow(&wanted)?;
     Ok((processes, count))
+}
+
+/// Lets the kernel choose processes by their ports, but for those that are left alone.
+fn choose_by_port(filter: &Filter, selection: &Selection) -> Result<(), Error> {
+    filter.allow_ports(&selection.ports)?;
+    if selection.exclude.is_empty() {
+        return Ok(());
+    }
+    let chosen = filter.current()?.into_iter().map(|process| process.local_tgid);
+    let excluded: Vec<u32> = chosen.filter(|pid| selection.excludes(*pid, program(*pid).as_deref())).collect();
+    filter.block(&excluded).map(drop)
 }
 
 /// Keeps the filter right: answers questions about processes that run another program now, and looks for those that
@@ -115,7 +142,12 @@ pub(crate) fn run(
         since_scan += LOOK;
         if since_scan >= interval {
             since_scan = Duration::ZERO;
-            scan(filter, selection, &mut allow, &mut block)?;
+            if selection.is_by_port() {
+                // A listening socket may have come by inheritance or over another socket.
+                choose_by_port(filter, selection)?;
+            } else {
+                scan(filter, selection, &mut allow, &mut block)?;
+            }
         }
         if !allow.is_empty() {
             filter.allow(&allow)?;
@@ -167,8 +199,17 @@ mod tests {
     }
 
     #[test]
+    fn with_ports_the_kernel_chooses_unless_processes_are_named() {
+        let some = Selection { ports: vec![80..=80], exclude: globs(&["ssh*"]), ..Selection::new() };
+        assert!(some.is_by_port() && !some.is_everything());
+        assert!(!some.wants(8, Some("/usr/bin/node")) && some.excludes(8, Some("/usr/sbin/sshd")));
+        let named = Selection { programs: globs(&["node"]), ..some };
+        assert!(!named.is_by_port() && named.wants(8, Some("/usr/bin/node")) && !named.wants(8, Some("/bin/sh")));
+    }
+
+    #[test]
     fn what_is_excluded_is_left_alone_unless_it_is_named_by_number() {
-        let some = Selection { pids: vec![7], programs: globs(&["*"]), exclude: globs(&["ssh*"]) };
+        let some = Selection { pids: vec![7], programs: globs(&["*"]), exclude: globs(&["ssh*"]), ..Selection::new() };
         assert!(!some.wants(8, Some("/usr/sbin/sshd")) && some.excludes(8, Some("/usr/sbin/sshd")));
         assert!(some.wants(7, Some("/usr/sbin/sshd")) && !some.excludes(7, Some("/usr/sbin/sshd")));
         assert!(some.wants(8, Some("/usr/sbin/nginx")));

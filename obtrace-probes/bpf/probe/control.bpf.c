@@ -4,6 +4,7 @@
 #include "../include/filter.h"
 #include "../include/iterate.h"
 #include "../include/map/sockets.h"
+#include "../include/process.h"
 #include "../include/socket.h"
 
 enum order {
@@ -12,7 +13,8 @@ enum order {
     ORDER_VERDICT = 3,
     ORDER_ITERATE = 4,
     ORDER_JOINED = 5,
-    ORDER_ENDED = 6
+    ORDER_ENDED = 6,
+    ORDER_PORTS = 7
 };
 
 // Learns who the caller is: its process and its PID namespace.
@@ -65,6 +67,13 @@ static NOINLINE int order_ended(u64 *c) {
     return 0;
 }
 
+// c: order, which 64 ports, a bit for each that is chosen
+static NOINLINE int order_ports(u64 *c) {
+    chosen_ports[c[1] & 1023] |= c[2];
+    any_port_chosen = 1;
+    return 0;
+}
+
 SEC("raw_tp/control") int control(u64 *c) {
     switch (c[0]) {
     case ORDER_LOADER:
@@ -82,6 +91,8 @@ SEC("raw_tp/control") int control(u64 *c) {
         return 0;
     case ORDER_ENDED:
         return order_ended(c);
+    case ORDER_PORTS:
+        return order_ports(c);
     default:
         return 2;
     }

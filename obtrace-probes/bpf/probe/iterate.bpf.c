@@ -2,6 +2,7 @@
 // What was there before the probes: processes by iter/task, sockets by iter/task_file. Both walk what is visible in
 // the reader's PID namespace and need neither /proc nor the network namespaces of others.
 #include "../include/iterate.h"
+#include "../include/process.h"
 #include "../include/socket.h"
 
 struct iterate_task {
@@ -53,28 +54,51 @@ static NOINLINE int join(u64 sk, struct file *file, struct task_struct *task) {
     return 0;
 }
 
+static NOINLINE int count_if_listening(u64 sk) {
+    u8 state = 0;
+    u16 port = 0;
+    READ(state, ((struct sock *)sk)->__sk_common.skc_state);
+    if (state != TCP_LISTEN)
+        return 0;
+    READ(port, ((struct sock *)sk)->__sk_common.skc_num);
+    u64 key = (u64)netns_of((void *)sk) << 16 | port, one = 1;
+    bpf_map_update_elem(&listeners, &key, &one, BPF_NOEXIST);
+    return 0;
+}
+
+// Traces who listens on a chosen port or is connected to one. A port that nobody listens on is but the number that a
+// client's end was given.
+static NOINLINE int choose_owner(u64 sk, struct task_struct *task) {
+    u8 state = 0;
+    u16 own = 0, other = 0;
+    READ(state, ((struct sock *)sk)->__sk_common.skc_state);
+    READ(own, ((struct sock *)sk)->__sk_common.skc_num);
+    READ(other, ((struct sock *)sk)->__sk_common.skc_dport);
+    if (state != TCP_LISTEN && state != TCP_ESTABLISHED)
+        return 0;
+    bool serves = state == TCP_LISTEN || listened(netns_of((void *)sk), own);
+    if (is_chosen_port(serves ? own : swap16(other)))
+        set_traced(task->tgid, 1);
+    return 0;
+}
+
 SEC("iter/task_file") int iterate_files(struct iterate_file *c) {
     struct task_struct *task = c->task;
     struct file *file = c->file;
-    u8 state = 0;
-    u16 port = 0;
+    u16 protocol = 0;
     if (!task || !file || task->pid != task->tgid)
         return 0;
     u64 sk = sock_of_file(file);
     if (!sk)
         return 0;
-    if (iterate_mode == MODE_JOIN) {
-        if (is_traced(task->tgid))
-            join(sk, file, task);
-    } else if (iterate_mode == MODE_LISTENERS) {
-        u16 protocol = 0;
-        READ(state, ((struct sock *)sk)->__sk_common.skc_state);
-        READ(protocol, ((struct sock *)sk)->sk_protocol);
-        if (state != TCP_LISTEN || protocol != IPPROTO_TCP)
-            return 0;
-        READ(port, ((struct sock *)sk)->__sk_common.skc_num);
-        u64 key = (u64)netns_of((void *)sk) << 16 | port, one = 1;
-        bpf_map_update_elem(&listeners, &key, &one, BPF_NOEXIST);
-    }
+    if (iterate_mode == MODE_JOIN)
+        return is_traced(task->tgid) ? join(sk, file, task) : 0;
+    READ(protocol, ((struct sock *)sk)->sk_protocol);
+    if (protocol != IPPROTO_TCP)
+        return 0;
+    if (iterate_mode == MODE_LISTENERS)
+        return count_if_listening(sk);
+    if (iterate_mode == MODE_PORTS)
+        return choose_owner(sk, task);
     return 0;
 }

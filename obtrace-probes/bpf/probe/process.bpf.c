@@ -1,25 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 // The life of processes: children inherit the filter's bit before they run, the bit goes with the process. A program
 // started by exec is told of whether its process is traced or not, so that user space can decide.
-#include "../include/emit.h"
-#include "../include/filter.h"
 #include "../include/map/pending.h"
-
-// `named`: whose name is told, or 0.
-static NOINLINE int write_process(u8 op, u8 flags, u64 pid_tgid, struct task_struct *named, u32 local) {
-    struct event_process e = {};
-    fill_head(&e.head, op, flags, sizeof(e), 0, pid_tgid);
-    e.local_tgid = local;
-    if (named)
-        READ(e.name, named->comm);
-    if (op == OP_FORK) {
-        READ(e.child_tgid, named->tgid);
-        READ(e.child_tid, named->pid);
-    }
-    if (bpf_ringbuf_output(&ring, &e, sizeof(e), wake_flag(sizeof(e))))
-        lost(LOSS_RING, 0);
-    return 0;
-}
+#include "../include/process.h"
 
 SEC("tp_btf/sched_process_fork") int sched_process_fork(u64 *c) {
     struct task_struct *parent = (struct task_struct *)c[0], *child = (struct task_struct *)c[1];

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 // The life of TCP sockets, from the protocol itself: whoever sends the SYN is the client, however the call was made;
 // the socket is gone when TCP destroys it, however it was closed.
+#include "../include/process.h"
 #include "../include/socket.h"
 
 static NOINLINE int connecting(u64 sk) {
@@ -58,6 +59,10 @@ SEC("tp_btf/inet_sock_set_state") int inet_sock_set_state(u64 *c) {
     int before = c[1], now = c[2];
     if (sk->sk_protocol != IPPROTO_TCP)
         return 0;
+    if (any_port_chosen && now == TCP_SYN_SENT)
+        choose_caller(swap16(sk->__sk_common.skc_dport));
+    else if (any_port_chosen && now == TCP_LISTEN)
+        choose_caller(sk->__sk_common.skc_num);
     if (now == TCP_SYN_SENT)
         connecting(address_of(sk));
     else if (before == TCP_SYN_SENT)

@@ -16,11 +16,13 @@ pub(super) fn replay(workspace: &Workspace, report: &mut Report) -> Result<(), E
 
 pub(super) fn live(workspace: &Workspace, report: &mut Report) -> Result<(), Error> {
     rig(workspace, report, Need::Live, "tests/live/run.py", &[])?;
+    rig(workspace, report, Need::Live, "tests/live/narrow.py", &[])?;
     rig(workspace, report, Need::Live, "tests/live/export.py", &[])
 }
 
 pub(super) fn container(workspace: &Workspace, report: &mut Report) -> Result<(), Error> {
-    rig(workspace, report, Need::Live, "tests/live/run.py", &["--container"])
+    rig(workspace, report, Need::Live, "tests/live/run.py", &["--container"])?;
+    rig(workspace, report, Need::Live, "tests/live/narrow.py", &["--container"])
 }
 
 pub(super) fn failures(workspace: &Workspace, report: &mut Report) -> Result<(), Error> {
