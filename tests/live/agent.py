@@ -32,7 +32,7 @@ class Agent:
 
     def ready(self):
         """Waits until it has attached; the reason why it ended if it did."""
-        end = time.monotonic() + 30
+        end = time.monotonic() + 120
         while self.process.poll() is None and "watching " not in self.log():
             if time.monotonic() > end:
                 return "it does not say that it watches anything"

@@ -173,7 +173,7 @@ class World:
         return settings
 
     def answers(self, port):
-        for _ in range(300):
+        for _ in range(1_200):
             for name, process in self.processes:
                 if process.poll() is not None:
                     sys.exit(f"{name} ended: {(self.folder / f'{name}.log').read_text()[-2000:]}")

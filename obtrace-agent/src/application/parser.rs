@@ -214,7 +214,8 @@ impl Parser {
             }
             Event::Exec(exec) => {
                 if exec.traced {
-                    self.work.enricher.executed(exec.task.tgid, exec.local_tgid);
+                    let name = exec.name.to_string();
+                    self.work.enricher.executed(exec.task.tgid, exec.local_tgid, &name);
                 }
                 if exec.local_tgid != 0 {
                     // If discovery is behind, its next look through /proc finds the process.
@@ -227,16 +228,7 @@ impl Parser {
     }
 
     fn connect_failed(&mut self, failed: &event::ConnectFailed) {
-        const NO_SUCH_FILE: u32 = 2;
-        let transport = match failed.transport {
-            // The kernel is asked for a route: nobody was called.
-            event::Transport::Udp => None,
-            // The C library tries sockets that need not exist, the name service cache's, again and again.
-            event::Transport::Unix if failed.errno == NO_SUCH_FILE => None,
-            event::Transport::Unix => Some(Transport::Unix),
-            _ => Some(Transport::Tcp),
-        };
-        let Some(transport) = transport else {
+        let Some(transport) = called(failed) else {
             self.unreported += 1;
             return;
         };
@@ -256,6 +248,19 @@ impl Parser {
     }
 }
 
+/// What a connect that failed was to call; `None` if nobody misses an answer.
+const fn called(failed: &event::ConnectFailed) -> Option<Transport> {
+    const NO_SUCH_FILE: u32 = 2;
+    match failed.transport {
+        // The kernel is asked for a route: nobody was called.
+        event::Transport::Udp => None,
+        // The C library tries sockets that need not exist, the name service cache's, again and again.
+        event::Transport::Unix if failed.errno == NO_SUCH_FILE => None,
+        event::Transport::Unix => Some(Transport::Unix),
+        _ => Some(Transport::Tcp),
+    }
+}
+
 const fn strand(task: event::Task) -> Strand {
     Strand::new(task.tgid, task.tid)
 }
@@ -269,4 +274,20 @@ fn nanos(clock: ClockId) -> u64 {
     let time = clock_gettime(clock);
     let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
     seconds.wrapping_mul(1_000_000_000).wrapping_add(u64::try_from(time.tv_nsec).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connect_to_what_need_not_be_there_is_no_call() {
+        const REFUSED: u32 = 111;
+        let failed =
+            |transport, errno| called(&event::ConnectFailed::new(1, 2, event::Task::new(7, 7), transport, errno));
+        assert_eq!(failed(event::Transport::Tcp, REFUSED), Some(Transport::Tcp));
+        assert_eq!(failed(event::Transport::Unix, REFUSED), Some(Transport::Unix));
+        assert_eq!(failed(event::Transport::Unix, 2), None);
+        assert_eq!(failed(event::Transport::Udp, 101), None);
+    }
 }

@@ -107,7 +107,7 @@ impl Enricher {
 
     fn known(&mut self, process: u32) -> Known {
         let known = self.known.get(&process).cloned();
-        known.unwrap_or_else(|| self.read(process))
+        known.unwrap_or_else(|| self.read(process, ""))
     }
 
     /// A process began, or runs another program now: what was known of its number is out of date. `local` is its
@@ -131,10 +131,11 @@ impl Enricher {
         }
     }
 
-    /// A process runs another program now. It is read at once: it may not live long.
-    pub fn executed(&mut self, process: u32, local: u32) {
+    /// A process runs another program now. It is read at once: it may not live long. Where it is gone already, `name` is
+    /// what is known of it: the one that the kernel gives a thread, the program's file name as a rule.
+    pub fn executed(&mut self, process: u32, local: u32, name: &str) {
         self.started(process, local);
-        self.read(process);
+        self.read(process, name);
     }
 
     /// A process ended.
@@ -165,14 +166,14 @@ impl Enricher {
         self.known.is_empty()
     }
 
-    fn read(&mut self, process: u32) -> Known {
+    fn read(&mut self, process: u32, name: &str) -> Known {
         let local = self.local.get(&process).copied().unwrap_or(process);
         let read = if local == 0 { None } else { Process::read(&self.settings.proc, local) };
         let parent = self.parents.get(&process).filter(|_| read.is_none()).copied();
         let known = match parent.and_then(|parent| Some((parent, self.known.get(&parent)?))) {
             Some((parent, known)) => self.copied(known, parent, local),
             None => Known {
-                resource: Arc::new(self.describe(local, read.as_ref())),
+                resource: Arc::new(self.describe(local, read.as_ref(), name)),
                 moves_work: local == 0 || runtime::moves_work(&self.settings.proc, local),
             },
         };
@@ -210,17 +211,15 @@ impl Enricher {
         Known { resource: Arc::new(resource), moves_work: known.moves_work }
     }
 
-    fn describe(&self, pid: u32, process: Option<&Process>) -> Resource {
+    fn describe(&self, pid: u32, process: Option<&Process>, name: &str) -> Resource {
         let mut attributes = Vec::with_capacity(16);
         let mut push = |key: Text, value: Value| match attributes.iter().position(|a: &Attribute| a.key == key) {
             Some(at) => attributes[at].value = value,
             None => attributes.push(Attribute::new(key, value)),
         };
         let text = |text: &str| Value::from(text.to_owned());
-        let name = process.map_or_else(
-            || "unknown_service".to_owned(),
-            |process| service_name(&process.executable, &process.arguments()),
-        );
+        let name = process
+            .map_or_else(|| service_name(name, &[]), |process| service_name(&process.executable, &process.arguments()));
         push("service.name".into(), name.into());
         if let Some(host) = self.host.as_deref().filter(|_| pid != 0) {
             push("service.instance.id".into(), format!("{host}:{pid}").into());
@@ -350,7 +349,10 @@ mod tests {
         assert_eq!((get(&copy, "service.name"), get(&copy, "service.instance.id")), ("app".into(), "box:8".into()));
         assert_eq!(copy.get("process.pid"), Some(&Value::Int(8)));
         enricher.forked(7, 9, 9);
-        enricher.executed(9, 9);
+        enricher.executed(9, 9, "curl");
+        let gone = enricher.resource(9);
+        assert_eq!((get(&gone, "service.name"), gone.get("process.pid")), ("curl".into(), Some(&Value::Int(9))));
+        enricher.executed(9, 9, "");
         assert_eq!(get(&enricher.resource(9), "service.name"), "unknown_service");
         enricher.forked(7, 10, 10);
         add(&root, 10, "python3 worker.py", "", "");
@@ -371,7 +373,7 @@ mod tests {
         assert_eq!(enricher.strand(Strand::new(7, 9)), Strand::new(7, 7));
         exe(&runtime::tests::elf(true, b"\0.text\0"));
         assert_eq!(enricher.strand(Strand::new(7, 9)), Strand::new(7, 7), "it is read once");
-        enricher.executed(7, 7);
+        enricher.executed(7, 7, "python3");
         assert_eq!(enricher.strand(Strand::new(7, 9)), Strand::new(7, 9));
         assert_eq!(enricher.strand(Strand::default()), Strand::default());
         fs::remove_dir_all(root).unwrap();
@@ -384,7 +386,7 @@ mod tests {
         assert_eq!(get(&enricher.resource(7), "service.name"), "app");
         add(&root, 7, "python3 other.py", "", "");
         assert_eq!(get(&enricher.resource(7), "service.name"), "app");
-        enricher.executed(7, 7);
+        enricher.executed(7, 7, "python3");
         // It may be gone when its first span comes.
         fs::remove_dir_all(&root).unwrap();
         assert_eq!(get(&enricher.resource(7), "service.name"), "other");
