@@ -8,5 +8,6 @@ pub mod model;
 pub mod pipeline;
 pub mod retry;
 pub mod stats;
+mod text;
 #[cfg(feature = "http")]
 pub mod transport;

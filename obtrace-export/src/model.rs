@@ -3,8 +3,7 @@
 
 use std::{borrow::Cow, fmt, sync::Arc};
 
-/// Text that is mostly constant: attribute keys, names, many values.
-pub type Text = Cow<'static, str>;
+pub use crate::text::Text;
 
 /// 16 bytes that name a trace; all zero is not valid.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -75,19 +74,25 @@ pub enum Value {
 
 impl From<&'static str> for Value {
     fn from(text: &'static str) -> Self {
-        Self::Str(Cow::Borrowed(text))
+        Self::Str(text.into())
     }
 }
 
 impl From<String> for Value {
     fn from(text: String) -> Self {
-        Self::Str(Cow::Owned(text))
+        Self::Str(text.into())
     }
 }
 
 impl From<Text> for Value {
     fn from(text: Text) -> Self {
         Self::Str(text)
+    }
+}
+
+impl From<Cow<'static, str>> for Value {
+    fn from(text: Cow<'static, str>) -> Self {
+        Self::Str(text.into())
     }
 }
 
@@ -171,7 +176,7 @@ impl Resource {
     /// A resource with these attributes.
     #[must_use]
     pub fn new(attributes: Vec<Attribute>) -> Self {
-        Self { attributes, schema_url: Cow::Borrowed("") }
+        Self { attributes, schema_url: Text::default() }
     }
 
     /// Sets the schema URL.
@@ -204,7 +209,7 @@ impl Scope {
     /// A scope.
     #[must_use]
     pub fn new(name: impl Into<Text>, version: impl Into<Text>) -> Self {
-        Self { name: name.into(), version: version.into(), schema_url: Cow::Borrowed("") }
+        Self { name: name.into(), version: version.into(), schema_url: Text::default() }
     }
 
     /// Sets the schema URL.
@@ -340,7 +345,7 @@ impl Span {
             span_id,
             parent_span_id: None,
             flags: 1,
-            trace_state: Cow::Borrowed(""),
+            trace_state: Text::default(),
             name: name.into(),
             kind,
             start_unix_nano: 0,
@@ -377,12 +382,12 @@ impl Span {
     /// About how many bytes of memory it holds, itself included; not what it shares. Queues are bounded by it.
     #[must_use]
     pub fn memory(&self) -> usize {
-        let events = self.events.iter().map(|event| heap(&event.name) + memory_of(&event.attributes));
+        let events = self.events.iter().map(|event| event.name.heap() + memory_of(&event.attributes));
         let links = self.links.iter().map(|link| memory_of(&link.attributes));
-        let description = if let Status::Error { description } = &self.status { heap(description) } else { 0 };
+        let description = if let Status::Error { description } = &self.status { description.heap() } else { 0 };
         size_of::<Self>()
-            + heap(&self.name)
-            + heap(&self.trace_state)
+            + self.name.heap()
+            + self.trace_state.heap()
             + description
             + memory_of(&self.attributes)
             + self.events.len() * size_of::<SpanEvent>()
@@ -392,20 +397,13 @@ impl Span {
     }
 }
 
-fn heap(text: &Text) -> usize {
-    match text {
-        Cow::Borrowed(_) => 0,
-        Cow::Owned(text) => text.capacity(),
-    }
-}
-
 fn memory_of(attributes: &[Attribute]) -> usize {
-    attributes.iter().map(|Attribute { key, value }| size_of::<Attribute>() + heap(key) + value_memory(value)).sum()
+    attributes.iter().map(|Attribute { key, value }| size_of::<Attribute>() + key.heap() + value_memory(value)).sum()
 }
 
 fn value_memory(value: &Value) -> usize {
     match value {
-        Value::Str(text) => heap(text),
+        Value::Str(text) => text.heap(),
         Value::Bool(_) | Value::Int(_) | Value::Double(_) => 0,
         Value::Bytes(bytes) => bytes.len(),
         Value::Array(values) => values.iter().map(|value| size_of::<Value>() + value_memory(value)).sum(),

@@ -1,44 +1,71 @@
 //! One object a line: the contract that programs read.
 
-use obtrace_export::model::{Attribute, SpanKind, Status, Value};
-use serde::{
-    Serialize, Serializer,
-    ser::{SerializeMap, SerializeSeq},
+use std::sync::Arc;
+
+use obtrace_export::{
+    encode::text::{push_decimal, push_decimal_u64, push_double, push_hex, push_string, push_text},
+    model::{Attribute, Resource, SpanKind, Status, Value},
 };
+use rustc_hash::FxHashMap;
 
 use crate::traces::SpanRecord;
 
-pub(super) fn write(out: &mut Vec<u8>, record: &SpanRecord) {
-    let start = out.len();
-    if serde_json::to_writer(&mut *out, &Line(record)).is_err() {
-        // Writing to memory does not fail; half a line must not stay if it ever did.
-        out.truncate(start);
-        return;
-    }
-    out.push(b'\n');
+/// Most resources whose text is kept.
+const KEPT: usize = 1_024;
+
+/// Writes lines. The spans of a process share their resource, so its text is made once.
+#[derive(Debug, Default)]
+pub(super) struct Lines {
+    /// By address; the resource is kept with it, so that no other can have that address.
+    resources: FxHashMap<usize, (Arc<Resource>, Box<[u8]>)>,
 }
 
-struct Line<'a>(&'a SpanRecord);
-
-impl Serialize for Line<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let span = &self.0.span;
-        let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("protocol", self.0.protocol)?;
-        map.serialize_entry("kind", kind(span.kind))?;
-        map.serialize_entry("name", &span.name)?;
-        map.serialize_entry("start_unix_nano", &span.start_unix_nano)?;
-        map.serialize_entry("duration_ns", &span.end_unix_nano.saturating_sub(span.start_unix_nano))?;
-        map.serialize_entry("status", if matches!(span.status, Status::Error { .. }) { "error" } else { "ok" })?;
-        map.serialize_entry("trace_id", &format_args!("{}", span.trace_id))?;
-        map.serialize_entry("span_id", &format_args!("{}", span.span_id))?;
+impl Lines {
+    pub(super) fn write(&mut self, out: &mut Vec<u8>, record: &SpanRecord) {
+        let span = &record.span;
+        out.extend_from_slice(b"{\"protocol\":");
+        push_string(out, record.protocol);
+        out.extend_from_slice(b",\"kind\":\"");
+        out.extend_from_slice(kind(span.kind).as_bytes());
+        out.extend_from_slice(b"\",\"name\":");
+        push_text(out, &span.name);
+        out.extend_from_slice(b",\"start_unix_nano\":");
+        push_decimal_u64(out, span.start_unix_nano);
+        out.extend_from_slice(b",\"duration_ns\":");
+        push_decimal_u64(out, span.end_unix_nano.saturating_sub(span.start_unix_nano));
+        let status: &[u8] = match span.status {
+            Status::Error { .. } => b",\"status\":\"error\",\"trace_id\":\"",
+            _ => b",\"status\":\"ok\",\"trace_id\":\"",
+        };
+        out.extend_from_slice(status);
+        push_hex(out, &span.trace_id.to_bytes());
+        out.extend_from_slice(b"\",\"span_id\":\"");
+        push_hex(out, &span.span_id.to_bytes());
         if let Some(parent) = span.parent_span_id {
-            map.serialize_entry("parent_span_id", &format_args!("{parent}"))?;
+            out.extend_from_slice(b"\",\"parent_span_id\":\"");
+            push_hex(out, &parent.to_bytes());
         }
-        map.serialize_entry("attributes", &Attributes(&span.attributes))?;
-        map.serialize_entry("resource", &Attributes(&span.resource.attributes))?;
-        map.serialize_entry("completeness", self.0.completeness.name())?;
-        map.end()
+        out.extend_from_slice(b"\",\"attributes\":");
+        push_object(out, &span.attributes);
+        out.extend_from_slice(b",\"resource\":");
+        self.push_resource(out, &span.resource);
+        out.extend_from_slice(b",\"completeness\":\"");
+        out.extend_from_slice(record.completeness.name().as_bytes());
+        out.extend_from_slice(b"\"}\n");
+    }
+
+    fn push_resource(&mut self, out: &mut Vec<u8>, resource: &Arc<Resource>) {
+        let address = Arc::as_ptr(resource).addr();
+        if let Some((_, text)) = self.resources.get(&address) {
+            return out.extend_from_slice(text);
+        }
+        let start = out.len();
+        push_object(out, &resource.attributes);
+        if self.resources.len() >= KEPT {
+            self.resources.clear();
+        }
+        let text = out.get(start..).unwrap_or_default();
+        self.resources.insert(address, (Arc::clone(resource), text.into()));
     }
 }
 
@@ -53,45 +80,42 @@ pub(super) const fn kind(kind: SpanKind) -> &'static str {
     }
 }
 
-struct Attributes<'a>(&'a [Attribute]);
-
-impl Serialize for Attributes<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(self.0.len()))?;
-        for attribute in self.0 {
-            map.serialize_entry(&attribute.key, &Json(&attribute.value))?;
+fn push_object(out: &mut Vec<u8>, attributes: &[Attribute]) {
+    out.push(b'{');
+    for (index, attribute) in attributes.iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
         }
-        map.end()
+        push_text(out, &attribute.key);
+        out.push(b':');
+        push_value(out, &attribute.value);
     }
+    out.push(b'}');
 }
 
-struct Json<'a>(&'a Value);
-
-impl Serialize for Json<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self.0 {
-            Value::Str(text) => serializer.serialize_str(text),
-            Value::Bool(truth) => serializer.serialize_bool(*truth),
-            Value::Int(number) => serializer.serialize_i64(*number),
-            Value::Double(number) => serializer.serialize_f64(*number),
-            Value::Bytes(bytes) => serializer.collect_str(&Hex(bytes)),
-            Value::Array(values) => {
-                let mut list = serializer.serialize_seq(Some(values.len()))?;
-                for value in values {
-                    list.serialize_element(&Json(value))?;
+fn push_value(out: &mut Vec<u8>, value: &Value) {
+    match value {
+        Value::Str(text) => push_text(out, text),
+        Value::Bool(true) => out.extend_from_slice(b"true"),
+        Value::Bool(false) => out.extend_from_slice(b"false"),
+        Value::Int(number) => push_decimal(out, *number),
+        Value::Double(number) if number.is_finite() => push_double(out, *number),
+        Value::Bytes(bytes) => {
+            out.push(b'"');
+            bytes.iter().for_each(|byte| push_hex(out, &[*byte]));
+            out.push(b'"');
+        }
+        Value::Array(values) => {
+            out.push(b'[');
+            for (index, value) in values.iter().enumerate() {
+                if index > 0 {
+                    out.push(b',');
                 }
-                list.end()
+                push_value(out, value);
             }
-            Value::Map(attributes) => Attributes(attributes).serialize(serializer),
-            _ => serializer.serialize_none(),
+            out.push(b']');
         }
-    }
-}
-
-struct Hex<'a>(&'a [u8]);
-
-impl std::fmt::Display for Hex<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        Value::Map(attributes) => push_object(out, attributes),
+        _ => out.extend_from_slice(b"null"),
     }
 }

@@ -85,6 +85,7 @@ pub struct Printer<W> {
     format: Format,
     color: bool,
     buffer: Vec<u8>,
+    lines: jsonl::Lines,
     forest: tree::Forest,
     /// Spans of the next OTLP request.
     waiting: Vec<Span>,
@@ -99,6 +100,7 @@ impl<W: Write> Printer<W> {
             format,
             color,
             buffer: Vec::new(),
+            lines: jsonl::Lines::default(),
             forest: tree::Forest::default(),
             waiting: Vec::new(),
             encoder: TraceEncoder::new(),
@@ -113,7 +115,7 @@ impl<W: Write> Printer<W> {
         match self.format {
             Format::Text => line::write(&mut self.buffer, record, self.color),
             Format::Tree => self.forest.add(record, now, self.color, &mut self.buffer),
-            Format::Jsonl => jsonl::write(&mut self.buffer, record),
+            Format::Jsonl => self.lines.write(&mut self.buffer, record),
             Format::OtlpJson => {
                 self.waiting.push(record.span.clone());
                 if self.waiting.len() >= REQUEST {

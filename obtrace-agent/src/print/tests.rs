@@ -62,6 +62,38 @@ fn jsonl_is_the_contract() {
 }
 
 #[test]
+fn jsonl_keeps_resources_apart_however_many_there_are() {
+    let resource = |number: usize| Arc::new(Resource::new(vec![Attribute::new("n", number as i64)]));
+    let mut out = Vec::new();
+    let mut printer = Printer::new(&mut out, Format::Jsonl, false);
+    for number in 0..3_000 {
+        let mut one = record(1, 1, None, SpanKind::Client, "GET /", 0);
+        one.span.resource = resource(number);
+        printer.span(&one, 0).unwrap();
+        printer.span(&one, 0).unwrap();
+    }
+    printer.finish().unwrap();
+    let text = String::from_utf8(out).unwrap();
+    assert_eq!(text.lines().count(), 6_000);
+    for (line, number) in text.lines().zip((0..3_000).flat_map(|number| [number; 2])) {
+        assert!(line.contains(&format!(r#""resource":{{"n":{number}}}"#)), "{number}: {line}");
+    }
+}
+
+#[test]
+fn jsonl_has_every_kind_of_value() {
+    let mut one = record(1, 1, None, SpanKind::Client, "a", 0);
+    one.span.attributes.clear();
+    one.span.push("bytes", vec![0x0f_u8, 0xa0]);
+    one.span.push("map", vec![Attribute::new("k", f64::NAN), Attribute::new("l", "\u{7}é")]);
+    one.span.push("none", Vec::<Value>::new());
+    one.span.push("big", i64::MIN);
+    let line: serde_json::Value = serde_json::from_str(&printed(Format::Jsonl, &[one])).unwrap();
+    let expected = r#"{"bytes":"0fa0","map":{"k":null,"l":"\u0007é"},"none":[],"big":-9223372036854775808}"#;
+    assert_eq!(line["attributes"], serde_json::from_str::<serde_json::Value>(expected).unwrap());
+}
+
+#[test]
 fn none_prints_nothing() {
     assert_eq!(printed(Format::None, &[record(1, 1, None, SpanKind::Client, "GET /", 0)]), "");
 }

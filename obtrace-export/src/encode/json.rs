@@ -6,9 +6,9 @@
 
 use super::{
     group::Grouping,
-    text::{push_base64, push_decimal, push_decimal_u64, push_double, push_hex, push_string},
+    text::{push_base64, push_decimal, push_decimal_u64, push_double, push_hex, push_text},
 };
-use crate::model::{Attribute, Scope, Span, SpanEvent, SpanKind, SpanLink, Status, Value};
+use crate::model::{Attribute, Scope, Span, SpanEvent, SpanKind, SpanLink, Status, Text, Value};
 
 /// Values nested deeper than this are written as empty ones: a receiver refuses a whole request whose messages are nested
 /// too deep (protobuf stops at 100 messages; each level of a map takes three).
@@ -89,7 +89,7 @@ impl TraceEncoder {
 
 fn push_scope(out: &mut Vec<u8>, scope: &Scope) {
     push_field(out, b"\"name\":", &scope.name);
-    let lead: &[u8] = if scope.name.is_empty() { b"\"version\":" } else { b",\"version\":" };
+    let lead: &[u8] = if scope.name.as_bytes().is_empty() { b"\"version\":" } else { b",\"version\":" };
     push_field(out, lead, &scope.version);
 }
 
@@ -169,10 +169,10 @@ fn push_link(out: &mut Vec<u8>, link: &SpanLink) {
 }
 
 /// A text field, unless it is empty.
-fn push_field(out: &mut Vec<u8>, lead: &[u8], text: &str) {
-    if !text.is_empty() {
+fn push_field(out: &mut Vec<u8>, lead: &[u8], text: &Text) {
+    if !text.as_bytes().is_empty() {
         out.extend_from_slice(lead);
-        push_string(out, text);
+        push_text(out, text);
     }
 }
 
@@ -203,7 +203,7 @@ fn push_attributes(out: &mut Vec<u8>, lead: &[u8], attributes: &[Attribute]) {
 
 fn push_attribute(out: &mut Vec<u8>, attribute: &Attribute, depth: usize) {
     out.extend_from_slice(b"{\"key\":");
-    push_string(out, &attribute.key);
+    push_text(out, &attribute.key);
     out.extend_from_slice(b",\"value\":");
     push_any_value(out, &attribute.value, depth);
     out.push(b'}');
@@ -214,7 +214,7 @@ fn push_any_value(out: &mut Vec<u8>, value: &Value, depth: usize) {
     match value {
         Value::Str(text) => {
             out.extend_from_slice(b"{\"stringValue\":");
-            push_string(out, text);
+            push_text(out, text);
             out.push(b'}');
         }
         Value::Int(number) => {

@@ -2,6 +2,8 @@
 
 use std::io::Write as _;
 
+use crate::model::Text;
+
 const DIGITS: &[u8; 16] = b"0123456789abcdef";
 
 /// Both hexadecimal digits of every byte.
@@ -42,6 +44,18 @@ pub fn push_string(out: &mut Vec<u8>, text: &str) {
         push_escaped(out, text);
     }
     out.push(b'"');
+}
+
+/// Appends a JSON string as [`push_string`] does.
+pub fn push_text(out: &mut Vec<u8>, text: &Text) {
+    let bytes = text.as_bytes();
+    if is_plain(bytes) {
+        out.push(b'"');
+        out.extend_from_slice(bytes);
+        out.push(b'"');
+    } else {
+        push_string(out, text);
+    }
 }
 
 /// Whether nothing in it must be escaped. Asks eight bytes at a time; bytes above 0x7e go the slow way, which looks closer.

@@ -1,8 +1,8 @@
 //! Connections that could not be opened.
 
-use std::{borrow::Cow, sync::Arc};
+use std::sync::Arc;
 
-use obtrace_export::model::{Resource, Scope, Span, SpanKind, Status};
+use obtrace_export::model::{Resource, Scope, Span, SpanKind, Status, Text};
 
 use super::{FailedConnect, SpanContext, Transport, push_address};
 
@@ -18,9 +18,9 @@ pub(in crate::traces) fn failed_connect(
     push_address(&mut span, "network.peer.address", "network.peer.port", failed.remote);
     span.push("network.transport", failed.transport.name());
     let (name, text) = errno(failed.errno);
-    let name = name.map_or_else(|| Cow::Owned(format!("errno_{}", failed.errno)), Cow::Borrowed);
-    span.push("error.type", name.into_owned());
-    span.status = Status::Error { description: Cow::Borrowed(text) };
+    let name = name.map_or_else(|| format!("errno_{}", failed.errno).into(), Text::constant);
+    span.push("error.type", name);
+    span.status = Status::Error { description: text.into() };
     span
 }
 

@@ -1,8 +1,6 @@
 //! Databases.
 
-use std::borrow::Cow;
-
-use obtrace_export::model::Span;
+use obtrace_export::model::{Span, Text};
 use obtrace_protocols::{postgres::PostgresDetails, redis::RedisDetails};
 
 use super::{Input, push_count, push_text};
@@ -13,7 +11,7 @@ pub(super) fn postgres(input: &Input<'_>, details: &PostgresDetails<'_>, span: &
     span.name = if details.summary.is_empty() {
         named(&exchange.operation, &exchange.target)
     } else {
-        Cow::Owned(details.summary.clone().into_owned())
+        Text::copied(&details.summary)
     };
     span.push("db.system.name", "postgresql");
     push_text(span, "db.namespace", &details.database);
@@ -56,6 +54,6 @@ fn push_statement(input: &Input<'_>, span: &mut Span, statement: &str) {
     }
 }
 
-fn named(operation: &str, target: &str) -> Cow<'static, str> {
-    Cow::Owned(if target.is_empty() { operation.to_owned() } else { format!("{operation} {target}") })
+fn named(operation: &str, target: &str) -> Text {
+    if target.is_empty() { Text::copied(operation) } else { Text::concat(&[operation, " ", target]) }
 }

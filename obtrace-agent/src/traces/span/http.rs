@@ -1,6 +1,6 @@
 //! HTTP.
 
-use obtrace_export::model::{Span, Value};
+use obtrace_export::model::{Span, Text, Value};
 use obtrace_protocols::{Role, http::HttpDetails};
 
 use super::{Input, Templates, push_address, push_count, push_text, query};
@@ -8,8 +8,8 @@ use super::{Input, Templates, push_address, push_count, push_text, query};
 pub(super) fn describe(input: &Input<'_>, details: &HttpDetails<'_>, names: &mut Templates, span: &mut Span) {
     let settings = input.settings;
     let method = &*input.exchange.operation;
-    span.name = name(input, details, names, span).into();
-    span.push("http.request.method", method.to_owned());
+    span.name = name(input, details, names, span);
+    span.push("http.request.method", Text::copied(method));
     if method == "_OTHER" {
         push_text(span, "http.request.method_original", &details.method);
     }
@@ -23,8 +23,8 @@ pub(super) fn describe(input: &Input<'_>, details: &HttpDetails<'_>, names: &mut
     push_text(span, "url.scheme", scheme);
     let (host, port) = details.host.as_deref().map_or((None, None), split_host);
     if let (Role::Client, Some(authority)) = (input.exchange.role, details.host.as_deref()) {
-        let query = query.as_deref().map_or_else(String::new, |query| format!("?{query}"));
-        span.push("url.full", format!("{scheme}://{authority}{}{query}", details.path));
+        let (mark, query) = query.as_deref().map_or(("", ""), |query| ("?", query));
+        span.push("url.full", Text::concat(&[scheme, "://", authority, &details.path, mark, query]));
     }
     match host {
         Some(host) => {
@@ -52,7 +52,7 @@ pub(super) fn describe(input: &Input<'_>, details: &HttpDetails<'_>, names: &mut
 }
 
 /// `GET /users/{id}`; the method alone where there is no path of low cardinality.
-fn name(input: &Input<'_>, details: &HttpDetails<'_>, names: &mut Templates, span: &Span) -> String {
+fn name(input: &Input<'_>, details: &HttpDetails<'_>, names: &mut Templates, span: &Span) -> Text {
     let method = if input.exchange.operation == "_OTHER" { "HTTP" } else { &*input.exchange.operation };
     let service = match span.resource.get("service.name") {
         Some(Value::Str(name)) => name,
@@ -60,8 +60,8 @@ fn name(input: &Input<'_>, details: &HttpDetails<'_>, names: &mut Templates, spa
     };
     let path = details.path.as_ref();
     match names.of(service, path, input.settings.max_names).filter(|_| !path.is_empty()) {
-        Some(template) => format!("{method} {template}"),
-        None => method.to_owned(),
+        Some(template) => Text::concat(&[method, " ", &template]),
+        None => Text::copied(method),
     }
 }
 

@@ -10,9 +10,12 @@ mod http;
 mod query;
 mod template;
 
-use std::{borrow::Cow, net::SocketAddr, sync::Arc};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
-use obtrace_export::model::{Resource, Scope, Span, SpanKind, Status, Value};
+use obtrace_export::model::{Resource, Scope, Span, SpanKind, Status, Text, Value};
 use obtrace_protocols::{Details, Exchange, Role};
 
 use super::{ConnectionInfo, FailedConnect, Settings, SpanContext, Transport};
@@ -47,7 +50,7 @@ impl Input<'_> {
             Details::Redis(details) => database::redis(self, details, &mut span),
             Details::Dns(details) => dns::describe(self, details, &mut span),
             _ => {
-                span.name = self.exchange.operation.clone().into_owned().into();
+                span.name = Text::copied(&self.exchange.operation);
                 self.push_server(&mut span);
             }
         }
@@ -56,8 +59,8 @@ impl Input<'_> {
             span.push("network.transport", "unix");
         }
         if let Some(error) = &self.exchange.error {
-            span.push("error.type", error.clone().into_owned());
-            span.status = Status::Error { description: Cow::Borrowed("") };
+            span.push("error.type", Text::copied(error));
+            span.status = Status::Error { description: Text::default() };
         }
         span
     }
@@ -86,19 +89,51 @@ impl Input<'_> {
 fn push_address(span: &mut Span, address: &'static str, port: &'static str, of: Option<SocketAddr>) {
     let Some(of) = of else { return };
     if !of.ip().is_unspecified() {
-        span.push(address, of.ip().to_string());
+        span.push(address, address_text(of.ip()));
     }
     if of.port() != 0 {
         span.push(port, i64::from(of.port()));
     }
 }
 
+/// An address as the standard library writes it, without the cost of its formatting for the usual ones.
+fn address_text(address: IpAddr) -> Text {
+    let IpAddr::V4(address) = address else { return address.to_string().into() };
+    let mut digits = [[0_u8; 3]; 4];
+    let mut pieces = [""; 7];
+    for (index, (number, digits)) in address.octets().into_iter().zip(&mut digits).enumerate() {
+        *digits = [b'0' + number / 100, b'0' + number / 10 % 10, b'0' + number % 10];
+        let from = usize::from(number < 100) + usize::from(number < 10);
+        if index > 0 {
+            pieces[2 * index - 1] = ".";
+        }
+        pieces[2 * index] = digits.get(from..).and_then(|digits| str::from_utf8(digits).ok()).unwrap_or_default();
+    }
+    Text::concat(&pieces)
+}
+
 fn push_text(span: &mut Span, key: &'static str, text: &str) {
     if !text.is_empty() {
-        span.push(key, text.to_owned());
+        span.push(key, Text::copied(text));
     }
 }
 
 fn push_count(span: &mut Span, key: &'static str, count: u64) {
     span.push(key, Value::Int(i64::try_from(count).unwrap_or(i64::MAX)));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_read_as_the_standard_library_writes_them() {
+        for number in 0..=u8::MAX {
+            let address = IpAddr::from([number, 0, 255 - number, number / 2]);
+            assert_eq!(address_text(address), address.to_string().as_str());
+        }
+        for text in ["::1", "2001:db8::7", "::ffff:1.2.3.4"] {
+            assert_eq!(address_text(text.parse().unwrap()), text);
+        }
+    }
 }

@@ -1,10 +1,8 @@
 //! Low-cardinality names for paths.
 
-use std::{
-    borrow::Cow,
-    collections::{HashMap, HashSet, hash_map::RandomState},
-    hash::BuildHasher,
-};
+use std::{borrow::Cow, collections::hash_map::RandomState, hash::BuildHasher};
+
+use rustc_hash::{FxHashMap, FxHashSet};
 
 /// Most services whose names are told apart; those beyond share one budget.
 const MAX_SERVICES: usize = 1_024;
@@ -17,15 +15,18 @@ const MAX_SEGMENTS: usize = 12;
 #[derive(Debug, Default)]
 pub(in crate::traces) struct Templates {
     hasher: RandomState,
-    /// By the digest of the service's name, the digests of its templates.
-    services: HashMap<u64, HashSet<u64>>,
+    /// By the digest of the service's name, the digests of its templates. The digests are keyed, so that nobody outside
+    /// can choose them: they need no second hash of that kind.
+    services: FxHashMap<u64, FxHashSet<u64>>,
+    /// The service that was asked for last and its digest: mostly the next one's, too.
+    last: Option<(String, u64)>,
 }
 
 impl Templates {
     /// The template of a path, or `None` if the service has `limit` others already.
     pub(super) fn of<'p>(&mut self, service: &str, path: &'p str, limit: usize) -> Option<Cow<'p, str>> {
         let template = template(path);
-        let mut service = self.hasher.hash_one(service);
+        let mut service = self.digest_of(service);
         if self.services.len() >= MAX_SERVICES && !self.services.contains_key(&service) {
             service = 0;
         }
@@ -40,35 +41,53 @@ impl Templates {
         names.insert(name);
         Some(template)
     }
+
+    fn digest_of(&mut self, service: &str) -> u64 {
+        match &self.last {
+            Some((last, digest)) if last == service => *digest,
+            _ => {
+                let digest = self.hasher.hash_one(service);
+                self.last = Some((service.to_owned(), digest));
+                digest
+            }
+        }
+    }
 }
 
 /// Replaces the segments of a path that look like identifiers by `{id}`.
 fn template(path: &str) -> Cow<'_, str> {
-    let count = path.split('/').count();
-    if count <= MAX_SEGMENTS + 1 && !path.split('/').any(is_identifier) {
-        return Cow::Borrowed(path);
-    }
-    let mut out = String::with_capacity(path.len());
-    for (index, segment) in path.split('/').take(MAX_SEGMENTS + 1).enumerate() {
-        if index > 0 {
-            out.push('/');
+    let mut out: Option<String> = None;
+    // Where the segment begins.
+    let mut from = 0;
+    for (index, segment) in path.split('/').enumerate() {
+        if index > MAX_SEGMENTS {
+            let mut out = out.unwrap_or_else(|| path.get(..from - 1).unwrap_or_default().to_owned());
+            out.push_str("/…");
+            return Cow::Owned(out);
         }
-        out.push_str(if is_identifier(segment) { "{id}" } else { segment });
+        let identifier = is_identifier(segment);
+        if let Some(out) = &mut out {
+            out.push('/');
+            out.push_str(if identifier { "{id}" } else { segment });
+        } else if identifier {
+            let mut text = String::with_capacity(path.len() + 4);
+            text.push_str(path.get(..from).unwrap_or_default());
+            text.push_str("{id}");
+            out = Some(text);
+        }
+        from += segment.len() + 1;
     }
-    if count > MAX_SEGMENTS + 1 {
-        out.push_str("/…");
-    }
-    Cow::Owned(out)
+    out.map_or(Cow::Borrowed(path), Cow::Owned)
 }
 
 /// A number, a UUID, a long run of hexadecimal digits, a word with a number behind a separator, a token, an address,
 /// escaped text, or something long.
 fn is_identifier(segment: &str) -> bool {
     let bytes = segment.as_bytes();
-    let digits = bytes.iter().filter(|b| b.is_ascii_digit()).count();
-    if bytes.len() > MAX_SEGMENT || segment.contains(['@', '%', ',', '=', '+', ' ']) {
+    if bytes.len() > MAX_SEGMENT || bytes.iter().any(|byte| matches!(byte, b'@' | b'%' | b',' | b'=' | b'+' | b' ')) {
         return true;
     }
+    let digits = bytes.iter().filter(|byte| byte.is_ascii_digit()).count();
     if digits == 0 {
         return !segment.is_ascii();
     }
@@ -109,6 +128,8 @@ mod tests {
             ("/static/index.html", "/static/index.html"),
             ("/users/a@example.org", "/users/{id}"),
             ("/söppö", "/{id}"),
+            ("7", "{id}"),
+            ("/7//8/", "/{id}//{id}/"),
         ] {
             assert_eq!(template(path), expected, "{path}");
         }
@@ -118,6 +139,10 @@ mod tests {
     fn a_deep_path_is_cut() {
         let path = "/a".repeat(40);
         assert_eq!(template(&path), format!("{}/…", "/a".repeat(MAX_SEGMENTS)));
+        let path = "/7".repeat(40);
+        assert_eq!(template(&path), format!("{}/…", "/{id}".repeat(MAX_SEGMENTS)));
+        let path = "/7".repeat(MAX_SEGMENTS);
+        assert_eq!(template(&path), "/{id}".repeat(MAX_SEGMENTS));
     }
 
     #[test]
