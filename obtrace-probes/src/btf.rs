@@ -226,9 +226,8 @@ fn word(bytes: &[u8], at: usize) -> Option<u32> {
 
 /// The section `.BTF` of a 64-bit ELF file.
 fn section(elf: &[u8]) -> Option<&[u8]> {
-    let long = |at: usize| {
-        elf.get(at..)?.first_chunk().and_then(|bytes| usize::try_from(u64::from_ne_bytes(*bytes)).ok())
-    };
+    let long =
+        |at: usize| elf.get(at..)?.first_chunk().and_then(|bytes| usize::try_from(u64::from_ne_bytes(*bytes)).ok());
     let short = |at: usize| elf.get(at..)?.first_chunk().map(|bytes| usize::from(u16::from_ne_bytes(*bytes)));
     let (table, size, count, index) = (long(40)?, short(58)?, short(60)?, short(62)?);
     let header = |index: usize| table.checked_add(size.checked_mul(index)?);
@@ -275,8 +274,11 @@ mod tests {
         assert!(small.len() < kernel.len() / 2 + kernel.len() / 4);
         let (all, left) = (types(&kernel), types(&small));
         assert_eq!(all.len(), left.len());
-        let ids: BTreeMap<_, _> = all.iter().enumerate().map(|(id, (name, kind, _))| ((name.as_str(), *kind), id)).collect();
-        for named in [("sock", STRUCT), ("task_struct", STRUCT), ("bpf_iter_task", FUNCTION), ("btf_trace_sys_enter", TYPEDEF)] {
+        let ids: BTreeMap<_, _> =
+            all.iter().enumerate().map(|(id, (name, kind, _))| ((name.as_str(), *kind), id)).collect();
+        for named in
+            [("sock", STRUCT), ("task_struct", STRUCT), ("bpf_iter_task", FUNCTION), ("btf_trace_sys_enter", TYPEDEF)]
+        {
             let id = ids[&named];
             assert_eq!(all[id], left[id], "{named:?}");
         }

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod btf;
 pub mod capability;
 mod error;
 pub mod event;

@@ -1,18 +1,18 @@
 //! Loading, attaching and asking the probes.
 
 use std::{
-    fmt, io,
+    fmt, fs, io,
     os::fd::{AsFd, OwnedFd},
     sync::{Arc, Mutex, PoisonError},
 };
 
 use aya::{
-    Btf, Ebpf, EbpfLoader, VerifierLogLevel,
+    Btf, Ebpf, EbpfLoader, Endianness, VerifierLogLevel,
     maps::{HashMap, Map, MapData, PerCpuArray, RingBuf},
     programs::Program,
 };
 
-use crate::{Error, Filter, Losses, Reader, Verdicts, losses::Loss, object, program};
+use crate::{Error, Filter, Losses, Reader, Verdicts, btf, losses::Loss, object, program};
 
 /// How the bytes are come by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -144,7 +144,10 @@ pub struct Probes {
     losses: PerCpuArray<MapData, [u64; 2]>,
     reader: Option<Reader>,
     backend: Backend,
-    data: Vec<&'static str>,
+    /// What is loaded and not attached, in the order in which it is to be attached.
+    loaded: Vec<&'static str>,
+    /// What is not even loaded, and the names of the kernel's hooks.
+    later: Option<Btf>,
     refused: Vec<(&'static str, String)>,
 }
 
@@ -160,9 +163,10 @@ const COMMON: [&str; 5] =
 /// The data path of each; attached last, so that no byte comes before what explains it.
 const CALLS: [&str; 2] = ["sys_exit", "sys_enter"];
 const FUNCTIONS: [&str; 3] = ["tcp_sendmsg", "tcp_recvmsg", "inet_accept"];
-/// What a kernel may be built without.
-const OPTIONAL: [&str; 13] = [
-    "inet_stream_connect",
+/// What a kernel may be built without: what else TCP needs.
+const TCP: [&str; 1] = ["inet_stream_connect"];
+/// And the rest.
+const OTHERS: [&str; 11] = [
     "unix_stream_sendmsg",
     "unix_stream_recvmsg",
     "unix_accept",
@@ -174,41 +178,50 @@ const OPTIONAL: [&str; 13] = [
     "udpv6_sendmsg",
     "udpv6_recvmsg",
     "udpv6_destroy_sock",
-    "iterate_files",
 ];
+/// The iterators and what they go through.
+const TASKS: (&str, &str) = ("iterate_tasks", "task");
+const FILES: (&str, &str) = ("iterate_files", "task_file");
+
+/// The kernel's BTF, as far as an object needs it.
+fn kernel_btf(object: &[u8]) -> Result<Btf, Error> {
+    const PATH: &str = "/sys/kernel/btf/vmlinux";
+    let hooks: Vec<&str> = CALLS.iter().chain(&FUNCTIONS).chain(&COMMON).chain(&TCP).chain(&OTHERS).copied().collect();
+    let hooks = [&hooks[..], &[TASKS.1, FILES.1]].concat();
+    let small = fs::read(PATH).ok().and_then(|kernel| btf::trimmed(&kernel, object, &hooks));
+    let read = small.map_or_else(Btf::from_sys_fs, |bytes| Btf::parse(&bytes, Endianness::default()));
+    read.map_err(|e| Error::Unsupported { what: format!("reading {PATH}"), said: e.to_string(), mend: program::KERNEL })
+}
 
 impl Probes {
-    /// Loads the probes. Nothing is attached and no process is traced yet.
+    /// Loads the probes, those of TCP at least. Nothing is attached and no process is traced yet.
     ///
     /// # Errors
     ///
     /// A capability or a kernel feature is missing, or the verifier refused a program.
     pub fn load(options: &Options) -> Result<Self, Error> {
-        let btf = Btf::from_sys_fs().map_err(|e| Error::Unsupported {
-            what: "reading /sys/kernel/btf/vmlinux".to_owned(),
-            said: e.to_string(),
-            mend: program::KERNEL,
-        })?;
         match options.backend {
-            Backend::Fentry => Self::load_object(options, &btf, Backend::Fentry),
-            Backend::Tracepoint => Self::load_object(options, &btf, Backend::Tracepoint),
+            Backend::Fentry => Self::load_object(options, Backend::Fentry),
+            Backend::Tracepoint => Self::load_object(options, Backend::Tracepoint),
             // A refusal of the first says nothing that the second would not say better.
-            Backend::Auto => Self::load_object(options, &btf, Backend::Fentry)
-                .or_else(|_| Self::load_object(options, &btf, Backend::Tracepoint)),
+            Backend::Auto => {
+                Self::load_object(options, Backend::Fentry).or_else(|_| Self::load_object(options, Backend::Tracepoint))
+            }
         }
     }
 
-    fn load_object(options: &Options, btf: &Btf, backend: Backend) -> Result<Self, Error> {
+    fn load_object(options: &Options, backend: Backend) -> Result<Self, Error> {
         let (object, data): (_, &[&'static str]) = match backend {
             Backend::Fentry => (object::fentry(), &FUNCTIONS),
             _ => (object::syscall(), &CALLS),
         };
+        let btf = kernel_btf(object)?;
         let mut ports = [0u16; 8];
         for (slot, port) in ports.iter_mut().zip(&options.datagram_ports) {
             *slot = *port;
         }
         let mut ebpf = EbpfLoader::new()
-            .btf(Some(btf))
+            .btf(Some(&btf))
             .verifier_log_level(VerifierLogLevel::DEBUG | VerifierLogLevel::STATS)
             .override_global("capture_limit", &options.capture_limit.min(1 << 20), true)
             .override_global("wake_bytes", &options.wake_bytes, true)
@@ -219,22 +232,14 @@ impl Probes {
             .map_err(program::object_error)?;
         // The data path first: it is what a kernel may refuse.
         for name in data.iter().chain(&COMMON) {
-            program::load(&mut ebpf, btf, name, name)?;
+            program::load(&mut ebpf, &btf, name, name)?;
         }
-        program::load(&mut ebpf, btf, "control", "")?;
-        program::load(&mut ebpf, btf, "iterate_tasks", "task")?;
-        let mut data = data.to_vec();
+        program::load(&mut ebpf, &btf, "control", "")?;
+        program::load(&mut ebpf, &btf, TASKS.0, TASKS.1)?;
+        let mut loaded: Vec<_> = COMMON.iter().chain(data).copied().collect();
         let mut refused = Vec::new();
-        for name in OPTIONAL {
-            let iterator = name == "iterate_files";
-            if !iterator && backend != Backend::Fentry {
-                continue;
-            }
-            match program::load(&mut ebpf, btf, name, if iterator { "task_file" } else { name }) {
-                Ok(()) if !iterator => data.push(name),
-                Ok(()) => {}
-                Err(e) => refused.push((name, e.to_string())),
-            }
+        if backend == Backend::Fentry {
+            load_optional(&mut ebpf, &btf, &TCP, &mut loaded, &mut refused);
         }
 
         let Some(Program::RawTracePoint(p)) = ebpf.program("control") else {
@@ -258,19 +263,41 @@ impl Probes {
             losses,
             reader: Some(reader),
             backend,
-            data,
+            loaded,
+            later: Some(btf),
             refused,
         })
     }
 
-    /// Attaches every program. What the processes that [`Probes::filter`] allows do is seen from now on.
+    /// Attaches the programs for TCP only: [`Probes::attach`] does the rest. Loading and attaching all of them takes more
+    /// than twice as long, time in which events of TCP can be read already.
+    ///
+    /// # Errors
+    ///
+    /// The kernel refused a hook.
+    pub fn attach_tcp(&mut self) -> Result<(), Error> {
+        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut self.loaded).iter().try_for_each(|name| program::attach(&mut shared.ebpf, name))
+    }
+
+    /// Attaches every program. What the processes that [`Probes::filter`] allows do is seen from now on. Programs that
+    /// the kernel need not have are [left out](Probes::refused) if it refuses them.
     ///
     /// # Errors
     ///
     /// The kernel refused a hook.
     pub fn attach(&mut self) -> Result<(), Error> {
-        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
-        COMMON.iter().chain(&self.data).try_for_each(|name| program::attach(&mut shared.ebpf, name))
+        self.attach_tcp()?;
+        if let Some(btf) = self.later.take() {
+            let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+            if self.backend == Backend::Fentry {
+                load_optional(&mut shared.ebpf, &btf, &OTHERS, &mut self.loaded, &mut self.refused);
+            }
+            if let Err(e) = program::load(&mut shared.ebpf, &btf, FILES.0, FILES.1) {
+                self.refused.push((FILES.0, e.to_string()));
+            }
+        }
+        self.attach_tcp()
     }
 
     /// Looks through the open sockets of the traced processes for connections older than the probes: each is told of by
@@ -337,6 +364,22 @@ impl Probes {
         match self.backend {
             Backend::Fentry => "fentry",
             _ => "tracepoint",
+        }
+    }
+}
+
+/// Loads programs that a kernel need not have.
+fn load_optional(
+    ebpf: &mut Ebpf,
+    btf: &Btf,
+    names: &[&'static str],
+    loaded: &mut Vec<&'static str>,
+    refused: &mut Vec<(&'static str, String)>,
+) {
+    for name in names {
+        match program::load(ebpf, btf, name, name) {
+            Ok(()) => loaded.push(name),
+            Err(e) => refused.push((name, e.to_string())),
         }
     }
 }

@@ -161,13 +161,12 @@ impl Agent {
         let mut probes = Probes::load(&options)?;
         let reader = probes.reader();
         let filter = probes.filter();
-        probes.attach()?;
+        probes.attach_tcp()?;
         let (known, observed) = discovery::begin(&filter, &settings.selection)?;
         if observed == 0 && !settings.selection.pids.is_empty() {
             let pids: Vec<_> = settings.selection.pids.iter().map(u32::to_string).collect();
             return Err(Error::NoProcess(pids.join(", ")));
         }
-        probes.join()?;
         let results = Arc::new(Mutex::new(Results::default()));
         let (ask, asked) = mpsc::sync_channel(discovery::QUEUE);
         let parser = Parser::new(&settings, probes.verdicts(), &known, ask, accounts, Arc::clone(&results));
@@ -182,6 +181,13 @@ impl Agent {
             .with_application(instancer)
             .start()
             .map_err(|error| Error::Start(error.to_string()))?;
+        // TCP is read from now on; the rest takes as long again.
+        if let Err(error) = probes.attach().and_then(|()| probes.join()) {
+            drop(probes);
+            // It fails for the reason above.
+            let _ = running.stop();
+            return Err(error.into());
+        }
         Ok(Self { running, probes, exporter, results, shutdown_timeout, observed })
     }
 
