@@ -104,7 +104,7 @@ impl Filter {
     pub fn current(&self) -> Result<Vec<Process>, Error> {
         let bits = {
             let shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
-            let map = shared.traced.as_fd();
+            let map = shared.traced.fd().as_fd();
             sys::read_words(map, WORDS).map_err(|e| Error::system("reading the process filter", e))?
         };
         let mut processes = self.processes()?;

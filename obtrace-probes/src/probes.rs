@@ -134,7 +134,8 @@ pub(crate) struct Control {
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) ebpf: Ebpf,
-    pub(crate) traced: OwnedFd,
+    /// Programs that are loaded later name it by its descriptor.
+    pub(crate) traced: MapData,
 }
 
 /// The probes, loaded into the kernel. Dropping it (and every [`Filter`] of it) detaches and frees all of them.
@@ -251,7 +252,6 @@ impl Probes {
         let Map::Array(traced) = take(&mut ebpf, ".bss.traced")? else {
             return Err(Error::object("map .bss.traced is no array"));
         };
-        let traced = duplicate(traced.fd())?;
         let losses = PerCpuArray::try_from(take(&mut ebpf, "losses")?).map_err(Error::object)?;
         let ring = RingBuf::try_from(take(&mut ebpf, "ring")?).map_err(Error::object)?;
         let ended = HashMap::try_from(take(&mut ebpf, "ended")?).map_err(Error::object)?;
@@ -316,7 +316,7 @@ impl Probes {
         Ok(())
     }
 
-    /// The reader of the events; `None` when it was taken before.
+    /// The reader of the events; `None` when it was taken before. To be kept until [`Probes::attach`] is done at least.
     pub fn reader(&mut self) -> Option<Reader> {
         self.reader.take()
     }
