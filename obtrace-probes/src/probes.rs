@@ -296,6 +296,9 @@ impl Probes {
             if let Err(e) = program::load(&mut shared.ebpf, &btf, FILES.0, FILES.1) {
                 self.refused.push((FILES.0, e.to_string()));
             }
+            drop(btf);
+            // The kernel's BTF took some 15 MB for a moment.
+            crate::sys::release_memory();
         }
         self.attach_tcp()
     }

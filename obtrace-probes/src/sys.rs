@@ -72,6 +72,17 @@ pub(crate) fn read_words(map: BorrowedFd<'_>, words: usize) -> io::Result<Vec<u6
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(value) }
 }
 
+/// Gives memory that is free back to the system where the C library would keep it: glibc holds on to as much as it has
+/// once seen in one piece.
+pub(crate) fn release_memory() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: malloc_trim takes no pointer, may be called from any thread at any time (malloc_trim(3): MT-Safe), and
+    // touches only pages of which no allocation is a part.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
 /// Waits until `fd` is readable. `false`: the time is over or a signal came.
 pub(crate) fn wait_readable(fd: BorrowedFd<'_>, timeout: Duration) -> io::Result<bool> {
     let mut poll = libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };

@@ -25,6 +25,9 @@ cpu() { awk '/^usage_usec/ { print $2 }' "/sys/fs/cgroup/$1/cpu.stat"; }
 # rss PID: resident memory and its peak, KiB.
 rss() { awk '/^VmRSS|^VmHWM/ { printf "%s %s ", $1, $2 }' "/proc/$1/status"; }
 
+# ring PID: KiB of its resident memory that is the kernel's ring buffer, mapped in it (its data twice in a row).
+ring() { awk '/^[0-9a-f]+-/ { on = /bpf-map/ } /^Rss:/ && on { n += $2 } END { print n + 0 }' "/proc/$1/smaps"; }
+
 # maps PID: KiB of the BPF maps and programs that a process holds, as the kernel accounts them.
 maps() {
     for f in /proc/"$1"/fdinfo/*; do
