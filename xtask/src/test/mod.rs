@@ -100,7 +100,7 @@ const PARTS: &[Part] = &[
         name: "guest",
         about: "instructions a request in an emulated guest",
         root: false,
-        open: Some("the figures for instructions, memory and start are not reached yet"),
+        open: Some("the Go application and the cost of overload are not measured yet"),
         run: rigs::guest,
     },
     Part {
