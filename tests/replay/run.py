@@ -135,6 +135,9 @@ class Case:
             lines, untouched, recall = compare.damaged(self.replay(other), known, kept, exempt, name)
             self.say(lines, f"{self.protocol}, {other.name}")
             verdict = ", WRONG" if lines else ""
+            if not lines:
+                other.unlink()
+                other.with_suffix(".client.jsonl").unlink()
             print(f"{self.protocol:9} {name}: {untouched:.1%} untouched, {recall:.1%} complete{verdict}", flush=True)
 
     def tell_witness(self, path, records):

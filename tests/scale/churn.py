@@ -81,7 +81,8 @@ def main():
     server = child(serve, listener)
     errors = tempfile.mkstemp(prefix="obtrace-churn-")[1]
     samples = []
-    with Agent(options.agent, errors=errors) as agent:
+    # Others on the machine must not be taken for growth: only this program and what it starts is observed.
+    with Agent(options.agent, "--pid", str(os.getpid()), errors=errors) as agent:
         before = agent.held(), agent.map_entries()
         client = child(connect, listener.getsockname(), 1000)
         stop = threading.Event()

@@ -82,7 +82,9 @@ def main():
     options = parser.parse_args()
     each = 16_000
     pairs = -(-options.sockets // (2 * each))
-    settings = ["--max-sockets", str(options.table)] if options.table else []
+    # Others on the machine must not be taken for these: only this program and what it starts is observed.
+    settings = ["--pid", str(os.getpid())]
+    settings += ["--max-sockets", str(options.table)] if options.table else []
     errors = tempfile.mkstemp(prefix="obtrace-sockets-")[1]
     with Agent(options.agent, *settings, errors=errors) as agent:
         before = agent.rss(), agent.map_bytes()

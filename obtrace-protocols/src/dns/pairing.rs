@@ -14,7 +14,8 @@ use crate::{Completeness, Message, Timestamp, parser::Context, parser::Side, str
 const MAX_ANSWERS: usize = 16;
 /// Most bytes of a TXT record or of a CAA value written out.
 const MAX_TEXT: usize = 255;
-/// Most responses kept whose queries were not seen yet: they may be behind a hole in the other direction.
+/// Most responses kept whose queries were not seen yet: they may be behind a hole in the other direction, or told of
+/// out of order.
 const MAX_EARLY: usize = 16;
 /// Finished slots kept for the next queries.
 const MAX_FREE: usize = 4;
@@ -80,7 +81,7 @@ impl Query {
 #[derive(Debug, Default)]
 pub(super) struct Queries {
     waiting: Vec<Query>,
-    /// Responses on a stream that came before their queries were seen.
+    /// Responses that came before their queries were seen.
     early: VecDeque<Query>,
     done: VecDeque<Query>,
     free: Vec<Query>,
@@ -205,13 +206,11 @@ impl Queries {
             self.give_up(0, Completeness::ResponseMissing);
         }
         let early = self.early.iter().position(|early| {
-            let key = (early.number, early.kind, early.is_reversed);
-            let answers = early.response.is_some_and(|response| response.end >= passed.start.at);
-            key == (view.id(), question.kind, is_reversed)
-                && answers
+            let key = (early.number, early.kind, early.is_reversed, early.is_datagram);
+            key == (view.id(), question.kind, is_reversed, passed.is_datagram)
                 && early.name().eq_ignore_ascii_case(&self.scratch)
         });
-        let early = early.filter(|_| !passed.is_datagram).and_then(|index| self.early.remove(index));
+        let early = early.and_then(|index| self.early.remove(index));
         let is_answered = early.is_some();
         let mut query = early.unwrap_or_else(|| self.slot(view.id(), question.kind));
         query.id = cx.open_at(passed.start.offset, passed.start.at, passed.start.tag, None);
@@ -270,8 +269,9 @@ impl Queries {
         let index = self.waiting.iter().position(belongs);
         let max_text = cx.config.max_text as usize;
         let Some((index, query)) = index.and_then(|index| Some((index, self.waiting.get_mut(index)?))) else {
-            if let (false, Some(question)) = (passed.is_datagram, question) {
+            if let Some(question) = question {
                 let mut query = self.slot(view.id(), question.kind);
+                query.is_datagram = passed.is_datagram;
                 query.is_reversed = is_reversed;
                 query.answered(view, passed, max_text);
                 if self.early.len() >= MAX_EARLY {

@@ -90,6 +90,29 @@ fn an_idle_parser_keeps_little() {
     assert!(connection.memory() < 256, "{}", connection.memory());
 }
 
+/// Packets and events are told of out of order now and then; their times are right.
+#[test]
+fn a_response_told_of_before_its_query_answers_it_if_it_came_after() {
+    for (query, response, answered) in [(7, 8, true), (7, 7, true), (8, 7, false)] {
+        let mut connection = Connection::new(Config::new().with_role(Some(Role::Client)), &Shared::default());
+        let at = Timestamp::from_nanos;
+        connection.handle_datagram(Direction::Received, RESPONSE, at(response), Tag::new(1));
+        assert!(connection.poll_exchange().is_none());
+        connection.handle_datagram(Direction::Sent, QUERY, at(query), Tag::new(1));
+        let exchange = connection.poll_exchange().map(|exchange| (exchange.completeness, exchange.end()));
+        assert_eq!(exchange, answered.then_some((Completeness::Complete, at(response))));
+        // It answers once.
+        connection.handle_datagram(Direction::Sent, QUERY, at(query), Tag::new(1));
+        assert!(connection.poll_exchange().is_none());
+    }
+    let mut connection = Connection::new(Config::new().with_role(Some(Role::Client)), &Shared::default());
+    for number in 0..1000_u16 {
+        let response = [&number.to_be_bytes()[..], &RESPONSE[2..]].concat();
+        connection.handle_datagram(Direction::Received, &response, Timestamp::from_nanos(number.into()), Tag::new(1));
+    }
+    assert!(connection.memory() < 16 * 1024, "{}", connection.memory());
+}
+
 #[test]
 fn queries_without_an_answer_are_bounded_and_end() {
     let config = Config::new().with_role(Some(Role::Client)).with_max_pending(10);
