@@ -22,4 +22,5 @@ pub use losses::{Loss, Losses, Reason};
 pub use probes::{Backend, Options, Probes};
 pub use reader::Reader;
 pub use record::Malformed;
+pub use sys::release_memory;
 pub use verdict::{Verdict, Verdicts};

@@ -26,6 +26,9 @@ use crate::{
 const TICK: u64 = 100_000_000;
 /// How often the distance between the kernel's clock and the time of day is measured.
 const CLOCK: u64 = 10_000_000_000;
+/// When so many sockets gave back memory, the system gets it: some megabytes, of which the C library would keep what lies
+/// between pieces that are still in use.
+const WORTH_RELEASING: usize = 1024;
 /// Spans gathered before they are sent on.
 const SPANS: usize = 256;
 
@@ -173,6 +176,9 @@ impl Parser {
             self.work.traces.set_clock_offset(nanos(ClockId::Realtime).wrapping_sub(now));
         }
         self.connections.tick(now, &mut self.work);
+        if self.connections.take_freed() >= WORTH_RELEASING {
+            obtrace_probes::release_memory();
+        }
         self.publish();
     }
 

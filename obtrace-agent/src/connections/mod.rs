@@ -56,6 +56,10 @@ pub struct Connections {
     peers: Peers,
     counters: Counters,
     last_sweep: u64,
+    /// Sockets there were at the last sweep.
+    last_len: usize,
+    /// Sockets that gave back memory since it was asked last.
+    freed: usize,
 }
 
 impl Connections {
@@ -69,6 +73,8 @@ impl Connections {
             peers: Peers::default(),
             counters: Counters::default(),
             last_sweep: 0,
+            last_len: 0,
+            freed: 0,
             settings,
         }
     }
@@ -83,6 +89,11 @@ impl Connections {
     #[must_use]
     pub fn held(&self) -> usize {
         self.shared.held()
+    }
+
+    /// How many sockets gave back memory since it was asked last: became idle, or are gone without others in their place.
+    pub fn take_freed(&mut self) -> usize {
+        std::mem::take(&mut self.freed)
     }
 
     /// A socket is observed from now on.
@@ -253,8 +264,8 @@ impl Connections {
         timers.retain(|id| sockets.get_mut(*id).is_some_and(|socket| socket.tick(now, observer)));
         self.counters.peers_evicted += self.peers.trim(&mut self.sockets, &self.settings, now, observer);
         if now.saturating_sub(self.last_sweep) >= self.settings.idle_after / 2 {
-            self.last_sweep = now;
             self.sweep(now, observer);
+            self.last_sweep = now;
         }
     }
 
@@ -264,6 +275,7 @@ impl Connections {
         for socket in self.sockets.iter_mut() {
             let idle = now.saturating_sub(socket.last);
             if idle >= self.settings.idle_after {
+                self.freed += usize::from(self.last_sweep.saturating_sub(socket.last) < self.settings.idle_after);
                 socket.rest();
             }
             if crowded && idle >= self.settings.evict_after {
@@ -277,6 +289,8 @@ impl Connections {
                 self.end(socket, now, observer);
             }
         }
+        self.freed += self.last_len.saturating_sub(self.sockets.len());
+        self.last_len = self.sockets.len();
     }
 
     /// The end: every connection is finished as it is.

@@ -329,6 +329,29 @@ fn a_silent_socket_is_given_up_only_when_the_table_is_nearly_full() {
 }
 
 #[test]
+fn sockets_that_give_back_memory_are_counted_once() {
+    let mut rig = Rig::new(Settings::default());
+    for number in 10..30 {
+        rig.open(SocketId::new(number), event::Role::Client);
+    }
+    let mut at = |seconds: u64| {
+        rig.table.tick(seconds * SECOND, &mut rig.seen);
+        rig.table.take_freed()
+    };
+    assert_eq!((at(6), at(9)), (0, 0), "not idle for ten seconds");
+    assert_eq!((at(11), at(17), at(23)), (20, 0, 0));
+    for number in 10..15 {
+        rig.table.close(&Close::new(24 * SECOND, SocketId::new(number), START), &mut rig.seen);
+    }
+    rig.time = 24 * SECOND;
+    rig.open(SOCKET, event::Role::Client);
+    rig.table.tick(29 * SECOND, &mut rig.seen);
+    assert_eq!(rig.table.take_freed(), 4, "one came for the five that went");
+    rig.table.tick(35 * SECOND, &mut rig.seen);
+    assert_eq!(rig.table.take_freed(), 1);
+}
+
+#[test]
 fn what_is_let_go_for_want_of_memory_is_counted() {
     let mut rig = Rig::new(Settings { memory: 16 << 10, ..Settings::default() });
     rig.open(SOCKET, event::Role::Client);
