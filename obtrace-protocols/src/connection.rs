@@ -197,9 +197,11 @@ pub enum State {
     Unknown,
 }
 
-/// How many times a connection that matched nothing is looked at again, each time at the start of a chunk: it may
-/// have been joined in the middle of a message.
-const MAX_ATTEMPTS: u8 = 32;
+/// A connection that matched nothing is looked at again, each time at the start of a chunk: it may have been joined in
+/// the middle of a message, of a large one in many chunks that follow each other. So many chunks of the same side at most.
+const MAX_ATTEMPTS: u16 = 1024;
+/// As how many a chunk counts that the other side answers with: as many times at most do the sides take turns.
+const TURN: u16 = MAX_ATTEMPTS / 32;
 /// Framing errors forgiven before a protocol is given up.
 const MAX_MISFRAMED: u8 = 3;
 /// After so many requests the framing errors before them are forgotten.
@@ -236,7 +238,10 @@ pub struct Connection {
     state: State,
     /// The direction that carries the requests, once it is known.
     requests: Option<Direction>,
-    attempts: u8,
+    attempts: u16,
+    /// The side of the newest chunk that was looked at, and whether the one before was of the same side.
+    newest: Side,
+    goes_on: bool,
     /// Bytes were lost before the protocol was known.
     torn: bool,
     misframed: u8,
@@ -289,6 +294,8 @@ impl Connection {
             state: State::Detecting,
             requests: config.role.map(requests_of),
             attempts: 0,
+            newest: Side::Client,
+            goes_on: false,
             torn: false,
             misframed: 0,
             misframed_at: 0,
@@ -415,6 +422,15 @@ impl Connection {
         self.account();
     }
 
+    /// The connection is not observed any more and may go on. Exchanges that wait are finished as they are; a response
+    /// that only the end of its connection ends is [`Truncated`](crate::Completeness::Truncated).
+    pub fn handle_leave(&mut self, at: Timestamp) {
+        if let Some(parser) = self.parser.as_mut() {
+            parser.0.leave();
+        }
+        self.handle_close(at);
+    }
+
     /// The next request that has begun.
     pub fn poll_opened(&mut self) -> Option<Opened> {
         self.opened.pop_front()
@@ -485,6 +501,7 @@ impl Connection {
 impl Connection {
     /// Before the protocol is known: keeps the bytes and looks at both directions.
     fn collect(&mut self, side: Side, bytes: &[u8], mark: Mark) {
+        self.goes_on = core::mem::replace(&mut self.newest, side) == side;
         match self.stream_mut(side).assembler.push(bytes, mark) {
             Pushed::Ready => {}
             Pushed::Full => return self.settle(Detection::Unknown),
@@ -509,7 +526,8 @@ impl Connection {
             Detection::NeedMore => {}
             Detection::Tls => self.state = State::Tls,
             Detection::Unknown => {
-                self.attempts = self.attempts.saturating_add(1);
+                let weight = if core::mem::take(&mut self.goes_on) { 1 } else { TURN };
+                self.attempts = self.attempts.saturating_add(weight);
                 for stream in [&mut self.client, &mut self.server] {
                     stream.assembler.reset();
                     (stream.need, stream.ignored, stream.blocked) = (1, false, false);

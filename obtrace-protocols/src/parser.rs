@@ -129,6 +129,10 @@ pub(crate) trait Parser: Send {
     /// One datagram, whole. Stream protocols need not have it.
     fn datagram(&mut self, _side: Side, _bytes: &[u8], _cx: &mut Context<'_>) {}
 
+    /// The connection goes on and is not observed any more; called before [`Parser::close`]. What only the end of the
+    /// connection ends has not ended.
+    fn leave(&mut self) {}
+
     /// The connection has ended: everything that waits is finished as it is.
     fn close(&mut self, cx: &mut Context<'_>);
 

@@ -1,4 +1,4 @@
-"""Captures that have lost something: made from whole ones, as pcap files of tcpdump (little-endian, microseconds)."""
+"""Captures that have lost something: made from whole ones, as pcap files of tcpdump (little-endian, nanoseconds)."""
 
 import random
 import struct
@@ -25,6 +25,12 @@ def write(path, head, packets):
         file.write(head)
         for seconds, fraction, length, data in packets:
             file.write(RECORD.pack(seconds, fraction, len(data), length) + data)
+
+
+def order(path):
+    """Orders packets by their times: each processor hands on its own, and the file has them as they came."""
+    head, packets = read(path)
+    write(path, head, sorted(packets, key=lambda packet: packet[:2]))
 
 
 def damages(packets, seed):

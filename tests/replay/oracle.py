@@ -5,10 +5,12 @@ import collections
 import struct
 
 TCP, UDP = 6, 17
+FIN, SYN, RST = 1, 2, 4
 
 
 def payload(packet):
-    """(ends, bytes of payload on the wire) of a TCP segment or UDP datagram in Ethernet and IPv4; None for others."""
+    """(ends, port it goes to, bytes of payload on the wire) of a TCP segment or UDP datagram in Ethernet and IPv4; None
+    for others."""
     data = packet[3]
     if len(data) < 34 or data[12:14] != b"\x08\x00" or data[23] not in (TCP, UDP):
         return None
@@ -16,7 +18,7 @@ def payload(packet):
     total = struct.unpack_from(">H", data, 16)[0]
     source, destination = struct.unpack_from(">HH", data, at)
     head = (data[at + 12] >> 4) * 4 if data[23] == TCP else 8
-    return (data[23], *sorted((source, destination))), 14 + total - at - head
+    return (data[23], *sorted((source, destination))), destination, 14 + total - at - head
 
 
 def packet_head(packet):
@@ -25,15 +27,18 @@ def packet_head(packet):
 
 
 def moments(span):
-    """When a span began and ended, in microseconds as the capture has them."""
-    start = span["start_unix_nano"]
-    return start // 1000, (start + span["duration_ns"]) // 1000
+    """When a span began and ended, in nanoseconds as the capture has them."""
+    return span["start_unix_nano"], span["start_unix_nano"] + span["duration_ns"]
+
+
+def flags(packet):
+    """The flags of a TCP segment in Ethernet and IPv4; 0 of anything else."""
+    data = packet[3]
+    return data[packet_head(packet) + 13] if len(data) > 47 and data[23] == TCP else 0
 
 
 def is_setup(packet):
-    """Whether it is a TCP segment with SYN, in Ethernet and IPv4."""
-    data = packet[3]
-    return len(data) > 47 and data[23] == TCP and data[packet_head(packet) + 13] & 2 != 0
+    return flags(packet) & SYN != 0
 
 
 class Oracle:
@@ -41,9 +46,9 @@ class Oracle:
 
     def __init__(self, packets, spans):
         self.packets = packets
-        # By connection: times in microseconds and indexes of the packets that carry something.
+        # By connection: times in nanoseconds and indexes of the packets that carry something.
         self.flows = collections.defaultdict(lambda: ([], []))
-        self.opening = {}
+        self.opening, self.closing = {}, {}
         # When segments were sent again: what a lost one completed then ends later.
         self.again, seen = set(), set()
         begins = collections.defaultdict(list)
@@ -51,25 +56,27 @@ class Oracle:
             known = payload(packet)
             if known is None:
                 continue
-            flow, length = known
+            flow, destination, length = known
             if is_setup(packet):
                 self.opening.setdefault(flow, []).append(index)
+            if flags(packet) & (FIN | RST):
+                self.closing.setdefault(flow, []).append(index)
             if length > 0:
-                at = packet[0] * 1_000_000 + packet[1]
+                at = packet[0] * 1_000_000_000 + packet[1]
                 times, indexes = self.flows[flow]
                 if flow[0] == TCP:
                     segment = packet[3][packet_head(packet):][:8]
                     if segment in seen:
                         self.again.add(at)
                     seen.add(segment)
-                begins[at].append(flow)
+                begins[at, destination].append(flow)
                 times.append(at)
                 indexes.append(index)
         self.spans = []
         for span in spans:
             start, end = moments(span)
             port = span["attributes"].get("network.peer.port")
-            flows = [flow for flow in begins[start] if port in flow[1:]]
+            flows = begins[start, port]
             if len(flows) == 1:
                 self.spans.append((span, flows[0], start, end))
         # Exchanges that are under way at the same time, as in a pipeline, are touched together.
@@ -87,13 +94,14 @@ class Oracle:
 
     def apart(self, flow, start, end):
         """The packets of an exchange and of those under way at the same time, of the exchanges before and after, and
-        for the first of a connection all that came before."""
+        for the first and the last of a connection those that open and close it."""
         groups = self.groups[flow]
         at = bisect.bisect_right(groups, [start, float("inf")]) - 1
         first = groups[at - 1][0] if at > 0 else 0
         last = groups[at + 1][0] if at + 1 < len(groups) else groups[at][1]
         opening = self.opening.get(flow, []) if at == 0 else []
-        return opening + self.own(flow, first, last)
+        closing = self.closing.get(flow, []) if at + 1 == len(groups) else []
+        return opening + closing + self.own(flow, first, last)
 
     def untouched(self, kept):
         """The exchanges that a loss of all packets but these does not touch."""

@@ -75,6 +75,7 @@ class Case:
             path = self.folder / f"{ports}.pcap"
             client = [self.place.python, world.HERE / f"clients/{self.protocol}_client.py", *CLIENTS[self.protocol](at)]
             log = self.place.record(path, client)
+            capture.order(path)
             (self.folder / f"{ports}.truth.jsonl").write_bytes(log)
             records = [json.loads(line) for line in log.splitlines()]
             everything += records

@@ -152,7 +152,7 @@ class World:
 
     def record(self, path, client):
         """Runs a client while `lo` is recorded; what it wrote. A capture that lost packets is no capture."""
-        capture = subprocess.Popen(["tcpdump", "-i", "lo", "-s", "0", "-B", "131072", "--immediate-mode", "-U", "-n", "-w", path],
+        capture = subprocess.Popen(["tcpdump", "-i", "lo", "-s", "0", "-B", "131072", "--immediate-mode", "--time-stamp-precision=nano", "-U", "-n", "-w", path],
                                    stderr=subprocess.PIPE, preexec_fn=as_child)
         while b"listening on" not in capture.stderr.readline():
             if capture.poll() is not None:

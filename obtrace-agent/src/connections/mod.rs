@@ -209,7 +209,7 @@ impl Connections {
     /// Nothing of a socket is of interest: what it held is finished, its bytes are only counted from now on.
     fn ignore(&mut self, id: SocketId, observer: &mut impl Observer) {
         if let Some(socket) = self.sockets.get_mut(id.get()) {
-            socket.finish(socket.last, observer);
+            socket.finish(socket.last, false, observer);
             socket.traffic = Use::Ignored;
             self.peers.forget(socket);
             observer.verdict(&socket.info, Verdict::Ignore);
@@ -248,11 +248,11 @@ impl Connections {
         let after = socket.account();
         self.counters.bytes.replace(&before.sent, &after.sent);
         self.counters.bytes.replace(&before.received, &after.received);
-        self.end(socket, close.time, observer);
+        self.end(socket, close.time, true, observer);
     }
 
-    fn end(&mut self, mut socket: Socket, time: u64, observer: &mut impl Observer) {
-        socket.finish(time, observer);
+    fn end(&mut self, mut socket: Socket, time: u64, is_over: bool, observer: &mut impl Observer) {
+        socket.finish(time, is_over, observer);
         self.peers.forget(&mut socket);
         observer.closed(&socket.info, &socket.account(), time);
     }
@@ -286,7 +286,7 @@ impl Connections {
             if let Some(socket) = self.sockets.remove(id) {
                 self.counters.evicted += 1;
                 self.timers.remove(&id);
-                self.end(socket, now, observer);
+                self.end(socket, now, false, observer);
             }
         }
         self.freed += self.last_len.saturating_sub(self.sockets.len());
@@ -297,7 +297,7 @@ impl Connections {
     pub fn finish(&mut self, now: u64, observer: &mut impl Observer) {
         self.timers.clear();
         for socket in self.sockets.drain() {
-            self.end(socket, now, observer);
+            self.end(socket, now, false, observer);
         }
     }
 }

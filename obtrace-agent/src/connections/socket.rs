@@ -169,11 +169,15 @@ impl Socket {
         }
     }
 
-    /// Finishes everything that waits.
-    pub(super) fn finish(&mut self, time: u64, observer: &mut impl Observer) {
+    /// Finishes everything that waits. `is_over`: the socket was closed; else it goes on unobserved.
+    pub(super) fn finish(&mut self, time: u64, is_over: bool, observer: &mut impl Observer) {
         let at = Timestamp::from_nanos(time);
         if let Use::Parsed(connection) = &mut self.traffic {
-            connection.handle_close(at);
+            if is_over {
+                connection.handle_close(at);
+            } else {
+                connection.handle_leave(at);
+            }
             drain(connection, &mut self.info, &mut self.pending, None, observer);
         }
         if let Some(peers) = self.peers.as_deref_mut() {

@@ -40,6 +40,18 @@ fn beyond_the_bound_the_idle_ones_go_and_are_counted() {
 }
 
 #[test]
+fn a_body_without_a_length_is_whole_only_if_its_connection_was_seen_to_end() {
+    let script = vec![
+        (true, b"GET /a HTTP/1.0\r\n\r\n".to_vec()),
+        (false, b"HTTP/1.0 200 OK\r\n\r\n".to_vec()),
+        (false, b"some bytes".to_vec()),
+    ];
+    let talk = || Talk::new().open().script(&script);
+    assert_eq!(replay_with(Settings::new(), ETHERNET, &talk().close().frames).lines(), ["http GET complete"]);
+    assert_eq!(replay_with(Settings::new(), ETHERNET, &talk().frames).lines(), ["http GET truncated"]);
+}
+
+#[test]
 fn silence_ends_a_connection() {
     let mut talk = Talk::new().open().script(&redis(1));
     talk.say(true, 0, &command(&["PING"]));

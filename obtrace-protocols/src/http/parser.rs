@@ -89,6 +89,8 @@ pub(super) struct HttpParser {
     pub(super) forgotten: u64,
     /// The connection was joined, and no start line of the client was seen yet.
     joined: bool,
+    /// It is not observed any more and may go on.
+    left: bool,
     role: Option<crate::Role>,
 }
 
@@ -650,7 +652,7 @@ impl HttpParser {
         match self.server.state {
             State::Body(body) => {
                 if let Some(slot) = self.queue.answering().filter(|_| self.paired) {
-                    slot.truncated = body != Body::UntilClose;
+                    slot.truncated = body != Body::UntilClose || self.left;
                     slot.gap |= torn;
                 }
                 // What was skipped passed without being shown. The call is the client's side.
@@ -725,6 +727,12 @@ impl Parser for Resting {
 
     fn gap(&mut self, side: Side, length: u64, cx: &mut Context<'_>) {
         self.parser().gap(side, length, cx);
+    }
+
+    fn leave(&mut self) {
+        if let Some(parser) = self.parser.as_mut() {
+            parser.left = true;
+        }
     }
 
     fn close(&mut self, cx: &mut Context<'_>) {

@@ -358,3 +358,27 @@ fn idle_connections_hold_little() {
     driver.connection.shrink();
     assert!(driver.connection.memory() <= 400, "{}", driver.connection.memory());
 }
+
+#[test]
+fn a_connection_joined_in_a_large_row_is_known_after_it() {
+    let play = |turns: usize, chunks: usize| {
+        let mut connection = Connection::new(Config::new().with_role(Some(Role::Client)), &Shared::default());
+        let (mut ends, mut now) = ([0, 0], 0);
+        let mut say = |connection: &mut Connection, index: usize, bytes: &[u8]| {
+            now += 10;
+            let direction = [Direction::Sent, Direction::Received][index];
+            connection.handle_data(direction, ends[index], bytes, Timestamp::from_nanos(now), Tag::new(1));
+            ends[index] += bytes.len() as u64;
+        };
+        for turn in 0..turns {
+            (0..chunks).for_each(|_| say(&mut connection, (turn + 1) % 2, &[b'x'; 1448]));
+        }
+        say(&mut connection, 0, &query("SELECT 1"));
+        say(&mut connection, 1, &[columns(), row(b"1"), complete("SELECT 1"), message(b'Z', b"I")].concat());
+        connection.poll_exchange().map(|exchange| exchange.completeness)
+    };
+    assert_eq!(play(1, 725), Some(Completeness::Complete), "a value of a megabyte");
+    assert_eq!(play(1, 2000), None, "it is looked for only so long");
+    assert_eq!(play(20, 1), Some(Completeness::Complete));
+    assert_eq!(play(33, 1), None, "what takes turns is something else");
+}

@@ -130,7 +130,8 @@ impl Conversation {
         }
     }
 
-    fn close(mut self, at: u64, spans: &mut Spans<impl FnMut(&SpanRecord, u64)>) {
+    /// Ends it. `is_over`: its end was seen, not only the end of what was captured of it.
+    fn close(mut self, at: u64, is_over: bool, spans: &mut Spans<impl FnMut(&SpanRecord, u64)>) {
         let spoken = match self.connection.state() {
             _ if !self.spoke => Spoken::Nothing,
             State::Known(_) => Spoken::Known,
@@ -138,7 +139,10 @@ impl Conversation {
             _ => Spoken::Unknown,
         };
         spans.summary.spoken(spoken);
-        self.connection.handle_close(Timestamp::from_nanos(at));
+        match Timestamp::from_nanos(at) {
+            at if is_over => self.connection.handle_close(at),
+            at => self.connection.handle_leave(at),
+        }
         self.drain(spans);
         spans.closed(&self.info, at);
     }

@@ -208,6 +208,7 @@ impl TcpFlow {
             let passed = state.fin.unwrap_or(known);
             self.order.ends_at(end, passed, at, &mut |delivery| conversation.take(delivery, spans));
         }
-        conversation.close(at, spans);
+        let is_over = self.closing.is_some() || self.ends.iter().any(|state| state.fin.is_some());
+        conversation.close(at, is_over, spans);
     }
 }

@@ -99,6 +99,6 @@ impl UdpFlow {
     }
 
     pub(in crate::replay) fn close(self, spans: &mut Spans<impl FnMut(&SpanRecord, u64)>) {
-        self.conversation.close(self.last, spans);
+        self.conversation.close(self.last, true, spans);
     }
 }
