@@ -378,7 +378,40 @@ impl<'a> Walker<'a> {
     /// # Errors
     ///
     /// What is wrong with the bytes at [`position`](Walker::position).
+    #[inline]
     pub fn next_element(&mut self) -> Result<Option<Element<'a>>, FrameError> {
+        match self.short_string() {
+            Some(text) => Ok(Some(Element { kind: Kind::BulkString, text, count: 0 })),
+            None => self.any_element(),
+        }
+    }
+
+    /// A whole bulk string of less than 100 bytes, which is what most elements are; nothing is taken if something else
+    /// comes next.
+    #[inline]
+    fn short_string(&mut self) -> Option<&'a [u8]> {
+        if self.left.string {
+            return None;
+        }
+        let left = self.left.elements.checked_sub(1)?;
+        let [b'$', rest @ ..] = self.reader.rest() else { return None };
+        let (length, used, rest) = match rest {
+            [a @ b'0'..=b'9', b'\r', b'\n', rest @ ..] => (a & 15, 4_usize, rest),
+            [a @ b'0'..=b'9', b @ b'0'..=b'9', b'\r', b'\n', rest @ ..] => {
+                ((a & 15).wrapping_mul(10).wrapping_add(b & 15), 5, rest)
+            }
+            _ => return None,
+        };
+        let (text, rest) = rest.split_at_checked(usize::from(length))?;
+        if !rest.starts_with(b"\r\n") {
+            return None;
+        }
+        self.reader.take(used.saturating_add(text.len()).saturating_add(2))?;
+        self.left.elements = left;
+        Some(text)
+    }
+
+    fn any_element(&mut self) -> Result<Option<Element<'a>>, FrameError> {
         while !self.left.is_done() {
             let Some((head, used)) = head(self.reader.rest())? else { return Ok(None) };
             let mut reader = self.reader;
@@ -548,9 +581,50 @@ pub(super) const MAX_ARGUMENTS: usize = i32::MAX as usize;
 
 #[cfg(test)]
 mod tests {
-    use alloc::{vec, vec::Vec};
+    use alloc::{format, vec, vec::Vec};
+
+    use proptest::{prelude::*, sample::Index};
 
     use super::*;
+
+    /// All elements that `next` gives, where it stopped and why.
+    fn elements<'a>(
+        bytes: &'a [u8],
+        next: fn(&mut Walker<'a>) -> Result<Option<Element<'a>>, FrameError>,
+    ) -> (Vec<Element<'a>>, usize, Result<bool, FrameError>) {
+        let (mut walker, mut found) = (Walker::new(bytes), vec![]);
+        loop {
+            match next(&mut walker) {
+                Ok(Some(element)) => found.push(element),
+                Ok(None) => return (found, walker.position(), Ok(walker.is_complete())),
+                Err(error) => return (found, walker.position(), Err(error)),
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_short_string_is_what_any_element_says_it_is(
+            lengths in prop::collection::vec(0_usize..120, 0..6),
+            streamed in any::<bool>(),
+            changes in prop::collection::vec((any::<Index>(), prop::sample::select(&b"0159$*?:\r\n.;a"[..])), 0..4),
+            end in any::<Index>(),
+        ) {
+            let mut frame = if streamed { b"*?\r\n".to_vec() } else { format!("*{}\r\n", lengths.len()).into_bytes() };
+            for length in &lengths {
+                frame.extend_from_slice(format!("${length}\r\n{}\r\n", "x".repeat(*length)).as_bytes());
+            }
+            frame.extend_from_slice(if streamed { b".\r\n" } else { b"" });
+            for (at, byte) in changes {
+                let at = at.index(frame.len());
+                frame[at] = byte;
+            }
+            for end in [frame.len(), end.index(frame.len())] {
+                let bytes = &frame[..end];
+                prop_assert_eq!(elements(bytes, Walker::next_element), elements(bytes, Walker::any_element));
+            }
+        }
+    }
 
     fn walk(bytes: &[u8]) -> Result<Option<(Vec<Kind>, usize)>, FrameError> {
         let mut walker = Walker::new(bytes);
