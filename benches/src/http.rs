@@ -127,11 +127,9 @@ fn compare(random: &mut Random) -> usize {
 pub(crate) fn run(run: Run, goals: &mut Goals) {
     let taken = compare(&mut Random::new(1));
     println!("\nHTTP/1: {taken} changed heads that httparse takes were read alike.");
-    for (name, head, goal) in [
-        ("health check, 2 fields", HEALTH, 1.0),
-        ("API call, 10 fields", API, 1.8),
-        ("browser, 13 fields", BROWSER, 1.8),
-    ] {
+    for (name, head) in
+        [("health check, 2 fields", HEALTH), ("API call, 10 fields", API), ("browser, 13 fields", BROWSER)]
+    {
         assert_eq!(ours(head), peer(head), "{name}");
         assert!(ours(head).is_some(), "{name}");
         let outcome = Group::new(format!("HTTP/1 request head: {name}"), "head", 1)
@@ -139,7 +137,8 @@ pub(crate) fn run(run: Run, goals: &mut Goals) {
             .add("httparse, uninit, + traceparent, content-length", head.len(), || peer(head).is_some())
             .add("floor: copy", head.len(), || head.to_vec())
             .run(run);
-        goals.at_least(format!("HTTP/1 head, {name}: times httparse"), outcome.nanos[1] / outcome.nanos[0], goal);
-        goals.at_most(format!("HTTP/1 head, {name}: allocations"), outcome.allocations[0], 0.0);
+        let ratio = outcome.nanos[1] / outcome.nanos[0];
+        goals.ratio(format!("HTTP/1 head, {name}: times httparse"), ratio, 1.8, 1.4);
+        goals.no_allocations(format!("HTTP/1 head, {name}"), outcome.allocations[0]);
     }
 }

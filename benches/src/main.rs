@@ -14,7 +14,6 @@ use std::process::ExitCode;
 
 use harness::{Goals, Run};
 
-/// A part of the suite, by the name that selects it.
 /// A part of the suite: its name, and what runs it.
 type Part = (&'static str, fn(Run, &mut Goals));
 
@@ -54,8 +53,12 @@ fn main() -> ExitCode {
         goals
     };
     let mut goals = measure();
+    // Again only if something that has to be met is missed: on a shared machine a single run can be unlucky.
     for _ in 1..runs {
-        goals = goals.best(measure());
+        if !goals.are_held() {
+            goals = goals.best(measure());
+        }
     }
-    ExitCode::from(u8::from(!goals.report()))
+    goals.report();
+    ExitCode::from(u8::from(!goals.are_held()))
 }

@@ -152,6 +152,7 @@ pub(crate) fn run(run: Run, goals: &mut Goals) {
             copy.extend_from_slice(black_box(&source));
         })
         .run(run);
-    goals.at_least("OTLP JSON: times opentelemetry-proto + serde_json", outcome.nanos[1] / outcome.nanos[0], 8.0);
-    goals.at_most("OTLP JSON: allocations a span", outcome.allocations[0] / 500.0, 0.0);
+    let ratio = outcome.nanos[1] / outcome.nanos[0];
+    goals.ratio("OTLP JSON: times opentelemetry-proto + serde_json", ratio, 8.0, 5.0);
+    goals.no_allocations("OTLP JSON", outcome.allocations[0]);
 }

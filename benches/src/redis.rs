@@ -68,8 +68,8 @@ pub(crate) fn run(run: Run, goals: &mut Goals) {
         })
         .add("redis-protocol decode_range", bytes.len(), || peer(&bytes).map(|(frame, size)| (size, sums(&frame))))
         .run(run);
-    goals.at_least("Redis command: times redis-protocol", outcome.nanos[1] / outcome.nanos[0], 2.5);
-    goals.at_most("Redis command: allocations", outcome.allocations[0], 0.0);
+    goals.ratio("Redis command: times redis-protocol", outcome.nanos[1] / outcome.nanos[0], 2.5, 2.0);
+    goals.no_allocations("Redis command", outcome.allocations[0]);
 
     let (frame, _) = peer(HASH).expect("a frame");
     assert_eq!(walk(HASH), sums(&frame));
@@ -77,6 +77,6 @@ pub(crate) fn run(run: Run, goals: &mut Goals) {
         .add("obtrace-protocols", HASH.len(), || walk(HASH))
         .add("redis-protocol decode_range", HASH.len(), || peer(HASH).map(|(frame, _)| sums(&frame)))
         .run(run);
-    goals.at_least("Redis reply: times redis-protocol", outcome.nanos[1] / outcome.nanos[0], 2.5);
-    goals.at_most("Redis reply: allocations", outcome.allocations[0], 0.0);
+    goals.ratio("Redis reply: times redis-protocol", outcome.nanos[1] / outcome.nanos[0], 2.5, 2.0);
+    goals.no_allocations("Redis reply", outcome.allocations[0]);
 }

@@ -21,6 +21,8 @@ use crate::harness::{Goals, Group, Run};
 
 const EXCHANGES: usize = 10_000;
 const CONNECTIONS: usize = 300;
+/// Spans of a request, and exchanges of one iteration: what takes about a millisecond now and then runs undisturbed on a
+/// machine that does other things too, a whole pass never.
 const BATCH: usize = 500;
 /// Bytes of a data record before its payload, and where its sequence number is (`bpf/include/event.h`).
 const HEAD: usize = 48;
@@ -86,8 +88,15 @@ fn message(out: &mut Vec<u8>, tag: u8, body: &[u8]) {
 /// Records of all exchanges as one run of the ring buffer, the length of one pass on each connection and direction.
 struct Ring {
     records: Vec<u8>,
-    ends: Vec<(usize, usize)>,
-    lengths: HashMap<(usize, bool), u32>,
+    places: Vec<Place>,
+}
+
+/// Where a record stands, and how far the stream that it is a part of gets in one pass.
+#[derive(Clone, Copy)]
+struct Place {
+    start: usize,
+    end: usize,
+    step: u32,
 }
 
 fn connection(i: usize) -> usize {
@@ -96,13 +105,14 @@ fn connection(i: usize) -> usize {
 }
 
 fn ring() -> Ring {
-    let mut ring = Ring { records: Vec::new(), ends: Vec::new(), lengths: HashMap::new() };
+    let mut ring = Ring { records: Vec::new(), places: Vec::new() };
+    let mut lengths: HashMap<(usize, bool), u32> = HashMap::new();
     for i in 0..EXCHANGES {
         let pair = pair(i);
         for (bytes, received) in [(&pair.request, true), (&pair.response, false)] {
             let start = ring.records.len();
             let length = u32::try_from(bytes.len()).expect("a short message");
-            let sequence = ring.lengths.entry((connection(i), received)).or_default();
+            let sequence = lengths.entry((connection(i), received)).or_default();
             let time = 1_000_000_000 + i as u64 * 10_000 + if received { 0 } else { 5_000 };
             let out = &mut ring.records;
             out.extend_from_slice(&[2, u8::from(received), 0, 0]);
@@ -115,8 +125,11 @@ fn ring() -> Ring {
             out.extend_from_slice(&0_u64.to_ne_bytes());
             out.extend_from_slice(bytes);
             *sequence += length;
-            ring.ends.push((start, ring.records.len()));
+            ring.places.push(Place { start, end: ring.records.len(), step: 0 });
         }
+    }
+    for (index, place) in ring.places.iter_mut().enumerate() {
+        place.step = lengths[&(connection(index / 2), index % 2 == 0)];
     }
     ring
 }
@@ -169,6 +182,8 @@ struct Spine {
     connections: Connections,
     sink: Sink,
     ring: Ring,
+    /// Index of the record that comes next.
+    next: usize,
 }
 
 impl Spine {
@@ -188,7 +203,7 @@ impl Spine {
             body: Vec::new(),
             written: 0,
         };
-        let mut spine = Self { connections: Connections::new(Settings::default()), sink, ring: ring() };
+        let mut spine = Self { connections: Connections::new(Settings::default()), sink, ring: ring(), next: 0 };
         for i in 0..CONNECTIONS {
             let mut open = Open::new(1, SocketId::new(i as u64 + 1), Task::new(100, 101), Transport::Tcp);
             open.role = Some(Role::Server);
@@ -199,20 +214,21 @@ impl Spine {
         spine
     }
 
-    /// One pass over the ring; `batch` spans make a request. Moves the records on to where the streams will be next time.
-    fn pass(&mut self, batch: usize) -> usize {
+    /// The next `count` records of the ring, around and around; `batch` spans make a request. Moves each record on to where
+    /// its stream will be in the next pass. Gives the bytes that were written.
+    fn take(&mut self, count: usize, batch: usize) -> usize {
         self.sink.written = 0;
-        for (index, (start, end)) in self.ring.ends.iter().enumerate() {
-            let record = &self.ring.records[*start..*end];
-            if let Ok(Event::Data(data)) = Event::parse(record) {
+        for _ in 0..count {
+            let Place { start, end, step } = self.ring.places[self.next];
+            self.next = (self.next + 1) % self.ring.places.len();
+            if let Ok(Event::Data(data)) = Event::parse(&self.ring.records[start..end]) {
                 self.connections.data(&data, &mut self.sink);
             }
             if self.sink.spans.len() >= batch {
                 self.sink.flush();
             }
-            let length = self.ring.lengths[&(connection(index / 2), index % 2 == 0)];
-            let field = &mut self.ring.records[*start + SEQUENCE..*start + SEQUENCE + 4];
-            let sequence = u32::from_ne_bytes([field[0], field[1], field[2], field[3]]).wrapping_add(length);
+            let field = &mut self.ring.records[start + SEQUENCE..start + SEQUENCE + 4];
+            let sequence = u32::from_ne_bytes([field[0], field[1], field[2], field[3]]).wrapping_add(step);
             field.copy_from_slice(&sequence.to_ne_bytes());
         }
         self.sink.written
@@ -224,7 +240,7 @@ fn compare() {
     let mut spine = Spine::new();
     for _ in 0..2 {
         spine.sink.seen = Some(Vec::new());
-        spine.pass(usize::MAX);
+        spine.take(2 * EXCHANGES, usize::MAX);
         let spans = std::mem::take(&mut spine.sink.spans);
         let protocols = std::mem::take(&mut spine.sink.protocols);
         let seen = spine.sink.seen.take().unwrap_or_default();
@@ -243,11 +259,13 @@ fn compare() {
 pub(crate) fn run(run: Run, goals: &mut Goals) {
     compare();
     let mut spine = Spine::new();
-    let bytes = spine.pass(BATCH);
-    let run = Run { rounds: run.rounds.min(60) };
-    let outcome = Group::new("Ring records to OTLP JSON, one thread", "event", 2 * EXCHANGES)
-        .add("obtrace", bytes, || spine.pass(BATCH))
+    // Until the connections have the buffers that they keep.
+    let bytes = (0..3).map(|_| spine.take(2 * EXCHANGES, BATCH)).max().unwrap_or_default();
+    let parts = (0..EXCHANGES / BATCH).map(|_| spine.take(2 * BATCH, BATCH)).sum::<usize>();
+    assert_eq!(parts, bytes, "each pass writes the same, however it is cut");
+    let outcome = Group::new("Ring records to OTLP JSON, one thread", "event", 2 * BATCH)
+        .add("obtrace", bytes * BATCH / EXCHANGES, || spine.take(2 * BATCH, BATCH))
         .run(run);
-    let events = 2.0 * EXCHANGES as f64 / outcome.nanos[0] * 1_000.0;
-    goals.at_least("ring to OTLP JSON: million events a second", events, 1.0);
+    let events = 2.0 * BATCH as f64 / outcome.nanos[0] * 1_000.0;
+    goals.rate("ring to OTLP JSON: million events a second", events, 1.0);
 }
