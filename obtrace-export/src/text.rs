@@ -26,7 +26,11 @@ pub struct Text(Repr);
 
 #[derive(Clone)]
 enum Repr {
-    Constant(&'static str),
+    Constant {
+        text: &'static str,
+        /// It is known that JSON escapes nothing of it.
+        plain: bool,
+    },
     /// Valid UTF-8 in the first `length` bytes.
     Inline {
         length: u8,
@@ -36,10 +40,20 @@ enum Repr {
 }
 
 impl Text {
-    /// Constant text.
+    /// Constant text. It is looked through for what JSON escapes here, and not again when it is written: make it where
+    /// constants are evaluated, `const { Text::constant("url.path") }`, and that costs nothing.
     #[must_use]
     pub const fn constant(text: &'static str) -> Self {
-        Self(Repr::Constant(text))
+        let (bytes, mut at, mut plain) = (text.as_bytes(), 0, true);
+        while at < bytes.len() {
+            plain &= matches!(bytes[at], b' '..=b'~') && bytes[at] != b'"' && bytes[at] != b'\\';
+            at += 1;
+        }
+        Self(Repr::Constant { text, plain })
+    }
+
+    const fn unseen(text: &'static str) -> Self {
+        Self(Repr::Constant { text, plain: false })
     }
 
     /// A copy of some text; allocates if it is longer than 22 bytes.
@@ -70,7 +84,7 @@ impl Text {
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         match &self.0 {
-            Repr::Constant(text) => text.as_bytes(),
+            Repr::Constant { text, .. } => text.as_bytes(),
             Repr::Inline { length, bytes } => bytes.get(..usize::from(*length)).unwrap_or_default(),
             Repr::Owned(text) => text.as_bytes(),
         }
@@ -80,17 +94,22 @@ impl Text {
     #[must_use]
     pub fn as_str(&self) -> &str {
         match &self.0 {
-            Repr::Constant(text) => text,
+            Repr::Constant { text, .. } => text,
             // Whole strings were copied in: it is valid.
             Repr::Inline { .. } => str::from_utf8(self.as_bytes()).unwrap_or_default(),
             Repr::Owned(text) => text,
         }
     }
 
+    /// Whether it is known without a look that JSON escapes nothing of it.
+    pub(crate) const fn is_known_plain(&self) -> bool {
+        matches!(self.0, Repr::Constant { plain: true, .. })
+    }
+
     /// Bytes that it holds beside itself.
     pub(crate) const fn heap(&self) -> usize {
         match &self.0 {
-            Repr::Constant(_) | Repr::Inline { .. } => 0,
+            Repr::Constant { .. } | Repr::Inline { .. } => 0,
             Repr::Owned(text) => text.len(),
         }
     }
@@ -98,7 +117,7 @@ impl Text {
 
 impl Default for Text {
     fn default() -> Self {
-        Self::constant("")
+        Self::unseen("")
     }
 }
 
@@ -124,7 +143,7 @@ impl Borrow<str> for Text {
 
 impl From<&'static str> for Text {
     fn from(text: &'static str) -> Self {
-        Self::constant(text)
+        Self::unseen(text)
     }
 }
 
@@ -137,7 +156,7 @@ impl From<String> for Text {
 impl From<Cow<'static, str>> for Text {
     fn from(text: Cow<'static, str>) -> Self {
         match text {
-            Cow::Borrowed(text) => Self::constant(text),
+            Cow::Borrowed(text) => Self::unseen(text),
             Cow::Owned(text) => text.into(),
         }
     }
@@ -205,6 +224,14 @@ mod tests {
                 assert_eq!(copy.heap(), if length > INLINE { length } else { 0 });
                 assert_eq!(String::from(copy.clone()), text);
             }
+        }
+    }
+
+    #[test]
+    fn constants_know_whether_they_are_plain() {
+        assert!(Text::constant("url.path ~").is_known_plain() && Text::constant("").is_known_plain());
+        for text in ["a\"b", "a\\", "\n", "\u{7f}", "é"] {
+            assert!(!Text::constant(text).is_known_plain(), "{text:?}");
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 
 use obtrace_protocols::TraceContext;
 
-use super::Settings;
+use super::{Settings, keyed::KeyedState};
 
 /// What is known of a header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +27,7 @@ type Key = ([u8; 16], [u8; 8]);
 
 #[derive(Debug, Default)]
 pub(super) struct Headers {
-    uses: HashMap<Key, Use>,
+    uses: HashMap<Key, Use, KeyedState>,
     /// The keys of `uses`, oldest first.
     order: VecDeque<Key>,
 }

@@ -14,6 +14,7 @@
 
 mod headers;
 mod identity;
+mod keyed;
 mod links;
 mod open;
 mod settings;
@@ -203,7 +204,7 @@ pub struct Traces {
     strands: Strands,
     headers: Headers,
     links: Links,
-    names: span::Templates,
+    memory: span::Memory,
     scope: Arc<Scope>,
     clock_offset: u64,
     counters: Counters,
@@ -221,7 +222,7 @@ impl Traces {
             strands: Strands::default(),
             headers: Headers::default(),
             links: Links::default(),
-            names: span::Templates::default(),
+            memory: span::Memory::default(),
             scope: Arc::new(scope),
             clock_offset: 0,
             counters: Counters::default(),
@@ -316,8 +317,8 @@ impl Traces {
         };
         self.counters.linked += u64::from(place.linked);
         self.counters.parent_ambiguous += u64::from(place.ambiguous);
-        let input = span::Input { info, exchange, settings: &self.settings };
-        let mut span = input.span(place.context, resource, &self.scope, &mut self.names).with_parent(place.parent);
+        let input = span::Input::new(info, exchange, &self.settings, &mut self.memory);
+        let mut span = input.span(place.context, resource, &self.scope, &mut self.memory).with_parent(place.parent);
         span.start_unix_nano = exchange.request.start.as_nanos().wrapping_add(self.clock_offset);
         span.end_unix_nano = end.wrapping_add(self.clock_offset).max(span.start_unix_nano);
         self.counters.spans += 1;

@@ -6,6 +6,8 @@ use obtrace_export::model::{SpanId, TraceId};
 use obtrace_protocols::Tag;
 use rustc_hash::FxHashMap;
 
+use super::keyed::KeyedState;
+
 /// One unit of sequential execution: a thread, told by the numbers of its process and its own.
 ///
 /// It travels through the parsers as the [`Tag`] of a message's first byte.
@@ -147,7 +149,7 @@ pub(super) struct Strands {
     by_strand: FxHashMap<Strand, Crowd>,
     by_process: FxHashMap<u32, Crowd>,
     /// Outsiders choose trace ids: this one is not to be hashed without a key.
-    by_trace: HashMap<(u32, TraceId), Crowd>,
+    by_trace: HashMap<(u32, TraceId), Crowd, KeyedState>,
     creators: FxHashMap<u32, Creator>,
     /// The keys of `creators`, oldest first.
     created: VecDeque<u32>,

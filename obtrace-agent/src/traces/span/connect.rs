@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use obtrace_export::model::{Resource, Scope, Span, SpanKind, Status, Text};
 
-use super::{FailedConnect, SpanContext, Transport, push_address};
+use super::{Address, FailedConnect, SpanContext, Transport};
 
 pub(in crate::traces) fn failed_connect(
     failed: &FailedConnect,
@@ -14,12 +14,13 @@ pub(in crate::traces) fn failed_connect(
 ) -> Span {
     let mut span =
         Span::new(context.trace_id, context.span_id, "connect", SpanKind::Client, resource.clone(), scope.clone());
-    push_address(&mut span, "server.address", "server.port", failed.remote);
-    push_address(&mut span, "network.peer.address", "network.peer.port", failed.remote);
-    span.push("network.transport", failed.transport.name());
+    let remote = failed.remote.map(Address::from).unwrap_or_default();
+    remote.push(&mut span, key!("server.address"), key!("server.port"));
+    remote.push(&mut span, key!("network.peer.address"), key!("network.peer.port"));
+    span.push(key!("network.transport"), failed.transport.name());
     let (name, text) = errno(failed.errno);
     let name = name.map_or_else(|| format!("errno_{}", failed.errno).into(), Text::constant);
-    span.push("error.type", name);
+    span.push(key!("error.type"), name);
     span.status = Status::Error { description: text.into() };
     span
 }

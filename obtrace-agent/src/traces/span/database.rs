@@ -13,20 +13,20 @@ pub(super) fn postgres(input: &Input<'_>, details: &PostgresDetails<'_>, span: &
     } else {
         Text::copied(&details.summary)
     };
-    span.push("db.system.name", "postgresql");
-    push_text(span, "db.namespace", &details.database);
-    push_text(span, "db.operation.name", &exchange.operation);
-    push_text(span, "db.collection.name", &exchange.target);
-    push_text(span, "db.query.summary", &details.summary);
+    span.push(key!("db.system.name"), "postgresql");
+    push_text(span, key!("db.namespace"), &details.database);
+    push_text(span, key!("db.operation.name"), &exchange.operation);
+    push_text(span, key!("db.collection.name"), &exchange.target);
+    push_text(span, key!("db.query.summary"), &details.summary);
     push_statement(input, span, &details.statement);
     if details.batch_size > 1 {
-        push_count(span, "db.operation.batch.size", details.batch_size.into());
+        push_count(span, key!("db.operation.batch.size"), details.batch_size.into());
     }
     if details.returned_rows > 0 {
-        push_count(span, "db.response.returned_rows", details.returned_rows);
+        push_count(span, key!("db.response.returned_rows"), details.returned_rows);
     }
     if let Some(state) = &details.sqlstate {
-        push_text(span, "db.response.status_code", state);
+        push_text(span, key!("db.response.status_code"), state);
     }
     input.push_server(span);
     input.push_client(span);
@@ -34,14 +34,14 @@ pub(super) fn postgres(input: &Input<'_>, details: &PostgresDetails<'_>, span: &
 
 pub(super) fn redis(input: &Input<'_>, details: &RedisDetails<'_>, span: &mut Span) {
     span.name = named(&input.exchange.operation, "");
-    span.push("db.system.name", "redis");
+    span.push(key!("db.system.name"), "redis");
     if let Some(database) = details.database {
-        span.push("db.namespace", database.to_string());
+        span.push(key!("db.namespace"), database.to_string());
     }
-    push_text(span, "db.operation.name", &input.exchange.operation);
+    push_text(span, key!("db.operation.name"), &input.exchange.operation);
     push_statement(input, span, &details.statement);
     if let Some(prefix) = &details.error_prefix {
-        push_text(span, "db.response.status_code", prefix);
+        push_text(span, key!("db.response.status_code"), prefix);
     }
     input.push_server(span);
     input.push_client(span);
@@ -50,7 +50,7 @@ pub(super) fn redis(input: &Input<'_>, details: &RedisDetails<'_>, span: &mut Sp
 /// The statement as the parser gave it: with its literals replaced unless it was told to keep them.
 fn push_statement(input: &Input<'_>, span: &mut Span, statement: &str) {
     if input.settings.query_text != QueryText::Off {
-        push_text(span, "db.query.text", statement);
+        push_text(span, key!("db.query.text"), statement);
     }
 }
 

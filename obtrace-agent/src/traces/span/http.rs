@@ -3,51 +3,51 @@
 use obtrace_export::model::{Span, Text, Value};
 use obtrace_protocols::{Role, http::HttpDetails};
 
-use super::{Input, Templates, push_address, push_count, push_text, query};
+use super::{Input, Templates, push_count, push_text, query};
 
 pub(super) fn describe(input: &Input<'_>, details: &HttpDetails<'_>, names: &mut Templates, span: &mut Span) {
     let settings = input.settings;
     let method = &*input.exchange.operation;
     span.name = name(input, details, names, span);
-    span.push("http.request.method", Text::copied(method));
+    span.push(key!("http.request.method"), Text::copied(method));
     if method == "_OTHER" {
-        push_text(span, "http.request.method_original", &details.method);
+        push_text(span, key!("http.request.method_original"), &details.method);
     }
     let scheme = details.scheme.as_deref().unwrap_or("http");
-    push_text(span, "url.path", &details.path);
+    push_text(span, key!("url.path"), &details.path);
     let query = details.query.as_deref().filter(|query| settings.url_query && !query.is_empty());
     let query = query.map(|text| query::scrub(text, &settings.sensitive_parameters));
     if let Some(query) = &query {
-        push_text(span, "url.query", query);
+        push_text(span, key!("url.query"), query);
     }
-    push_text(span, "url.scheme", scheme);
+    push_text(span, key!("url.scheme"), scheme);
     let (host, port) = details.host.as_deref().map_or((None, None), split_host);
     if let (Role::Client, Some(authority)) = (input.exchange.role, details.host.as_deref()) {
         let (mark, query) = query.as_deref().map_or(("", ""), |query| ("?", query));
-        span.push("url.full", Text::concat(&[scheme, "://", authority, &details.path, mark, query]));
+        span.push(key!("url.full"), Text::concat(&[scheme, "://", authority, &details.path, mark, query]));
     }
     match host {
         Some(host) => {
-            push_text(span, "server.address", host);
+            push_text(span, key!("server.address"), host);
             let default = if scheme == "https" { 443 } else { 80 };
-            let port = port.or(input.server().map(|server| server.port())).unwrap_or(default);
-            span.push("server.port", i64::from(port));
+            let port = port.or(input.server().port).unwrap_or(default);
+            span.push(key!("server.port"), i64::from(port));
         }
         None => input.push_server(span),
     }
     client(input, details, span);
-    push_text(span, "network.protocol.version", if details.version == 0 { "1.0" } else { "1.1" });
+    push_text(span, key!("network.protocol.version"), if details.version == 0 { "1.0" } else { "1.1" });
     if let Some(status) = details.status {
-        span.push("http.response.status_code", i64::from(status));
+        span.push(key!("http.response.status_code"), i64::from(status));
     }
     if let Some(agent) = &details.user_agent {
-        push_text(span, "user_agent.original", agent);
+        push_text(span, key!("user_agent.original"), agent);
     }
     if let Some(size) = details.request_body_size {
-        push_count(span, "http.request.body.size", size);
+        push_count(span, key!("http.request.body.size"), size);
     }
     if let Some(size) = details.response_body_size {
-        push_count(span, "http.response.body.size", size);
+        push_count(span, key!("http.response.body.size"), size);
     }
 }
 
@@ -72,8 +72,8 @@ fn client(input: &Input<'_>, details: &HttpDetails<'_>, span: &mut Span) {
     }
     let forwarded = details.forwarded_for.as_deref().and_then(|list| list.split(',').next()).map(str::trim);
     match forwarded.filter(|address| !address.is_empty()) {
-        Some(address) => push_text(span, "client.address", address),
-        None => push_address(span, "client.address", "client.port", input.info.remote),
+        Some(address) => push_text(span, key!("client.address"), address),
+        None => input.remote.push(span, key!("client.address"), key!("client.port")),
     }
 }
 

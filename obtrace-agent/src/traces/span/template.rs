@@ -1,8 +1,10 @@
 //! Low-cardinality names for paths.
 
-use std::{borrow::Cow, collections::hash_map::RandomState, hash::BuildHasher};
+use std::{borrow::Cow, hash::BuildHasher};
 
 use rustc_hash::{FxHashMap, FxHashSet};
+
+use crate::traces::keyed::KeyedState;
 
 /// Most services whose names are told apart; those beyond share one budget.
 const MAX_SERVICES: usize = 1_024;
@@ -14,7 +16,7 @@ const MAX_SEGMENTS: usize = 12;
 /// The templates in use, so that a service that is asked for endless paths does not get endless names.
 #[derive(Debug, Default)]
 pub(in crate::traces) struct Templates {
-    hasher: RandomState,
+    hasher: KeyedState,
     /// By the digest of the service's name, the digests of its templates. The digests are keyed, so that nobody outside
     /// can choose them: they need no second hash of that kind.
     services: FxHashMap<u64, FxHashSet<u64>>,
@@ -59,37 +61,37 @@ fn template(path: &str) -> Cow<'_, str> {
     let mut out: Option<String> = None;
     // Where the segment begins.
     let mut from = 0;
-    for (index, segment) in path.split('/').enumerate() {
+    for (index, bytes) in path.as_bytes().split(|byte| *byte == b'/').enumerate() {
         if index > MAX_SEGMENTS {
             let mut out = out.unwrap_or_else(|| path.get(..from - 1).unwrap_or_default().to_owned());
             out.push_str("/…");
             return Cow::Owned(out);
         }
-        let identifier = is_identifier(segment);
+        let identifier = is_identifier(bytes);
+        let next = from + bytes.len();
         if let Some(out) = &mut out {
             out.push('/');
-            out.push_str(if identifier { "{id}" } else { segment });
+            out.push_str(if identifier { "{id}" } else { path.get(from..next).unwrap_or_default() });
         } else if identifier {
             let mut text = String::with_capacity(path.len() + 4);
             text.push_str(path.get(..from).unwrap_or_default());
             text.push_str("{id}");
             out = Some(text);
         }
-        from += segment.len() + 1;
+        from = next + 1;
     }
     out.map_or(Cow::Borrowed(path), Cow::Owned)
 }
 
 /// A number, a UUID, a long run of hexadecimal digits, a word with a number behind a separator, a token, an address,
 /// escaped text, or something long.
-fn is_identifier(segment: &str) -> bool {
-    let bytes = segment.as_bytes();
+fn is_identifier(bytes: &[u8]) -> bool {
     if bytes.len() > MAX_SEGMENT || bytes.iter().any(|byte| matches!(byte, b'@' | b'%' | b',' | b'=' | b'+' | b' ')) {
         return true;
     }
     let digits = bytes.iter().filter(|byte| byte.is_ascii_digit()).count();
     if digits == 0 {
-        return !segment.is_ascii();
+        return !bytes.is_ascii();
     }
     if digits == bytes.len() {
         return true;
@@ -98,9 +100,9 @@ fn is_identifier(segment: &str) -> bool {
     if hexadecimal && bytes.len() >= 8 {
         return true;
     }
-    if let Some((_, number)) = segment.rsplit_once(['-', '_', '.', ':'])
-        && !number.is_empty()
-        && number.bytes().all(|b| b.is_ascii_digit())
+    if let Some(at) = bytes.iter().rposition(|b| b"-_.:".contains(b))
+        && let Some(number @ [_, ..]) = bytes.get(at + 1..)
+        && number.iter().all(u8::is_ascii_digit)
     {
         return true;
     }
