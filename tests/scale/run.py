@@ -25,7 +25,7 @@ def main():
     cases = (
         ("overload", ["overload.py", "--seconds", "30" if options.long else "6"]),
         ("sockets: enlarged table", ["sockets.py", "--table", "250000"]),
-        ("sockets: default table", ["sockets.py"]),
+        ("sockets: default table", ["sockets.py", "--sockets", "66800"]),
         ("churn", ["churn.py", *churn]),
     )
     passed = failed = 0

@@ -16,6 +16,8 @@ use super::{BoxError, Output, Settings, Stop};
 const BATCH_BYTES: usize = 1024 * 1024;
 /// A buffer that a burst of large records has made bigger than this is not kept.
 const KEPT_BYTES: usize = 2 * BATCH_BYTES;
+/// After so many uses a buffer that is much bigger than they needed gives back the rest.
+const USES: u32 = 512;
 /// How long the reader sleeps in one go when there is nothing to read: how soon it notices that it should stop.
 const IDLE_WAIT: Duration = Duration::from_millis(100);
 /// How long it waits for more records while the parser is busy, before it looks again whether it still is.
@@ -36,13 +38,16 @@ pub struct Batch {
     /// Where each record ends in `bytes`.
     ends: Vec<usize>,
     length: usize,
+    /// The most bytes that it held in its last uses, and how many these were.
+    most: usize,
+    uses: u32,
 }
 
 impl Batch {
     /// An empty batch for this many records.
     #[must_use]
     pub fn new(length: usize) -> Self {
-        Self { bytes: Vec::new(), ends: Vec::with_capacity(length), length }
+        Self { bytes: Vec::new(), ends: Vec::with_capacity(length), length, most: 0, uses: 0 }
     }
 
     /// Copies a record in.
@@ -76,10 +81,18 @@ impl Batch {
     }
 
     fn clear(&mut self) {
+        self.most = self.most.max(self.bytes.len());
+        self.uses += 1;
         self.bytes.clear();
         self.ends.clear();
         if self.bytes.capacity() > KEPT_BYTES {
             self.bytes.shrink_to(BATCH_BYTES);
+        }
+        if self.uses == USES {
+            if self.bytes.capacity() > 4 * self.most {
+                self.bytes.shrink_to(2 * self.most);
+            }
+            (self.most, self.uses) = (0, 0);
         }
     }
 }
@@ -235,5 +248,27 @@ fn fill(
                 return Ok(false);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_burst_needed_is_given_back_after_a_while() {
+        let mut batch = Batch::new(4096);
+        let mut fill = |records: usize| {
+            (0..records).for_each(|_| batch.push(&[7; 256]));
+            batch.clear();
+            batch.bytes.capacity()
+        };
+        let burst = fill(2000);
+        assert!(burst >= 2000 * 256);
+        for _ in 1..2 * USES - 1 {
+            assert_eq!(fill(10), burst, "it may be needed again");
+        }
+        let kept = fill(10);
+        assert!((10 * 256..=4 * 10 * 256).contains(&kept), "{kept}");
     }
 }

@@ -75,6 +75,16 @@ impl Segment {
         self.touches >= touches
     }
 
+    /// Bytes of the server passed that cannot be read: if no more than one request was in flight, they answered it.
+    pub(super) fn add_unread(&mut self, at: Timestamp) {
+        self.last = self.last.max(at);
+        if self.balance <= self.lowest.saturating_add(1) && !core::mem::replace(&mut self.heard, true) {
+            self.answers.clear();
+            self.answers_lost = true;
+            self.restart();
+        }
+    }
+
     /// Another loss: what the lowest number in flight is has to be found anew.
     fn restart(&mut self) {
         self.lowest = self.balance;
@@ -141,9 +151,15 @@ impl Queue {
         let is_single = |request: &Request| request.spec.is_some_and(|spec| spec.answer.is_single());
         let has_parts = self.requests.iter().skip(before).any(|request| !is_single(request));
         let mut newly = 0_i64;
+        let requests_lost = self.segment.is_some();
         for index in self.done..self.requests.len() {
             let Some(request) = self.requests.get_mut(index) else { continue };
             if request.progress == Progress::Done {
+                continue;
+            }
+            if !request.is_uncertain && requests_lost && request.progress == Progress::Waiting {
+                // It was sent before requests that were lost: the answers to come may be theirs.
+                self.finish(index, Completeness::Gap);
                 continue;
             }
             if !request.is_uncertain {

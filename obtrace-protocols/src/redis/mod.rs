@@ -171,7 +171,12 @@ impl RedisParser {
                 match resp::head(rest) {
                     _ if rest.is_empty() => break Step::need(at, 1),
                     _ if queue.expects_answer() => {}
-                    _ if cx.offset != half.resume => break Step::need(bytes.len(), 1),
+                    _ if cx.offset != half.resume => {
+                        if let Some(segment) = queue.segment.as_deref_mut() {
+                            segment.add_unread(cx.now);
+                        }
+                        break Step::need(bytes.len(), 1);
+                    }
                     Ok(Some(_)) => {}
                     Ok(None) if rest.len() <= MAX_HEAD => break Step::need(at, rest.len().saturating_add(1)),
                     _ => break Step::need(bytes.len(), 1),

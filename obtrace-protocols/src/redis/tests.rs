@@ -1,4 +1,9 @@
-use alloc::{format, string::String, vec, vec::Vec};
+use alloc::{
+    format,
+    string::{String, ToString},
+    vec,
+    vec::Vec,
+};
 
 use proptest::prelude::*;
 
@@ -284,4 +289,69 @@ fn what_is_handed_out_is_copied_whole() {
     let Details::Redis(details) = &exchange.details else { panic!() };
     assert_eq!(details.error_prefix.as_deref(), Some("MOVED"));
     assert_eq!((details.key.as_deref(), &*details.statement), (Some("k"), "GET k"));
+}
+
+/// Plays pieces (from the client or not, bytes, lost or not); commands and whether they are complete.
+fn play_pieces(pieces: &[(bool, &[u8], bool)]) -> Vec<(String, Completeness)> {
+    let mut connection = Connection::new(Config::new().with_role(Some(Role::Client)), &Shared::default());
+    let mut offsets = [0_u64; 2];
+    for (number, &(sent, bytes, lost)) in (1_u64..).zip(pieces) {
+        let direction = if sent { Direction::Sent } else { Direction::Received };
+        let offset = &mut offsets[usize::from(sent)];
+        let at = Timestamp::from_nanos(number * 1000);
+        if lost {
+            connection.handle_gap(direction, *offset, bytes.len() as u64, at);
+        } else {
+            connection.handle_data(direction, *offset, bytes, at, Tag::new(1));
+        }
+        *offset += bytes.len() as u64;
+    }
+    connection.handle_close(Timestamp::from_nanos(1_000_000));
+    let mut told = vec![];
+    while let Some(exchange) = connection.poll_exchange() {
+        told.push((exchange.operation.to_string(), exchange.completeness));
+    }
+    told
+}
+
+const PING: &[u8] = b"*1\r\n$4\r\nPING\r\n";
+const PONG: &[u8] = b"+PONG\r\n";
+const LONG: &[u8] = &[b' '; 300];
+
+#[test]
+fn a_request_before_requests_that_were_lost_takes_none_of_their_answers() {
+    let set = command(&[b"SET", b"a", b"1"]);
+    let told = play_pieces(&[
+        (true, PING, false),
+        (false, PONG, false),
+        (true, &set, false),
+        // Its answer, another request and the beginning of a third are lost; what is left of that is no command.
+        (true, LONG, true),
+        (false, b"+OK\r\n+OK\r\n", true),
+        (true, b"the rest of a value\r\n", false),
+        (false, b"+OK\r\n", false),
+        (true, PING, false),
+        (false, PONG, false),
+    ]);
+    let expected = [("PING", Completeness::Complete), ("SET", Completeness::Gap), ("PING", Completeness::Complete)];
+    assert_eq!(told, expected.map(|(name, completeness)| (name.to_string(), completeness)));
+}
+
+#[test]
+fn after_losses_on_both_sides_an_exchange_that_could_not_be_read_is_enough() {
+    let told = play_pieces(&[
+        (true, PING, false),
+        (false, PONG, false),
+        (true, &command(&[b"GET", b"a"]), false),
+        (false, b"$600\r\n", true),
+        (false, LONG, false),
+        (true, LONG, true),
+        (false, LONG, false),
+        (true, &command(&[b"DEL", b"a"]), false),
+        (false, b":1\r\n", false),
+        (true, PING, false),
+        (false, PONG, false),
+    ]);
+    let last = told.last().map(|(name, completeness)| (name.as_str(), *completeness));
+    assert_eq!(last, Some(("PING", Completeness::Complete)), "{told:?}");
 }
