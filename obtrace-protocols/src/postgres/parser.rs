@@ -72,7 +72,7 @@ impl PostgresParser {
     }
 
     pub(super) fn finish_head_as(&mut self, completeness: Completeness) {
-        self.queue.finish_head(completeness);
+        self.pass_head(completeness);
         self.finish_unknown();
         self.drop_spent();
     }
@@ -80,16 +80,26 @@ impl PostgresParser {
     /// Those whose answer nobody knows do not wait for it.
     pub(super) fn finish_unknown(&mut self) {
         while self.queue.head().is_some_and(|head| head.place == Place::Unknown) {
-            self.queue.finish_head(Completeness::Gap);
+            self.pass_head(Completeness::Gap);
+        }
+    }
+
+    fn pass_head(&mut self, completeness: Completeness) {
+        if let Some(spent) = self.queue.finish_head(completeness) {
+            self.release(&spent);
         }
     }
 
     /// Gives up the texts of entries that nobody will see any more.
     fn drop_spent(&mut self) {
         while let Some(spent) = self.queue.take_spent() {
-            self.statements.release(spent.statement);
-            self.statements.release(spent.portal);
+            self.release(&spent);
         }
+    }
+
+    fn release(&mut self, spent: &Entry) {
+        self.statements.release(spent.statement);
+        self.statements.release(spent.portal);
     }
 
     /// Announces what the client has begun, so that the other end of the connection, which may be observed too, finds

@@ -178,13 +178,13 @@ impl CommandText {
     }
 }
 
-/// First those that are finished and not handed out yet, then those that wait.
+/// Those that are finished and not handed out yet, and those that wait. Apart, so that what comes to nothing behind a
+/// finished one leaves at once: a client may send thousands of such messages in one piece.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
-    entries: VecDeque<Entry>,
-    /// How many are not pending.
-    finished: usize,
-    /// How many of these are to be handed out.
+    finished: VecDeque<Entry>,
+    pending: VecDeque<Entry>,
+    /// How many of the finished ones are to be handed out.
     ready: usize,
     /// What was announced and is no exchange, until the caller is told.
     pub(super) withdrawn: Vec<(u64, Message)>,
@@ -192,7 +192,7 @@ pub(super) struct Queue {
 
 impl Queue {
     pub(super) fn pending(&self) -> usize {
-        self.entries.len().saturating_sub(self.finished)
+        self.pending.len()
     }
 
     pub(super) fn ready(&self) -> usize {
@@ -202,42 +202,45 @@ impl Queue {
     /// The one whose answer comes next.
     #[inline]
     pub(super) fn head(&mut self) -> Option<&mut Entry> {
-        self.entries.get_mut(self.finished)
+        self.pending.front_mut()
     }
 
     /// The newest that waits.
     pub(super) fn newest(&mut self) -> Option<&mut Entry> {
-        if self.pending() == 0 { None } else { self.entries.back_mut() }
+        self.pending.back_mut()
     }
 
     pub(super) fn iter_pending(&mut self) -> impl DoubleEndedIterator<Item = &mut Entry> {
-        self.entries.range_mut(self.finished..)
+        self.pending.iter_mut()
     }
 
     pub(super) fn push(&mut self, entry: Entry) {
-        self.entries.push_back(entry);
+        self.pending.push_back(entry);
     }
 
-    /// The head is over.
-    pub(super) fn finish_head(&mut self, completeness: Completeness) {
-        let Some(entry) = self.entries.get_mut(self.finished) else { return };
-        self.finished = self.finished.saturating_add(1);
+    /// The head is over. Given back if it is no exchange.
+    pub(super) fn finish_head(&mut self, completeness: Completeness) -> Option<Entry> {
+        let mut entry = self.pending.pop_front()?;
         if !entry.opened {
-            entry.progress = Progress::Silent;
             if entry.announced {
                 self.withdrawn.push((entry.id, entry.request));
             }
-        } else if entry.place == Place::OnTrial {
+            return Some(entry);
+        }
+        if entry.place == Place::OnTrial {
             entry.progress = Progress::Held(completeness);
         } else {
             entry.progress = Progress::Finished(completeness);
             self.ready = self.ready.saturating_add(1);
         }
+        self.finished.push_back(entry);
+        None
     }
 
     /// The answers on trial are what they were taken for, or nobody knows them.
     pub(super) fn judge(&mut self, confirmed: bool) {
-        for entry in self.entries.iter_mut().filter(|entry| entry.place == Place::OnTrial) {
+        let all = self.finished.iter_mut().chain(&mut self.pending);
+        for entry in all.filter(|entry| entry.place == Place::OnTrial) {
             entry.place = if confirmed { Place::Certain } else { Place::Unknown };
             if !confirmed {
                 entry.forget_response();
@@ -256,17 +259,13 @@ impl Queue {
 
     /// Takes the finished ones in front that nobody will see any more, one a call.
     pub(super) fn take_spent(&mut self) -> Option<Entry> {
-        let spent = matches!(self.entries.front()?.progress, Progress::Silent | Progress::Lent);
-        if !spent {
-            return None;
-        }
-        self.finished = self.finished.saturating_sub(1);
-        self.entries.pop_front()
+        let spent = matches!(self.finished.front()?.progress, Progress::Silent | Progress::Lent);
+        if spent { self.finished.pop_front() } else { None }
     }
 
     /// Lends the first finished one.
     pub(super) fn lend(&mut self) -> Option<(&Entry, Completeness)> {
-        let entry = self.entries.front_mut()?;
+        let entry = self.finished.front_mut()?;
         let Progress::Finished(completeness) = entry.progress else { return None };
         entry.progress = Progress::Lent;
         self.ready = self.ready.saturating_sub(1);
@@ -274,14 +273,17 @@ impl Queue {
     }
 
     pub(super) fn memory(&self) -> usize {
-        let messages = self.entries.iter().filter_map(|entry| entry.message.as_ref()).map(|text| text.len());
+        let all = self.finished.iter().chain(&self.pending);
+        let messages = all.filter_map(|entry| entry.message.as_ref()).map(|text| text.len());
         let withdrawn = self.withdrawn.capacity().saturating_mul(size_of::<(u64, Message)>());
-        let entries = self.entries.capacity().saturating_mul(size_of::<Entry>());
+        let places = self.finished.capacity().saturating_add(self.pending.capacity());
+        let entries = places.saturating_mul(size_of::<Entry>());
         entries.saturating_add(withdrawn).saturating_add(messages.sum())
     }
 
     pub(super) fn shrink(&mut self) {
-        self.entries.shrink_to_fit();
+        self.finished.shrink_to_fit();
+        self.pending.shrink_to_fit();
         self.withdrawn.shrink_to_fit();
     }
 }
