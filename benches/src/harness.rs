@@ -1,7 +1,10 @@
 //! Contenders of a group take turns, in batches of about a millisecond: whatever disturbs the machine disturbs all of them
-//! alike. The minimum is what the code costs, the median shows how disturbed the run was. Only ratios are judged.
+//! alike. The clock is the time that the thread ran: what others did with the processor meanwhile does not count. The minimum
+//! is what the code costs, the median shows how disturbed the run was. Only ratios are judged.
 
-use std::{hint::black_box, time::Instant};
+use std::hint::black_box;
+
+use rustix::time::{ClockId, clock_gettime};
 
 /// How a run is made.
 #[derive(Clone, Copy, Debug)]
@@ -53,11 +56,7 @@ impl<'a> Group<'a> {
         let mut times = vec![Vec::with_capacity(run.rounds); self.contenders.len()];
         for _ in 0..run.rounds {
             for ((contender, (iterations, _)), times) in self.contenders.iter_mut().zip(&prepared).zip(&mut times) {
-                let start = Instant::now();
-                for _ in 0..*iterations {
-                    (contender.run)();
-                }
-                times.push(start.elapsed().as_nanos() as f64 / *iterations as f64);
+                times.push(time(contender, *iterations) / *iterations as f64);
             }
         }
         println!("\n### {} ({} rounds)\n", self.title, run.rounds);
@@ -84,6 +83,17 @@ impl<'a> Group<'a> {
     }
 }
 
+/// Nanoseconds that the thread ran for so many iterations.
+fn time(contender: &mut Contender<'_>, iterations: u64) -> f64 {
+    let now = || clock_gettime(ClockId::ThreadCPUTime);
+    let start = now();
+    for _ in 0..iterations {
+        (contender.run)();
+    }
+    let end = now();
+    (end.tv_sec - start.tv_sec) as f64 * 1e9 + (end.tv_nsec - start.tv_nsec) as f64
+}
+
 /// Warms a contender up; gives how many iterations take about a millisecond, and its allocations.
 fn prepare(contender: &mut Contender<'_>) -> (u64, f64) {
     const COUNTED: u64 = 4;
@@ -96,15 +106,11 @@ fn prepare(contender: &mut Contender<'_>) -> (u64, f64) {
     });
     let mut iterations = 1;
     loop {
-        let start = Instant::now();
-        for _ in 0..iterations {
-            (contender.run)();
-        }
-        let took = start.elapsed().as_micros();
-        if took > 800 || iterations >= 1 << 24 {
+        let took = time(contender, iterations);
+        if took > 800_000.0 || iterations >= 1 << 24 {
             return (iterations, counted.count_total as f64 / COUNTED as f64);
         }
-        iterations *= if took < 50 { 8 } else { 2 };
+        iterations *= if took < 50_000.0 { 8 } else { 2 };
     }
 }
 
