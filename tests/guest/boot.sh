@@ -12,7 +12,7 @@ if [ "${CLOCK:-instructions}" = wall ]; then
     clock=()
     cpu="max,-la57"
 fi
-exec timeout "${LIMIT:-600}" qemu-system-x86_64 -accel tcg -nodefaults -no-user-config -machine pc,hpet=off \
+exec timeout "${LIMIT:-900}" qemu-system-x86_64 -accel tcg -nodefaults -no-user-config -machine pc,hpet=off \
     -cpu "$cpu" -smp "${SMP:-1}" -m "${MEM:-1024}" -display none -nic none -serial stdio -no-reboot "${clock[@]}" \
     -kernel "$kernel" -initrd "$image" \
     -append "console=ttyS0 quiet loglevel=3 panic=-1 nokaslr norandmaps tsc=reliable clocksource=tsc lpj=4000000 random.trust_bootloader=on mitigations=off selinux=0 apparmor=0 audit=0 rdinit=/init $*" </dev/null

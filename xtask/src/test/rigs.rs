@@ -37,10 +37,20 @@ pub(super) fn scale(workspace: &Workspace, report: &mut Report) -> Result<(), Er
     rig(workspace, report, Need::Live, "tests/scale/run.py", &["--only", "sockets", "--only", "churn"])
 }
 
+/// Both back ends on both kernels.
 pub(super) fn guest(workspace: &Workspace, report: &mut Report) -> Result<(), Error> {
+    in_guest(workspace, report, "spans")
+}
+
+/// What the agent costs, beside an application in C and one in Go.
+pub(super) fn guest_cost(workspace: &Workspace, report: &mut Report) -> Result<(), Error> {
+    in_guest(workspace, report, "instructions")
+}
+
+fn in_guest(workspace: &Workspace, report: &mut Report, only: &str) -> Result<(), Error> {
     setup::packages(&[Need::Guest])?;
-    let run = Run::new("python3").arg(workspace.path("tests/guest/run.py"));
-    report.run_tests("guest", run.env("OBTRACE_CACHE", &workspace.cache))
+    let run = Run::new("python3").arg(workspace.path("tests/guest/run.py")).args(["--only", only]);
+    report.run_tests("guest", run.env("OBTRACE_CACHE", &workspace.cache).env("PYTHONUNBUFFERED", "1"))
 }
 
 /// Runs a rig as root with the release build of the agent and the Python packages that `need` comes with.
