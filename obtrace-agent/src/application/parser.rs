@@ -29,8 +29,6 @@ const CLOCK: u64 = 10_000_000_000;
 /// When so many sockets gave back memory, the system gets it: some megabytes, of which the C library would keep what lies
 /// between pieces that are still in use.
 const WORTH_RELEASING: usize = 1024;
-/// While sockets come and go, the system gets what is free this often: what a busy moment needed is not kept for good.
-const RELEASE: u64 = 60_000_000_000;
 /// Spans gathered before they are sent on.
 const SPANS: usize = 256;
 
@@ -45,9 +43,6 @@ pub(super) struct Parser {
     malformed: u64,
     next_tick: u64,
     next_clock: u64,
-    next_release: u64,
-    /// Sockets that had been opened when memory was released last.
-    released: u64,
 }
 
 /// What the connection table tells its findings to.
@@ -133,18 +128,7 @@ impl Parser {
             counted_only: false,
         };
         let connections = Connections::new(settings.connections.clone());
-        Self {
-            connections,
-            work,
-            ask,
-            results,
-            unreported: 0,
-            malformed: 0,
-            next_tick: 0,
-            next_clock: 0,
-            next_release: 0,
-            released: 0,
-        }
+        Self { connections, work, ask, results, unreported: 0, malformed: 0, next_tick: 0, next_clock: 0 }
     }
 
     /// Parses batches until there are no more, then finishes what waits.
@@ -192,19 +176,10 @@ impl Parser {
             self.work.traces.set_clock_offset(nanos(ClockId::Realtime).wrapping_sub(now));
         }
         self.connections.tick(now, &mut self.work);
-        self.release(now);
-        self.publish();
-    }
-
-    /// Gives free memory back to the system when there may be much of it.
-    fn release(&mut self, now: u64) {
-        let opened = self.connections.counters().opened;
-        let come_and_gone = opened.saturating_sub(self.released) >= WORTH_RELEASING as u64;
-        let much = self.connections.take_freed() >= WORTH_RELEASING;
-        if much || come_and_gone && now >= self.next_release {
+        if self.connections.take_freed() >= WORTH_RELEASING {
             obtrace_probes::release_memory();
-            (self.released, self.next_release) = (opened, now + RELEASE);
         }
+        self.publish();
     }
 
     fn publish(&mut self) {

@@ -34,7 +34,11 @@ pub(super) fn overload(workspace: &Workspace, report: &mut Report) -> Result<(),
 }
 
 pub(super) fn scale(workspace: &Workspace, report: &mut Report) -> Result<(), Error> {
-    rig(workspace, report, Need::Live, "tests/scale/run.py", &["--only", "sockets", "--only", "churn"])
+    rig(workspace, report, Need::Live, "tests/scale/run.py", &["--only", "sockets"])
+}
+
+pub(super) fn churn(workspace: &Workspace, report: &mut Report) -> Result<(), Error> {
+    rig(workspace, report, Need::Live, "tests/scale/run.py", &["--only", "churn"])
 }
 
 /// Both back ends on both kernels.
