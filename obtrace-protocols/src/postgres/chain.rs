@@ -9,7 +9,7 @@ use super::{
 use crate::{
     detect::Verdict,
     reader::Reader,
-    sql::{Dialect, is_statement},
+    sql::{Dialect, begins_statement, is_statement},
 };
 
 /// How far the bytes agree with a chain of messages.
@@ -148,7 +148,9 @@ fn frontend_shape(tag: u8, body: &[u8], whole: bool) -> Shape {
         return match text.len() {
             0..=15 => Shape::Weak,
             _ if text.contains(&0) => Shape::Weak,
-            _ if is_statement(text, Dialect::Postgres) => Shape::Strong,
+            _ if begins_statement(text, Dialect::Postgres) => Shape::Strong,
+            // Its end may still make it a message, as it does where all of it comes at once.
+            _ if tag == b'P' || is_text(text) => Shape::Weak,
             _ => Shape::Wrong,
         };
     }

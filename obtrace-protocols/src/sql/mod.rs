@@ -189,9 +189,20 @@ pub fn summary(sql: &[u8], dialect: Dialect, out: &mut String) {
 
 /// Whether a text begins as a statement does: with a verb of SQL, behind comments, or is empty.
 pub(crate) fn is_statement(sql: &[u8], dialect: Dialect) -> bool {
+    first_word(sql, dialect).is_none_or(|(is_verb, _)| is_verb)
+}
+
+/// The same of a text whose end is missing: only where its first word is there to the end.
+pub(crate) fn begins_statement(sql: &[u8], dialect: Dialect) -> bool {
+    first_word(sql, dialect).is_some_and(|(is_verb, goes_on)| is_verb && goes_on)
+}
+
+/// Whether the first word, behind comments, is a verb of SQL, and whether something stands behind it.
+fn first_word(sql: &[u8], dialect: Dialect) -> Option<(bool, bool)> {
     let skipped = |kind| matches!(kind, Kind::Space | Kind::Comment);
-    let first = Lexer::new(sql, dialect).find(|token| !(skipped(token.kind) || matches!(token.text, b"(" | b";")));
-    first.is_none_or(|token| token.kind == Kind::Word && outline::is_verb(token.text))
+    let mut tokens = Lexer::new(sql, dialect);
+    let first = tokens.find(|token| !(skipped(token.kind) || matches!(token.text, b"(" | b";")))?;
+    Some((first.kind == Kind::Word && outline::is_verb(first.text), tokens.next().is_some()))
 }
 
 #[cfg(test)]
