@@ -81,7 +81,7 @@ impl Filter {
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
         for mode in [Mode::Listeners, Mode::Ports] {
             self.control.order(Order::Iterate, &[mode as u64])?;
-            program::iterate(&mut shared.ebpf, "iterate_files")?;
+            shared.iterate_files()?;
         }
         Ok(())
     }

@@ -136,6 +136,39 @@ pub(crate) struct Shared {
     pub(crate) ebpf: Ebpf,
     /// Programs that are loaded later name it by its descriptor.
     pub(crate) traced: MapData,
+    /// The names of the kernel's hooks, as long as something is not loaded.
+    later: Option<Btf>,
+    files: Files,
+}
+
+/// The iterator over open files, which is loaded when it is first needed.
+#[derive(Debug)]
+enum Files {
+    Unloaded,
+    Loaded,
+    /// What the kernel said.
+    Refused(String),
+}
+
+impl Shared {
+    fn load_files(&mut self) {
+        if let (Files::Unloaded, Some(btf)) = (&self.files, &self.later) {
+            self.files = match program::load(&mut self.ebpf, btf, FILES.0, FILES.1) {
+                Ok(()) => Files::Loaded,
+                Err(e) => Files::Refused(e.to_string()),
+            };
+        }
+    }
+
+    /// Goes through the open files of all processes as the last [`Order::Iterate`] said.
+    pub(crate) fn iterate_files(&mut self) -> Result<Vec<u8>, Error> {
+        self.load_files();
+        if let Files::Refused(said) = &self.files {
+            let what = "listing the sockets of processes".to_owned();
+            return Err(Error::Unsupported { what, said: said.clone(), mend: program::KERNEL });
+        }
+        program::iterate(&mut self.ebpf, FILES.0)
+    }
 }
 
 /// The probes, loaded into the kernel. Dropping it (and every [`Filter`] of it) detaches and frees all of them.
@@ -147,8 +180,6 @@ pub struct Probes {
     backend: Backend,
     /// What is loaded and not attached, in the order in which it is to be attached.
     loaded: Vec<&'static str>,
-    /// What is not even loaded, and the names of the kernel's hooks.
-    later: Option<Btf>,
     refused: Vec<(&'static str, String)>,
 }
 
@@ -259,12 +290,11 @@ impl Probes {
         let reader = Reader::new(ring, options.ring_bytes, ended, Arc::clone(&control));
         Ok(Self {
             control,
-            shared: Arc::new(Mutex::new(Shared { ebpf, traced })),
+            shared: Arc::new(Mutex::new(Shared { ebpf, traced, later: Some(btf), files: Files::Unloaded })),
             losses,
             reader: Some(reader),
             backend,
             loaded,
-            later: Some(btf),
             refused,
         })
     }
@@ -288,18 +318,20 @@ impl Probes {
     /// The kernel refused a hook.
     pub fn attach(&mut self) -> Result<(), Error> {
         self.attach_tcp()?;
-        if let Some(btf) = self.later.take() {
-            let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        shared.load_files();
+        if let Some(btf) = shared.later.take() {
             if self.backend == Backend::Fentry {
                 load_optional(&mut shared.ebpf, &btf, &OTHERS, &mut self.loaded, &mut self.refused);
             }
-            if let Err(e) = program::load(&mut shared.ebpf, &btf, FILES.0, FILES.1) {
-                self.refused.push((FILES.0, e.to_string()));
+            if let Files::Refused(said) = &shared.files {
+                self.refused.push((FILES.0, said.clone()));
             }
             drop(btf);
             // The kernel's BTF took some 15 MB for a moment.
             crate::sys::release_memory();
         }
+        drop(shared);
         self.attach_tcp()
     }
 
@@ -313,7 +345,7 @@ impl Probes {
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
         for mode in [Mode::Listeners, Mode::Join] {
             self.control.order(Order::Iterate, &[mode as u64])?;
-            program::iterate(&mut shared.ebpf, "iterate_files")?;
+            shared.iterate_files()?;
         }
         self.control.order(Order::Joined, &[])?;
         Ok(())

@@ -1,6 +1,7 @@
 //! Programs: run to their end, or kept as children that end with their guard.
 
 use std::{
+    env,
     ffi::{OsStr, OsString},
     fs::File,
     io::{BufRead, BufReader, Write as _},
@@ -23,7 +24,14 @@ pub(crate) struct Run {
 impl Run {
     /// `program` without arguments.
     pub(crate) fn new(program: impl AsRef<OsStr>) -> Self {
-        Self { command: Command::new(program) }
+        let mut command = Command::new(program);
+        // Programs that keep a cache (Go, pip) insist on it; CI and services may be without.
+        if env::var_os("HOME").is_none()
+            && let Some(home) = env::home_dir()
+        {
+            command.env("HOME", home);
+        }
+        Self { command }
     }
 
     /// Adds an argument.

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 // The life of processes: children inherit the filter's bit before they run, the bit goes with the process. A program
 // started by exec is told of whether its process is traced or not, so that user space can decide.
-#include "../include/map/pending.h"
 #include "../include/process.h"
+#include "../include/map/pending.h"
 
 SEC("tp_btf/sched_process_fork") int sched_process_fork(u64 *c) {
     struct task_struct *parent = (struct task_struct *)c[0], *child = (struct task_struct *)c[1];
