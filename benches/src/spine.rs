@@ -24,8 +24,12 @@ const CONNECTIONS: usize = 300;
 /// Spans of a request, and exchanges of one iteration: what takes about a millisecond now and then runs undisturbed on a
 /// machine that does other things too, a whole pass never.
 const BATCH: usize = 500;
-/// Bytes of a data record before its payload, and where its sequence number is (`bpf/include/event.h`).
+/// When the first record was made, in nanoseconds, and how long after an exchange the next one begins.
+const START: u64 = 1_700_000_000_000_000_000;
+const STEP: u64 = 10_000;
+/// Bytes of a data record before its payload, where its time and its sequence number are (`bpf/include/event.h`).
 const HEAD: usize = 48;
+const TIME: usize = 8;
 const SEQUENCE: usize = 32;
 
 /// A request with its response, and what the span must say.
@@ -113,7 +117,7 @@ fn ring() -> Ring {
             let start = ring.records.len();
             let length = u32::try_from(bytes.len()).expect("a short message");
             let sequence = lengths.entry((connection(i), received)).or_default();
-            let time = 1_000_000_000 + i as u64 * 10_000 + if received { 0 } else { 5_000 };
+            let time = START + i as u64 * STEP + if received { 0 } else { STEP / 2 };
             let out = &mut ring.records;
             out.extend_from_slice(&[2, u8::from(received), 0, 0]);
             out.extend_from_slice(&(HEAD as u32 + length).to_ne_bytes());
@@ -215,7 +219,7 @@ impl Spine {
     }
 
     /// The next `count` records of the ring, around and around; `batch` spans make a request. Moves each record on to where
-    /// its stream will be in the next pass. Gives the bytes that were written.
+    /// its stream will be in the next pass, and when that is. Gives the bytes that were written.
     fn take(&mut self, count: usize, batch: usize) -> usize {
         self.sink.written = 0;
         for _ in 0..count {
@@ -230,6 +234,9 @@ impl Spine {
             let field = &mut self.ring.records[start + SEQUENCE..start + SEQUENCE + 4];
             let sequence = u32::from_ne_bytes([field[0], field[1], field[2], field[3]]).wrapping_add(step);
             field.copy_from_slice(&sequence.to_ne_bytes());
+            if let Some(time) = self.ring.records[start + TIME..].first_chunk_mut() {
+                *time = (u64::from_ne_bytes(*time) + EXCHANGES as u64 * STEP).to_ne_bytes();
+            }
         }
         self.sink.written
     }
@@ -238,7 +245,7 @@ impl Spine {
 /// Every exchange became one span that says the right things, on a second pass too.
 fn compare() {
     let mut spine = Spine::new();
-    for _ in 0..2 {
+    for pass in 0..2 {
         spine.sink.seen = Some(Vec::new());
         spine.take(2 * EXCHANGES, usize::MAX);
         let spans = std::mem::take(&mut spine.sink.spans);
@@ -248,8 +255,8 @@ fn compare() {
         for (i, ((span, protocol), (operation, target))) in spans.iter().zip(protocols).zip(seen).enumerate() {
             let pair = pair(i);
             assert_eq!((protocol, operation, target), (pair.protocol, pair.operation.to_owned(), pair.target));
-            let start = 1_000_000_000 + i as u64 * 10_000;
-            assert_eq!((span.start_unix_nano, span.end_unix_nano), (start, start + 5_000), "{i}");
+            let start = START + (pass * EXCHANGES + i) as u64 * STEP;
+            assert_eq!((span.start_unix_nano, span.end_unix_nano), (start, start + STEP / 2), "{i}");
             assert_eq!((span.kind, &span.status), (SpanKind::Server, &Status::Unset), "{i}");
             assert!(span.name.starts_with(pair.operation), "{i}: {}", span.name);
         }
@@ -266,6 +273,10 @@ pub(crate) fn run(run: Run, goals: &mut Goals) {
     let outcome = Group::new("Ring records to OTLP JSON, one thread", "event", 2 * BATCH)
         .add("obtrace", bytes * BATCH / EXCHANGES, || spine.take(2 * BATCH, BATCH))
         .run(run);
+    while spine.next != 0 {
+        spine.take(2 * BATCH, BATCH);
+    }
+    assert_eq!(spine.take(2 * EXCHANGES, BATCH), bytes, "the last pass writes what the first did");
     let events = 2.0 * BATCH as f64 / outcome.nanos[0] * 1_000.0;
     goals.rate("ring to OTLP JSON: million events a second", events, 1.0);
 }
