@@ -47,13 +47,7 @@ const PARTS: &[Part] = &[
     },
     Part { name: "unit", about: "unit, integration and documentation tests", root: false, open: None, run: code::unit },
     Part { name: "bpf", about: "shipped BPF objects equal a fresh build", root: false, open: None, run: bpf::run },
-    Part {
-        name: "fuzz",
-        about: "a few seconds of each fuzz target",
-        root: false,
-        open: None,
-        run: crates::fuzz,
-    },
+    Part { name: "fuzz", about: "a few seconds of each fuzz target", root: false, open: None, run: crates::fuzz },
     Part {
         name: "replay",
         about: "captures of real servers and clients, replayed",
