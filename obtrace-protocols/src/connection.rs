@@ -242,8 +242,6 @@ pub struct Connection {
     /// The side of the newest chunk that was looked at, and whether the one before was of the same side.
     newest: Side,
     goes_on: bool,
-    /// Bytes were lost before the protocol was known.
-    torn: bool,
     misframed: u8,
     /// `next_id` at the newest framing error.
     misframed_at: u64,
@@ -256,6 +254,8 @@ struct Stream {
     ignored: bool,
     /// The parser wants more of the other side first.
     blocked: bool,
+    /// Bytes were lost before the protocol was known.
+    torn: bool,
 }
 
 struct ParserBox(Box<dyn Parser>);
@@ -268,7 +268,8 @@ impl core::fmt::Debug for ParserBox {
 
 impl Stream {
     fn new(config: &Config) -> Self {
-        Self { assembler: Assembler::new(config.max_buffered as usize), need: 1, ignored: false, blocked: false }
+        let assembler = Assembler::new(config.max_buffered as usize);
+        Self { assembler, need: 1, ignored: false, blocked: false, torn: false }
     }
 }
 
@@ -296,7 +297,6 @@ impl Connection {
             attempts: 0,
             newest: Side::Client,
             goes_on: false,
-            torn: false,
             misframed: 0,
             misframed_at: 0,
             config,
@@ -547,8 +547,9 @@ impl Connection {
         self.requests = Some(requests);
         self.state = State::Known(protocol);
         self.parser = Some(ParserBox(detect::new_parser(protocol, &self.config)));
-        if core::mem::take(&mut self.torn) {
-            for side in [Side::Client, Side::Server] {
+        // Of requests last: that something of the server was lost does not show that it answered them.
+        for side in [Side::Server, Side::Client] {
+            if core::mem::take(&mut self.stream_mut(side).torn) {
                 let now = self.stream(side).assembler.newest().at;
                 self.with_parser(side, now, None, |parser, cx| parser.gap(side, 0, cx));
             }
@@ -656,7 +657,7 @@ impl Connection {
         if self.parser.is_some() {
             self.with_parser(side, now, None, |parser, cx| parser.gap(side, length, cx));
         } else if self.state == State::Detecting {
-            self.torn = true;
+            self.stream_mut(side).torn = true;
             if !self.stream(side).assembler.readable().is_empty() {
                 // What is behind the gap may be the start of a message.
                 self.look();

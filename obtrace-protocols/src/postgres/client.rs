@@ -82,7 +82,7 @@ impl PostgresParser {
         let Some(building) = self.client.building.take() else { return };
         self.statements.release(building.parsed);
         if let Some(id) = building.announced {
-            self.queue.withdrawn.push((id, building.request));
+            self.queue.withdraw(id, building.request);
         }
     }
 

@@ -106,7 +106,7 @@ impl PostgresParser {
     /// it in time; and tells what came to nothing.
     fn announce(&mut self, cx: &mut Context<'_>) {
         self.announce_building(cx);
-        for (id, request) in self.queue.withdrawn.drain(..) {
+        for (id, request) in self.queue.withdrawn() {
             cx.settle(id, &request, Stage::Withdrawn);
         }
     }
@@ -126,11 +126,15 @@ impl Parser for PostgresParser {
         step
     }
 
-    fn gap(&mut self, side: Side, _length: u64, cx: &mut Context<'_>) {
+    fn gap(&mut self, side: Side, length: u64, cx: &mut Context<'_>) {
         self.role = cx.role;
         self.pairing.touch(cx.now);
         match side {
-            Side::Client => self.lose_client(),
+            Side::Client => {
+                self.lose_client();
+                // Before the protocol was known: what was lost of the server may have passed earlier.
+                self.client.torn |= length == 0;
+            }
             Side::Server => self.lose_server(),
         }
         self.announce(cx);

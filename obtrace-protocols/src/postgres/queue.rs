@@ -131,6 +131,16 @@ impl Entry {
         self.opened &= !matches!(self.kind, Request::Prepare | Request::Startup);
     }
 
+    /// Its answer on trial is what it was taken for, or nobody knows it.
+    fn judge(&mut self, confirmed: bool) {
+        if self.place == Place::OnTrial {
+            self.place = if confirmed { Place::Certain } else { Place::Unknown };
+            if !confirmed {
+                self.forget_response();
+            }
+        }
+    }
+
     /// What it is when nothing more of it comes.
     pub(super) fn completeness(&self) -> Completeness {
         match (self.gap, self.answered, self.has_response) {
@@ -178,16 +188,23 @@ impl CommandText {
     }
 }
 
-/// Those that are finished and not handed out yet, and those that wait. Apart, so that what comes to nothing behind a
-/// finished one leaves at once: a client may send thousands of such messages in one piece.
+/// Those that wait, and what is to be told of the others.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
-    finished: VecDeque<Entry>,
     pending: VecDeque<Entry>,
+    /// There is none while nothing happens on the connection.
+    outbox: Option<Box<Outbox>>,
+}
+
+/// Those that are finished and not handed out yet. Apart from those that wait, so that what comes to nothing behind a
+/// finished one leaves at once: a client may send thousands of such messages in one piece.
+#[derive(Debug, Default)]
+struct Outbox {
+    finished: VecDeque<Entry>,
     /// How many of the finished ones are to be handed out.
     ready: usize,
     /// What was announced and is no exchange, until the caller is told.
-    pub(super) withdrawn: Vec<(u64, Message)>,
+    withdrawn: Vec<(u64, Message)>,
 }
 
 impl Queue {
@@ -196,7 +213,7 @@ impl Queue {
     }
 
     pub(super) fn ready(&self) -> usize {
-        self.ready
+        self.outbox.as_ref().map_or(0, |outbox| outbox.ready)
     }
 
     /// The one whose answer comes next.
@@ -218,72 +235,92 @@ impl Queue {
         self.pending.push_back(entry);
     }
 
+    fn outbox(&mut self) -> &mut Outbox {
+        self.outbox.get_or_insert_with(Box::default)
+    }
+
+    /// What was announced under this id is no exchange.
+    pub(super) fn withdraw(&mut self, id: u64, request: Message) {
+        self.outbox().withdrawn.push((id, request));
+    }
+
+    /// What was withdrawn since the last call.
+    pub(super) fn withdrawn(&mut self) -> impl Iterator<Item = (u64, Message)> {
+        self.outbox.iter_mut().flat_map(|outbox| outbox.withdrawn.drain(..))
+    }
+
     /// The head is over. Given back if it is no exchange.
     pub(super) fn finish_head(&mut self, completeness: Completeness) -> Option<Entry> {
         let mut entry = self.pending.pop_front()?;
         if !entry.opened {
             if entry.announced {
-                self.withdrawn.push((entry.id, entry.request));
+                self.withdraw(entry.id, entry.request);
             }
             return Some(entry);
         }
-        if entry.place == Place::OnTrial {
-            entry.progress = Progress::Held(completeness);
-        } else {
-            entry.progress = Progress::Finished(completeness);
-            self.ready = self.ready.saturating_add(1);
-        }
-        self.finished.push_back(entry);
+        let on_trial = entry.place == Place::OnTrial;
+        entry.progress = if on_trial { Progress::Held(completeness) } else { Progress::Finished(completeness) };
+        let outbox = self.outbox();
+        outbox.ready = outbox.ready.saturating_add(usize::from(!on_trial));
+        outbox.finished.push_back(entry);
         None
     }
 
     /// The answers on trial are what they were taken for, or nobody knows them.
     pub(super) fn judge(&mut self, confirmed: bool) {
-        let all = self.finished.iter_mut().chain(&mut self.pending);
-        for entry in all.filter(|entry| entry.place == Place::OnTrial) {
-            entry.place = if confirmed { Place::Certain } else { Place::Unknown };
-            if !confirmed {
-                entry.forget_response();
-            }
+        self.pending.iter_mut().for_each(|entry| entry.judge(confirmed));
+        let Some(outbox) = self.outbox.as_deref_mut() else { return };
+        for entry in &mut outbox.finished {
+            entry.judge(confirmed);
             let Progress::Held(completeness) = entry.progress else { continue };
             if entry.opened {
                 entry.progress = Progress::Finished(if confirmed { completeness } else { Completeness::Gap });
-                self.ready = self.ready.saturating_add(1);
+                outbox.ready = outbox.ready.saturating_add(1);
             } else {
                 // The failure that made it an exchange was another's.
                 entry.progress = Progress::Silent;
-                self.withdrawn.push((entry.id, entry.request));
+                outbox.withdrawn.push((entry.id, entry.request));
             }
         }
     }
 
     /// Takes the finished ones in front that nobody will see any more, one a call.
     pub(super) fn take_spent(&mut self) -> Option<Entry> {
-        let spent = matches!(self.finished.front()?.progress, Progress::Silent | Progress::Lent);
-        if spent { self.finished.pop_front() } else { None }
+        let finished = &mut self.outbox.as_deref_mut()?.finished;
+        let spent = matches!(finished.front()?.progress, Progress::Silent | Progress::Lent);
+        if spent { finished.pop_front() } else { None }
     }
 
     /// Lends the first finished one.
     pub(super) fn lend(&mut self) -> Option<(&Entry, Completeness)> {
-        let entry = self.finished.front_mut()?;
+        let outbox = self.outbox.as_deref_mut()?;
+        let entry = outbox.finished.front_mut()?;
         let Progress::Finished(completeness) = entry.progress else { return None };
         entry.progress = Progress::Lent;
-        self.ready = self.ready.saturating_sub(1);
+        outbox.ready = outbox.ready.saturating_sub(1);
         Some((entry, completeness))
     }
 
     pub(super) fn memory(&self) -> usize {
-        let all = self.finished.iter().chain(&self.pending);
-        let messages = all.filter_map(|entry| entry.message.as_ref()).map(|text| text.len());
-        let withdrawn = self.withdrawn.capacity().saturating_mul(size_of::<(u64, Message)>());
-        let places = self.finished.capacity().saturating_add(self.pending.capacity());
-        let entries = places.saturating_mul(size_of::<Entry>());
-        entries.saturating_add(withdrawn).saturating_add(messages.sum())
+        let texts = |entries: &VecDeque<Entry>| {
+            entries.iter().filter_map(|entry| entry.message.as_ref()).map(|text| text.len()).sum::<usize>()
+        };
+        let of = |entries: &VecDeque<Entry>| {
+            entries.capacity().saturating_mul(size_of::<Entry>()).saturating_add(texts(entries))
+        };
+        let outbox = self.outbox.as_deref().map_or(0, |outbox| {
+            let withdrawn = outbox.withdrawn.capacity().saturating_mul(size_of::<(u64, Message)>());
+            size_of::<Outbox>().saturating_add(withdrawn).saturating_add(of(&outbox.finished))
+        });
+        outbox.saturating_add(of(&self.pending))
     }
 
     pub(super) fn shrink(&mut self) {
-        self.finished.shrink_to_fit();
         self.pending.shrink_to_fit();
-        self.withdrawn.shrink_to_fit();
+        self.outbox = self.outbox.take().filter(|outbox| !outbox.finished.is_empty() || !outbox.withdrawn.is_empty());
+        if let Some(outbox) = self.outbox.as_deref_mut() {
+            outbox.finished.shrink_to_fit();
+            outbox.withdrawn.shrink_to_fit();
+        }
     }
 }

@@ -439,6 +439,11 @@ impl Queue {
             }
             return;
         };
+        // Those from before the first request that was seen since the loss belong to requests that were lost.
+        let is_old = |request: &Request| request.is_uncertain && answer.message.end < request.message.start;
+        if self.requests.get(self.done).is_some_and(is_old) {
+            return;
+        }
         segment.add_answer(answer, limit);
         if self.waits_for_sync() && (answer.is_word("FULLRESYNC") || answer.is_word("CONTINUE")) {
             session.is_replication = true;
