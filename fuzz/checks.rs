@@ -207,7 +207,8 @@ fn preamble(protocol: Protocol) -> (&'static [u8], &'static [u8]) {
 }
 
 /// Turns: a byte (direction, length) and its bytes, after one exchange that says which protocol it is. Whole and byte
-/// by byte must give the same exchanges.
+/// by byte must give the same exchanges, as long as both directions are messages of the protocol: behind what is none
+/// the beginnings of chunks say what belongs together.
 fn conversation(protocol: Protocol, data: &[u8]) {
     let play = |piece: usize| {
         let config = Config::new().with_role(Some(Role::Client)).with_hint(Some(protocol)).with_max_buffered(1 << 20);
@@ -236,6 +237,7 @@ fn conversation(protocol: Protocol, data: &[u8]) {
         }
         checked.connection.handle_close(Timestamp::from_nanos(u64::MAX));
         checked.drain();
+        steady &= checked.connection.framing_errors() == 0;
         (steady && checked.done.iter().all(|it| it.completeness == Completeness::Complete), checked.done)
     };
     // Where bytes make no sense the protocol is given up, and detected again where a chunk begins.

@@ -243,6 +243,7 @@ pub struct Connection {
     newest: Side,
     goes_on: bool,
     misframed: u8,
+    framing_errors: u16,
     /// `next_id` at the newest framing error.
     misframed_at: u64,
 }
@@ -298,6 +299,7 @@ impl Connection {
             newest: Side::Client,
             goes_on: false,
             misframed: 0,
+            framing_errors: 0,
             misframed_at: 0,
             config,
         }
@@ -319,6 +321,13 @@ impl Connection {
     #[must_use]
     pub fn buffered(&self) -> usize {
         self.client.assembler.buffered().saturating_add(self.server.assembler.buffered())
+    }
+
+    /// How many times bytes of a known protocol were no message of it, so that the next one had to be searched for; no
+    /// more than 65,535 are counted. Behind such a place responses are paired as behind a loss.
+    #[must_use]
+    pub const fn framing_errors(&self) -> u16 {
+        self.framing_errors
     }
 
     /// Says at which stream offset a direction begins (the byte after a SYN), so that bytes missing at the very start
@@ -502,12 +511,18 @@ impl Connection {
     /// Before the protocol is known: keeps the bytes and looks at both directions.
     fn collect(&mut self, side: Side, bytes: &[u8], mark: Mark) {
         self.goes_on = core::mem::replace(&mut self.newest, side) == side;
+        let alone = self.stream(side).assembler.readable().is_empty();
         match self.stream_mut(side).assembler.push(bytes, mark) {
             Pushed::Ready => {}
             Pushed::Full => return self.settle(Detection::Unknown),
             _ => return,
         }
         self.look();
+        // What waited was no beginning; this chunk may be one.
+        let dropped = self.state == State::Detecting && self.stream(side).assembler.readable().is_empty();
+        if !alone && dropped && self.stream_mut(side).assembler.push(bytes, mark) == Pushed::Ready {
+            self.look();
+        }
     }
 
     /// Looks at what both directions began with, or at what followed a hole.
@@ -793,6 +808,7 @@ impl Connection {
                 }
                 self.misframed_at = self.next_id;
                 self.misframed = self.misframed.saturating_add(1);
+                self.framing_errors = self.framing_errors.saturating_add(1);
                 if self.misframed > MAX_MISFRAMED {
                     self.give_up(side);
                     return false;

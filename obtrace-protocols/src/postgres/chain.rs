@@ -338,3 +338,31 @@ pub(super) fn matches(client: &[u8], server: &[u8]) -> Verdict {
         (_, Some(Chain::Open | Chain::Ended) | None) => Verdict::Maybe,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn query(text: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(text.len().saturating_add(4)).unwrap_or(0);
+        [b"Q", &length.to_be_bytes()[..], text].concat()
+    }
+
+    #[test]
+    fn what_a_whole_message_is_no_beginning_of_it_denies() {
+        let long_word = query(b"START_REPLICATION SLOT s LOGICAL 0/0\0");
+        let no_statement = query(b"please give me all that you have\0");
+        let comment = query(b"/* a comment that is longer than most */ select 1\0");
+        for message in [long_word, no_statement, comment] {
+            assert_ne!(frontend(&message), Chain::Broken);
+            for end in 0..message.len() {
+                assert_ne!(
+                    frontend(message.get(..end).unwrap_or_default()),
+                    Chain::Broken,
+                    "{end} bytes of {message:?}"
+                );
+            }
+        }
+        assert_eq!(frontend(&query(b"please give \x01 all that you have")), Chain::Broken);
+    }
+}
