@@ -50,12 +50,15 @@ def main():
     world.enter_namespace()
     place = world.World(interpreter)
     print(f"seed {arguments.seed}")
-    failures = []
+    failures, passed, failed = [], 0, 0
     for protocol in arguments.only.split(","):
         getattr(place, protocol)()
-        failures += Case(protocol, place, arguments).check()
+        case = Case(protocol, place, arguments)
+        failures += case.check()
+        passed, failed = passed + case.passed, failed + case.failed
     place.close()
     print("\n".join(failures) if failures else "all captures gave what the clients did")
+    print(f"{passed} passed, {failed} failed")
     sys.exit(1 if failures else 0)
 
 
@@ -68,6 +71,8 @@ class Case:
         self.folder = (arguments.keep or place.folder / "captures") / protocol
         self.folder.mkdir(parents=True, exist_ok=True)
         self.failures = []
+        # Captures that were replayed and compared.
+        self.passed = self.failed = 0
 
     def check(self):
         everything = []
@@ -112,6 +117,8 @@ class Case:
     def say(self, lines, name):
         if lines:
             self.failures += [f"{name}:", *lines]
+        self.failed += bool(lines)
+        self.passed += not lines
 
     def others(self, path, records):
         """The same packets in another form, and with losses."""
