@@ -159,7 +159,8 @@ proptest! {
         }
     }
 
-    /// Whatever is lost of pipelines, no answer is given to a command that it does not belong to.
+    /// Whatever is lost of pipelines, no answer is given to a command that it does not belong to. Known to fail for one
+    /// in some thousands of inputs: what is left of a list that was cut is taken for the answer of the last command.
     #[test]
     fn a_loss_shifts_no_answer(
         batches in conversation(12),
