@@ -82,6 +82,14 @@ impl Context<'_> {
         }
     }
 
+    /// Gives an exchange its id. One that is never announced is no exchange.
+    #[inline]
+    pub(crate) fn take_id(&mut self) -> u64 {
+        let id = *self.next_id;
+        *self.next_id = id.wrapping_add(1);
+        id
+    }
+
     /// Announces a request whose first byte is at this stream offset; gives the exchange its id.
     pub(crate) fn open_at(
         &mut self,
@@ -90,23 +98,13 @@ impl Context<'_> {
         tag: Tag,
         trace_context: Option<TraceContext>,
     ) -> u64 {
-        let id = *self.next_id;
-        *self.next_id = id.wrapping_add(1);
+        let id = self.take_id();
         self.opened.push_back(Opened { id, start, tag, offset, trace_context, stage: Stage::Certain });
         id
     }
 
-    /// Announces what may become an exchange; gives it its id.
-    pub(crate) fn open_tentatively(&mut self, request: &Message) -> u64 {
-        let id = self.open_at(request.offset, request.start, request.tag, None);
-        if let Some(opened) = self.opened.back_mut() {
-            opened.stage = Stage::Tentative;
-        }
-        id
-    }
-
-    /// Says what became of a tentative announcement.
-    pub(crate) fn settle(&mut self, id: u64, request: &Message, stage: Stage) {
+    /// Announces a request under its id, or says what became of a tentative announcement.
+    pub(crate) fn tell(&mut self, id: u64, request: &Message, stage: Stage) {
         let Message { start, tag, offset, .. } = *request;
         self.opened.push_back(Opened { id, start, tag, offset, trace_context: None, stage });
     }

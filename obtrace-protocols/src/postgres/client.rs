@@ -89,7 +89,9 @@ impl PostgresParser {
     /// Announces what is being built, as far as it was sent: the server may already refuse it.
     pub(super) fn announce_building(&mut self, cx: &mut Context<'_>) {
         if let Some(building) = self.client.building.as_mut().filter(|building| building.announced.is_none()) {
-            building.announced = Some(cx.open_tentatively(&building.request));
+            let id = cx.take_id();
+            cx.tell(id, &building.request, Stage::Tentative);
+            building.announced = Some(id);
         }
     }
 
@@ -302,9 +304,13 @@ impl PostgresParser {
         if let Some(newest) = newest {
             newest.sync = true;
         } else {
-            let mut entry = Entry::new(Request::Prepare, place.tag, self.message(place, cx));
-            entry.sync = true;
-            self.push(entry, cx);
+            let request = self.message(place, cx);
+            // What is only counted needs no room before the end of the call.
+            if !self.queue.repeat(&request, self.client.place, cx) {
+                let mut entry = Entry::new(Request::Prepare, place.tag, request);
+                entry.sync = true;
+                self.push(entry, cx);
+            }
         }
         self.end_batch();
     }
@@ -335,26 +341,37 @@ impl PostgresParser {
     }
 
     fn open(&mut self, mut entry: Entry, cx: &mut Context<'_>) {
-        if entry.announced {
-            cx.settle(entry.id, &entry.request, Stage::Confirmed);
-        } else {
-            entry.id = cx.open_at(entry.request.offset, entry.request.start, entry.request.tag, None);
+        let stage = if entry.announced { Stage::Confirmed } else { Stage::Certain };
+        if !entry.announced {
+            entry.id = cx.take_id();
             entry.announced = true;
         }
+        cx.tell(entry.id, &entry.request, stage);
         entry.opened = true;
         self.push(entry, cx);
     }
 
     fn push(&mut self, mut entry: Entry, cx: &mut Context<'_>) {
         if !entry.announced {
-            entry.id = cx.open_tentatively(&entry.request);
-            entry.announced = true;
+            entry.id = cx.take_id();
         }
         entry.place = self.client.place;
         self.queue.push(entry);
         self.finish_unknown();
-        while self.queue.pending() > cx.config.max_pending as usize {
-            self.give_up_oldest();
+        self.make_room(cx);
+    }
+
+    pub(super) fn make_room(&mut self, cx: &Context<'_>) {
+        loop {
+            let surplus = self.queue.pending().saturating_sub(cx.config.max_pending as usize);
+            if surplus == 0 {
+                return;
+            }
+            let skipped = if self.pairing.is_on_trial() { None } else { self.queue.skip_repeats(surplus) };
+            match skipped {
+                Some(batches) => self.server.pass_over_batches(batches),
+                None => self.give_up_oldest(),
+            }
         }
     }
 

@@ -181,7 +181,7 @@ impl PostgresParser {
         let mut begins = true;
         for entry in self.queue.iter_pending() {
             if begins && entry.request.start <= at {
-                batches = batches.saturating_add(1);
+                batches = batches.saturating_add(entry.batches());
             }
             begins = entry.sync;
         }

@@ -103,11 +103,12 @@ impl PostgresParser {
     }
 
     /// Announces what the client has begun, so that the other end of the connection, which may be observed too, finds
-    /// it in time; and tells what came to nothing.
+    /// it in time; and tells what came to nothing. Once a call, not a message: what comes to nothing before is not told.
     fn announce(&mut self, cx: &mut Context<'_>) {
+        self.queue.announce(cx);
         self.announce_building(cx);
         for (id, request) in self.queue.withdrawn() {
-            cx.settle(id, &request, Stage::Withdrawn);
+            cx.tell(id, &request, Stage::Withdrawn);
         }
     }
 }
@@ -119,7 +120,11 @@ impl Parser for PostgresParser {
             return Step::skip(0, u64::MAX);
         }
         let step = match side {
-            Side::Client => self.parse_client(bytes, cx),
+            Side::Client => {
+                let step = self.parse_client(bytes, cx);
+                self.make_room(cx);
+                step
+            }
             Side::Server => self.parse_server(bytes, cx),
         };
         self.announce(cx);

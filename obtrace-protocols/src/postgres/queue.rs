@@ -7,7 +7,7 @@ use super::{
     details::Request,
     statements::Handle,
 };
-use crate::{Completeness, Message, pairing::Place, stream::Mark};
+use crate::{Completeness, Message, Stage, pairing::Place, parser::Context, stream::Mark};
 
 /// A command tag is shorter than this (`COMPLETION_TAG_BUFSIZE` is 64; the longest that is sent has 33 characters).
 const TAG_BYTES: usize = 39;
@@ -72,6 +72,8 @@ pub(super) struct Entry {
     pub(super) message: Option<Box<str>>,
     pub(super) transaction: Option<TransactionStatus>,
     pub(super) tag: CommandText,
+    /// So many more Syncs follow this one with the same mark, each a batch of its own.
+    repeats: u32,
 }
 
 impl Entry {
@@ -104,7 +106,41 @@ impl Entry {
             message: None,
             transaction: None,
             tag: CommandText::default(),
+            repeats: 0,
         }
+    }
+
+    /// A Sync that ends nothing: it is not announced, as it hardly ever fails.
+    const fn is_lone_sync(&self) -> bool {
+        matches!(self.kind, Request::Prepare) && self.begins == b'S'
+    }
+
+    /// Nothing of its answer was seen or lost.
+    const fn is_untouched(&self) -> bool {
+        !(self.has_response || self.answered || self.opened || self.gap)
+    }
+
+    /// Becomes the one of its repetitions that so many stand in front of.
+    fn advance(&mut self, repeats: u32) {
+        self.repeats = self.repeats.saturating_sub(repeats);
+        self.id = self.id.wrapping_add(u64::from(repeats));
+        let passed = self.request.size.saturating_mul(u64::from(repeats));
+        self.request.offset = self.request.offset.saturating_add(passed);
+        if !self.is_untouched() {
+            self.forget_response();
+            self.gap = false;
+        }
+    }
+
+    /// What is left of it when its first Sync is taken away.
+    fn split(&self) -> Option<Self> {
+        if self.repeats == 0 {
+            return None;
+        }
+        let mut rest = Self::new(self.kind, self.begins, self.request);
+        (rest.id, rest.sync, rest.place, rest.repeats) = (self.id, self.sync, self.place, self.repeats);
+        rest.advance(1);
+        Some(rest)
     }
 
     /// The first byte of its answer.
@@ -139,6 +175,11 @@ impl Entry {
                 self.forget_response();
             }
         }
+    }
+
+    /// How many batches it stands for, if it begins one.
+    pub(super) fn batches(&self) -> usize {
+        (self.repeats as usize).saturating_add(1)
     }
 
     /// What it is when nothing more of it comes.
@@ -192,6 +233,10 @@ impl CommandText {
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     pending: VecDeque<Entry>,
+    /// Repetitions of all that wait.
+    repeats: usize,
+    /// How many of the newest were pushed since [`Queue::announce`] was called.
+    fresh: usize,
     /// There is none while nothing happens on the connection.
     outbox: Option<Box<Outbox>>,
 }
@@ -208,8 +253,10 @@ struct Outbox {
 }
 
 impl Queue {
+    /// How many wait, repetitions included.
+    #[inline]
     pub(super) fn pending(&self) -> usize {
-        self.pending.len()
+        self.pending.len().saturating_add(self.repeats)
     }
 
     pub(super) fn ready(&self) -> usize {
@@ -233,6 +280,46 @@ impl Queue {
 
     pub(super) fn push(&mut self, entry: Entry) {
         self.pending.push_back(entry);
+        self.fresh = self.fresh.saturating_add(1);
+    }
+
+    /// Counts a Sync that ends nothing if it is like the newest, directly behind it. Whether it is.
+    #[inline]
+    pub(super) fn repeat(&mut self, request: &Message, place: Place, cx: &mut Context<'_>) -> bool {
+        let Some(newest) = self.pending.back_mut().filter(|newest| newest.is_lone_sync()) else { return false };
+        let before = &newest.request;
+        let repeated = u64::from(newest.repeats).saturating_add(1).saturating_mul(before.size);
+        let is_next = before.offset.saturating_add(repeated) == request.offset
+            && newest.id.wrapping_add(u64::from(newest.repeats)).wrapping_add(1) == *cx.next_id
+            && (before.start, before.end, before.tag) == (request.start, request.end, request.tag);
+        if !is_next || newest.place != place || !newest.is_untouched() || newest.repeats == u32::MAX {
+            return false;
+        }
+        cx.take_id();
+        newest.repeats = newest.repeats.saturating_add(1);
+        self.repeats = self.repeats.saturating_add(1);
+        true
+    }
+
+    /// Takes away so many of the head's repetitions, or as many as it has; `None` if it has none.
+    #[inline]
+    pub(super) fn skip_repeats(&mut self, most: usize) -> Option<u32> {
+        let head = self.pending.front_mut().filter(|head| head.repeats > 0 && !head.opened)?;
+        let skipped = head.repeats.min(u32::try_from(most).unwrap_or(u32::MAX));
+        head.advance(skipped);
+        self.repeats = self.repeats.saturating_sub(skipped as usize);
+        Some(skipped)
+    }
+
+    /// Announces those that were pushed since the last call, still wait and may become exchanges.
+    pub(super) fn announce(&mut self, cx: &mut Context<'_>) {
+        let from = self.pending.len().saturating_sub(core::mem::take(&mut self.fresh));
+        for entry in self.pending.range_mut(from..) {
+            if !entry.announced && !entry.is_lone_sync() {
+                cx.tell(entry.id, &entry.request, Stage::Tentative);
+                entry.announced = true;
+            }
+        }
     }
 
     fn outbox(&mut self) -> &mut Outbox {
@@ -251,7 +338,15 @@ impl Queue {
 
     /// The head is over. Given back if it is no exchange.
     pub(super) fn finish_head(&mut self, completeness: Completeness) -> Option<Entry> {
+        if self.skip_repeats(1).is_some() {
+            return None;
+        }
         let mut entry = self.pending.pop_front()?;
+        if let Some(rest) = entry.split() {
+            entry.repeats = 0;
+            self.repeats = self.repeats.saturating_sub(1);
+            self.pending.push_front(rest);
+        }
         if !entry.opened {
             if entry.announced {
                 self.withdraw(entry.id, entry.request);

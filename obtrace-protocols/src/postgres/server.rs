@@ -11,7 +11,7 @@ use super::{
     queue::{CommandText, Entry, Failure},
 };
 use crate::{
-    Timestamp,
+    Stage, Timestamp,
     pairing::Place,
     parser::{Context, Step, Then},
     sql::Dialect,
@@ -43,11 +43,16 @@ pub(super) struct ServerState {
 }
 
 impl ServerState {
+    /// The answers to so many batches will be passed over.
+    pub(super) fn pass_over_batches(&mut self, batches: u32) {
+        self.passed_batches = self.passed_batches.saturating_add(batches);
+        self.passed_commands = 0;
+    }
+
     /// The answer to the oldest request will be passed over.
     pub(super) fn pass_over(&mut self, sync: bool, answered: bool) {
         if sync {
-            self.passed_batches = self.passed_batches.saturating_add(1);
-            self.passed_commands = 0;
+            self.pass_over_batches(1);
         } else if !answered {
             self.passed_commands = self.passed_commands.saturating_add(1);
         }
@@ -272,6 +277,10 @@ impl PostgresParser {
         }
         let fatal = matches!(report.severity(), Severity::Fatal | Severity::Panic);
         let over = fatal || (entry.kind != Request::Query && !entry.sync);
+        if !entry.announced {
+            cx.tell(entry.id, &entry.request, Stage::Certain);
+            entry.announced = true;
+        }
         entry.opened = true;
         if over {
             self.server.failed = !fatal;

@@ -348,6 +348,83 @@ fn what_only_prepares_is_announced_before_its_answer_and_settled_by_it() {
 }
 
 #[test]
+fn what_comes_to_nothing_in_one_piece_is_not_announced() {
+    let mut driver = Driver::new(Some(Role::Server));
+    let sync = message(b'S', b"");
+    driver.push(Direction::Received, &query("SELECT 1"), false);
+    driver.push(Direction::Received, &sync.repeat(100_000), false);
+    assert_eq!(driver.stages, [(0, Stage::Certain)]);
+    let before = driver.connection.memory();
+    driver.push(Direction::Received, &sync.repeat(100_000), false);
+    assert_eq!((driver.stages.len(), driver.connection.memory()), (1, before));
+    assert!(before < 64 * 1024, "{before}");
+    // Each of these is one that only prepares; those that still wait at the end may be told to have failed.
+    let prepares = [parse("a", "SELECT a FROM t"), message(b'H', b"")].concat();
+    driver.push(Direction::Received, &prepares.repeat(10_000), false);
+    let pending = Config::new().max_pending as usize;
+    let tentative = driver.stages.iter().filter(|(_, stage)| *stage == Stage::Tentative).count();
+    assert!((1..=pending).contains(&tentative) && driver.stages.len() == tentative + 1, "{tentative}");
+    driver.finish();
+}
+
+/// Whole or cut anywhere, with more of them than may wait or not.
+#[test]
+fn each_of_many_syncs_is_answered_and_one_may_fail() {
+    for (syncs, failing, max_pending) in [(1, 0, 64), (7, 3, 64), (7, 0, 64), (7, 6, 64), (100, 50, 64), (3, 2, 1)] {
+        let client = [query("SELECT 1"), message(b'S', b"").repeat(syncs), query("SELECT 2")].concat();
+        let answer = |number| if number == failing { [error("40001"), ready()].concat() } else { ready() };
+        let select = [columns(), row(b"1"), complete("SELECT 1"), ready()].concat();
+        let server = [select.clone(), (0..syncs).flat_map(answer).collect(), select].concat();
+        let play = |piece: usize| {
+            let config = Config::new().with_role(Some(Role::Client)).with_max_pending(max_pending);
+            let mut connection = Connection::new(config, &Shared::default());
+            let mut told = Vec::new();
+            let mut drain = |connection: &mut Connection| {
+                let mut opened = Vec::new();
+                while let Some(one) = connection.poll_opened() {
+                    opened.push((one.id, one.offset, one.stage));
+                }
+                while let Some(exchange) = connection.poll_exchange() {
+                    told.push(exchange.into_owned());
+                }
+                opened
+            };
+            let mut announced = Vec::new();
+            for (direction, bytes, at) in [(Direction::Sent, &client, 10), (Direction::Received, &server, 20)] {
+                let mut offset = 0;
+                for part in bytes.chunks(piece) {
+                    connection.handle_data(direction, offset, part, Timestamp::from_nanos(at), Tag::new(at));
+                    offset += part.len() as u64;
+                    announced.extend(drain(&mut connection));
+                }
+            }
+            connection.handle_close(Timestamp::from_nanos(30));
+            announced.extend(drain(&mut connection));
+            for exchange in &told {
+                assert!(announced.contains(&(exchange.id, exchange.request.offset, Stage::Certain)), "{exchange:?}");
+            }
+            told
+        };
+        let whole = play(usize::MAX);
+        for piece in [1, 2, 5, 7, 64] {
+            assert_eq!(play(piece), whole, "{syncs} in pieces of {piece}");
+        }
+        let told: Vec<_> = whole.iter().map(|one| (&*one.operation, one.error.as_deref(), one.completeness)).collect();
+        let select = ("SELECT", None, Completeness::Complete);
+        if syncs < 64 && max_pending == 64 {
+            assert_eq!(told, [select, ("SYNC", Some("40001"), Completeness::Complete), select]);
+            let offset = query("SELECT 1").len() + failing * 5;
+            assert_eq!((whole[1].request.offset, whole[1].request.size), (offset as u64, 5));
+        } else {
+            // The first is given up, and so are Syncs; those that are left have their own answers.
+            assert_eq!(told.first(), Some(&("SELECT", None, Completeness::ResponseMissing)));
+            assert_eq!(told.last(), Some(&select));
+            assert_eq!(told.len(), if max_pending == 64 { 3 } else { 2 });
+        }
+    }
+}
+
+#[test]
 fn idle_connections_hold_little() {
     let mut driver = Driver::new(Some(Role::Client));
     for number in 0..100 {
