@@ -4,27 +4,79 @@ use super::Dialect;
 
 /// What a token is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// White space and control characters.
-    Space,
+enum Kind {
     /// `-- …`, `/* … */`, in MySQL also `# …`.
     Comment,
     /// A keyword or an unquoted identifier.
     Word,
     /// A quoted identifier, with its quotes.
     Name,
-    /// A string, a number or a bit string: with its prefix, quotes and sign.
+    /// A string, a number or a bit string, with its prefix, quotes and sign; a lone `?`.
     Literal,
-    /// A lone `?`.
-    Placeholder,
     /// Everything else: `$1`, operators, punctuation.
     Symbol,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Token<'a> {
-    pub(super) kind: Kind,
-    pub(super) text: &'a [u8],
+struct Token<'a> {
+    kind: Kind,
+    text: &'a [u8],
+}
+
+/// Takes tokens. A function a kind, so that what is done with a token is decided where it is cut off.
+pub(super) trait Sink<'a> {
+    fn space(&mut self, text: &'a [u8]);
+    fn comment(&mut self, text: &'a [u8]);
+    fn word(&mut self, text: &'a [u8]);
+    fn name(&mut self, text: &'a [u8]);
+    /// A literal or a placeholder.
+    fn literal(&mut self, text: &'a [u8]);
+    fn symbol(&mut self, text: &'a [u8]);
+
+    /// Whether it wants more.
+    #[inline(always)]
+    fn goes_on(&self) -> bool {
+        true
+    }
+}
+
+/// Two that take the same tokens.
+impl<'a, A: Sink<'a>, B: Sink<'a>> Sink<'a> for (A, B) {
+    #[inline(always)]
+    fn space(&mut self, text: &'a [u8]) {
+        self.0.space(text);
+        self.1.space(text);
+    }
+
+    #[inline(always)]
+    fn comment(&mut self, text: &'a [u8]) {
+        self.0.comment(text);
+        self.1.comment(text);
+    }
+
+    #[inline(always)]
+    fn word(&mut self, text: &'a [u8]) {
+        self.0.word(text);
+        self.1.word(text);
+    }
+
+    #[inline(always)]
+    fn name(&mut self, text: &'a [u8]) {
+        self.0.name(text);
+        self.1.name(text);
+    }
+
+    #[inline(always)]
+    fn literal(&mut self, text: &'a [u8]) {
+        self.0.literal(text);
+        self.1.literal(text);
+    }
+
+    #[inline(always)]
+    fn symbol(&mut self, text: &'a [u8]) {
+        self.0.symbol(text);
+        self.1.symbol(text);
+    }
 }
 
 /// No operator is longer: names have 63 bytes.
@@ -46,7 +98,11 @@ pub(super) struct Lexer<'a> {
 enum Class {
     Space,
     Word,
+    /// A word that may be the prefix of a string.
+    Prefix,
     Digit,
+    /// `?`
+    Question,
     /// Where the dialect and the next bytes decide, and all operators.
     Mixed,
     /// A symbol of one byte, always.
@@ -60,8 +116,10 @@ const CLASSES: [Class; 256] = {
     while byte < 256 {
         classes[byte] = match byte as u8 {
             0..=b' ' | 0x7f => Class::Space,
+            b'b' | b'B' | b'e' | b'E' | b'n' | b'N' | b'u' | b'U' | b'x' | b'X' => Class::Prefix,
             b'a'..=b'z' | b'A'..=b'Z' | b'_' | 0x80.. => Class::Word,
             b'0'..=b'9' => Class::Digit,
+            b'?' => Class::Question,
             b'(' | b')' | b',' | b';' | b':' | b'[' | b']' | b'{' | b'}' | b'\\' => Class::Single,
             _ => Class::Mixed,
         };
@@ -93,23 +151,10 @@ impl<'a> Lexer<'a> {
         })
     }
 
-    /// Kind and length of the token at the front.
-    #[inline]
-    fn scan(&mut self, first: u8) -> (Kind, usize) {
-        match class(first) {
-            Class::Single => (Kind::Symbol, 1),
-            Class::Space => (Kind::Space, run(self.rest, |byte| class(byte) == Class::Space)),
-            Class::Word => self.word(first),
-            Class::Digit => (Kind::Literal, number(self.rest)),
-            Class::Mixed => self.mixed(first),
-        }
-    }
-
     fn mixed(&mut self, first: u8) -> (Kind, usize) {
-        // Another sign follows the last but one, so that it begins neither a number nor a comment.
+        // Another sign follows each but the last, so that they begin neither a number nor a comment.
         if self.signs > 1 {
-            self.signs = self.signs.saturating_sub(1);
-            return (Kind::Symbol, 1);
+            return (Kind::Symbol, core::mem::replace(&mut self.signs, 1).saturating_sub(1));
         }
         let rest = self.rest;
         let second = rest.get(1).copied();
@@ -126,21 +171,9 @@ impl<'a> Lexer<'a> {
             b'"' => (Kind::Name, quoted(rest, false)),
             b'`' if self.mysql() => (Kind::Name, quoted(rest, false)),
             b'$' => self.dollar(second),
-            b'?' if !second.is_some_and(|byte| self.is_operator(byte)) => (Kind::Placeholder, 1),
             _ if self.is_operator(first) => (Kind::Symbol, self.operator()),
             _ => (Kind::Symbol, 1),
         }
-    }
-
-    #[inline]
-    fn word(&mut self, first: u8) -> (Kind, usize) {
-        let rest = self.rest;
-        let length = run(rest, is_word);
-        // A prefix of a string is a word of one letter.
-        if length == 1 && matches!(rest.get(1), Some(b'\'' | b'&')) {
-            return self.prefixed(first);
-        }
-        (Kind::Word, length)
     }
 
     fn prefixed(&mut self, first: u8) -> (Kind, usize) {
@@ -238,25 +271,85 @@ impl<'a> Lexer<'a> {
     }
 }
 
-impl<'a> Iterator for Lexer<'a> {
-    type Item = Token<'a>;
+impl<'a> Lexer<'a> {
+    /// Gives all tokens, or as many as are wanted.
+    #[inline]
+    pub(super) fn give(mut self, to: &mut impl Sink<'a>) {
+        while to.goes_on()
+            && let Some(&first) = self.rest.first()
+        {
+            match class(first) {
+                Class::Single => {
+                    let text = self.cut(1);
+                    self.note(Kind::Symbol, text);
+                    to.symbol(text);
+                }
+                Class::Space => {
+                    let is_space = |byte: u8| class(byte) == Class::Space;
+                    let one = !self.rest.get(1).is_some_and(|&byte| is_space(byte));
+                    let length = if one { 1 } else { run(self.rest, is_space) };
+                    to.space(self.cut(length));
+                }
+                Class::Prefix if matches!(self.rest.get(1), Some(b'\'' | b'&')) => {
+                    let (kind, length) = self.prefixed(first);
+                    self.give_one(first, kind, length, to);
+                }
+                Class::Word | Class::Prefix => {
+                    let text = self.cut(run(self.rest, is_word));
+                    self.note(Kind::Word, text);
+                    to.word(text);
+                }
+                Class::Digit => {
+                    let text = self.cut(number(self.rest));
+                    self.note(Kind::Literal, text);
+                    to.literal(text);
+                }
+                Class::Question if !self.rest.get(1).is_some_and(|&byte| self.is_operator(byte)) => {
+                    let text = self.cut(1);
+                    self.note(Kind::Literal, text);
+                    to.literal(text);
+                }
+                Class::Question | Class::Mixed => {
+                    let (kind, length) = self.mixed(first);
+                    self.give_one(first, kind, length, to);
+                }
+            }
+        }
+    }
 
     #[inline]
-    fn next(&mut self) -> Option<Token<'a>> {
-        let first = *self.rest.first()?;
+    fn give_one(&mut self, first: u8, kind: Kind, length: usize, to: &mut impl Sink<'a>) {
         let escapes = self.escapes;
-        let (kind, length) = self.scan(first);
+        let text = self.cut(length);
+        if kind == Kind::Comment {
+            return to.comment(text);
+        }
+        self.note(kind, text);
+        match kind {
+            Kind::Word => to.word(text),
+            Kind::Name => to.name(text),
+            Kind::Symbol => to.symbol(text),
+            Kind::Literal | Kind::Comment => {
+                // Set by `prefixed` for this token, or inherited by a string that continues one.
+                self.escapes = escapes && (first == b'\'' || first | 0x20 == b'e');
+                to.literal(text);
+            }
+        }
+    }
+
+    /// Takes a token off the front.
+    #[inline]
+    fn cut(&mut self, length: usize) -> &'a [u8] {
         let (text, rest) = self.rest.split_at_checked(length).unwrap_or((self.rest, &[]));
         self.rest = rest;
-        let token = Token { kind, text };
-        match kind {
-            Kind::Space | Kind::Comment => return Some(token),
-            // Set by `prefixed` for this token, or inherited by a string that continues one.
-            Kind::Literal => self.escapes = self.escapes && (!escapes || first == b'\'' || first | 0x20 == b'e'),
-            _ => self.escapes = false,
-        }
-        self.last = Some(token);
-        Some(token)
+        text
+    }
+
+    /// Remembers a token that is neither white space nor a comment.
+    #[inline]
+    fn note(&mut self, kind: Kind, text: &'a [u8]) {
+        self.escapes = false;
+        self.last = Some(Token { kind, text });
     }
 }
 
@@ -297,7 +390,7 @@ fn is_digit(byte: Option<u8>) -> bool {
 
 #[inline]
 fn is_word(byte: u8) -> bool {
-    matches!(class(byte), Class::Word | Class::Digit) || byte == b'$'
+    matches!(class(byte), Class::Word | Class::Prefix | Class::Digit) || byte == b'$'
 }
 
 /// How many bytes at the front belong.
@@ -307,7 +400,17 @@ fn run(bytes: &[u8], belongs: impl Fn(u8) -> bool) -> usize {
 }
 
 /// Integers in any base, decimals, exponents, digit separators, and whatever else clings to them.
+#[inline]
 fn number(bytes: &[u8]) -> usize {
+    let digits = run(bytes, |byte| byte.is_ascii_digit());
+    match bytes.get(digits) {
+        Some(&next) if is_word(next) || next == b'.' => any_number(bytes),
+        _ => digits,
+    }
+}
+
+/// Not only one of digits.
+fn any_number(bytes: &[u8]) -> usize {
     let hex = matches!(bytes, [b'0', b'x' | b'X' | b'b' | b'B' | b'o' | b'O', ..]);
     let mut previous = 0_u8;
     let mut length = 0_usize;

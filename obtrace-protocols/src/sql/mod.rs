@@ -13,6 +13,7 @@
 //! assert_eq!((digest.operation(), digest.target()), ("SELECT", "orders"));
 //! ```
 
+mod keyword;
 mod lexer;
 mod outline;
 mod sanitize;
@@ -20,7 +21,8 @@ mod sanitize;
 use alloc::string::String;
 use core::ops::Range;
 
-use lexer::{Kind, Lexer};
+use keyword::Keyword;
+use lexer::{Lexer, Sink};
 use outline::Outline;
 use sanitize::Sanitizer;
 
@@ -74,12 +76,9 @@ impl Digest {
     pub fn read(&mut self, sql: &[u8], dialect: Dialect) {
         self.text.clear();
         self.summary.clear();
-        let mut sanitizer = Sanitizer::new(sql, &mut self.text);
-        let mut outline = Outline::new(&mut self.summary);
-        for token in Lexer::new(sql, dialect) {
-            sanitizer.push(token);
-            outline.push(token);
-        }
+        let mut both = (Sanitizer::new(sql, &mut self.text), Outline::new(&mut self.summary));
+        Lexer::new(sql, dialect).give(&mut both);
+        let (sanitizer, outline) = both;
         sanitizer.finish();
         self.found = outline.finish();
     }
@@ -90,7 +89,7 @@ impl Digest {
         self.summary.clear();
         sanitize::push_lossy(&mut self.text, sql);
         let mut outline = Outline::new(&mut self.summary);
-        Lexer::new(sql, dialect).for_each(|token| outline.push(token));
+        Lexer::new(sql, dialect).give(&mut outline);
         self.found = outline.finish();
     }
 
@@ -165,7 +164,7 @@ impl Digest {
 pub fn sanitize(sql: &[u8], dialect: Dialect, out: &mut String) {
     out.clear();
     let mut sanitizer = Sanitizer::new(sql, out);
-    Lexer::new(sql, dialect).for_each(|token| sanitizer.push(token));
+    Lexer::new(sql, dialect).give(&mut sanitizer);
     sanitizer.finish();
 }
 
@@ -183,7 +182,7 @@ pub fn sanitize(sql: &[u8], dialect: Dialect, out: &mut String) {
 pub fn summary(sql: &[u8], dialect: Dialect, out: &mut String) {
     out.clear();
     let mut outline = Outline::new(out);
-    Lexer::new(sql, dialect).for_each(|token| outline.push(token));
+    Lexer::new(sql, dialect).give(&mut outline);
     outline.finish();
 }
 
@@ -199,10 +198,53 @@ pub(crate) fn begins_statement(sql: &[u8], dialect: Dialect) -> bool {
 
 /// Whether the first word, behind comments, is a verb of SQL, and whether something stands behind it.
 fn first_word(sql: &[u8], dialect: Dialect) -> Option<(bool, bool)> {
-    let skipped = |kind| matches!(kind, Kind::Space | Kind::Comment);
-    let mut tokens = Lexer::new(sql, dialect);
-    let first = tokens.find(|token| !(skipped(token.kind) || matches!(token.text, b"(" | b";")))?;
-    Some((first.kind == Kind::Word && outline::is_verb(first.text), tokens.next().is_some()))
+    let mut first = First::default();
+    Lexer::new(sql, dialect).give(&mut first);
+    Some((first.is_verb?, first.is_followed))
+}
+
+/// Looks for the first word.
+#[derive(Default)]
+struct First {
+    is_verb: Option<bool>,
+    is_followed: bool,
+}
+
+impl First {
+    fn take(&mut self, is_verb: Option<bool>) {
+        self.is_followed = self.is_verb.is_some();
+        self.is_verb = self.is_verb.or(is_verb);
+    }
+}
+
+impl<'a> Sink<'a> for First {
+    fn space(&mut self, _text: &'a [u8]) {
+        self.take(None);
+    }
+
+    fn comment(&mut self, _text: &'a [u8]) {
+        self.take(None);
+    }
+
+    fn word(&mut self, text: &'a [u8]) {
+        self.take(Some(Keyword::of(text).is_verb()));
+    }
+
+    fn name(&mut self, _text: &'a [u8]) {
+        self.take(Some(false));
+    }
+
+    fn literal(&mut self, _text: &'a [u8]) {
+        self.take(Some(false));
+    }
+
+    fn symbol(&mut self, text: &'a [u8]) {
+        self.take(if matches!(text, b"(" | b";") { None } else { Some(false) });
+    }
+
+    fn goes_on(&self) -> bool {
+        !self.is_followed
+    }
 }
 
 #[cfg(test)]

@@ -3,21 +3,12 @@
 
 use alloc::string::String;
 
-use super::{
-    Found, MAX_SUMMARY,
-    lexer::{Kind, Token},
-    sanitize::push_lossy,
-};
+use super::{Found, MAX_SUMMARY, keyword::Keyword, lexer::Sink, sanitize::push_lossy};
 
 /// Levels of parentheses that are told apart; what is deeper counts as the deepest.
 const LEVELS: usize = 32;
 /// Names of common table expressions that are remembered for one statement.
 const EXPRESSIONS: usize = 16;
-
-/// No keyword is longer.
-const LONGEST: usize = 17;
-/// No keyword is shorter.
-const SHORTEST: usize = 2;
 
 /// A verb was seen on this level: FROM, INTO and JOIN are its clauses (and not those of `extract(year FROM …)`).
 const CLAUSES: u8 = 1;
@@ -80,6 +71,8 @@ pub(super) struct Outline<'a, 'o> {
     verb_next: bool,
     /// The statement has been counted.
     counted: bool,
+    /// The next token is the first of its statement, or follows a dot, or what may be the first part of a name.
+    attention: bool,
     /// The next words belong to another statement than the words before.
     separate: bool,
     /// The summary has its full length.
@@ -108,6 +101,7 @@ impl<'a, 'o> Outline<'a, 'o> {
             statement: Statement::Begin,
             verb_next: true,
             counted: false,
+            attention: true,
             separate: false,
             full: false,
             dotted: false,
@@ -124,33 +118,15 @@ impl<'a, 'o> Outline<'a, 'o> {
         self.found
     }
 
-    #[inline]
-    pub(super) fn push(&mut self, token: Token<'a>) {
-        if matches!(token.kind, Kind::Space | Kind::Comment) {
-            return;
-        }
-        if !self.counted && token.text != b";" {
+    /// What a token does first where [`Outline::attention`] is set. Whether the last one was a dot.
+    fn attend(&mut self, text: &[u8]) -> bool {
+        if !self.counted {
             self.counted = true;
             self.found.statements = self.found.statements.saturating_add(1);
         }
-        if let Expect::Dot { call } = self.expect {
-            if token.text == b"." {
-                self.expect = Expect::Part { call };
-                return;
-            }
-            self.end_name(token.text);
-        }
-        let dotted = core::mem::replace(&mut self.dotted, false);
-        match token.kind {
-            Kind::Word if dotted => {}
-            Kind::Word => self.word(token.text),
-            Kind::Name => self.quoted_name(token.text),
-            Kind::Symbol => self.symbol(token.text),
-            _ => {
-                self.expect = Expect::Nothing;
-                self.verb_next = false;
-            }
-        }
+        self.end_name(text);
+        self.attention = false;
+        core::mem::replace(&mut self.dotted, false)
     }
 
     #[inline]
@@ -172,10 +148,10 @@ impl<'a, 'o> Outline<'a, 'o> {
         }
     }
 
-    #[inline]
-    fn symbol(&mut self, text: &[u8]) {
-        match text {
-            b"(" => {
+    #[inline(always)]
+    fn punctuation(&mut self, byte: u8) {
+        match byte {
+            b'(' => {
                 self.depth = self.depth.saturating_add(1);
                 // `FROM (a JOIN b)` or `FROM (SELECT …)`: a table or a verb comes next.
                 let table = self.expect == Expect::Name { call: false };
@@ -186,7 +162,7 @@ impl<'a, 'o> Outline<'a, 'o> {
                 }
                 return;
             }
-            b")" => {
+            b')' => {
                 if self.depth > 0 {
                     self.set_flags(0);
                     self.depth = self.depth.saturating_sub(1);
@@ -196,11 +172,12 @@ impl<'a, 'o> Outline<'a, 'o> {
                 self.verb_next = self.depth == 0 && self.statement == Statement::Begin;
                 return;
             }
-            b"," if self.has(WITH) => self.expect = Expect::Expression,
-            b"," if self.has(LIST) => self.expect = Expect::Name { call: false },
-            b";" => return self.next_statement(),
-            b"." => {
+            b',' if self.has(WITH) => self.expect = Expect::Expression,
+            b',' if self.has(LIST) => self.expect = Expect::Name { call: false },
+            b';' => return self.next_statement(),
+            b'.' => {
                 self.dotted = true;
+                self.attention = true;
                 if !matches!(self.expect, Expect::Part { .. }) {
                     self.expect = Expect::Nothing;
                 }
@@ -219,6 +196,7 @@ impl<'a, 'o> Outline<'a, 'o> {
         self.verb_next = true;
         self.separate = true;
         self.counted = false;
+        self.attention = true;
         self.expression_count = 0;
     }
 
@@ -232,27 +210,27 @@ impl<'a, 'o> Outline<'a, 'o> {
         }
     }
 
-    fn word(&mut self, text: &'a [u8]) {
-        let mut upper = [0; LONGEST];
-        let keyword = upper_case(text, &mut upper);
-        let distinct = core::mem::replace(&mut self.distinct, keyword == b"DISTINCT");
+    fn keyword_or_name(&mut self, keyword: Keyword, text: &'a [u8]) {
+        let distinct = core::mem::replace(&mut self.distinct, keyword == Keyword::Distinct);
         match self.expect {
             Expect::Part { call } => return self.extend_name(text, call),
-            Expect::Expression if keyword != b"RECURSIVE" => return self.remember_expression(text),
+            Expect::Expression if keyword != Keyword::Recursive => return self.remember_expression(text),
             Expect::Expression => return,
             Expect::Transaction => {
                 self.expect = Expect::Nothing;
-                if keyword == b"TRANSACTION" {
+                if keyword == Keyword::Transaction {
                     self.extend_operation(keyword);
                 }
                 return;
             }
             Expect::Object => return self.object(keyword, text),
             Expect::Name { call } => match keyword {
-                b"SELECT" | b"WITH" | b"VALUES" => self.expect = Expect::Nothing,
-                b"ON" if self.statement == Statement::Definition => return,
-                b"SET" | b"WHERE" | b"TO" | b"STDIN" | b"STDOUT" | b"IN" => self.expect = Expect::Nothing,
-                _ if is_name_modifier(keyword) => return,
+                Keyword::Select | Keyword::With | Keyword::Values => self.expect = Expect::Nothing,
+                Keyword::On if self.statement == Statement::Definition => return,
+                Keyword::Set | Keyword::Where | Keyword::To | Keyword::Stdin | Keyword::Stdout | Keyword::In => {
+                    self.expect = Expect::Nothing
+                }
+                _ if keyword.is_name_modifier() => return,
                 _ => return self.begin_name(text, call),
             },
             _ => {}
@@ -269,34 +247,38 @@ impl<'a, 'o> Outline<'a, 'o> {
     }
 
     /// A word where a verb may stand. Whether it is one.
-    fn begin_verb(&mut self, keyword: &[u8]) -> bool {
+    fn begin_verb(&mut self, keyword: Keyword) -> bool {
         if self.depth == 0 && matches!(self.statement, Statement::Plain | Statement::Privilege) {
             return false;
         }
         let nested = self.depth > 0;
         match keyword {
-            b"SELECT" => self.query(keyword, Expect::Nothing),
-            b"INSERT" | b"UPDATE" | b"DELETE" | b"MERGE" | b"REPLACE" if !nested || self.withs > 0 => {
-                let expect = if keyword == b"UPDATE" { Expect::Name { call: false } } else { Expect::Nothing };
+            Keyword::Select => self.query(keyword, Expect::Nothing),
+            Keyword::Insert | Keyword::Update | Keyword::Delete | Keyword::Merge | Keyword::Replace
+                if !nested || self.withs > 0 =>
+            {
+                let expect = if keyword == Keyword::Update { Expect::Name { call: false } } else { Expect::Nothing };
                 self.query(keyword, expect);
-                if matches!(keyword, b"DELETE" | b"MERGE") && !nested {
+                if matches!(keyword, Keyword::Delete | Keyword::Merge) && !nested {
                     self.statement = Statement::Using;
                 }
             }
-            b"WITH" if !self.has(WITH) => {
+            Keyword::With if !self.has(WITH) => {
                 self.set_flags(self.flags() | WITH);
                 self.expect = Expect::Expression;
             }
-            b"VALUES" if nested => {}
+            Keyword::Values if nested => {}
             _ if nested || self.has(WITH) => return false,
-            b"VALUES" => self.query(keyword, Expect::Nothing),
-            b"TABLE" => self.query(keyword, Expect::Name { call: false }),
-            b"EXPLAIN" => {
+            Keyword::Values => self.query(keyword, Expect::Nothing),
+            Keyword::Table => self.query(keyword, Expect::Name { call: false }),
+            Keyword::Explain => {
                 self.append_operation(keyword);
                 self.verb_next = true;
             }
             // Behind EXPLAIN.
-            b"ANALYZE" | b"VERBOSE" if !self.found.operation.is_empty() && self.statement == Statement::Begin => {
+            Keyword::Analyze | Keyword::Verbose
+                if !self.found.operation.is_empty() && self.statement == Statement::Begin =>
+            {
                 self.verb_next = true;
             }
             _ => return self.statement_verb(keyword),
@@ -304,7 +286,7 @@ impl<'a, 'o> Outline<'a, 'o> {
         true
     }
 
-    fn query(&mut self, keyword: &[u8], expect: Expect) {
+    fn query(&mut self, keyword: Keyword, expect: Expect) {
         self.set_flags((self.flags() | CLAUSES) & !(WITH | LIST));
         self.append_operation(keyword);
         self.expect = expect;
@@ -315,19 +297,21 @@ impl<'a, 'o> Outline<'a, 'o> {
     }
 
     /// The verbs that only a statement begins with.
-    fn statement_verb(&mut self, keyword: &[u8]) -> bool {
+    fn statement_verb(&mut self, keyword: Keyword) -> bool {
         let (statement, expect) = match keyword {
-            b"CREATE" | b"ALTER" | b"DROP" | b"REFRESH" | b"REINDEX" => (Statement::Definition, Expect::Object),
-            b"TRUNCATE" | b"LOCK" | b"VACUUM" | b"ANALYZE" | b"CLUSTER" => {
+            Keyword::Create | Keyword::Alter | Keyword::Drop | Keyword::Refresh | Keyword::Reindex => {
+                (Statement::Definition, Expect::Object)
+            }
+            Keyword::Truncate | Keyword::Lock | Keyword::Vacuum | Keyword::Analyze | Keyword::Cluster => {
                 self.set_flags(LIST);
                 (Statement::Plain, Expect::Name { call: true })
             }
-            b"COPY" | b"CALL" | b"EXECUTE" => (Statement::Plain, Expect::Name { call: true }),
-            b"PREPARE" => (Statement::Prepare, Expect::Nothing),
-            b"GRANT" | b"REVOKE" => (Statement::Privilege, Expect::Nothing),
-            b"DECLARE" => (Statement::Query, Expect::Nothing),
-            b"START" => (Statement::Plain, Expect::Transaction),
-            _ if is_plain_verb(keyword) => (Statement::Plain, Expect::Nothing),
+            Keyword::Copy | Keyword::Call | Keyword::Execute => (Statement::Plain, Expect::Name { call: true }),
+            Keyword::Prepare => (Statement::Prepare, Expect::Nothing),
+            Keyword::Grant | Keyword::Revoke => (Statement::Privilege, Expect::Nothing),
+            Keyword::Declare => (Statement::Query, Expect::Nothing),
+            Keyword::Start => (Statement::Plain, Expect::Transaction),
+            _ if keyword.is_plain_verb() => (Statement::Plain, Expect::Nothing),
             _ => return false,
         };
         self.append_operation(keyword);
@@ -337,36 +321,51 @@ impl<'a, 'o> Outline<'a, 'o> {
     }
 
     /// A word that is no name and begins nothing.
-    fn clause(&mut self, keyword: &[u8], distinct: bool) {
+    fn clause(&mut self, keyword: Keyword, distinct: bool) {
         let table = Expect::Name { call: false };
         match keyword {
-            b"SELECT" if self.statement == Statement::Query || self.statement == Statement::Using || self.depth > 0 => {
+            Keyword::Select
+                if self.statement == Statement::Query || self.statement == Statement::Using || self.depth > 0 =>
+            {
                 self.query(keyword, Expect::Nothing);
             }
-            b"FROM" if self.has(CLAUSES) && !distinct => {
+            Keyword::From if self.has(CLAUSES) && !distinct => {
                 self.set_flags(self.flags() | LIST);
                 self.expect = table;
             }
-            b"JOIN" if self.has(CLAUSES) => self.expect = table,
-            b"INTO" if self.has(CLAUSES) => self.expect = Expect::Name { call: true },
-            b"USING" if self.statement == Statement::Using && self.has(CLAUSES) => {
+            Keyword::Join if self.has(CLAUSES) => self.expect = table,
+            Keyword::Into if self.has(CLAUSES) => self.expect = Expect::Name { call: true },
+            Keyword::Using if self.statement == Statement::Using && self.has(CLAUSES) => {
                 // Only the first: the next ones are conditions of joins.
                 self.statement = Statement::Query;
                 self.set_flags(self.flags() | LIST);
                 self.expect = table;
             }
-            b"AS" if matches!(self.statement, Statement::Definition | Statement::Prepare) && self.depth == 0 => {
+            Keyword::As if matches!(self.statement, Statement::Definition | Statement::Prepare) && self.depth == 0 => {
                 self.verb_next = true;
             }
-            b"ON" if self.depth == 0 && self.statement == Statement::Definition => {
+            Keyword::On if self.depth == 0 && self.statement == Statement::Definition => {
                 self.expect = Expect::Name { call: true }
             }
-            b"ON" if self.depth == 0 && self.statement == Statement::Privilege => {
+            Keyword::On if self.depth == 0 && self.statement == Statement::Privilege => {
                 self.statement = Statement::Plain;
                 self.expect = Expect::Name { call: true };
             }
-            b"WHERE" | b"GROUP" | b"ORDER" | b"HAVING" | b"LIMIT" | b"WINDOW" | b"RETURNING" | b"UNION"
-            | b"INTERSECT" | b"EXCEPT" | b"SET" | b"FOR" | b"OFFSET" | b"FETCH" | b"WHEN" => {
+            Keyword::Where
+            | Keyword::Group
+            | Keyword::Order
+            | Keyword::Having
+            | Keyword::Limit
+            | Keyword::Window
+            | Keyword::Returning
+            | Keyword::Union
+            | Keyword::Intersect
+            | Keyword::Except
+            | Keyword::Set
+            | Keyword::For
+            | Keyword::Offset
+            | Keyword::Fetch
+            | Keyword::When => {
                 self.set_flags(self.flags() & !LIST);
             }
             _ => {}
@@ -374,31 +373,112 @@ impl<'a, 'o> Outline<'a, 'o> {
     }
 
     /// Words between CREATE and the name of what is created.
-    fn object(&mut self, keyword: &[u8], text: &'a [u8]) {
+    fn object(&mut self, keyword: Keyword, text: &'a [u8]) {
         match keyword {
-            b"MATERIALIZED" | b"FOREIGN" | b"EVENT" => self.extend_operation(keyword),
-            b"TABLE" | b"VIEW" => {
+            Keyword::Materialized | Keyword::Foreign | Keyword::Event => self.extend_operation(keyword),
+            Keyword::Table | Keyword::View => {
                 self.extend_operation(keyword);
                 self.expect = Expect::Name { call: true };
             }
-            b"INDEX" | b"SEQUENCE" | b"TYPE" | b"FUNCTION" | b"PROCEDURE" | b"TRIGGER" | b"SCHEMA" | b"DOMAIN"
-            | b"POLICY" | b"RULE" | b"AGGREGATE" | b"STATISTICS" => {
+            Keyword::Index
+            | Keyword::Sequence
+            | Keyword::Type
+            | Keyword::Function
+            | Keyword::Procedure
+            | Keyword::Trigger
+            | Keyword::Schema
+            | Keyword::Domain
+            | Keyword::Policy
+            | Keyword::Rule
+            | Keyword::Aggregate
+            | Keyword::Statistics => {
                 self.extend_operation(keyword);
                 self.expect = Expect::Nothing;
             }
-            b"DATABASE" | b"USER" | b"ROLE" | b"EXTENSION" | b"PUBLICATION" | b"SUBSCRIPTION" | b"SERVER"
-            | b"SYSTEM" | b"TABLESPACE" | b"COLLATION" | b"CAST" | b"OPERATOR" | b"LANGUAGE" | b"GROUP"
-            | b"CONVERSION" | b"TRANSFORM" => {
+            Keyword::Database
+            | Keyword::User
+            | Keyword::Role
+            | Keyword::Extension
+            | Keyword::Publication
+            | Keyword::Subscription
+            | Keyword::Server
+            | Keyword::System
+            | Keyword::Tablespace
+            | Keyword::Collation
+            | Keyword::Cast
+            | Keyword::Operator
+            | Keyword::Language
+            | Keyword::Group
+            | Keyword::Conversion
+            | Keyword::Transform => {
                 self.extend_operation(keyword);
                 self.expect = Expect::Nothing;
                 self.statement = Statement::Plain;
             }
-            _ if is_object_modifier(keyword) || text.is_empty() => {}
+            _ if keyword.is_object_modifier() || text.is_empty() => {}
             _ => {
                 self.expect = Expect::Nothing;
                 self.statement = Statement::Plain;
             }
         }
+    }
+}
+
+impl<'a> Sink<'a> for Outline<'a, '_> {
+    #[inline(always)]
+    fn space(&mut self, _text: &'a [u8]) {}
+
+    #[inline(always)]
+    fn comment(&mut self, _text: &'a [u8]) {}
+
+    #[inline(always)]
+    fn word(&mut self, text: &'a [u8]) {
+        if self.attention && self.attend(text) {
+            return;
+        }
+        let keyword = Keyword::of(text);
+        if (keyword, self.expect, self.verb_next) == (Keyword::None, Expect::Nothing, false) {
+            self.distinct = false;
+            return;
+        }
+        self.keyword_or_name(keyword, text);
+    }
+
+    #[inline(always)]
+    fn name(&mut self, text: &'a [u8]) {
+        if self.attention {
+            self.attend(text);
+        }
+        self.quoted_name(text);
+    }
+
+    #[inline(always)]
+    fn literal(&mut self, text: &'a [u8]) {
+        if self.attention {
+            self.attend(text);
+        }
+        self.expect = Expect::Nothing;
+        self.verb_next = false;
+    }
+
+    #[inline(always)]
+    fn symbol(&mut self, text: &'a [u8]) {
+        let byte = if let [byte] = text { *byte } else { 0 };
+        if self.attention {
+            match (byte, self.expect) {
+                (b'.', Expect::Dot { call }) => {
+                    self.expect = Expect::Part { call };
+                    return;
+                }
+                // Only what stands between them is counted.
+                (b';', _) if !self.counted => {
+                    self.separate = true;
+                    return;
+                }
+                _ => self.attend(text),
+            };
+        }
+        self.punctuation(byte);
     }
 }
 
@@ -437,18 +517,19 @@ impl<'a> Outline<'a, '_> {
         self.withs == 0 && self.found.statements == 1
     }
 
-    fn append_operation(&mut self, keyword: &[u8]) {
+    fn append_operation(&mut self, keyword: Keyword) {
+        let name = keyword.name().as_bytes();
         let first = self.is_main() && self.found.operation.is_empty();
-        if self.append(keyword) && first {
+        if self.append(name) && first {
             let end = self.out.len();
-            self.found.operation = end.saturating_sub(keyword.len())..end;
+            self.found.operation = end.saturating_sub(name.len())..end;
         }
     }
 
     /// A second word of the operation: CREATE, then TABLE.
-    fn extend_operation(&mut self, keyword: &[u8]) {
+    fn extend_operation(&mut self, keyword: Keyword) {
         let follows = self.found.operation.end == self.out.len();
-        if self.append(keyword) && follows {
+        if self.append(keyword.name().as_bytes()) && follows {
             self.found.operation.end = self.out.len();
         }
     }
@@ -457,11 +538,13 @@ impl<'a> Outline<'a, '_> {
         self.name = self.out.len();
         self.verb_next = false;
         self.expect = if self.append(text) { Expect::Dot { call } } else { Expect::Nothing };
+        self.attention = true;
     }
 
     fn extend_name(&mut self, text: &[u8], call: bool) {
         let before = self.out.len();
         self.expect = if self.add(".", text, before) { Expect::Dot { call } } else { Expect::Nothing };
+        self.attention = true;
     }
 
     /// The name is whole; `next` is what follows it.
@@ -491,144 +574,4 @@ impl<'a> Outline<'a, '_> {
             self.expression_count = self.expression_count.saturating_add(1);
         }
     }
-}
-
-/// Whether a statement can begin with this word.
-pub(super) fn is_verb(word: &[u8]) -> bool {
-    let mut upper = [0; LONGEST];
-    let keyword = upper_case(word, &mut upper);
-    matches!(
-        keyword,
-        b"SELECT"
-            | b"INSERT"
-            | b"UPDATE"
-            | b"DELETE"
-            | b"MERGE"
-            | b"REPLACE"
-            | b"WITH"
-            | b"VALUES"
-            | b"TABLE"
-            | b"EXPLAIN"
-            | b"CREATE"
-            | b"ALTER"
-            | b"DROP"
-            | b"REFRESH"
-            | b"REINDEX"
-            | b"TRUNCATE"
-            | b"LOCK"
-            | b"VACUUM"
-            | b"ANALYZE"
-            | b"CLUSTER"
-            | b"COPY"
-            | b"CALL"
-            | b"EXECUTE"
-            | b"PREPARE"
-            | b"GRANT"
-            | b"REVOKE"
-            | b"DECLARE"
-            | b"START"
-    ) || is_plain_verb(keyword)
-}
-
-/// In upper case; empty if it is longer than every keyword, or holds what no keyword does.
-#[inline]
-fn upper_case<'b>(text: &[u8], buffer: &'b mut [u8; LONGEST]) -> &'b [u8] {
-    let Some(upper) = buffer.get_mut(..text.len()) else { return &[] };
-    if text.len() < SHORTEST {
-        return &[];
-    }
-    for (to, from) in upper.iter_mut().zip(text) {
-        *to = from.to_ascii_uppercase();
-    }
-    upper
-}
-
-/// Words that may stand before a table's name.
-fn is_name_modifier(keyword: &[u8]) -> bool {
-    matches!(
-        keyword,
-        b"ONLY"
-            | b"LATERAL"
-            | b"TABLE"
-            | b"IF"
-            | b"NOT"
-            | b"EXISTS"
-            | b"CONCURRENTLY"
-            | b"FULL"
-            | b"FREEZE"
-            | b"VERBOSE"
-            | b"ANALYZE"
-            | b"LOW_PRIORITY"
-            | b"IGNORE"
-            | b"UNLOGGED"
-            | b"TEMP"
-            | b"TEMPORARY"
-    )
-}
-
-/// Words that may stand between CREATE and the kind of object.
-fn is_object_modifier(keyword: &[u8]) -> bool {
-    matches!(
-        keyword,
-        b"OR"
-            | b"REPLACE"
-            | b"TEMP"
-            | b"TEMPORARY"
-            | b"UNLOGGED"
-            | b"GLOBAL"
-            | b"LOCAL"
-            | b"UNIQUE"
-            | b"RECURSIVE"
-            | b"TRUSTED"
-            | b"CONSTRAINT"
-            | b"DEFAULT"
-            | b"CONCURRENTLY"
-            | b"TEXT"
-            | b"SEARCH"
-            | b"PROCEDURAL"
-    )
-}
-
-/// Verbs of which the summary holds nothing but themselves: what follows is a name that somebody made up, a setting
-/// or a condition.
-fn is_plain_verb(keyword: &[u8]) -> bool {
-    matches!(
-        keyword,
-        b"BEGIN"
-            | b"COMMIT"
-            | b"ROLLBACK"
-            | b"END"
-            | b"ABORT"
-            | b"SAVEPOINT"
-            | b"RELEASE"
-            | b"SET"
-            | b"SHOW"
-            | b"RESET"
-            | b"DISCARD"
-            | b"DEALLOCATE"
-            | b"FETCH"
-            | b"MOVE"
-            | b"CLOSE"
-            | b"LISTEN"
-            | b"NOTIFY"
-            | b"UNLISTEN"
-            | b"COMMENT"
-            | b"DO"
-            | b"CHECKPOINT"
-            | b"LOAD"
-            | b"SECURITY"
-            | b"REASSIGN"
-            | b"IMPORT"
-            | b"USE"
-            | b"DESCRIBE"
-            | b"DESC"
-            | b"HANDLER"
-            | b"KILL"
-            | b"FLUSH"
-            | b"OPTIMIZE"
-            | b"CHECK"
-            | b"XA"
-            | b"START_REPLICATION"
-            | b"IDENTIFY_SYSTEM"
-    )
 }

@@ -2,7 +2,7 @@
 
 use alloc::string::String;
 
-use super::lexer::{Kind, Token};
+use super::lexer::Sink;
 
 /// Copies what stays in runs as long as possible: tokens are neighbours in the text that they were cut from.
 pub(super) struct Sanitizer<'a, 'o> {
@@ -13,92 +13,99 @@ pub(super) struct Sanitizer<'a, 'o> {
     /// What is seen and not written: `sql[from..to]`.
     from: usize,
     to: usize,
-    space: bool,
+    owed: Owed,
+}
+
+/// What has to be written before `sql[from..to]`, unless what follows spares it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Owed {
+    Nothing,
+    Space,
+    /// Behind `(?)` the `,(` or `, (` at this place of the text, and `?`: the row begins like the one before, and is
+    /// left out if it ends like it.
+    Row {
+        from: usize,
+        to: usize,
+    },
 }
 
 impl<'a, 'o> Sanitizer<'a, 'o> {
     pub(super) fn new(sql: &'a [u8], out: &'o mut String) -> Self {
-        Self { sql, text: core::str::from_utf8(sql).ok(), out, from: 0, to: 0, space: false }
-    }
-
-    #[inline]
-    pub(super) fn push(&mut self, token: Token<'a>) {
-        let end = self.to.saturating_add(token.text.len());
-        match token.kind {
-            Kind::Word | Kind::Name | Kind::Symbol => {
-                if self.space {
-                    self.write_space();
-                }
-                self.to = end;
-                // The last of `(?)`.
-                if token.text == b")" && self.out.as_bytes().last() == Some(&b'?') {
-                    self.flush();
-                    self.join_rows();
-                }
-                return;
-            }
-            // One blank inside a run stays in the run.
-            Kind::Space if token.text == b" " && self.from < self.to => {
-                self.to = end;
-                return;
-            }
-            Kind::Space | Kind::Comment => {
-                self.flush();
-                self.space = true;
-            }
-            Kind::Literal | Kind::Placeholder => {
-                self.literal();
-            }
-        }
-        self.from = end;
-        self.to = end;
+        Self { sql, text: core::str::from_utf8(sql).ok(), out, from: 0, to: 0, owed: Owed::Nothing }
     }
 
     pub(super) fn finish(mut self) {
+        self.pay_row();
         self.flush();
         let length = without_blanks(self.out.as_bytes()).len();
         self.out.truncate(length);
     }
 
+    /// Where the token at [`Sanitizer::to`] ends.
+    #[inline(always)]
+    fn end(&self, text: &[u8]) -> usize {
+        // Tokens follow each other in one text.
+        self.to.wrapping_add(text.len())
+    }
+
+    /// Leaves out everything before `end`.
+    #[inline(always)]
+    fn skip(&mut self, end: usize) {
+        self.from = end;
+        self.to = end;
+    }
+
+    fn copy(&mut self, from: usize, to: usize) {
+        match self.text.and_then(|text| text.get(from..to)) {
+            Some(run) => self.out.push_str(run),
+            None => push_lossy(self.out, self.sql.get(from..to).unwrap_or_default()),
+        }
+    }
+
     #[inline]
     fn flush(&mut self) {
         if self.from < self.to {
-            match self.text.and_then(|text| text.get(self.from..self.to)) {
-                Some(run) => self.out.push_str(run),
-                None => push_lossy(self.out, self.sql.get(self.from..self.to).unwrap_or_default()),
-            }
+            self.copy(self.from, self.to);
             self.from = self.to;
         }
     }
 
-    fn write_space(&mut self) {
-        self.space = false;
-        if !matches!(self.out.as_bytes().last(), None | Some(b' ')) {
+    /// Writes what is owed. What was seen since stays to be written.
+    fn pay(&mut self) {
+        if self.owed == Owed::Space && !matches!(self.out.as_bytes().last(), None | Some(b' ')) {
             self.out.push(' ');
+        }
+        self.pay_row();
+        self.owed = Owed::Nothing;
+    }
+
+    fn pay_row(&mut self) {
+        if let Owed::Row { from, to } = self.owed {
+            self.copy(from, to);
+            self.out.push('?');
+            self.owed = Owed::Nothing;
         }
     }
 
     /// `?`, unless the text ends in `?,` already.
-    fn literal(&mut self) {
-        // Lists are what there are most of: the comma is not even written.
-        let run = self.sql.get(self.from..self.to).unwrap_or_default();
-        if matches!(run, b"," | b", ") && self.out.as_bytes().last() == Some(&b'?') {
-            self.from = self.to;
-            self.space = false;
-            return;
-        }
+    fn write_literal(&mut self) {
+        self.pay_row();
         self.flush();
-        let before = without_blanks(self.out.as_bytes()).strip_suffix(b",").map(without_blanks);
-        if let Some(before) = before.filter(|text| text.last() == Some(&b'?')) {
-            let length = before.len();
-            self.out.truncate(length);
-            self.space = false;
+        if matches!(self.out.as_bytes().last(), Some(b',' | b' ')) && self.is_in_list() {
+            self.owed = Owed::Nothing;
             return;
         }
-        if self.space {
-            self.write_space();
-        }
+        self.pay();
         self.out.push('?');
+    }
+
+    /// Whether the text ends in `?` but for a comma and blanks, which then go.
+    fn is_in_list(&mut self) -> bool {
+        let before = without_blanks(self.out.as_bytes()).strip_suffix(b",").map(without_blanks);
+        let Some(before) = before.filter(|text| text.last() == Some(&b'?')) else { return false };
+        let length = before.len();
+        self.out.truncate(length);
+        true
     }
 
     /// `(?), (?)` is `(?)`.
@@ -108,6 +115,84 @@ impl<'a, 'o> Sanitizer<'a, 'o> {
         if let Some(first) = first.filter(|text| text.ends_with(b"(?)")) {
             let length = first.len();
             self.out.truncate(length);
+        }
+    }
+}
+
+impl<'a> Sink<'a> for Sanitizer<'a, '_> {
+    #[inline(always)]
+    fn space(&mut self, text: &'a [u8]) {
+        let end = self.end(text);
+        // One blank inside a run stays in the run.
+        if text == b" " && self.from < self.to {
+            self.to = end;
+            return;
+        }
+        self.comment(text);
+    }
+
+    #[inline(always)]
+    fn comment(&mut self, text: &'a [u8]) {
+        let end = self.end(text);
+        if matches!(self.owed, Owed::Row { .. }) {
+            self.pay_row();
+        }
+        self.flush();
+        self.owed = Owed::Space;
+        self.skip(end);
+    }
+
+    #[inline(always)]
+    fn word(&mut self, text: &'a [u8]) {
+        if self.owed != Owed::Nothing {
+            self.pay();
+        }
+        self.to = self.end(text);
+    }
+
+    #[inline(always)]
+    fn name(&mut self, text: &'a [u8]) {
+        self.word(text);
+    }
+
+    #[inline(always)]
+    fn literal(&mut self, text: &'a [u8]) {
+        let end = self.end(text);
+        let run = self.sql.get(self.from..self.to).unwrap_or_default();
+        match (run, self.owed, self.out.as_bytes()) {
+            // Lists are what there are most of: the comma is not even written.
+            ([b','] | [b',', b' '], Owed::Row { .. }, _) => {}
+            ([b','] | [b',', b' '], _, [.., b'?']) => self.owed = Owed::Nothing,
+            ([b',', b'('] | [b',', b' ', b'('], Owed::Nothing, [.., b'(', b'?', b')']) => {
+                self.owed = Owed::Row { from: self.from, to: self.to };
+            }
+            ([], Owed::Space, [.., b'?' | b'=' | b'a'..=b'z' | b'A'..=b'Z']) => {
+                self.owed = Owed::Nothing;
+                self.out.push_str(" ?");
+            }
+            _ => self.write_literal(),
+        }
+        self.skip(end);
+    }
+
+    #[inline(always)]
+    fn symbol(&mut self, text: &'a [u8]) {
+        let end = self.end(text);
+        if self.owed != Owed::Nothing {
+            match (self.owed, text) {
+                (Owed::Row { .. }, b")") if self.from == self.to => {
+                    self.owed = Owed::Nothing;
+                    return self.skip(end);
+                }
+                (Owed::Row { .. }, b",") if self.from == self.to => {}
+                _ => self.pay(),
+            }
+        }
+        self.to = end;
+        // The last of `(?)`.
+        if text == b")" && self.out.as_bytes().last() == Some(&b'?') {
+            self.flush();
+            self.join_rows();
         }
     }
 }
