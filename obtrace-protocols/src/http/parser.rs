@@ -173,6 +173,8 @@ impl HttpParser {
             self.field(side, left, cx.config);
             self.half(side).state = State::LongField;
             self.half(side).scanned = 0;
+            // All of it was looked at: only whether a line end at its end is that of the field is not known.
+            *at = bytes.len().saturating_sub(usize::from(left.last() == Some(&b'\n')));
             return Progress::On;
         }
         self.half(side).scanned = left.len().saturating_sub(usize::from(left.last() == Some(&b'\n')));
