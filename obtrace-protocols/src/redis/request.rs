@@ -75,6 +75,10 @@ pub(super) fn step(
     }
     let Some(&first) = rest.first() else { return Progress::Need(1) };
     if building.active {
+        let used = arguments(building, queue, session, rest, 0, cx);
+        if used > 0 {
+            return Progress::Consumed(used);
+        }
         return match resp::head(rest) {
             Ok(Some((Head::Bulk(resp::Kind::BulkString, length), used))) => {
                 let want = building.want(length, queue);
@@ -96,11 +100,13 @@ pub(super) fn step(
                 if count > MAX_ARGUMENTS {
                     return Progress::Misframed;
                 }
+                let mut used = used.saturating_add(1);
                 if count > 0 {
                     building.begin(count as u64, queue, session, cx);
-                    building.saw(used.saturating_add(1), cx);
+                    building.saw(used, cx);
+                    used = arguments(building, queue, session, rest, used, cx);
                 }
-                Progress::Consumed(used.saturating_add(1))
+                Progress::Consumed(used)
             }
             Ok(None) => Progress::Need(rest.len().saturating_add(1)),
             Err(_) => Progress::Misframed,
@@ -110,6 +116,27 @@ pub(super) fn step(
         first if first.is_ascii_alphabetic() => inline(half, building, queue, session, rest, cx),
         _ => Progress::Misframed,
     }
+}
+
+/// Reads the arguments that are there to their last byte, from `at` on; where it stopped.
+fn arguments(
+    building: &mut Building,
+    queue: &mut Queue,
+    session: &mut Session,
+    rest: &[u8],
+    mut at: usize,
+    cx: &mut Context<'_>,
+) -> usize {
+    while building.active
+        && let Some((text, used)) = rest.get(at..).and_then(resp::whole_string)
+    {
+        at = at.saturating_add(used);
+        let want = building.want(text.len() as u64, queue);
+        building.record(text.get(..want).filter(|_| want > 0), queue, cx);
+        building.saw(at, cx);
+        building.end_argument(queue, session);
+    }
+    at
 }
 
 /// Inside the string of an argument.
@@ -130,10 +157,7 @@ fn argument(
     let progress = half.pass(rest);
     if let (Progress::Consumed(used), 0) = (progress, half.left) {
         building.saw(used, cx);
-        building.index = building.index.saturating_add(1);
-        if building.index == building.total {
-            building.finish(queue, session);
-        }
+        building.end_argument(queue, session);
     }
     progress
 }
@@ -286,7 +310,8 @@ impl Building {
     /// Writes the name, or the second word of it.
     fn set_name(&mut self, queue: &mut Queue) {
         let written = queue.texts.since(self.text).length();
-        let name = match self.word.as_str() {
+        // A name that is known need not be looked at again.
+        let name = match self.spec.map_or_else(|| self.word.as_str(), |spec| spec.name) {
             "" => OTHER,
             name => name.get(written as usize..).unwrap_or_default(),
         };
@@ -384,6 +409,13 @@ impl Building {
             request.statement = statement;
             request.message.end = at;
             request.message.size = end.saturating_sub(request.message.offset);
+        }
+    }
+
+    fn end_argument(&mut self, queue: &mut Queue, session: &mut Session) {
+        self.index = self.index.saturating_add(1);
+        if self.index == self.total {
+            self.finish(queue, session);
         }
     }
 

@@ -576,6 +576,23 @@ fn argument(bytes: &[u8]) -> Result<Option<Split<'_>>, FrameError> {
     }
 }
 
+/// A bulk string of less than 100 bytes that is here to its end, and how many bytes it takes; `None` also for every
+/// other beginning.
+#[inline]
+pub(super) fn whole_string(bytes: &[u8]) -> Option<(&[u8], usize)> {
+    let (length, head) = match *bytes {
+        [b'$', a @ b'0'..=b'9', b'\r', b'\n', ..] => (usize::from(a & 15), 4_usize),
+        [b'$', a @ b'0'..=b'9', b @ b'0'..=b'9', b'\r', b'\n', ..] => {
+            (usize::from(a & 15).wrapping_mul(10).wrapping_add(usize::from(b & 15)), 5)
+        }
+        _ => return None,
+    };
+    let end = head.wrapping_add(length);
+    let after = end.wrapping_add(2);
+    let text = bytes.get(head..end)?;
+    (bytes.get(end..after)? == b"\r\n").then_some((text, after))
+}
+
 /// Most arguments that a server takes.
 pub(super) const MAX_ARGUMENTS: usize = i32::MAX as usize;
 
