@@ -69,36 +69,27 @@ impl HttpDetails<'_> {
 /// The parts of a request target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Target<'a> {
-    pub(super) scheme: Option<&'a [u8]>,
-    pub(super) authority: Option<&'a [u8]>,
-    pub(super) path: &'a [u8],
-    pub(super) query: Option<&'a [u8]>,
+    pub(super) scheme: Option<&'a str>,
+    pub(super) authority: Option<&'a str>,
+    pub(super) path: &'a str,
+    pub(super) query: Option<&'a str>,
 }
 
 /// Takes a target apart: origin-form, absolute-form, authority-form (CONNECT), asterisk-form.
-pub(super) fn split_target<'a>(method: &[u8], target: &'a [u8]) -> Target<'a> {
-    if method == b"CONNECT" {
-        return Target { scheme: None, authority: Some(target), path: b"", query: None };
+pub(super) fn split_target(is_connect: bool, target: &str) -> Target<'_> {
+    if is_connect {
+        return Target { scheme: None, authority: Some(target), path: "", query: None };
     }
-    let (target, query) = cut(target, b"?").map_or((target, None), |(path, query)| (path, Some(query)));
-    let absolute = if target.starts_with(b"/") { None } else { cut(target, b"://") };
+    let (target, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
+    let absolute = if target.starts_with('/') { None } else { target.split_once("://") };
     let Some((scheme, rest)) = absolute else {
         return Target { scheme: None, authority: None, path: target, query };
     };
-    let slash = rest.iter().position(|&byte| byte == b'/').unwrap_or(rest.len());
-    let (authority, path) = rest.split_at_checked(slash).unwrap_or((rest, b""));
+    let slash = rest.find('/').unwrap_or(rest.len());
+    let (authority, path) = rest.split_at_checked(slash).unwrap_or((rest, ""));
     // What is before an @ is a user name and a password.
-    let authority = authority.rsplit(|&byte| byte == b'@').next();
-    Target { scheme: Some(scheme), authority, path: if path.is_empty() { b"/" } else { path }, query }
-}
-
-fn cut<'a>(bytes: &'a [u8], mark: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
-    let first = mark.first()?;
-    let at = bytes
-        .iter()
-        .enumerate()
-        .position(|(at, byte)| byte == first && bytes.get(at..).is_some_and(|rest| rest.starts_with(mark)))?;
-    Some((bytes.get(..at)?, bytes.get(at.saturating_add(mark.len())..)?))
+    let authority = authority.rsplit('@').next();
+    Target { scheme: Some(scheme), authority, path: if path.is_empty() { "/" } else { path }, query }
 }
 
 /// The methods of the [IANA registry](https://www.iana.org/assignments/http-methods), and `QUERY` and `PURGE`, the
@@ -167,8 +158,8 @@ mod tests {
     #[test]
     fn targets() {
         let split = |method: &str, target: &'static str| {
-            let Target { scheme, authority, path, query } = split_target(method.as_bytes(), target.as_bytes());
-            [scheme, authority, Some(path), query].map(|part| part.map(|part| core::str::from_utf8(part).unwrap()))
+            let Target { scheme, authority, path, query } = split_target(method == "CONNECT", target);
+            [scheme, authority, Some(path), query]
         };
         assert_eq!(split("GET", "/a?b?c"), [None, None, Some("/a"), Some("b?c")]);
         assert_eq!(split("GET", "/a?u=http://x/"), [None, None, Some("/a"), Some("u=http://x/")]);

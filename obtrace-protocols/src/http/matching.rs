@@ -73,8 +73,8 @@ impl HttpParser {
         if self.client.state != State::Undecided {
             return;
         }
-        let offer = self.queue.last().and_then(|slot| slot.get(slot.upgrade));
-        if offer.is_none_or(|offer| offer.get(..3).is_some_and(|name| name.eq_ignore_ascii_case(b"h2c"))) {
+        let offer = self.queue.newest_offer();
+        if offer.is_none_or(|offer| offer.get(..3).is_some_and(|name| name.eq_ignore_ascii_case("h2c"))) {
             self.wander(Side::Client);
         } else {
             self.leave();
@@ -158,7 +158,7 @@ impl HttpParser {
     /// Bytes between two requests, or of a request, were lost. Those before them are answered in order.
     fn requests_lost(&mut self, verdict: Verdict) {
         if let Some(slot) = self.request.take() {
-            self.queue.give_back(slot);
+            self.queue.give_back(&slot);
         }
         self.judge(verdict);
         if core::mem::take(&mut self.holed) {

@@ -17,6 +17,7 @@ mod parser;
 mod resync;
 mod scan;
 mod slot;
+mod texts;
 
 pub use details::HttpDetails;
 pub use head::{

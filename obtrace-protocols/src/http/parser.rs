@@ -78,7 +78,7 @@ pub(super) struct HttpParser {
     pub(super) server: Half,
     pub(super) queue: Queue,
     /// The request whose head is being read.
-    pub(super) request: Option<Box<Slot>>,
+    pub(super) request: Option<Slot>,
     draft: Draft,
     /// Whether the response that is being read belongs to the request that waits longest.
     pub(super) paired: bool,
@@ -230,10 +230,8 @@ impl HttpParser {
     }
 
     fn begin_request(&mut self, method: &str, target: &[u8], config: &Config) {
-        let mut slot = self.request.take().unwrap_or_else(|| self.queue.take_spare());
-        slot.method = slot.put(method.as_bytes(), head::MAX_METHOD);
-        slot.target = slot.put(target, text_limit(config));
-        self.request = Some(slot);
+        let slot = self.request.get_or_insert_with(|| self.queue.begin());
+        self.queue.note_start(slot, method, target, text_limit(config));
     }
 
     /// Goes on in a start line whose beginning was read already.
@@ -286,24 +284,8 @@ impl HttpParser {
                 self.half(side).fields.note(field, value);
             }
             (Side::Client, _) => {
-                let Some(slot) = self.request.as_mut() else { return };
-                let known = match field {
-                    Field::Host => slot.host,
-                    Field::UserAgent => slot.user_agent,
-                    Field::ContentType => slot.request_type,
-                    Field::ForwardedFor => slot.forwarded_for,
-                    _ => slot.upgrade,
-                };
-                if slot.get(known).is_some() {
-                    return;
-                }
-                let piece = slot.put(value, limit);
-                match field {
-                    Field::Host => slot.host = piece,
-                    Field::UserAgent => slot.user_agent = piece,
-                    Field::ContentType => slot.request_type = piece,
-                    Field::ForwardedFor => slot.forwarded_for = piece,
-                    _ => slot.upgrade = piece,
+                if let Some(slot) = self.request.as_mut() {
+                    self.queue.note_field(slot, field, value, limit);
                 }
             }
             (Side::Server, Field::ContentType) if self.draft.content_type.is_empty() => {
@@ -337,12 +319,12 @@ impl HttpParser {
         slot.request.offset = start.offset;
         slot.request.end = end;
         slot.request.size = offset.saturating_sub(start.offset);
-        slot.may_upgrade = slot.get(slot.upgrade).is_some() || slot.get(slot.method) == Some(b"CONNECT");
+        slot.may_upgrade = slot.offers_upgrade() || slot.is_connect;
         self.place(&mut slot);
         if self.queue.open() >= cx.config.max_pending as usize {
             self.give_up_oldest();
         }
-        self.queue.push(slot);
+        self.queue.push(&slot);
         match body::of_request(&self.client.fields) {
             Framing::Empty => self.request_done(offset, end),
             Framing::Body(body) => {
@@ -388,28 +370,22 @@ impl HttpParser {
             return Progress::On;
         }
         self.paired = self.pair(start.at);
-        let draft = &self.draft;
         let mut bodiless = (100..200).contains(&status) || status == 204 || status == 304;
         let mut leaves = status == 101;
-        if self.paired {
-            self.queue.amend(|slot| {
-                slot.set_status(status);
-                slot.response.start = start.at;
-                slot.response.tag = start.tag;
-                slot.response.offset = start.offset;
-                slot.response.end = end;
-                slot.response.size = offset.saturating_sub(start.offset);
-                if !draft.content_type.is_empty() {
-                    slot.response_type = slot.put(&draft.content_type, usize::MAX);
-                }
-                if !draft.upgrade.is_empty() {
-                    slot.upgrade = slot.put(&draft.upgrade, usize::MAX);
-                }
-                bodiless |= slot.get(slot.method) == Some(b"HEAD");
-                leaves |= slot.get(slot.method) == Some(b"CONNECT") && (200..300).contains(&status);
-                slot.upgraded = leaves;
-                slot.request_done |= leaves;
-            });
+        if self.paired
+            && let Some(slot) = self.queue.answering()
+        {
+            slot.set_status(status);
+            slot.response.start = start.at;
+            slot.response.tag = start.tag;
+            slot.response.offset = start.offset;
+            slot.response.end = end;
+            slot.response.size = offset.saturating_sub(start.offset);
+            bodiless |= slot.is_head;
+            leaves |= slot.is_connect && (200..300).contains(&status);
+            slot.upgraded = leaves;
+            slot.request_done |= leaves;
+            self.queue.note_response(&self.draft.content_type, &self.draft.upgrade);
         }
         if bodiless || leaves {
             self.response_done(offset, end);
@@ -425,13 +401,14 @@ impl HttpParser {
             Framing::Body(body) => {
                 self.server.state = State::Body(body);
                 (self.server.newest, self.server.end) = (end, offset);
-                if self.paired {
-                    self.queue.amend(|slot| slot.response_body = Some(0));
+                if let Some(slot) = self.queue.answering().filter(|_| self.paired) {
+                    slot.response_body = Some(0);
                 }
             }
             Framing::Invalid => {
-                let paired = self.paired;
-                self.queue.amend(|slot| slot.truncated |= paired);
+                if let Some(slot) = self.queue.answering().filter(|_| self.paired) {
+                    slot.truncated = true;
+                }
                 self.response_done(offset, end);
                 let consumed = usize::try_from(offset.saturating_sub(cx.offset)).unwrap_or(usize::MAX);
                 return self.misframed(Side::Server, consumed);
@@ -474,7 +451,7 @@ impl HttpParser {
         if self.pairing.is_in_step() && (side == Side::Client || self.queue.answering().is_none()) {
             // No request and no response is missing: what made no sense was seen.
             if let Some(slot) = self.request.take_if(|_| side == Side::Client) {
-                self.queue.give_back(slot);
+                self.queue.give_back(&slot);
             }
             self.wander(side);
         } else {
@@ -688,9 +665,7 @@ impl HttpParser {
     }
 
     fn memory(&self) -> usize {
-        let request = self.request.as_ref().map_or(0, |_| size_of::<Slot>());
         let drafts = self.draft.content_type.capacity().saturating_add(self.draft.upgrade.capacity());
-        let drafts = drafts.saturating_add(request);
         size_of::<Self>().saturating_add(drafts).saturating_add(self.queue.memory())
     }
 

@@ -1,39 +1,41 @@
 //! One exchange while it is being put together, and the queue of them.
 
-use alloc::{borrow::Cow, boxed::Box, collections::VecDeque, string::String, vec::Vec};
+use alloc::{borrow::Cow, collections::VecDeque, string::String};
 
-use super::details::{HttpDetails, operation, split_target};
+use super::{
+    details::{HttpDetails, operation, split_target},
+    head::Field,
+    texts::{Piece, Span, Texts},
+};
 use crate::{Completeness, Details, Exchange, Message, Protocol, Role, Timestamp};
 
-/// A part of [`Slot::text`].
+/// A request and what is known of its response.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Piece {
-    start: u32,
-    /// One more than the length; 0: there is none.
-    length: u32,
-}
-
-/// A request and what is known of its response. Slots and their text are used again.
-#[derive(Debug, Default)]
 pub(super) struct Slot {
     pub(super) id: u64,
     pub(super) request: Message,
     pub(super) response: Message,
-    text: Vec<u8>,
-    pub(super) method: Piece,
-    pub(super) target: Piece,
-    pub(super) host: Piece,
-    pub(super) user_agent: Piece,
-    pub(super) forwarded_for: Piece,
-    pub(super) upgrade: Piece,
-    pub(super) request_type: Piece,
-    pub(super) response_type: Piece,
+    /// Where its texts are, those of the request and those of the response.
+    text: Span,
+    response_text: Span,
+    method: Piece,
+    target: Piece,
+    host: Piece,
+    user_agent: Piece,
+    forwarded_for: Piece,
+    upgrade: Piece,
+    request_type: Piece,
+    response_type: Piece,
+    response_upgrade: Piece,
     pub(super) request_body: Option<u64>,
     pub(super) response_body: Option<u64>,
     /// 0: no response head was seen.
     pub(super) status: u16,
     pub(super) minor_version: u8,
     status_text: [u8; 3],
+    /// Of these methods the response is read differently.
+    pub(super) is_head: bool,
+    pub(super) is_connect: bool,
     pub(super) request_done: bool,
     pub(super) response_done: bool,
     /// The client offers to leave HTTP/1.
@@ -45,42 +47,18 @@ pub(super) struct Slot {
     pub(super) truncated: bool,
     /// Whether its response is its own is not known yet.
     pub(super) on_trial: bool,
-    /// Heap bytes that the queue counts for it.
-    counted: usize,
 }
 
 impl Slot {
-    fn clear(&mut self) {
-        let mut text = core::mem::take(&mut self.text);
-        text.clear();
-        *self = Self { text, ..Self::default() };
-    }
-
-    pub(super) fn put(&mut self, bytes: &[u8], limit: usize) -> Piece {
-        let start = self.text.len();
-        self.text.extend_from_slice(shorten(bytes, limit));
-        // A folded field reads as one line.
-        for byte in self.text.iter_mut().skip(start).filter(|byte| matches!(byte, b'\r' | b'\n')) {
-            *byte = b' ';
-        }
-        let length = self.text.len().saturating_sub(start).saturating_add(1);
-        Piece { start: u32::try_from(start).unwrap_or(u32::MAX), length: u32::try_from(length).unwrap_or(0) }
-    }
-
-    pub(super) fn get(&self, piece: Piece) -> Option<&[u8]> {
-        let length = piece.length.checked_sub(1)?;
-        self.text.get(piece.start as usize..piece.start.saturating_add(length) as usize)
+    /// Whether it names a protocol to go on with.
+    pub(super) const fn offers_upgrade(&self) -> bool {
+        self.upgrade.is_some()
     }
 
     pub(super) fn set_status(&mut self, status: u16) {
         self.status = status;
         let digit = |n: u16| b'0'.wrapping_add(u8::try_from(n % 10).unwrap_or(0));
         self.status_text = [digit(status / 100), digit(status / 10), digit(status)];
-    }
-
-    fn recount(&mut self) -> usize {
-        self.counted = size_of::<Self>().saturating_add(self.text.capacity());
-        self.counted
     }
 
     pub(super) fn finished(&self) -> bool {
@@ -92,6 +70,7 @@ impl Slot {
         self.response = Message::default();
         self.response_body = None;
         self.response_type = Piece::default();
+        self.response_upgrade = Piece::default();
         self.status = 0;
         self.truncated = false;
         self.upgraded = false;
@@ -113,49 +92,46 @@ impl Slot {
         }
     }
 
-    fn exchange(&self, role: Role) -> Exchange<'_> {
-        let raw = |piece| self.get(piece).unwrap_or_default();
-        let text = |piece| self.get(piece).map(String::from_utf8_lossy);
-        let target = split_target(raw(self.method), raw(self.target));
-        let method = String::from_utf8_lossy(raw(self.method));
-        let operation = match &method {
-            Cow::Borrowed(method) => operation(method),
-            Cow::Owned(_) => "_OTHER",
-        };
-        let path = String::from_utf8_lossy(target.path);
+    fn exchange<'t>(&'t self, requests: &'t Texts, responses: &'t Texts, role: Role) -> Exchange<'t> {
+        let asked = |piece| requests.get(self.text, piece);
+        let answered = |piece| responses.get(self.response_text, piece);
+        let text = |piece| asked(piece).map(Cow::Borrowed);
+        let (method, whole) = (asked(self.method).unwrap_or_default(), asked(self.target).unwrap_or_default());
+        let target = split_target(self.is_connect, whole);
+        let path = Cow::Borrowed(target.path);
         let threshold = if role == Role::Server { 500 } else { 400 };
         let failed = self.status >= threshold;
-        let upgrade = match target.authority {
-            Some(_) if self.upgraded && raw(self.method) == b"CONNECT" => Some(Cow::Borrowed("tunnel")),
-            _ if self.upgraded => text(self.upgrade),
-            _ => None,
+        let upgrade = match (self.upgraded, self.is_connect) {
+            (false, _) => None,
+            (true, true) => Some("tunnel"),
+            (true, false) => answered(self.response_upgrade).or_else(|| asked(self.upgrade)),
         };
         Exchange {
             id: self.id,
             protocol: Protocol::Http,
             role,
-            operation: Cow::Borrowed(operation),
+            operation: Cow::Borrowed(operation(method)),
             target: path.clone(),
             error: failed.then(|| String::from_utf8_lossy(&self.status_text)),
             request: self.request,
             response: (self.status != 0).then_some(self.response),
             completeness: self.completeness(),
             details: Details::Http(HttpDetails {
-                target: String::from_utf8_lossy(raw(self.target)),
+                target: Cow::Borrowed(whole),
                 path,
-                query: target.query.map(String::from_utf8_lossy),
+                query: target.query.map(Cow::Borrowed),
                 version: self.minor_version,
-                host: target.authority.map(String::from_utf8_lossy).or_else(|| text(self.host)),
-                scheme: target.scheme.map(String::from_utf8_lossy),
+                host: target.authority.map(Cow::Borrowed).or_else(|| text(self.host)),
+                scheme: target.scheme.map(Cow::Borrowed),
                 status: (self.status != 0).then_some(self.status),
                 user_agent: text(self.user_agent),
                 request_content_type: text(self.request_type),
-                response_content_type: text(self.response_type),
+                response_content_type: answered(self.response_type).map(Cow::Borrowed),
                 forwarded_for: text(self.forwarded_for),
                 request_body_size: self.request_body,
                 response_body_size: self.response_body,
-                upgrade,
-                method,
+                upgrade: upgrade.map(Cow::Borrowed),
+                method: Cow::Borrowed(method),
             }),
         }
     }
@@ -180,65 +156,94 @@ pub(super) fn shorten(bytes: &[u8], limit: usize) -> &[u8] {
     short.get(..whole.unwrap_or(short.len())).unwrap_or(short).trim_ascii_end()
 }
 
-/// Most slots kept for use again.
-const MAX_SPARE: usize = 32;
-
-/// Slots in the order of their requests. Those in front are finished.
+/// Slots in the order of their requests. The first one may be lent out, those behind it are finished.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
-    slots: VecDeque<Box<Slot>>,
+    slots: VecDeque<Slot>,
+    /// The first one is what [`Queue::poll`] lent out.
+    lent: bool,
     finished: usize,
-    #[expect(clippy::vec_box, reason = "slots move between the queue and here without being copied")]
-    spare: Vec<Box<Slot>>,
-    /// What [`Queue::poll`] lent out.
-    lent: Option<Box<Slot>>,
-    /// Heap bytes of all slots.
-    held: usize,
+    requests: Texts,
+    responses: Texts,
 }
 
 impl Queue {
-    /// A cleared slot.
-    pub(super) fn take_spare(&mut self) -> Box<Slot> {
-        let mut slot = self.spare.pop().unwrap_or_default();
-        self.held = self.held.saturating_sub(slot.counted);
-        slot.clear();
-        slot
+    /// A request begins. One at a time: the texts of the next come after its own.
+    pub(super) fn begin(&self) -> Slot {
+        Slot { text: self.requests.begin(), ..Slot::default() }
     }
 
-    pub(super) fn give_back(&mut self, mut slot: Box<Slot>) {
-        if self.spare.len() < MAX_SPARE && slot.text.capacity() <= 16 * 1024 {
-            self.held = self.held.saturating_add(slot.recount());
-            self.spare.push(slot);
+    /// The request that was begun is none.
+    pub(super) fn give_back(&mut self, slot: &Slot) {
+        self.requests.take_back(slot.text);
+    }
+
+    /// Notes what its start line says.
+    #[inline]
+    pub(super) fn note_start(&mut self, slot: &mut Slot, method: &str, target: &[u8], limit: usize) {
+        slot.is_head = method == "HEAD";
+        slot.is_connect = method == "CONNECT";
+        slot.method = self.requests.put_str(&mut slot.text, method);
+        slot.target = self.requests.put(&mut slot.text, target, limit);
+    }
+
+    /// Notes a field, unless it was there before.
+    pub(super) fn note_field(&mut self, slot: &mut Slot, field: Field, value: &[u8], limit: usize) {
+        let piece = match field {
+            Field::Host => &mut slot.host,
+            Field::UserAgent => &mut slot.user_agent,
+            Field::ContentType => &mut slot.request_type,
+            Field::ForwardedFor => &mut slot.forwarded_for,
+            _ => &mut slot.upgrade,
+        };
+        if !piece.is_some() {
+            *piece = self.requests.put(&mut slot.text, value, limit);
         }
     }
 
-    pub(super) fn push(&mut self, mut slot: Box<Slot>) {
-        self.held = self.held.saturating_add(slot.recount());
-        self.slots.push_back(slot);
+    #[inline]
+    pub(super) fn push(&mut self, slot: &Slot) {
+        if self.slots.capacity() == 0 {
+            // Most clients have no more under way.
+            self.slots.reserve_exact(2);
+        }
+        self.slots.push_back(*slot);
     }
 
-    /// Lets the request that is being answered take more text.
-    pub(super) fn amend(&mut self, change: impl FnOnce(&mut Slot)) {
-        let Some(slot) = self.answering() else { return };
-        let before = slot.counted;
-        change(slot);
-        let after = slot.recount();
-        self.held = self.held.saturating_sub(before).saturating_add(after);
+    /// Notes the texts of the response to the request that is being answered; empty ones are none.
+    pub(super) fn note_response(&mut self, content_type: &[u8], upgrade: &[u8]) {
+        let first = self.first_open();
+        let Some(slot) = self.slots.range_mut(first..).find(|slot| !slot.response_done) else { return };
+        slot.response_text = self.responses.begin();
+        let mut put = |piece: &mut Piece, text: &[u8]| {
+            if !text.is_empty() {
+                *piece = self.responses.put(&mut slot.response_text, text, usize::MAX);
+            }
+        };
+        put(&mut slot.response_type, content_type);
+        put(&mut slot.response_upgrade, upgrade);
+    }
+
+    /// The protocol that the newest request names to go on with.
+    pub(super) fn newest_offer(&self) -> Option<&str> {
+        let slot = self.slots.back().filter(|_| !self.is_empty())?;
+        self.requests.get(slot.text, slot.upgrade)
+    }
+
+    /// How many in front are finished or lent.
+    #[inline]
+    fn first_open(&self) -> usize {
+        self.finished.saturating_add(usize::from(self.lent))
     }
 
     /// Requests that are not finished.
     pub(super) fn open(&self) -> usize {
-        self.slots.len().saturating_sub(self.finished)
+        self.slots.len().saturating_sub(self.first_open())
     }
 
     /// The newest request, if it is not finished.
     pub(super) fn newest(&mut self) -> Option<&mut Slot> {
-        if self.open() == 0 { None } else { self.slots.back_mut().map(|slot| &mut **slot) }
-    }
-
-    /// The newest request.
-    pub(super) fn last(&self) -> Option<&Slot> {
-        self.slots.back().map(|slot| &**slot)
+        if self.open() == 0 { None } else { self.slots.back_mut() }
     }
 
     /// The request that the next response answers, or whose response is being read.
@@ -246,25 +251,30 @@ impl Queue {
         self.unanswered().next()
     }
 
+    fn iter_open(&mut self) -> impl Iterator<Item = &mut Slot> {
+        let first = self.first_open().min(self.slots.len());
+        self.slots.range_mut(first..)
+    }
+
     /// Requests whose response is not over, the oldest first.
     pub(super) fn unanswered(&mut self) -> impl Iterator<Item = &mut Slot> {
-        self.slots.iter_mut().skip(self.finished).map(|slot| &mut **slot).filter(|slot| !slot.response_done)
+        self.iter_open().filter(|slot| !slot.response_done)
     }
 
     /// Requests that are on trial, the oldest first.
     pub(super) fn on_trial(&mut self) -> impl Iterator<Item = &mut Slot> {
-        self.slots.iter_mut().skip(self.finished).map(|slot| &mut **slot).filter(|slot| slot.on_trial)
+        self.iter_open().filter(|slot| slot.on_trial)
     }
 
     /// Moves those that are finished to where they are polled.
     pub(super) fn settle(&mut self) {
-        while self.slots.get(self.finished).is_some_and(|slot| slot.finished()) {
+        while self.slots.get(self.first_open()).is_some_and(Slot::finished) {
             self.finished = self.finished.saturating_add(1);
         }
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.slots.is_empty()
+        self.slots.len() == usize::from(self.lent)
     }
 
     pub(super) const fn has_finished(&self) -> bool {
@@ -272,18 +282,24 @@ impl Queue {
     }
 
     pub(super) fn poll(&mut self, role: Role) -> Option<Exchange<'_>> {
-        if let Some(old) = self.lent.take() {
-            self.held = self.held.saturating_sub(old.counted);
-            self.give_back(old);
-        }
+        self.drop_lent();
         self.finished = self.finished.checked_sub(1)?;
-        self.lent = self.slots.pop_front();
-        self.lent.as_deref().map(|slot| slot.exchange(role))
+        self.lent = true;
+        self.slots.front().map(|slot| slot.exchange(&self.requests, &self.responses, role))
+    }
+
+    fn drop_lent(&mut self) {
+        if core::mem::take(&mut self.lent)
+            && let Some(slot) = self.slots.pop_front()
+        {
+            self.requests.free(slot.text);
+            self.responses.free(slot.response_text);
+        }
     }
 
     /// Ends everything that is open at `now`.
     pub(super) fn close(&mut self, now: Timestamp) {
-        for slot in self.slots.iter_mut().skip(self.finished) {
+        for slot in self.iter_open() {
             if !slot.request_done {
                 slot.request.end = now;
                 slot.truncated |= slot.status != 0;
@@ -295,17 +311,15 @@ impl Queue {
     }
 
     pub(super) fn memory(&self) -> usize {
-        let boxes = self.slots.capacity().saturating_add(self.spare.capacity());
-        boxes.saturating_mul(size_of::<Box<Slot>>()).saturating_add(self.held)
+        let slots = self.slots.capacity().saturating_mul(size_of::<Slot>());
+        slots.saturating_add(self.requests.capacity()).saturating_add(self.responses.capacity())
     }
 
     pub(super) fn shrink(&mut self) {
-        for slot in self.lent.take().into_iter().chain(core::mem::take(&mut self.spare)) {
-            self.held = self.held.saturating_sub(slot.counted);
-        }
-        if self.slots.is_empty() {
-            self.slots = VecDeque::new();
-        }
+        self.drop_lent();
+        self.slots.shrink_to_fit();
+        self.requests.shrink();
+        self.responses.shrink();
     }
 }
 
