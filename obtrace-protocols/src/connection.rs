@@ -239,6 +239,7 @@ pub struct Connection {
     /// The direction that carries the requests, once it is known.
     requests: Option<Direction>,
     attempts: u16,
+    joined: bool,
     /// The side of the newest chunk that was looked at, and whether the one before was of the same side.
     newest: Side,
     goes_on: bool,
@@ -296,6 +297,7 @@ impl Connection {
             state: State::Detecting,
             requests: config.role.map(requests_of),
             attempts: 0,
+            joined: false,
             newest: Side::Client,
             goes_on: false,
             misframed: 0,
@@ -334,6 +336,13 @@ impl Connection {
     /// are noticed. Without it the first chunk begins the stream.
     pub fn expect(&mut self, direction: Direction, offset: u64) {
         self.stream_mut(self.side(direction)).assembler.begin(offset);
+    }
+
+    /// Says that the connection was there before the first bytes that will be seen, to be called before them: these may
+    /// be the rest of a message, and answers may belong to requests that nobody saw. Exchanges are told once it is sure
+    /// that nothing else was under way: the first ones a little later than they are otherwise.
+    pub const fn join(&mut self) {
+        self.joined = true;
     }
 
     /// Bytes of one direction, the first of them at `offset` of the stream; `at` is when they passed, `tag` what
@@ -562,6 +571,11 @@ impl Connection {
         self.requests = Some(requests);
         self.state = State::Known(protocol);
         self.parser = Some(ParserBox(detect::new_parser(protocol, &self.config)));
+        if core::mem::take(&mut self.joined)
+            && let Some(parser) = self.parser.as_mut()
+        {
+            parser.0.join();
+        }
         // Of requests last: that something of the server was lost does not show that it answered them.
         for side in [Side::Server, Side::Client] {
             if core::mem::take(&mut self.stream_mut(side).torn) {

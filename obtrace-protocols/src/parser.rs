@@ -124,6 +124,10 @@ pub(crate) trait Parser: Send {
     /// there, and mark only the exchanges that the lost bytes belonged to.
     fn gap(&mut self, side: Side, length: u64, cx: &mut Context<'_>);
 
+    /// The connection was there before its first bytes were seen; called before any are shown. Answers may come to
+    /// requests that nobody saw.
+    fn join(&mut self) {}
+
     /// One datagram, whole. Stream protocols need not have it.
     fn datagram(&mut self, _side: Side, _bytes: &[u8], _cx: &mut Context<'_>) {}
 

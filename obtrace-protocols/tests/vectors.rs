@@ -7,7 +7,7 @@
 //! name = "one request"            # unique in the file
 //! role = "client"                 # of the observed socket: "client" (default), "server", "unknown"
 //! transport = "stream"            # or "datagram": every step is one datagram, not split
-//! gaps = "strict"                 # or "lenient", see below
+//! gaps = "strict"                 # or "told" or "lenient", see below
 //! max_buffered = 8192             # optional: Config::with_max_buffered
 //! max_text = 64                   # optional: Config::with_max_text
 //! max_pending = 2                 # optional: Config::with_max_pending
@@ -45,15 +45,17 @@
 //! bytes seen from the peer's socket): these must give the same exchanges in every field. Then each step with bytes is
 //! replaced by a gap, told (`handle_gap`) and untold (the bytes never come, the hole times out): nothing may panic,
 //! every exchange must have been announced, and with `gaps = "strict"` the exchanges that have no byte in the lost
-//! step must come out just as without the loss. `"lenient"` is for conversations in which later messages depend on
-//! earlier ones (prepared statements, pipelining).
+//! step must come out just as without the loss. `"told"` asks that only of gaps that are told. `"lenient"` is for
+//! conversations in which later messages depend on earlier ones (prepared statements, pipelining). Last, the vector is
+//! played as a connection that was joined: nothing may be told otherwise.
 
 #![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
 use std::{collections::HashSet, fs, path::Path};
 
 use obtrace_protocols::{
-    Config, Connection, Direction, Exchange, Message, Opened, Role, Shared, Stage, Tag, Timestamp, TraceContext,
+    Completeness, Config, Connection, Direction, Exchange, Message, Opened, Role, Shared, Stage, Tag, Timestamp,
+    TraceContext,
 };
 use serde::Deserialize;
 
@@ -105,8 +107,13 @@ enum Transport {
 #[derive(Clone, Copy, Default, Deserialize, PartialEq)]
 #[serde(rename_all = "lowercase")]
 enum Gaps {
+    /// A loss costs only the exchanges that it touches.
     #[default]
     Strict,
+    /// So does a loss that is told of when it happens. Where it is noticed by what comes next, that may be what is left
+    /// of a longer answer: nothing is told of it.
+    Told,
+    /// A loss may cost more.
     Lenient,
 }
 
@@ -267,6 +274,14 @@ impl Vector {
     }
 }
 
+impl Play {
+    const fn at(&self) -> u64 {
+        match self {
+            Self::Bytes { at, .. } | Self::Gap { at, .. } | Self::Timeout { at } | Self::Close { at } => *at,
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq)]
 struct Outcome {
     exchange: Exchange<'static>,
@@ -275,6 +290,11 @@ struct Outcome {
 
 /// Plays a conversation as the owner of one of the sockets would see it.
 fn play(vector: &Vector, role: Observed, plays: &[Play]) -> Vec<Outcome> {
+    play_with(vector, role, plays, false)
+}
+
+/// `joined`: the connection was there before.
+fn play_with(vector: &Vector, role: Observed, plays: &[Play], joined: bool) -> Vec<Outcome> {
     let mut connection = Connection::new(vector.config(role), &Shared::default());
     let direction = |from| match (from, role) {
         (Speaker::Client, Observed::Server) | (Speaker::Server, Observed::Client | Observed::Unknown) => {
@@ -282,7 +302,9 @@ fn play(vector: &Vector, role: Observed, plays: &[Play]) -> Vec<Outcome> {
         }
         _ => Direction::Sent,
     };
-    if vector.transport == Transport::Stream {
+    if joined {
+        connection.join();
+    } else if vector.transport == Transport::Stream {
         connection.expect(direction(Speaker::Client), vector.client_offset);
         connection.expect(direction(Speaker::Server), vector.server_offset);
     }
@@ -421,9 +443,7 @@ fn with_gaps(vector: &Vector, plays: &[Play], whole: &[Outcome]) {
         told[index] = Play::Gap { from: *from, offset: *offset, length: bytes.len() as u64, at: *at };
         let mut untold = plays.to_vec();
         untold.remove(index);
-        let last = plays.iter().map(|play| match play {
-            Play::Bytes { at, .. } | Play::Gap { at, .. } | Play::Timeout { at } | Play::Close { at } => *at,
-        });
+        let last = plays.iter().map(Play::at);
         // Silence: first the hole is given up, then nothing is under way any more.
         let last = last.max().unwrap_or_default();
         let silence = [60_000_000_000, 120_000_000_000].map(|after| Play::Timeout { at: last + after });
@@ -434,7 +454,8 @@ fn with_gaps(vector: &Vector, plays: &[Play], whole: &[Outcome]) {
                 continue;
             }
             let outcomes = play(vector, vector.role, &plays);
-            if vector.gaps == Gaps::Lenient || (vector.role == Observed::Unknown && index == 0) {
+            let is_strict = vector.gaps == Gaps::Strict || (vector.gaps == Gaps::Told && how == "told");
+            if !is_strict || (vector.role == Observed::Unknown && index == 0) {
                 continue;
             }
             for kept in whole.iter().filter(|it| !touches(&it.exchange, *from, range.clone())) {
@@ -453,7 +474,7 @@ fn with_gaps(vector: &Vector, plays: &[Play], whole: &[Outcome]) {
     }
 }
 
-fn run(vector: &Vector, folder: &Path) {
+fn run(vector: &Vector, folder: &Path, told: &mut [usize; 2]) {
     let plays = vector.plays(folder);
     let whole = play(vector, vector.role, &plays);
     check(vector, &whole);
@@ -485,11 +506,34 @@ fn run(vector: &Vector, folder: &Path) {
     };
     assert_eq!(strip(&whole), strip(&play(vector, mirrored, &plays)), "{}: seen from the peer", vector.name);
     with_gaps(vector, &plays, &whole);
+    if vector.transport == Transport::Stream {
+        joined(vector, &plays, &whole, told);
+    }
+}
+
+/// The same bytes of a connection that was there before they were seen: what is told whole is as it is, and `told`
+/// counts how much of it is told.
+fn joined(vector: &Vector, plays: &[Play], whole: &[Outcome], told: &mut [usize; 2]) {
+    let mut plays = plays.to_vec();
+    let last = plays.iter().map(Play::at).max().unwrap_or_default();
+    plays.push(Play::Timeout { at: last + 60_000_000_000 });
+    let outcomes = play_with(vector, vector.role, &plays, true);
+    let same = |one: &Outcome, other: &Outcome| {
+        let mut one = one.clone();
+        one.exchange.id = other.exchange.id;
+        one == *other
+    };
+    for outcome in outcomes.iter().filter(|it| it.exchange.completeness == Completeness::Complete) {
+        let is_right = whole.iter().any(|known| same(outcome, known));
+        assert!(is_right, "{}: joined: {outcome:#?} is not in {whole:#?}", vector.name);
+    }
+    told[0] += whole.iter().filter(|known| outcomes.iter().any(|outcome| same(outcome, known))).count();
+    told[1] += whole.len();
 }
 
 fn run_folder(protocol: &str, at_least: usize) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata").join(protocol);
-    let mut count = 0;
+    let (mut count, mut told) = (0, [0; 2]);
     let mut files: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
     for path in files.iter().filter(|path| path.extension().is_some_and(|extension| extension == "toml")) {
@@ -498,11 +542,12 @@ fn run_folder(protocol: &str, at_least: usize) {
         let mut names = HashSet::new();
         for vector in &file.vector {
             assert!(names.insert(&vector.name), "{}: two vectors named {:?}", path.display(), vector.name);
-            run(vector, &folder);
+            run(vector, &folder, &mut told);
             count += 1;
         }
     }
     assert!(count >= at_least, "only {count} vectors in {}", folder.display());
+    assert!(told[0] * 10 >= told[1] * 8, "{}: joined: {} of {} exchanges", folder.display(), told[0], told[1]);
 }
 
 #[test]

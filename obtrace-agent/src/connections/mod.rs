@@ -118,6 +118,9 @@ impl Connections {
         if is_stream {
             socket.begin(open.start);
         }
+        if open.joined {
+            socket.join();
+        }
         self.insert(socket, observer);
         if !wanted {
             self.ignore(open.socket, observer);
@@ -161,7 +164,9 @@ impl Connections {
             self.counters.unannounced += 1;
             return false;
         }
-        let inserted = self.insert(Socket::new(ConnectionInfo::new(id.get(), transport), time), observer);
+        let mut socket = Socket::new(ConnectionInfo::new(id.get(), transport), time);
+        socket.join();
+        let inserted = self.insert(socket, observer);
         self.counters.unannounced += u64::from(inserted);
         inserted
     }

@@ -29,6 +29,8 @@ pub(super) struct Socket {
     received: Stream,
     /// Requests that began and are not over.
     pending: u32,
+    /// Something may have been said before the first bytes that its next parser is shown.
+    joined: bool,
     /// Datagrams of no known protocol before the first that is of one.
     pub(super) strange: u8,
 }
@@ -46,6 +48,7 @@ impl Socket {
             sent: Stream::default(),
             received: Stream::default(),
             pending: 0,
+            joined: false,
             strange: 0,
         }
     }
@@ -65,6 +68,11 @@ impl Socket {
             event::Direction::Sent => &mut self.sent,
             event::Direction::Received => &mut self.received,
         }
+    }
+
+    /// It was connected before it was observed.
+    pub(super) const fn join(&mut self) {
+        self.joined = true;
     }
 
     /// Where both directions of a stream begin.
@@ -118,7 +126,11 @@ impl Socket {
                 .with_max_buffered(settings.max_buffered)
                 .with_raw_sql(settings.raw_sql)
                 .with_gap_timeout(settings.gap_timeout);
-            self.traffic = Use::Parsed(Box::new(Connection::new(config, shared)));
+            let mut connection = Connection::new(config, shared);
+            if std::mem::take(&mut self.joined) {
+                connection.join();
+            }
+            self.traffic = Use::Parsed(Box::new(connection));
         }
         match &mut self.traffic {
             Use::Parsed(connection) => Some(connection),
@@ -163,6 +175,8 @@ impl Socket {
         match hint {
             Some(hint) if self.pending == 0 && connection.buffered() == 0 && self.info.transport != Transport::Udp => {
                 self.info.role = connection.role().or(self.info.role);
+                // What was unknown of it still is: an answer may be under way.
+                self.joined = hint.is_none();
                 self.traffic = Use::Resting(hint);
             }
             _ => connection.shrink(),

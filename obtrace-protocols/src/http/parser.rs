@@ -706,6 +706,12 @@ impl Parser for Resting {
         self.parser().gap(side, length, cx);
     }
 
+    fn join(&mut self) {
+        let parser = self.parser();
+        let verdict = parser.pairing.lose(true);
+        parser.judge(verdict);
+    }
+
     fn leave(&mut self) {
         if let Some(parser) = self.parser.as_mut() {
             parser.left = true;

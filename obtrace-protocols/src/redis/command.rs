@@ -26,12 +26,22 @@ pub(super) enum Answer {
     Integer,
     Bulk,
     Aggregate,
+    /// An aggregate with neither aggregates nor nulls inside, or null.
+    List,
+    /// An aggregate with no aggregates inside, but maybe nulls.
+    Sparse,
+    /// Anything but an aggregate, unless there are more arguments than the key.
+    OneOrMore,
 }
 
 impl Answer {
     /// Whether no part of the answer could be taken for an answer.
-    pub(super) const fn is_single(self) -> bool {
-        !matches!(self, Self::Any | Self::Aggregate)
+    pub(super) const fn is_single(self, arguments: u32) -> bool {
+        match self {
+            Self::Any | Self::Aggregate | Self::List | Self::Sparse => false,
+            Self::Scalar | Self::Status | Self::Integer | Self::Bulk => true,
+            Self::OneOrMore => arguments <= 1,
+        }
     }
 
     /// Whether an answer of this kind may belong to the command. Any command may fail or be queued.
@@ -40,12 +50,13 @@ impl Answer {
             return true;
         }
         match self {
-            Self::Any => true,
-            Self::Scalar => !matches!(kind, Kind::Array | Kind::Map | Kind::Set | Kind::Push),
+            Self::Any | Self::OneOrMore => true,
+            Self::Scalar => !kind.is_aggregate(),
             Self::Status => matches!(kind, Kind::SimpleString),
             Self::Integer => matches!(kind, Kind::Integer),
             Self::Bulk => matches!(kind, Kind::BulkString | Kind::VerbatimString | Kind::Null),
-            Self::Aggregate => matches!(kind, Kind::Array | Kind::Map | Kind::Set | Kind::Push | Kind::Null),
+            Self::Sparse => kind.is_aggregate(),
+            Self::Aggregate | Self::List => kind.is_aggregate() || matches!(kind, Kind::Null),
         }
     }
 }
@@ -89,6 +100,12 @@ pub(super) struct Spec {
 }
 
 impl Spec {
+    /// Whether there may be errors inside the answer: transactions and what scripts make up.
+    pub(super) fn nests_errors(&self) -> bool {
+        self.special == Special::Exec
+            || matches!(self.name, "EVAL" | "EVALSHA" | "EVALSHA_RO" | "EVAL_RO" | "FCALL" | "FCALL_RO")
+    }
+
     /// Whether the server may hold the answer back until something happens elsewhere.
     pub(super) fn blocks(&self) -> bool {
         matches!(

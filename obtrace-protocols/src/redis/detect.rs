@@ -119,12 +119,12 @@ fn known(word: &[u8]) -> Option<&'static str> {
     Word::name(word).and_then(|word| word.spec()).map(|spec| spec.name)
 }
 
-/// Whether the server's bytes begin with an answer.
+/// Whether the server's bytes begin with an answer. One that is longer than what is looked at is taken for one.
 fn replies(server: &[u8]) -> Verdict {
     let mut walker = Walker::new(server);
     while let Ok(element) = walker.next_element() {
         if element.is_none() {
-            return if walker.is_complete() { Verdict::Yes } else { Verdict::Maybe };
+            return if walker.is_complete() || server.len() >= LOOK { Verdict::Yes } else { Verdict::Maybe };
         }
     }
     Verdict::No
@@ -206,6 +206,7 @@ mod tests {
         assert_eq!(matches(b"PING\r\n", b"PONG\r\n"), Verdict::No);
         assert_eq!(matches(b"get key\r\n", b"VALUE key 0 1\r\nx\r\nEND\r\n"), Verdict::No);
         assert_eq!(matches(b"get key\r\n", b"$1\r\nx\r\n"), Verdict::Likely);
+        assert_eq!(matches(b"get key\r\n", &[b"$5000\r\n", &[b'x'; LOOK][..]].concat()), Verdict::Likely);
         assert_eq!(matches(b"TYPE I\r\n", b"200 ok\r\n"), Verdict::No);
         assert_eq!(matches(b"", b"+OK POP3 ready\r\n"), Verdict::Maybe);
     }

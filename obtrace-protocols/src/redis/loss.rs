@@ -8,6 +8,7 @@ use alloc::{boxed::Box, collections::VecDeque};
 
 use super::{
     command::{Spec, Special},
+    resp::Kind,
     session::{Answer, Progress, Queue, ReplyMode, Request, Session},
 };
 use crate::{Completeness, Timestamp};
@@ -17,6 +18,8 @@ const QUIET: u64 = 1_000_000_000;
 /// How many times a connection that sends before it is answered must come to its lowest number of requests in flight
 /// before that number is taken for zero.
 pub(super) const MULTIPLEXED_TOUCHES: u8 = 8;
+/// The same for a connection that was there before it was seen: of its client nothing is known yet.
+const JOINED_TOUCHES: u8 = 2;
 
 /// Requests and answers after a loss.
 #[derive(Debug, Default)]
@@ -29,9 +32,13 @@ pub(super) struct Segment {
     /// The server was heard since the last request.
     heard: bool,
     requests_lost: bool,
+    /// It is not known yet whether the client waits for its answers.
+    pub(super) joined: bool,
     answers_lost: bool,
-    /// An answer with parts was cut: what is left of it could be taken for answers.
+    /// An answer with parts may have been cut: what is left of it could be taken for answers.
     has_parts: bool,
+    /// Where and when the newest loss of answers was over: no answer to a request that was sent later is cut.
+    resumed: (u64, Timestamp),
     last: Timestamp,
 }
 
@@ -65,6 +72,17 @@ impl Segment {
         self.answers.push_back(*answer);
     }
 
+    /// Whether this could be the end of a text that was cut: a line where the loss ended, which neither begins like the
+    /// errors of the server nor is a type of RESP2.
+    pub(super) fn may_be_text(&self, answer: &Answer) -> bool {
+        let is_unusual = match answer.kind {
+            Kind::Error => answer.error.is_none_or(|prefix| prefix.as_bytes().is_empty()),
+            Kind::Null => answer.message.size == 3,
+            _ => false,
+        };
+        is_unusual && self.answers_lost && answer.message.offset == self.resumed.0
+    }
+
     /// A request begins: whether that shows that nothing was in flight before it. A client that waits for its answers
     /// sends when it has them all; of one that does not, the number in flight must have come down to the same lowest
     /// number several times.
@@ -72,7 +90,7 @@ impl Segment {
         if idle && self.heard && self.balance <= self.lowest && self.last <= at {
             self.touches = self.touches.saturating_add(1);
         }
-        self.touches >= touches
+        self.touches >= if self.joined { touches.max(JOINED_TOUCHES) } else { touches }
     }
 
     /// Bytes of the server passed that cannot be read: if no more than one request was in flight, they answered it.
@@ -94,6 +112,13 @@ impl Segment {
 
 /// Losses.
 impl Queue {
+    /// Requests from before anything was seen may be in flight.
+    pub(super) fn joined(&mut self) {
+        let segment = self.segment.get_or_insert_with(Box::default);
+        segment.requests_lost = true;
+        segment.joined = true;
+    }
+
     /// Requests were lost, an unknown number of them. `is_named`: the last one had begun, and is known by name.
     pub(super) fn requests_lost(&mut self, is_named: bool, session: &mut Session) {
         session.reply = ReplyMode::On;
@@ -131,8 +156,9 @@ impl Queue {
         segment.last = segment.last.max(last_sent);
     }
 
-    /// Answers were lost, an unknown number of them; the first may have begun.
-    pub(super) fn answers_lost(&mut self, begun: Option<&Answer>, session: &mut Session) {
+    /// Answers were lost, an unknown number of them; the first may have begun. The next byte is the one at this offset; it
+    /// passed at this time, or later.
+    pub(super) fn answers_lost(&mut self, begun: Option<&Answer>, resumed: (u64, Timestamp), session: &mut Session) {
         self.owed = 0;
         let (index, before) = (self.done, self.done);
         if let (Some(answer), true) = (begun, self.segment.is_none())
@@ -148,8 +174,7 @@ impl Queue {
             }
             self.finish(index, Completeness::Gap);
         }
-        let is_single = |request: &Request| request.spec.is_some_and(|spec| spec.answer.is_single());
-        let has_parts = self.requests.iter().skip(before).any(|request| !is_single(request));
+        let has_parts = self.requests.iter().skip(before).any(|request| !request.has_single_answer());
         let mut newly = 0_i64;
         let requests_lost = self.segment.is_some();
         for index in self.done..self.requests.len() {
@@ -184,6 +209,7 @@ impl Queue {
         segment.last = segment.last.max(last_sent);
         segment.answers_lost = true;
         segment.has_parts |= has_parts;
+        segment.resumed = (resumed.0, segment.resumed.1.max(resumed.1));
         segment.heard = true;
     }
 
@@ -208,11 +234,16 @@ impl Queue {
         let in_turn = requests.clone().zip(tail.clone()).zip(next).all(|((request, answer), next)| {
             request.message.start < answer.message.start && answer.message.end <= next
         });
-        let allowed = requests.zip(tail).all(|(request, answer)| {
+        let allowed = requests.clone().zip(tail.clone()).all(|(request, answer)| {
             request.message.start <= answer.message.end
                 && request.spec.is_none_or(|spec| spec.answer.allows(answer.kind, answer.is_queued()))
         });
-        let trusted = trusted && (!segment.has_parts || in_turn);
+        // None of them what is left of a longer one.
+        let whole = requests
+            .clone()
+            .zip(tail.clone())
+            .all(|(request, answer)| request.message.start > segment.resumed.1 || !request.may_be_part(answer));
+        let trusted = trusted && whole && (!segment.has_parts || in_turn);
         let unpaired = if trusted && fits && allowed { waiting.saturating_sub(pairs) } else { waiting };
         let mut answers = answers.iter().skip(answers.len().saturating_sub(waiting.saturating_sub(unpaired)));
         let mut seen = 0_usize;

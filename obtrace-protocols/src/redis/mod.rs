@@ -195,7 +195,7 @@ impl RedisParser {
                         at = at.saturating_add(1).min(bytes.len());
                         continue;
                     }
-                    queue.answers_lost(begun.as_ref(), session);
+                    queue.answers_lost(begun.as_ref(), (u64::MAX, cx.mark_at(cx.offset).at), session);
                     break Step::misframed(at);
                 }
             }
@@ -271,13 +271,19 @@ impl Parser for RedisParser {
                     reading.answer.gap = true;
                 } else {
                     let begun = reading.abandon();
-                    queue.answers_lost(begun.as_ref(), &mut self.session);
+                    let waits = !cx.assembler.readable().is_empty();
+                    let resumed = if waits { cx.mark_at(cx.offset).at } else { cx.now };
+                    queue.answers_lost(begun.as_ref(), (cx.offset, resumed), &mut self.session);
                     queue.mid_reply = false;
                     self.server.lose();
                     self.server.resume = cx.offset;
                 }
             }
         }
+    }
+
+    fn join(&mut self) {
+        self.work.get_or_insert_with(Box::default).queue.joined();
     }
 
     fn close(&mut self, _cx: &mut Context<'_>) {

@@ -192,9 +192,9 @@ impl Reading {
         Progress::Consumed(used)
     }
 
-    /// The first string of an array says whether it is a message.
+    /// The first string of an array says whether it is a message, that of a map whether it answers `HELLO`.
     fn wants_word(&self) -> bool {
-        self.elements == 2 && matches!(self.answer.kind, Kind::Array | Kind::Push)
+        self.elements == 2 && matches!(self.answer.kind, Kind::Array | Kind::Map | Kind::Push)
     }
 
     fn top(&mut self, head: Head) {
@@ -214,7 +214,7 @@ impl Reading {
 
     /// The text of a string that was wanted.
     fn word(&mut self, text: &[u8]) {
-        if self.elements == 2 && matches!(self.answer.kind, Kind::Array | Kind::Push) {
+        if self.wants_word() {
             self.first_word(text);
         } else {
             self.error(text, self.elements <= 1);

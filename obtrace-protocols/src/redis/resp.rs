@@ -82,6 +82,12 @@ impl Kind {
     pub const fn is_error(self) -> bool {
         matches!(self, Self::Error | Self::BulkError)
     }
+
+    /// Whether it has elements.
+    #[must_use]
+    pub(crate) const fn is_aggregate(self) -> bool {
+        matches!(self, Self::Array | Self::Map | Self::Set | Self::Push)
+    }
 }
 
 /// These bytes are not RESP.

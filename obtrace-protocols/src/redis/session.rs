@@ -7,7 +7,7 @@
 use alloc::{boxed::Box, collections::VecDeque};
 
 use super::{
-    command::{Spec, Special, Word},
+    command::{Answer as Shape, Spec, Special, Word},
     loss::{MULTIPLEXED_TOUCHES, Segment},
     resp::Kind,
     text::{Span, Texts},
@@ -82,6 +82,26 @@ pub(super) struct Request {
 impl Request {
     pub(super) fn special(&self) -> Special {
         self.spec.map_or(Special::Plain, |spec| spec.special)
+    }
+
+    /// No part of its answer could be taken for an answer.
+    pub(super) fn has_single_answer(&self) -> bool {
+        self.spec.is_some_and(|spec| spec.answer.is_single(self.arguments))
+    }
+
+    /// Whether this could be what is left of its answer, the beginning of which was lost.
+    pub(super) fn may_be_part(&self, answer: &Answer) -> bool {
+        let is_whole = match self.spec {
+            Some(spec) if spec.special == Special::Hello => answer.word.as_str() == "SERVER",
+            Some(spec) if matches!(spec.answer, Shape::List | Shape::Sparse) => {
+                spec.answer.allows(answer.kind, answer.is_queued())
+            }
+            _ => false,
+        };
+        // That a script is missing no script says.
+        let is_missing = answer.error.is_some_and(|error| error.as_str() == "NOSCRIPT");
+        let is_error = answer.kind.is_error() && (is_missing || !self.spec.is_some_and(Spec::nests_errors));
+        !self.has_single_answer() && !is_whole && !is_error
     }
 }
 
@@ -347,7 +367,9 @@ impl Queue {
             Kind::Push => true,
             Kind::Array if session.is_resp3 => false,
             Kind::Array => {
+                // Nor is it known what a connection subscribed to that was there before it was seen.
                 subscribed
+                    || self.segment.as_ref().is_some_and(|segment| segment.joined)
                     || matches!(front, Some(Special::Subscribe | Special::Unsubscribe | Special::Ping | Special::Quit))
             }
             _ => return Pushed::No,
@@ -439,10 +461,17 @@ impl Queue {
             }
             return;
         };
+        if answer.kind == Kind::SimpleString && answer.word.as_bytes().is_empty() {
+            // A line of `MONITOR`: what answers a command begins with a word.
+            return;
+        }
         // Those from before the first request that was seen since the loss belong to requests that were lost.
         let is_old = |request: &Request| request.is_uncertain && answer.message.end < request.message.start;
         if self.requests.get(self.done).is_some_and(is_old) {
             return;
+        }
+        if !session.is_resp3 && segment.may_be_text(answer) {
+            return segment.add_unread(answer.message.end);
         }
         segment.add_answer(answer, limit);
         if self.waits_for_sync() && (answer.is_word("FULLRESYNC") || answer.is_word("CONTINUE")) {

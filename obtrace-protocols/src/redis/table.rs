@@ -6,7 +6,7 @@
 use super::command::{Answer, Group, Keys, Special};
 
 /// Commands that have everything in common but their name. Names are separated by commas.
-pub(super) const GROUPS: [Group; 47] = [
+pub(super) const GROUPS: [Group; 57] = [
     Group {
         keys: Keys::Counted(1),
         answer: Answer::Aggregate,
@@ -30,7 +30,8 @@ pub(super) const GROUPS: [Group; 47] = [
     Group { keys: Keys::None, answer: Answer::Aggregate, special: Special::Container, names: "COMMAND" },
     Group { keys: Keys::None, answer: Answer::Aggregate, special: Special::Exec, names: "EXEC" },
     Group { keys: Keys::None, answer: Answer::Aggregate, special: Special::Hello, names: "HELLO" },
-    Group { keys: Keys::None, answer: Answer::Aggregate, special: Special::Plain, names: "KEYS,ROLE,SCAN,TIME" },
+    Group { keys: Keys::None, answer: Answer::Aggregate, special: Special::Plain, names: "ROLE,SCAN" },
+    Group { keys: Keys::None, answer: Answer::List, special: Special::Plain, names: "KEYS,TIME" },
     Group { keys: Keys::None, answer: Answer::Any, special: Special::ClientReply, names: "CLIENT REPLY" },
     Group {
         keys: Keys::None,
@@ -46,28 +47,48 @@ pub(super) const GROUPS: [Group; 47] = [
         answer: Answer::Any,
         special: Special::Plain,
         names: "\
-            ACL CAT,ACL DELUSER,ACL DRYRUN,ACL GENPASS,ACL GETUSER,ACL HELP,ACL LIST,ACL LOAD,\
-            ACL LOG,ACL SAVE,ACL SETUSER,ACL USERS,ACL WHOAMI,BGREWRITEAOF,CLIENT CACHING,\
-            CLIENT GETNAME,CLIENT GETREDIR,CLIENT HELP,CLIENT ID,CLIENT INFO,CLIENT KILL,CLIENT LIST,\
-            CLIENT NO-EVICT,CLIENT NO-TOUCH,CLIENT PAUSE,CLIENT SETINFO,CLIENT SETNAME,CLIENT TRACKING,\
-            CLIENT TRACKINGINFO,CLIENT UNBLOCK,CLIENT UNPAUSE,CLUSTER ADDSLOTS,CLUSTER ADDSLOTSRANGE,\
-            CLUSTER BUMPEPOCH,CLUSTER COUNT-FAILURE-REPORTS,CLUSTER COUNTKEYSINSLOT,CLUSTER DELSLOTS,\
-            CLUSTER DELSLOTSRANGE,CLUSTER FAILOVER,CLUSTER FLUSHSLOTS,CLUSTER FORGET,\
-            CLUSTER GETKEYSINSLOT,CLUSTER HELP,CLUSTER INFO,CLUSTER KEYSLOT,CLUSTER LINKS,CLUSTER MEET,\
-            CLUSTER MYID,CLUSTER MYSHARDID,CLUSTER NODES,CLUSTER REPLICAS,CLUSTER REPLICATE,\
-            CLUSTER RESET,CLUSTER SAVECONFIG,CLUSTER SET-CONFIG-EPOCH,CLUSTER SETSLOT,CLUSTER SHARDS,\
-            CLUSTER SLAVES,CLUSTER SLOTS,COMMAND COUNT,COMMAND DOCS,COMMAND GETKEYS,\
-            COMMAND GETKEYSANDFLAGS,COMMAND HELP,COMMAND INFO,COMMAND LIST,CONFIG GET,CONFIG HELP,\
-            CONFIG RESETSTAT,CONFIG REWRITE,CONFIG SET,DEBUG,FAILOVER,FT.AGGREGATE,FT.CREATE,FT.INFO,\
-            FT.SEARCH,FT._LIST,FUNCTION DELETE,FUNCTION DUMP,FUNCTION FLUSH,FUNCTION HELP,\
-            FUNCTION KILL,FUNCTION LIST,FUNCTION LOAD,FUNCTION RESTORE,FUNCTION STATS,INFO,\
-            LATENCY DOCTOR,LATENCY GRAPH,LATENCY HELP,LATENCY HISTOGRAM,LATENCY HISTORY,LATENCY LATEST,\
-            LATENCY RESET,MEMORY DOCTOR,MEMORY HELP,MEMORY MALLOC-STATS,MEMORY PURGE,MEMORY STATS,\
-            MODULE HELP,MODULE LIST,MODULE LOAD,MODULE LOADEX,MODULE UNLOAD,OBJECT HELP,PFSELFTEST,\
-            PUBSUB CHANNELS,PUBSUB HELP,PUBSUB NUMPAT,PUBSUB NUMSUB,PUBSUB SHARDCHANNELS,\
-            PUBSUB SHARDNUMSUB,REPLCONF,SCRIPT DEBUG,SCRIPT EXISTS,SCRIPT FLUSH,SCRIPT HELP,\
-            SCRIPT KILL,SCRIPT LOAD,SHUTDOWN,SLOWLOG GET,SLOWLOG HELP,SLOWLOG LEN,SLOWLOG RESET,\
-            WAITAOF,XGROUP HELP,XINFO HELP",
+            ACL CAT,ACL GETUSER,ACL HELP,ACL LIST,ACL LOG,ACL USERS,CLIENT HELP,CLIENT TRACKINGINFO,\
+            CLUSTER GETKEYSINSLOT,CLUSTER HELP,CLUSTER LINKS,CLUSTER REPLICAS,CLUSTER SHARDS,\
+            CLUSTER SLAVES,CLUSTER SLOTS,COMMAND DOCS,COMMAND GETKEYS,COMMAND GETKEYSANDFLAGS,\
+            COMMAND HELP,COMMAND INFO,COMMAND LIST,CONFIG GET,CONFIG HELP,DEBUG,FT.AGGREGATE,\
+            FT.CREATE,FT.INFO,FT.SEARCH,FT._LIST,FUNCTION HELP,FUNCTION LIST,FUNCTION STATS,\
+            LATENCY HELP,LATENCY HISTOGRAM,LATENCY HISTORY,LATENCY LATEST,MEMORY HELP,MEMORY STATS,\
+            MODULE HELP,MODULE LIST,OBJECT HELP,PFSELFTEST,PUBSUB CHANNELS,PUBSUB HELP,\
+            PUBSUB NUMSUB,PUBSUB SHARDCHANNELS,PUBSUB SHARDNUMSUB,SCRIPT DEBUG,SCRIPT EXISTS,\
+            SCRIPT HELP,SHUTDOWN,SLOWLOG GET,SLOWLOG HELP,WAITAOF,XGROUP HELP,XINFO HELP",
+    },
+    Group {
+        keys: Keys::None,
+        answer: Answer::Integer,
+        special: Special::Plain,
+        names: "\
+            ACL DELUSER,CLIENT GETREDIR,CLIENT ID,CLIENT UNBLOCK,CLUSTER COUNT-FAILURE-REPORTS,\
+            CLUSTER COUNTKEYSINSLOT,CLUSTER KEYSLOT,COMMAND COUNT,LATENCY RESET,PUBSUB NUMPAT,\
+            SLOWLOG LEN",
+    },
+    Group {
+        keys: Keys::None,
+        answer: Answer::Scalar,
+        special: Special::Plain,
+        names: "\
+            ACL DRYRUN,ACL GENPASS,ACL WHOAMI,CLIENT GETNAME,CLIENT INFO,CLIENT KILL,CLIENT LIST,\
+            CLUSTER BUMPEPOCH,CLUSTER INFO,CLUSTER MYID,CLUSTER MYSHARDID,CLUSTER NODES,\
+            FUNCTION DUMP,FUNCTION LOAD,INFO,LATENCY DOCTOR,LATENCY GRAPH,MEMORY DOCTOR,\
+            MEMORY MALLOC-STATS,SCRIPT LOAD",
+    },
+    Group {
+        keys: Keys::None,
+        answer: Answer::Status,
+        special: Special::Plain,
+        names: "\
+            ACL LOAD,ACL SAVE,ACL SETUSER,BGREWRITEAOF,CLIENT CACHING,CLIENT NO-EVICT,\
+            CLIENT NO-TOUCH,CLIENT PAUSE,CLIENT SETINFO,CLIENT SETNAME,CLIENT TRACKING,\
+            CLIENT UNPAUSE,CLUSTER ADDSLOTS,CLUSTER ADDSLOTSRANGE,CLUSTER DELSLOTS,\
+            CLUSTER DELSLOTSRANGE,CLUSTER FAILOVER,CLUSTER FLUSHSLOTS,CLUSTER FORGET,CLUSTER MEET,\
+            CLUSTER REPLICATE,CLUSTER RESET,CLUSTER SAVECONFIG,CLUSTER SET-CONFIG-EPOCH,\
+            CLUSTER SETSLOT,CONFIG RESETSTAT,CONFIG REWRITE,CONFIG SET,FAILOVER,FUNCTION DELETE,\
+            FUNCTION FLUSH,FUNCTION KILL,FUNCTION RESTORE,MEMORY PURGE,MODULE LOAD,MODULE LOADEX,\
+            MODULE UNLOAD,REPLCONF,SCRIPT FLUSH,SCRIPT KILL,SLOWLOG RESET",
     },
     Group {
         keys: Keys::None,
@@ -103,11 +124,13 @@ pub(super) const GROUPS: [Group; 47] = [
     Group { keys: Keys::None, answer: Answer::Status, special: Special::Quit, names: "QUIT" },
     Group { keys: Keys::None, answer: Answer::Status, special: Special::Reset, names: "RESET" },
     Group { keys: Keys::None, answer: Answer::Status, special: Special::Select, names: "SELECT" },
+    Group { keys: Keys::Range(1, -1, 1), answer: Answer::List, special: Special::Plain, names: "SDIFF,SINTER,SUNION" },
+    Group { keys: Keys::Range(1, -1, 1), answer: Answer::Sparse, special: Special::Plain, names: "MGET" },
     Group {
-        keys: Keys::Range(1, -1, 1),
-        answer: Answer::Aggregate,
+        keys: Keys::Range(1, 1, 1),
+        answer: Answer::Sparse,
         special: Special::Plain,
-        names: "MGET,SDIFF,SINTER,SUNION",
+        names: "BITFIELD,BITFIELD_RO,GEOHASH,HMGET,ZMSCORE",
     },
     Group {
         keys: Keys::Range(1, -1, 1),
@@ -120,7 +143,7 @@ pub(super) const GROUPS: [Group; 47] = [
     Group { keys: Keys::Range(1, -1, 2), answer: Answer::Status, special: Special::Plain, names: "MSET" },
     Group {
         keys: Keys::Range(1, -2, 1),
-        answer: Answer::Aggregate,
+        answer: Answer::List,
         special: Special::Plain,
         names: "BLPOP,BRPOP,BZPOPMAX,BZPOPMIN",
     },
@@ -130,23 +153,35 @@ pub(super) const GROUPS: [Group; 47] = [
         answer: Answer::Aggregate,
         special: Special::Plain,
         names: "\
-            BITFIELD,BITFIELD_RO,GEOHASH,GEOPOS,GEORADIUSBYMEMBER_RO,GEORADIUS_RO,GEOSEARCH,HGETALL,\
-            HKEYS,HMGET,HSCAN,HVALS,LRANGE,SMEMBERS,SMISMEMBER,SSCAN,XAUTOCLAIM,XCLAIM,XPENDING,\
-            XRANGE,XREVRANGE,ZMSCORE,ZPOPMAX,ZPOPMIN,ZRANGE,ZRANGEBYLEX,ZRANGEBYSCORE,ZREVRANGE,\
-            ZREVRANGEBYLEX,ZREVRANGEBYSCORE,ZSCAN",
+            GEOPOS,GEORADIUSBYMEMBER_RO,GEORADIUS_RO,GEOSEARCH,HSCAN,SSCAN,XAUTOCLAIM,XCLAIM,XPENDING,\
+            XRANGE,XREVRANGE,ZPOPMAX,ZPOPMIN,ZRANGE,ZRANGEBYSCORE,ZREVRANGE,ZREVRANGEBYSCORE,ZSCAN",
+    },
+    Group {
+        keys: Keys::Range(1, 1, 1),
+        answer: Answer::List,
+        special: Special::Plain,
+        names: "\
+            HGETALL,HKEYS,HVALS,LRANGE,SMEMBERS,SMISMEMBER,\
+            ZRANGEBYLEX,ZREVRANGEBYLEX",
     },
     Group {
         keys: Keys::Range(1, 1, 1),
         answer: Answer::Any,
         special: Special::Plain,
         names: "\
-            BF.ADD,BF.EXISTS,BF.MADD,BF.MEXISTS,BF.RESERVE,CF.ADD,CF.EXISTS,GEORADIUS,\
-            GEORADIUSBYMEMBER,HEXPIRE,HEXPIREAT,HEXPIRETIME,HGETDEL,HGETEX,HPERSIST,HPEXPIRE,\
-            HPEXPIREAT,HPEXPIRETIME,HPTTL,HRANDFIELD,HSETEX,HTTL,JSON.ARRAPPEND,JSON.DEL,JSON.GET,\
-            JSON.NUMINCRBY,JSON.SET,JSON.TYPE,LPOP,LPOS,RESTORE-ASKING,RPOP,SORT,SORT_RO,SPOP,\
-            SRANDMEMBER,TS.ADD,TS.CREATE,TS.GET,TS.RANGE,VADD,VCARD,VDIM,VEMB,VGETATTR,VINFO,\
-            VISMEMBER,VLINKS,VRANDMEMBER,VREM,VSETATTR,VSIM,XACKDEL,XDELEX,\
-            ZRANDMEMBER,ZRANK,ZREVRANK",
+            BF.MADD,BF.MEXISTS,GEORADIUS,GEORADIUSBYMEMBER,HEXPIRE,HEXPIREAT,HEXPIRETIME,HGETDEL,\
+            HGETEX,HPERSIST,HPEXPIRE,HPEXPIREAT,HPEXPIRETIME,HPTTL,HSETEX,HTTL,\
+            JSON.ARRAPPEND,JSON.DEL,JSON.GET,JSON.NUMINCRBY,JSON.SET,JSON.TYPE,LPOS,SORT,\
+            SORT_RO,TS.GET,TS.RANGE,VEMB,VINFO,VLINKS,VRANDMEMBER,VSIM,XACKDEL,\
+            XDELEX,ZRANK,ZREVRANK",
+    },
+    Group {
+        keys: Keys::Range(1, 1, 1),
+        answer: Answer::Scalar,
+        special: Special::Plain,
+        names: "\
+            BF.ADD,BF.EXISTS,BF.RESERVE,CF.ADD,CF.EXISTS,RESTORE-ASKING,TS.ADD,TS.CREATE,VADD,VCARD,\
+            VDIM,VGETATTR,VISMEMBER,VREM,VSETATTR",
     },
     Group {
         keys: Keys::Range(1, 1, 1),
@@ -177,6 +212,12 @@ pub(super) const GROUPS: [Group; 47] = [
         special: Special::Plain,
         names: "HMSET,LSET,LTRIM,PSETEX,RESTORE,SETEX,TYPE",
     },
+    Group {
+        keys: Keys::Range(1, 1, 1),
+        answer: Answer::OneOrMore,
+        special: Special::Plain,
+        names: "HRANDFIELD,LPOP,RPOP,SPOP,SRANDMEMBER,ZRANDMEMBER",
+    },
     Group { keys: Keys::Range(1, 2, 1), answer: Answer::Any, special: Special::Plain, names: "LCS" },
     Group {
         keys: Keys::Range(1, 2, 1),
@@ -196,10 +237,15 @@ pub(super) const GROUPS: [Group; 47] = [
         keys: Keys::Range(2, 2, 1),
         answer: Answer::Any,
         special: Special::Plain,
+        names: "PFDEBUG,XINFO CONSUMERS,XINFO GROUPS,XINFO STREAM",
+    },
+    Group {
+        keys: Keys::Range(2, 2, 1),
+        answer: Answer::Scalar,
+        special: Special::Plain,
         names: "\
-            MEMORY USAGE,OBJECT ENCODING,OBJECT FREQ,OBJECT IDLETIME,OBJECT REFCOUNT,PFDEBUG,\
-            XGROUP CREATE,XGROUP CREATECONSUMER,XGROUP DELCONSUMER,XGROUP DESTROY,XGROUP SETID,\
-            XINFO CONSUMERS,XINFO GROUPS,XINFO STREAM",
+            MEMORY USAGE,OBJECT ENCODING,OBJECT FREQ,OBJECT IDLETIME,OBJECT REFCOUNT,XGROUP CREATE,\
+            XGROUP CREATECONSUMER,XGROUP DELCONSUMER,XGROUP DESTROY,XGROUP SETID",
     },
     Group { keys: Keys::Range(3, 3, 1), answer: Answer::Status, special: Special::Plain, names: "MIGRATE" },
     Group { keys: Keys::Streams(1), answer: Answer::Aggregate, special: Special::Plain, names: "XREAD" },

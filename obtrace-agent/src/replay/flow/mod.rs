@@ -89,6 +89,11 @@ impl Conversation {
         self.connection.expect(Self::direction(from), offset);
     }
 
+    /// The capture has not seen the connection begin.
+    fn join(&mut self) {
+        self.connection.join();
+    }
+
     /// A time that is not before that of what came before in the order of cause and effect.
     fn not_before(&mut self, at: u64) -> Timestamp {
         let behind = self.last.saturating_sub(at);

@@ -60,7 +60,10 @@ impl TcpFlow {
             _ => None,
         };
         let ends = (segment.source, segment.destination);
-        let conversation = Conversation::new(id, Transport::Tcp, ends, client, parsers, shared);
+        let mut conversation = Conversation::new(id, Transport::Tcp, ends, client, parsers, shared);
+        if !segment.syn {
+            conversation.join();
+        }
         Self {
             local: conversation.local,
             conversation: Some(conversation),
