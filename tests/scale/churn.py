@@ -2,9 +2,9 @@
 """churn.py --agent PATH [--minutes N]: short connections and short processes for a long time; nothing may pile up.
 
 1,000 connections and 20 processes a second. Prints one JSON line a minute and one at the end; fails if resident memory
-grows by more than 1 MB an hour after minute 5 (in a shorter run: by more than 512 KiB, which 5 bytes a connection make
-in two minutes), or if descriptors, programs, links or map entries at the end differ
-from those at the start.
+grows by more than 1 MB an hour after minute 5 (in a shorter run: by more than 512 KiB, which 6 bytes a connection make
+in a minute and a half), or if descriptors, programs, links or map entries at the end differ from those at
+the start. It grows to its lasting size in the first two minutes.
 """
 import argparse
 import ctypes

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """run.py --agent PATH [--long]: loss identity, 200,000 sockets, churn.
 
-Without --long the overload takes 6 seconds instead of 30, the churn three minutes instead of twenty; its slope is then
+Without --long the overload takes 6 seconds instead of 30, the churn four minutes instead of twenty; its slope is then
 judged over less and only coarse leaks show.
 """
 import argparse
@@ -21,7 +21,7 @@ def main():
     options = parser.parse_args()
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
-    churn = ["--minutes", "20"] if options.long else ["--minutes", "3", "--settle", "1"]
+    churn = ["--minutes", "20"] if options.long else ["--minutes", "4", "--settle", "2.5"]
     cases = (
         ("overload", ["overload.py", "--seconds", "30" if options.long else "6"]),
         ("sockets: enlarged table", ["sockets.py", "--table", "250000"]),
