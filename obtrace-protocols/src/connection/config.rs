@@ -1,0 +1,126 @@
+//! What a connection is told.
+
+use crate::{Protocol, Role};
+
+/// What a connection is told and how much it may use. Cheap to copy; the same value serves many connections.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Config {
+    /// The role of the observed socket, where the kernel (or a SYN) told it. `None`: the protocol's detection finds
+    /// out who sends the requests.
+    pub role: Option<Role>,
+    /// From whose side exchanges are told ([`Exchange::role`], and what counts as an error there). `None`: from that
+    /// of the observed socket. A capture has no socket of its own: there the reader chooses.
+    pub perspective: Option<Role>,
+    /// A protocol to try first: the kernel's look at the first bytes, or the port. Only an order, never an answer.
+    pub hint: Option<Protocol>,
+    /// Most bytes held for one direction while a message is not whole. 64 KiB.
+    pub max_buffered: u32,
+    /// Most bytes kept of a text (an SQL statement, a path). What is longer is cut there. 4 KiB.
+    pub max_text: u32,
+    /// Keep statements as they are, with the data in them. By default literals are replaced before they are kept.
+    pub raw_sql: bool,
+    /// Keep the text of database errors, which may hold data. By default only their codes are kept.
+    pub error_text: bool,
+    /// Most requests that may wait for their response. The oldest is reported as missing its response beyond it. 1024.
+    pub max_pending: u32,
+    /// How long a hole in a stream is waited for before it counts as lost, in nanoseconds. 200 ms.
+    pub gap_timeout: u64,
+    /// How long a datagram request waits for its response, in nanoseconds. 5 s.
+    pub datagram_timeout: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            role: None,
+            perspective: None,
+            hint: None,
+            max_buffered: 64 * 1024,
+            max_text: 4 * 1024,
+            raw_sql: false,
+            error_text: false,
+            max_pending: 1024,
+            gap_timeout: 200_000_000,
+            datagram_timeout: 5_000_000_000,
+        }
+    }
+}
+
+impl Config {
+    /// The defaults.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets [`Config::role`].
+    #[must_use]
+    pub fn with_role(mut self, role: Option<Role>) -> Self {
+        self.role = role;
+        self
+    }
+
+    /// Sets [`Config::perspective`].
+    #[must_use]
+    pub fn with_perspective(mut self, perspective: Option<Role>) -> Self {
+        self.perspective = perspective;
+        self
+    }
+
+    /// Sets [`Config::hint`].
+    #[must_use]
+    pub fn with_hint(mut self, hint: Option<Protocol>) -> Self {
+        self.hint = hint;
+        self
+    }
+
+    /// Sets [`Config::max_buffered`], at least 4 KiB.
+    #[must_use]
+    pub fn with_max_buffered(mut self, bytes: u32) -> Self {
+        self.max_buffered = bytes.max(4 * 1024);
+        self
+    }
+
+    /// Sets [`Config::max_text`].
+    #[must_use]
+    pub fn with_max_text(mut self, bytes: u32) -> Self {
+        self.max_text = bytes;
+        self
+    }
+
+    /// Sets [`Config::raw_sql`].
+    #[must_use]
+    pub fn with_raw_sql(mut self, keep: bool) -> Self {
+        self.raw_sql = keep;
+        self
+    }
+
+    /// Sets [`Config::error_text`].
+    #[must_use]
+    pub fn with_error_text(mut self, keep: bool) -> Self {
+        self.error_text = keep;
+        self
+    }
+
+    /// Sets [`Config::max_pending`], at least 1.
+    #[must_use]
+    pub fn with_max_pending(mut self, requests: u32) -> Self {
+        self.max_pending = requests.max(1);
+        self
+    }
+
+    /// Sets [`Config::gap_timeout`].
+    #[must_use]
+    pub fn with_gap_timeout(mut self, nanos: u64) -> Self {
+        self.gap_timeout = nanos;
+        self
+    }
+
+    /// Sets [`Config::datagram_timeout`].
+    #[must_use]
+    pub fn with_datagram_timeout(mut self, nanos: u64) -> Self {
+        self.datagram_timeout = nanos;
+        self
+    }
+}

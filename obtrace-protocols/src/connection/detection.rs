@@ -1,0 +1,102 @@
+//! Before the protocol of a connection is known, and when it turns out to be another.
+
+use super::{Connection, ParserBox, State, requests_of};
+use crate::{
+    Direction, Protocol,
+    detect::{self, Detection},
+    parser::Side,
+    stream::{Mark, Pushed},
+};
+
+/// A connection that matched nothing is looked at again, each time at the start of a chunk: it may have been joined in
+/// the middle of a message, of a large one in many chunks that follow each other. So many chunks of the same side at most.
+const MAX_ATTEMPTS: u16 = 1024;
+/// As how many a chunk counts that the other side answers with: as many times at most do the sides take turns.
+const TURN: u16 = MAX_ATTEMPTS / 32;
+
+impl Connection {
+    /// Before the protocol is known: keeps the bytes and looks at both directions.
+    pub(super) fn collect(&mut self, side: Side, bytes: &[u8], mark: Mark) {
+        self.goes_on = core::mem::replace(&mut self.newest, side) == side;
+        let alone = self.stream(side).assembler.readable().is_empty();
+        match self.stream_mut(side).assembler.push(bytes, mark) {
+            Pushed::Ready => {}
+            Pushed::Full => return self.settle(Detection::Unknown),
+            _ => return,
+        }
+        self.look();
+        // What waited was no beginning; this chunk may be one.
+        let dropped = self.state == State::Detecting && self.stream(side).assembler.readable().is_empty();
+        if !alone && dropped && self.stream_mut(side).assembler.push(bytes, mark) == Pushed::Ready {
+            self.look();
+        }
+    }
+
+    /// Looks at what both directions began with, or at what followed a hole.
+    pub(super) fn look(&mut self) {
+        let (sent, received) = match self.requests {
+            Some(Direction::Received) => (&self.server, &self.client),
+            _ => (&self.client, &self.server),
+        };
+        let (sent, received) = (sent.assembler.readable(), received.assembler.readable());
+        let detection = detect::detect(sent, received, self.role(), self.config.hint);
+        self.settle(detection);
+    }
+
+    pub(super) fn settle(&mut self, detection: Detection) {
+        match detection {
+            Detection::NeedMore => {}
+            Detection::Tls => self.state = State::Tls,
+            Detection::Unknown => {
+                let weight = if core::mem::take(&mut self.goes_on) { 1 } else { TURN };
+                self.attempts = self.attempts.saturating_add(weight);
+                for stream in [&mut self.client, &mut self.server] {
+                    stream.assembler.reset();
+                    (stream.need, stream.ignored, stream.blocked) = (1, false, false);
+                }
+                if self.attempts >= MAX_ATTEMPTS {
+                    self.state = State::Unknown;
+                }
+            }
+            Detection::Match { protocol, requests, .. } => self.adopt(protocol, requests),
+        }
+    }
+
+    pub(super) fn adopt(&mut self, protocol: Protocol, requests: Direction) {
+        if requests != self.requests.unwrap_or(Direction::Sent) {
+            core::mem::swap(&mut self.client, &mut self.server);
+        }
+        self.requests = Some(requests);
+        self.state = State::Known(protocol);
+        self.parser = Some(ParserBox(detect::new_parser(protocol, &self.config)));
+        if core::mem::take(&mut self.joined)
+            && let Some(parser) = self.parser.as_mut()
+        {
+            parser.0.join();
+        }
+        // Of requests last: that something of the server was lost does not show that it answered them.
+        for side in [Side::Server, Side::Client] {
+            if core::mem::take(&mut self.stream_mut(side).torn) {
+                let now = self.stream(side).assembler.newest().at;
+                self.with_parser(side, now, None, |parser, cx| parser.gap(side, 0, cx));
+            }
+        }
+        // What the client said comes first: a response is read knowing its request.
+        for side in [Side::Client, Side::Server] {
+            self.stream_mut(side).need = 1;
+            self.run(side);
+        }
+        self.wake();
+    }
+
+    /// The protocol was a mistake: detect again from the next chunk.
+    pub(super) fn give_up(&mut self, side: Side) {
+        let now = self.stream(side).assembler.newest().at;
+        self.with_parser(side, now, None, |parser, cx| parser.close(cx));
+        self.retired = self.parser.take();
+        self.misframed = 0;
+        self.state = State::Detecting;
+        self.requests = self.config.role.map(requests_of);
+        self.settle(Detection::Unknown);
+    }
+}
