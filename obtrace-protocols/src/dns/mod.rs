@@ -7,6 +7,7 @@
 mod codes;
 mod detect;
 pub mod message;
+mod name;
 mod pairing;
 #[cfg(test)]
 #[expect(clippy::arithmetic_side_effects, reason = "small numbers of a test")]

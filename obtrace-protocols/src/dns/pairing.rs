@@ -6,7 +6,8 @@ use core::fmt::Write;
 use super::{
     codes::{Opcode, Rcode, RecordType},
     detect,
-    message::{Message as View, Record, RecordData, Section, write_escaped},
+    message::{Message as View, Record, RecordData, Section},
+    name::write_escaped,
 };
 use crate::{Completeness, Message, Timestamp, parser::Context, parser::Side, stream::Mark};
 
