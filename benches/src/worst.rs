@@ -78,7 +78,7 @@ fn pointers(size: usize) -> Vec<u8> {
     out
 }
 
-const CASES: [Case; 13] = [
+const CASES: [Case; 15] = [
     Case {
         name: "HTTP/1: shortest fields",
         protocol: Protocol::Http,
@@ -118,9 +118,19 @@ const CASES: [Case; 13] = [
         make: |n| repeat(b"Q\0\0\0\x0dSELECT 1\0", b"S\0\0\0\x04", n),
     },
     Case {
+        name: "PostgreSQL: empty queries",
+        protocol: Protocol::Postgres,
+        make: |n| repeat(b"Q\0\0\0\x0dSELECT 1\0", b"Q\0\0\0\x05\0", n),
+    },
+    Case {
         name: "Redis: PING in a pipeline",
         protocol: Protocol::Redis,
         make: |n| repeat(b"", b"*1\r\n$4\r\nPING\r\n", n),
+    },
+    Case {
+        name: "Redis: PING as people type it",
+        protocol: Protocol::Redis,
+        make: |n| repeat(b"*1\r\n$4\r\nPING\r\n", b"PING\n", n),
     },
     Case {
         name: "Redis: empty arguments",
