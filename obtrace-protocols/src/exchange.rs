@@ -260,7 +260,7 @@ pub enum Stage {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Opened {
-    /// Counts from 0 on each connection.
+    /// Counts from 0 on each connection. What turns out to be no exchange may have taken a number unannounced.
     pub id: u64,
     /// When the first byte of the request passed.
     pub start: Timestamp,
