@@ -158,7 +158,7 @@ impl HttpParser {
     /// Bytes between two requests, or of a request, were lost. Those before them are answered in order.
     fn requests_lost(&mut self, verdict: Verdict) {
         if let Some(slot) = self.request.take() {
-            self.queue.give_back(&slot);
+            self.queue.give_back(slot);
         }
         self.judge(verdict);
         if core::mem::take(&mut self.holed) {

@@ -83,7 +83,7 @@ pub(super) struct HttpParser {
     pub(super) server: Half,
     pub(super) queue: Queue,
     /// The request whose head is being read.
-    pub(super) request: Option<Slot>,
+    pub(super) request: Option<Box<Slot>>,
     draft: Draft,
     /// Whether the response that is being read belongs to the request that waits longest.
     pub(super) paired: bool,
@@ -145,7 +145,7 @@ impl HttpParser {
         if self.queue.open() >= cx.config.max_pending as usize {
             self.give_up_oldest();
         }
-        self.queue.push(&slot);
+        self.queue.push(slot);
         match body::of_request(&self.client.fields) {
             Framing::Empty => self.request_done(offset, end),
             Framing::Body(body) => {
@@ -272,7 +272,7 @@ impl HttpParser {
         if self.pairing.is_in_step() && (side == Side::Client || self.queue.answering().is_none()) {
             // No request and no response is missing: what made no sense was seen.
             if let Some(slot) = self.request.take_if(|_| side == Side::Client) {
-                self.queue.give_back(&slot);
+                self.queue.give_back(slot);
             }
             self.wander(side);
         } else {
@@ -486,7 +486,9 @@ impl HttpParser {
     }
 
     fn memory(&self) -> usize {
+        let request = self.request.as_ref().map_or(0, |_| size_of::<Slot>());
         let drafts = self.draft.content_type.capacity().saturating_add(self.draft.upgrade.capacity());
+        let drafts = drafts.saturating_add(request);
         size_of::<Self>().saturating_add(drafts).saturating_add(self.queue.memory())
     }
 

@@ -1,6 +1,6 @@
 //! One exchange while it is being put together, and the queue of them.
 
-use alloc::{borrow::Cow, collections::VecDeque, string::String};
+use alloc::{borrow::Cow, boxed::Box, collections::VecDeque, string::String, vec::Vec};
 
 use super::{
     details::{HttpDetails, operation, split_target},
@@ -156,10 +156,16 @@ pub(super) fn shorten(bytes: &[u8], limit: usize) -> &[u8] {
     short.get(..whole.unwrap_or(short.len())).unwrap_or(short).trim_ascii_end()
 }
 
-/// Slots in the order of their requests. The first one may be lent out, those behind it are finished.
+/// Most slots kept for use again.
+const MAX_SPARE: usize = 32;
+
+/// Slots in the order of their requests. The first one may be lent out, those behind it are finished. Each in a place of
+/// its own: thousands in one would be moved whenever it grows, to memory that was not used before.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
-    slots: VecDeque<Slot>,
+    slots: VecDeque<Box<Slot>>,
+    #[expect(clippy::vec_box, reason = "slots move between the queue and here without being copied")]
+    spare: Vec<Box<Slot>>,
     /// The first one is what [`Queue::poll`] lent out.
     lent: bool,
     finished: usize,
@@ -169,13 +175,22 @@ pub(super) struct Queue {
 
 impl Queue {
     /// A request begins. One at a time: the texts of the next come after its own.
-    pub(super) fn begin(&self) -> Slot {
-        Slot { text: self.requests.begin(), ..Slot::default() }
+    pub(super) fn begin(&mut self) -> Box<Slot> {
+        let mut slot = self.spare.pop().unwrap_or_default();
+        *slot = Slot { text: self.requests.begin(), ..Slot::default() };
+        slot
     }
 
     /// The request that was begun is none.
-    pub(super) fn give_back(&mut self, slot: &Slot) {
+    pub(super) fn give_back(&mut self, slot: Box<Slot>) {
         self.requests.take_back(slot.text);
+        self.spare(slot);
+    }
+
+    fn spare(&mut self, slot: Box<Slot>) {
+        if self.spare.len() < MAX_SPARE {
+            self.spare.push(slot);
+        }
     }
 
     /// Notes what its start line says.
@@ -201,13 +216,8 @@ impl Queue {
         }
     }
 
-    #[inline]
-    pub(super) fn push(&mut self, slot: &Slot) {
-        if self.slots.capacity() == 0 {
-            // Most clients have no more under way.
-            self.slots.reserve_exact(2);
-        }
-        self.slots.push_back(*slot);
+    pub(super) fn push(&mut self, slot: Box<Slot>) {
+        self.slots.push_back(slot);
     }
 
     /// Notes the texts of the response to the request that is being answered; empty ones are none.
@@ -243,7 +253,7 @@ impl Queue {
 
     /// The newest request, if it is not finished.
     pub(super) fn newest(&mut self) -> Option<&mut Slot> {
-        if self.open() == 0 { None } else { self.slots.back_mut() }
+        if self.open() == 0 { None } else { self.slots.back_mut().map(|slot| &mut **slot) }
     }
 
     /// The request that the next response answers, or whose response is being read.
@@ -253,7 +263,7 @@ impl Queue {
 
     fn iter_open(&mut self) -> impl Iterator<Item = &mut Slot> {
         let first = self.first_open().min(self.slots.len());
-        self.slots.range_mut(first..)
+        self.slots.range_mut(first..).map(|slot| &mut **slot)
     }
 
     /// Requests whose response is not over, the oldest first.
@@ -268,7 +278,7 @@ impl Queue {
 
     /// Moves those that are finished to where they are polled.
     pub(super) fn settle(&mut self) {
-        while self.slots.get(self.first_open()).is_some_and(Slot::finished) {
+        while self.slots.get(self.first_open()).is_some_and(|slot| slot.finished()) {
             self.finished = self.finished.saturating_add(1);
         }
     }
@@ -294,6 +304,7 @@ impl Queue {
         {
             self.requests.free(slot.text);
             self.responses.free(slot.response_text);
+            self.spare(slot);
         }
     }
 
@@ -311,12 +322,14 @@ impl Queue {
     }
 
     pub(super) fn memory(&self) -> usize {
-        let slots = self.slots.capacity().saturating_mul(size_of::<Slot>());
-        slots.saturating_add(self.requests.capacity()).saturating_add(self.responses.capacity())
+        let slots = self.slots.len().saturating_add(self.spare.len()).saturating_mul(size_of::<Slot>());
+        let boxes = self.slots.capacity().saturating_add(self.spare.capacity()).saturating_mul(size_of::<Box<Slot>>());
+        slots.saturating_add(boxes).saturating_add(self.requests.capacity()).saturating_add(self.responses.capacity())
     }
 
     pub(super) fn shrink(&mut self) {
         self.drop_lent();
+        self.spare = Vec::new();
         self.slots.shrink_to_fit();
         self.requests.shrink();
         self.responses.shrink();
