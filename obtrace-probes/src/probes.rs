@@ -8,7 +8,7 @@ use std::{
 
 use aya::{
     Btf, Ebpf, EbpfLoader, Endianness, VerifierLogLevel,
-    maps::{HashMap, Map, MapData, PerCpuArray, RingBuf},
+    maps::{HashMap, Map, MapData, PerCpuArray},
     programs::Program,
 };
 
@@ -284,10 +284,12 @@ impl Probes {
             return Err(Error::object("map .bss.traced is no array"));
         };
         let losses = PerCpuArray::try_from(take(&mut ebpf, "losses")?).map_err(Error::object)?;
-        let ring = RingBuf::try_from(take(&mut ebpf, "ring")?).map_err(Error::object)?;
+        let Map::RingBuf(ring) = take(&mut ebpf, "ring")? else {
+            return Err(Error::object("map ring is no ring buffer"));
+        };
         let ended = HashMap::try_from(take(&mut ebpf, "ended")?).map_err(Error::object)?;
         let control = Arc::new(control);
-        let reader = Reader::new(ring, options.ring_bytes, ended, Arc::clone(&control));
+        let reader = Reader::new(ring, options.ring_bytes, ended, Arc::clone(&control))?;
         Ok(Self {
             control,
             shared: Arc::new(Mutex::new(Shared { ebpf, traced, later: Some(btf), files: Files::Unloaded })),

@@ -2,18 +2,20 @@
 
 use std::{os::fd::AsFd, sync::Arc, time::Duration};
 
-use aya::maps::{HashMap, MapData, RingBuf};
+use aya::maps::{HashMap, MapData};
 
 use crate::{
     Error, Event, Malformed,
     probes::{Control, Order},
-    record::EndedEntry,
-    sys,
+    record::{self, EndedEntry},
+    sys::{self, RECORD_HEAD, Ring},
 };
 
 /// Reads the records that the probes write. There is one; it may be sent to the thread that reads.
 pub struct Reader {
-    ring: RingBuf<MapData>,
+    /// The programs refer to its descriptor.
+    map: MapData,
+    ring: Ring,
     /// Sockets whose end found the ring buffer full.
     ended: HashMap<MapData, u64, EndedEntry>,
     control: Arc<Control>,
@@ -23,9 +25,6 @@ pub struct Reader {
     look_after: u64,
 }
 
-/// Bytes that the ring buffer puts before each record.
-const RECORD_HEAD: u64 = 8;
-
 impl std::fmt::Debug for Reader {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Reader").finish_non_exhaustive()
@@ -34,12 +33,14 @@ impl std::fmt::Debug for Reader {
 
 impl Reader {
     pub(crate) fn new(
-        ring: RingBuf<MapData>,
+        map: MapData,
         ring_bytes: u32,
         ended: HashMap<MapData, u64, EndedEntry>,
         control: Arc<Control>,
-    ) -> Self {
-        Self { ring, ended, control, read: 0, look_after: u64::from(ring_bytes / 2) }
+    ) -> Result<Self, Error> {
+        let size = map.info().map_err(Error::object)?.max_entries();
+        let ring = Ring::new(map.fd().as_fd(), size).map_err(|e| Error::system("mapping the ring buffer", e))?;
+        Ok(Self { map, ring, ended, control, read: 0, look_after: u64::from(ring_bytes / 2) })
     }
 
     /// Hands every record that is there to `record`, oldest first, and gives their number. Where there is none, waits
@@ -55,7 +56,8 @@ impl Reader {
         let mut count = self.drain(&mut record);
         if count == 0 && !timeout.is_zero() {
             // Readability only says that something is there: it is what there was to wait for when a wake-up was sent.
-            sys::wait_readable(self.ring.as_fd(), timeout).map_err(|e| Error::system("poll of the ring buffer", e))?;
+            sys::wait_readable(self.map.fd().as_fd(), timeout)
+                .map_err(|e| Error::system("poll of the ring buffer", e))?;
             count = self.drain(&mut record);
         }
         while self.read >= self.look_after {
@@ -79,11 +81,14 @@ impl Reader {
         self.poll(timeout, |bytes| event(Event::parse(bytes)))
     }
 
-    fn drain(&mut self, record: &mut impl FnMut(&[u8])) -> usize {
+    fn drain(&mut self, take: &mut impl FnMut(&[u8])) -> usize {
         let mut count = 0;
-        while let Some(item) = self.ring.next() {
-            self.read += item.len() as u64 + RECORD_HEAD;
-            record(&item);
+        while let Some(length) = self.ring.next(|bytes| {
+            // Records are as long as their size class, events as long as they say.
+            take(record::event(bytes));
+            bytes.len()
+        }) {
+            self.read += (length + RECORD_HEAD) as u64;
             count += 1;
         }
         count

@@ -138,6 +138,12 @@ fn fixed<T: FromBytes>(bytes: &[u8]) -> Result<(T, &[u8]), Malformed> {
     T::read_from_prefix(bytes).map_err(|_| Malformed::Short(bytes.len()))
 }
 
+/// The part of a record that its event takes.
+pub(crate) fn event(record: &[u8]) -> &[u8] {
+    let size = fixed::<Head>(record).map_or(record.len(), |(head, _)| head.size as usize);
+    record.get(..size).unwrap_or(record)
+}
+
 pub(crate) fn parse(bytes: &[u8]) -> Result<Event<'_>, Malformed> {
     let (head, _) = fixed::<Head>(bytes)?;
     let bytes = bytes.get(..head.size as usize).ok_or(Malformed::Short(bytes.len()))?;

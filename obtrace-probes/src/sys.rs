@@ -1,5 +1,9 @@
 //! System calls that neither the standard library nor aya wraps. The only unsafe code of the crate.
 
+mod ring;
+
+pub(crate) use ring::{RECORD_HEAD, Ring};
+
 use std::{
     io,
     os::fd::{AsRawFd, BorrowedFd},
