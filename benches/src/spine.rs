@@ -156,7 +156,7 @@ impl Sink {
         self.body.clear();
         self.encoder.encode(&self.spans, &mut self.body);
         self.written += self.body.len();
-        self.spans.clear();
+        self.spans.drain(..).for_each(|span| self.traces.give_back(span.attributes));
         self.protocols.clear();
     }
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 /// Longest text that is kept in place.
-const INLINE: usize = 22;
+pub(crate) const INLINE: usize = 22;
 
 /// Text that is mostly constant (attribute keys) or short (methods, paths, addresses): neither is allocated. 24 bytes, as
 /// a `String`.
@@ -26,12 +26,14 @@ pub struct Text(Repr);
 
 #[derive(Clone)]
 enum Repr {
+    /// As it stands in front of a value in JSON: in quotes, with a colon. It is known that JSON escapes nothing of it.
+    Key(&'static str),
     Constant {
         text: &'static str,
         /// It is known that JSON escapes nothing of it.
         plain: bool,
     },
-    /// Valid UTF-8 in the first `length` bytes.
+    /// Valid UTF-8 in the first `length` bytes; spaces behind it, so that all of them can be looked at at once.
     Inline {
         length: u8,
         bytes: [u8; INLINE],
@@ -52,6 +54,29 @@ impl Text {
         Self(Repr::Constant { text, plain })
     }
 
+    /// The key of an attribute, given as JSON has it: `"url.path":`. It is written in one piece then.
+    ///
+    /// # Panics
+    /// If it has not that form, or JSON would escape something of it. Make it where constants are evaluated.
+    ///
+    /// ```
+    /// use obtrace_export::model::Text;
+    /// assert_eq!(const { Text::key("\"url.path\":") }, "url.path");
+    /// ```
+    #[must_use]
+    pub const fn key(json: &'static str) -> Self {
+        let bytes = json.as_bytes();
+        assert!(bytes.len() > 3, "no key in JSON");
+        let colon = bytes.len() - 1;
+        assert!(colon > 2 && bytes[0] == b'"' && bytes[colon - 1] == b'"' && bytes[colon] == b':', "no key in JSON");
+        let mut at = 1;
+        while at < colon - 1 {
+            assert!(matches!(bytes[at], b' '..=b'~') && bytes[at] != b'"' && bytes[at] != b'\\', "not plain");
+            at += 1;
+        }
+        Self(Repr::Key(json))
+    }
+
     const fn unseen(text: &'static str) -> Self {
         Self(Repr::Constant { text, plain: false })
     }
@@ -69,7 +94,7 @@ impl Text {
     }
 
     fn inline(pieces: &[&str]) -> Option<Self> {
-        let mut bytes = [0; INLINE];
+        let mut bytes = [b' '; INLINE];
         let mut length = 0;
         for piece in pieces {
             let end = length + piece.len();
@@ -84,6 +109,7 @@ impl Text {
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         match &self.0 {
+            Repr::Key(json) => name(json).as_bytes(),
             Repr::Constant { text, .. } => text.as_bytes(),
             Repr::Inline { length, bytes } => bytes.get(..usize::from(*length)).unwrap_or_default(),
             Repr::Owned(text) => text.as_bytes(),
@@ -94,6 +120,7 @@ impl Text {
     #[must_use]
     pub fn as_str(&self) -> &str {
         match &self.0 {
+            Repr::Key(json) => name(json),
             Repr::Constant { text, .. } => text,
             // Whole strings were copied in: it is valid.
             Repr::Inline { .. } => str::from_utf8(self.as_bytes()).unwrap_or_default(),
@@ -101,18 +128,39 @@ impl Text {
         }
     }
 
-    /// Whether it is known without a look that JSON escapes nothing of it.
-    pub(crate) const fn is_known_plain(&self) -> bool {
-        matches!(self.0, Repr::Constant { plain: true, .. })
+    /// What is known of it that makes writing it cheaper.
+    pub(crate) const fn form(&self) -> Form<'_> {
+        match &self.0 {
+            Repr::Key(json) => Form::Key(json),
+            Repr::Constant { text, plain: true } => Form::Plain(text),
+            Repr::Inline { length, bytes } => Form::Short(*length, bytes),
+            Repr::Constant { plain: false, .. } | Repr::Owned(_) => Form::Any,
+        }
     }
 
     /// Bytes that it holds beside itself.
     pub(crate) const fn heap(&self) -> usize {
         match &self.0 {
-            Repr::Constant { .. } | Repr::Inline { .. } => 0,
+            Repr::Key(_) | Repr::Constant { .. } | Repr::Inline { .. } => 0,
             Repr::Owned(text) => text.len(),
         }
     }
+}
+
+/// A text by what is known of it.
+pub(crate) enum Form<'a> {
+    /// In quotes, with a colon.
+    Key(&'static str),
+    /// JSON escapes nothing of it.
+    Plain(&'static str),
+    /// The first so many bytes, spaces behind them.
+    Short(u8, &'a [u8; INLINE]),
+    Any,
+}
+
+/// A key without its quotes and its colon.
+fn name(json: &'static str) -> &'static str {
+    json.get(1..json.len() - 2).unwrap_or_default()
 }
 
 impl Default for Text {
@@ -229,9 +277,22 @@ mod tests {
 
     #[test]
     fn constants_know_whether_they_are_plain() {
-        assert!(Text::constant("url.path ~").is_known_plain() && Text::constant("").is_known_plain());
+        for text in ["url.path ~", ""] {
+            assert!(matches!(Text::constant(text).form(), Form::Plain(_)), "{text:?}");
+        }
         for text in ["a\"b", "a\\", "\n", "\u{7f}", "é"] {
-            assert!(!Text::constant(text).is_known_plain(), "{text:?}");
+            assert!(matches!(Text::constant(text).form(), Form::Any), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn keys_read_as_their_names() {
+        let key = Text::key("\"url.path\":");
+        assert_eq!((key.as_str(), key.heap()), ("url.path", 0));
+        assert_eq!(key, Text::copied("url.path"));
+        assert_eq!(String::from(key), "url.path");
+        for json in ["", "\"\":", "\"a\"", "a\":", "\"a:", "\"a\"b\":", "\"a\\\":", "\"é\":"] {
+            assert!(std::panic::catch_unwind(|| Text::key(json)).is_err(), "{json}");
         }
     }
 

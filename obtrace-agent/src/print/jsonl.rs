@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use obtrace_export::{
-    encode::text::{push_decimal, push_decimal_u64, push_double, push_hex, push_string, push_text},
+    encode::text::{push_decimal, push_decimal_u64, push_double, push_hex, push_key, push_string, push_text},
     model::{Attribute, Resource, SpanKind, Status, Value},
 };
 use rustc_hash::FxHashMap;
@@ -12,6 +12,9 @@ use crate::traces::SpanRecord;
 
 /// Most resources whose text is kept.
 const KEPT: usize = 1_024;
+
+/// Bytes of a usual line.
+const USUAL: usize = 1_024;
 
 /// Writes lines. The spans of a process share their resource, so its text is made once.
 #[derive(Debug, Default)]
@@ -23,6 +26,7 @@ pub(super) struct Lines {
 impl Lines {
     pub(super) fn write(&mut self, out: &mut Vec<u8>, record: &SpanRecord) {
         let span = &record.span;
+        out.reserve(USUAL);
         out.extend_from_slice(b"{\"protocol\":");
         push_string(out, record.protocol);
         out.extend_from_slice(b",\"kind\":\"");
@@ -81,14 +85,15 @@ pub(super) const fn kind(kind: SpanKind) -> &'static str {
 }
 
 fn push_object(out: &mut Vec<u8>, attributes: &[Attribute]) {
-    out.push(b'{');
-    for (index, attribute) in attributes.iter().enumerate() {
-        if index > 0 {
-            out.push(b',');
-        }
-        push_text(out, &attribute.key);
-        out.push(b':');
+    let mut before = b'{';
+    for attribute in attributes {
+        out.push(before);
+        push_key(out, &attribute.key);
         push_value(out, &attribute.value);
+        before = b',';
+    }
+    if attributes.is_empty() {
+        out.push(before);
     }
     out.push(b'}');
 }

@@ -23,7 +23,7 @@ mod strands;
 
 use std::{net::SocketAddr, sync::Arc};
 
-use obtrace_export::model::{Resource, Scope, Span, SpanId, TraceId};
+use obtrace_export::model::{Attribute, Resource, Scope, Span, SpanId, TraceId};
 use obtrace_protocols::{Completeness, Exchange, Opened, Role, Stage, TraceContext};
 
 pub use settings::{QueryText, Settings};
@@ -323,6 +323,11 @@ impl Traces {
         span.end_unix_nano = end.wrapping_add(self.clock_offset).max(span.start_unix_nano);
         self.counters.spans += 1;
         sink(SpanRecord::new(span, exchange.protocol.name(), exchange.completeness));
+    }
+
+    /// Takes back the attributes of a span that is done with: the next one is made in their memory.
+    pub fn give_back(&mut self, attributes: Vec<Attribute>) {
+        self.memory.give_back(attributes);
     }
 
     /// A connection could not be opened: gives its span to `sink`.

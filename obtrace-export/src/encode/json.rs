@@ -204,9 +204,24 @@ fn push_attributes(out: &mut Vec<u8>, lead: &[u8], attributes: &[Attribute]) {
 fn push_attribute(out: &mut Vec<u8>, attribute: &Attribute, depth: usize) {
     out.extend_from_slice(b"{\"key\":");
     push_text(out, &attribute.key);
-    out.extend_from_slice(b",\"value\":");
-    push_any_value(out, &attribute.value, depth);
-    out.push(b'}');
+    match &attribute.value {
+        // The usual ones in few pieces.
+        Value::Str(text) => {
+            out.extend_from_slice(b",\"value\":{\"stringValue\":");
+            push_text(out, text);
+            out.extend_from_slice(b"}}");
+        }
+        Value::Int(number) => {
+            out.extend_from_slice(b",\"value\":{\"intValue\":\"");
+            push_decimal(out, *number);
+            out.extend_from_slice(b"\"}}");
+        }
+        value => {
+            out.extend_from_slice(b",\"value\":");
+            push_any_value(out, value, depth);
+            out.push(b'}');
+        }
+    }
 }
 
 /// An `AnyValue` message.

@@ -2,7 +2,10 @@
 
 use std::io::Write as _;
 
-use crate::model::Text;
+use crate::{
+    model::Text,
+    text::{Form, INLINE},
+};
 
 const DIGITS: &[u8; 16] = b"0123456789abcdef";
 
@@ -48,14 +51,48 @@ pub fn push_string(out: &mut Vec<u8>, text: &str) {
 
 /// Appends a JSON string as [`push_string`] does.
 pub fn push_text(out: &mut Vec<u8>, text: &Text) {
-    let bytes = text.as_bytes();
-    if text.is_known_plain() || is_plain(bytes) {
-        out.push(b'"');
-        out.extend_from_slice(bytes);
-        out.push(b'"');
-    } else {
-        push_string(out, text);
+    match text.form() {
+        Form::Key(json) => out.extend_from_slice(json.as_bytes().split_last().map_or(&[], |(_, string)| string)),
+        Form::Plain(text) => {
+            out.push(b'"');
+            out.extend_from_slice(text.as_bytes());
+            out.push(b'"');
+        }
+        Form::Short(length, bytes) if is_plain_short(bytes) => {
+            // All of it at once and the rest taken back: cheaper than a copy of a length that only shows now.
+            let length = usize::from(length);
+            let mut string = [b'"'; INLINE + 2];
+            string[1..=INLINE].copy_from_slice(bytes);
+            string[INLINE.min(length) + 1] = b'"';
+            let end = out.len() + length + 2;
+            out.extend_from_slice(&string);
+            out.truncate(end);
+        }
+        Form::Short(..) | Form::Any => push_string(out, text),
     }
+}
+
+/// Appends the key of a JSON object's member: the string and a colon.
+///
+/// ```
+/// use obtrace_export::model::Text;
+/// let mut out = Vec::new();
+/// obtrace_export::encode::text::push_key(&mut out, &Text::copied("a"));
+/// assert_eq!(out, br#""a":"#);
+/// ```
+pub fn push_key(out: &mut Vec<u8>, key: &Text) {
+    if let Form::Key(json) = key.form() {
+        out.extend_from_slice(json.as_bytes());
+    } else {
+        push_text(out, key);
+        out.push(b':');
+    }
+}
+
+/// As [`is_plain`].
+fn is_plain_short(bytes: &[u8; INLINE]) -> bool {
+    let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) else { return false };
+    is_plain_16(first) & is_plain_16(last)
 }
 
 /// Whether nothing in it must be escaped. Asks many bytes at a time; bytes above 0x7e go the slow way, which looks closer.
@@ -129,9 +166,7 @@ fn push_escaped(out: &mut Vec<u8>, text: &str) {
 
 /// Appends bytes as lower-case hexadecimal.
 pub fn push_hex<const N: usize>(out: &mut Vec<u8>, bytes: &[u8; N]) {
-    for &byte in bytes {
-        out.extend_from_slice(&HEX[usize::from(byte)]);
-    }
+    out.extend_from_slice(bytes.map(|byte| HEX[usize::from(byte)]).as_flattened());
 }
 
 /// Appends a number in decimal.
@@ -144,8 +179,9 @@ pub fn push_decimal(out: &mut Vec<u8>, number: i64) {
 
 /// Appends a number in decimal.
 pub fn push_decimal_u64(out: &mut Vec<u8>, mut number: u64) {
-    let mut digits = [0; 20];
-    let mut at = digits.len();
+    const MOST: usize = 20;
+    let mut digits = [0; 2 * MOST];
+    let mut at = MOST;
     while number >= 100 {
         at -= 2;
         digits[at..at + 2].copy_from_slice(&DECIMAL[(number % 100) as usize]);
@@ -158,7 +194,10 @@ pub fn push_decimal_u64(out: &mut Vec<u8>, mut number: u64) {
         at -= 1;
         digits[at] = DIGITS[number as usize];
     }
-    out.extend_from_slice(&digits[at..]);
+    // More than there are, and what is too much taken back: cheaper than a copy of a length that only shows now.
+    let end = out.len() + MOST - at;
+    out.extend_from_slice(&digits[at..at + MOST]);
+    out.truncate(end);
 }
 
 /// Appends a number: the shortest digits that give it back, or `"NaN"`, `"Infinity"`, `"-Infinity"` in quotes as ProtoJSON

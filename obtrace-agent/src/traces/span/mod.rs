@@ -6,7 +6,7 @@
 /// The name of an attribute, looked through when it is compiled for what JSON escapes.
 macro_rules! key {
     ($name:literal) => {
-        const { ::obtrace_export::model::Text::constant($name) }
+        const { ::obtrace_export::model::Text::key(concat!("\"", $name, "\":")) }
     };
 }
 
@@ -20,7 +20,7 @@ mod template;
 
 use std::sync::Arc;
 
-use obtrace_export::model::{Resource, Scope, Span, SpanKind, Status, Text, Value};
+use obtrace_export::model::{Attribute, Resource, Scope, Span, SpanKind, Status, Text, Value};
 use obtrace_protocols::{Details, Exchange, Role};
 
 use super::{ConnectionInfo, FailedConnect, Settings, SpanContext, Transport};
@@ -35,6 +35,23 @@ pub(super) struct Memory {
     names: Templates,
     local: Writer,
     remote: Writer,
+    /// Emptied lists of attributes.
+    spare: Vec<Vec<Attribute>>,
+}
+
+/// Attributes that a list has room for at first.
+const USUAL: usize = 16;
+/// Most lists that are kept; one that has room for much more than the usual is not.
+const MAX_SPARE: usize = 512;
+
+impl Memory {
+    /// Keeps a list for the next span.
+    pub(super) fn give_back(&mut self, mut attributes: Vec<Attribute>) {
+        if self.spare.len() < MAX_SPARE && (1..=2 * USUAL).contains(&attributes.capacity()) {
+            attributes.clear();
+            self.spare.push(attributes);
+        }
+    }
 }
 
 /// What a span is made of.
@@ -69,7 +86,7 @@ impl<'a> Input<'a> {
             Role::Server => SpanKind::Server,
         };
         let mut span = Span::new(context.trace_id, context.span_id, "", kind, resource.clone(), scope.clone());
-        span.attributes.reserve(16);
+        span.attributes = memory.spare.pop().unwrap_or_else(|| Vec::with_capacity(USUAL));
         match &self.exchange.details {
             Details::Http(details) => http::describe(self, details, &mut memory.names, &mut span),
             Details::Postgres(details) => database::postgres(self, details, &mut span),
