@@ -30,12 +30,12 @@ use crate::{
     enrich,
     pipeline::{self, BoxError, Graph, Pipeline, Running},
     print::Format,
-    traces,
+    traces::{self, SpanRecord},
 };
 
 pub use summary::Summary;
 
-use parser::Parser;
+use parser::{Channels, Parser};
 use reader::RingSource;
 use summary::Results;
 
@@ -169,12 +169,14 @@ impl Agent {
         }
         let results = Arc::new(Mutex::new(Results::default()));
         let (ask, asked) = mpsc::sync_channel(discovery::QUEUE);
-        let parser = Parser::new(&settings, probes.verdicts(), &known, ask, accounts, Arc::clone(&results));
+        let (give_back, used) = mpsc::sync_channel(settings.pipeline.queue_length);
+        let verdicts = probes.verdicts();
+        let parser = Parser::new(&settings, verdicts, &known, accounts, Arc::clone(&results), Channels { ask, used });
         let (frame, shutdown_timeout) = (settings.pipeline, settings.pipeline.shutdown_timeout);
         let sender = exporter.clone();
         let instancer = move |graph: &mut Graph| -> Result<(), BoxError> {
             let Some(reader) = reader else { return Err("the ring buffer has a reader already".into()) };
-            layout(graph, settings, RingSource::new(reader), parser, sender, out, (filter, asked));
+            layout(graph, settings, RingSource::new(reader), parser, sender, (out, give_back), (filter, asked));
             Ok(())
         };
         let running = Pipeline::new(frame)
@@ -267,7 +269,7 @@ fn layout(
     mut source: RingSource,
     parser: Parser,
     exporter: Option<Exporter>,
-    out: impl Write + Send + 'static,
+    (out, give_back): (impl Write + Send + 'static, mpsc::SyncSender<Vec<SpanRecord>>),
     (filter, asked): (obtrace_probes::Filter, mpsc::Receiver<discovery::Question>),
 ) {
     let frame = *graph.settings();
@@ -281,7 +283,8 @@ fn layout(
     graph.node("parser", move || parser.run(&input, used.then_some(&output)));
     if settings.format != Format::None {
         let input = spans.input("printer", frame.queue_length);
-        graph.node("printer", move || sinks::print(&input, out, settings.format, settings.color, &print_stop));
+        let (format, color) = (settings.format, settings.color);
+        graph.node("printer", move || sinks::print(&input, out, (format, color), &print_stop, &give_back));
     }
     if let Some(exporter) = exporter {
         let input = spans.input("exporter", frame.queue_length);

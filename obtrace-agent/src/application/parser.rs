@@ -1,7 +1,10 @@
 //! The heart of the pipeline: records in, spans out.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError, mpsc::SyncSender},
+    sync::{
+        Arc, Mutex, PoisonError,
+        mpsc::{Receiver, SyncSender},
+    },
     time::Duration,
 };
 
@@ -29,20 +32,36 @@ const CLOCK: u64 = 10_000_000_000;
 /// When so many sockets gave back memory, the system gets it: some megabytes, of which the C library would keep what lies
 /// between pieces that are still in use.
 const WORTH_RELEASING: usize = 1024;
-/// Spans gathered before they are sent on.
-const SPANS: usize = 256;
+/// The same after so many spans, looked at as often as the clock: a burst leaves free memory in many places.
+const SPANS_RELEASING: u64 = 16 * 1024;
+/// Spans gathered before they are sent on: as many as are worth waking another thread for. What waits there is bounded by
+/// the number of such batches.
+const SPANS: usize = 64;
 
 /// Makes spans of records.
 #[derive(Debug)]
 pub(super) struct Parser {
     connections: Connections,
     work: Work,
-    ask: SyncSender<Question>,
+    channels: Channels,
+    /// An empty list for the spans that come next.
+    spare: Vec<SpanRecord>,
     results: Arc<Mutex<Results>>,
     unreported: u64,
     malformed: u64,
     next_tick: u64,
     next_clock: u64,
+    /// Spans there were when memory was given back last.
+    released_at: u64,
+}
+
+/// What the parser tells and is told beside the wires.
+#[derive(Debug)]
+pub(super) struct Channels {
+    /// Processes that discovery is to look at.
+    pub(super) ask: SyncSender<Question>,
+    /// Spans that were printed: their memory is used again.
+    pub(super) used: Receiver<Vec<SpanRecord>>,
 }
 
 /// What the connection table tells its findings to.
@@ -113,9 +132,9 @@ impl Parser {
         settings: &Settings,
         verdicts: Verdicts,
         known: &[Process],
-        ask: SyncSender<Question>,
         accounts: Option<Accounts>,
         results: Arc<Mutex<Results>>,
+        channels: Channels,
     ) -> Self {
         let mut enricher = Enricher::new(settings.enrich.clone());
         known.iter().for_each(|process| enricher.started(process.tgid, process.local_tgid));
@@ -128,7 +147,18 @@ impl Parser {
             counted_only: false,
         };
         let connections = Connections::new(settings.connections.clone());
-        Self { connections, work, ask, results, unreported: 0, malformed: 0, next_tick: 0, next_clock: 0 }
+        Self {
+            connections,
+            work,
+            channels,
+            spare: Vec::new(),
+            results,
+            unreported: 0,
+            malformed: 0,
+            next_tick: 0,
+            next_clock: 0,
+            released_at: 0,
+        }
     }
 
     /// Parses batches until there are no more, then finishes what waits.
@@ -161,8 +191,13 @@ impl Parser {
 
     fn send(&mut self, output: Option<&Output<Vec<SpanRecord>>>) -> Result<(), BoxError> {
         let Some(output) = output.filter(|_| !self.work.spans.is_empty()) else { return Ok(()) };
-        let spans = std::mem::replace(&mut self.work.spans, Vec::with_capacity(SPANS));
-        Ok(output.send(spans)?)
+        while let Ok(mut used) = self.channels.used.try_recv() {
+            used.drain(..).for_each(|record| self.work.traces.give_back(record.span.attributes));
+            self.spare = used;
+        }
+        let mut next = std::mem::take(&mut self.spare);
+        next.reserve(SPANS);
+        Ok(output.send(std::mem::replace(&mut self.work.spans, next))?)
     }
 
     fn tick(&mut self) {
@@ -174,6 +209,11 @@ impl Parser {
         if now >= self.next_clock {
             self.next_clock = now + CLOCK;
             self.work.traces.set_clock_offset(nanos(ClockId::Realtime).wrapping_sub(now));
+            let spans = self.work.traces.counters().spans;
+            if spans - self.released_at >= SPANS_RELEASING {
+                self.released_at = spans;
+                obtrace_probes::release_memory();
+            }
         }
         self.connections.tick(now, &mut self.work);
         if self.connections.take_freed() >= WORTH_RELEASING {
@@ -225,7 +265,7 @@ impl Parser {
                 }
                 if exec.local_tgid != 0 {
                     // If discovery is behind, its next look through /proc finds the process.
-                    let _ = self.ask.try_send(Question { pid: exec.local_tgid, traced: exec.traced });
+                    let _ = self.channels.ask.try_send(Question { pid: exec.local_tgid, traced: exec.traced });
                 }
             }
             Event::Exit(exit) => self.work.enricher.exited(exit.task.tgid, exit.time),

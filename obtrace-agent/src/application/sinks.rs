@@ -2,13 +2,14 @@
 
 use std::{
     io::{self, Write},
+    sync::mpsc::SyncSender,
     time::{Duration, Instant},
 };
 
 use obtrace_export::pipeline::Exporter;
 
 use crate::{
-    pipeline::{BoxError, Input, Received, Stop},
+    pipeline::{BoxError, Input, Item, Received, Stop},
     print::{Format, Printer},
     traces::SpanRecord,
 };
@@ -19,17 +20,17 @@ const LOOK: Duration = Duration::from_millis(200);
 /// Until something comes.
 const FOREVER: Duration = Duration::from_secs(3_600);
 
-/// Prints every span. A reader that has gone away is as good a reason to end as any: `stop` is set, and what still
+/// Prints every span and gives it back by `used`. A reader that has gone away is as good a reason to end as any: `stop` is set, and what still
 /// comes is dropped.
 pub(super) fn print(
     input: &Input<Vec<SpanRecord>>,
     out: impl Write,
-    format: Format,
-    color: bool,
+    (format, color): (Format, bool),
     stop: &Stop,
+    used: &SyncSender<Vec<SpanRecord>>,
 ) -> Result<(), BoxError> {
     let mut printer = Printer::new(out, format, color);
-    match print_all(input, &mut printer, format) {
+    match print_all(input, &mut printer, format, used) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
             stop.set();
             while !matches!(input.receive_within(FOREVER), Received::Closed) {}
@@ -40,7 +41,12 @@ pub(super) fn print(
     }
 }
 
-fn print_all(input: &Input<Vec<SpanRecord>>, printer: &mut Printer<impl Write>, format: Format) -> io::Result<()> {
+fn print_all(
+    input: &Input<Vec<SpanRecord>>,
+    printer: &mut Printer<impl Write>,
+    format: Format,
+    used: &SyncSender<Vec<SpanRecord>>,
+) -> io::Result<()> {
     let begin = Instant::now();
     let now = || u64::try_from(begin.elapsed().as_nanos()).unwrap_or(u64::MAX);
     loop {
@@ -51,6 +57,10 @@ fn print_all(input: &Input<Vec<SpanRecord>>, printer: &mut Printer<impl Write>, 
                     printer.span(record, now())?;
                 }
                 printer.flush(now())?;
+                if let Item::Owned(records) = item {
+                    // If nobody needs them now they are dropped.
+                    let _ = used.try_send(records);
+                }
             }
             Received::Nothing => printer.flush(now())?,
             Received::Closed => return printer.finish(),

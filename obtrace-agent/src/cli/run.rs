@@ -25,6 +25,7 @@ pub(super) fn run(flags: &Run) -> u8 {
         }
     };
     log_to_stderr(&config);
+    keep_pages_small();
     let mut built = match config.build() {
         Ok(built) => built,
         Err(error) => {
@@ -43,6 +44,14 @@ pub(super) fn run(flags: &Run) -> u8 {
             }
             code
         }
+    }
+}
+
+/// Where huge pages are on for everybody, the kernel looks every few seconds for memory to put together, and what was given
+/// back to it inside the heap counts as ours again: 5 MB that nothing uses.
+fn keep_pages_small() {
+    if let Err(error) = rustix::thread::disable_transparent_huge_pages(true) {
+        tracing::debug!("huge pages stay as they are: {error}");
     }
 }
 
