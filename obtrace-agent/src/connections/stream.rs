@@ -89,8 +89,14 @@ impl Stream {
     /// Places an event in the stream and counts its bytes, all as skipped if the socket is `ignored`.
     pub(super) fn place(&mut self, data: &Data<'_>, ignored: bool) -> Placed {
         self.bytes.records = self.bytes.records.wrapping_add(1);
-        let offset = self.extend(data.sequence, data.skipped);
         let length = u64::from(data.length);
+        if self.is_next(data) {
+            let offset = self.end;
+            *(if ignored { &mut self.bytes.skipped } else { &mut self.bytes.parsed }) += length;
+            self.end = offset.saturating_add(length);
+            return Placed { offset, skipped: None, missing: None };
+        }
+        let offset = self.extend(data.sequence, data.skipped);
         let captured = (data.bytes.len() as u64).min(length);
         let skipped = self.hole_before(offset, data.skipped);
         let end = offset.saturating_add(length);
@@ -114,6 +120,16 @@ impl Stream {
         }
         self.end = self.end.max(end);
         Placed { offset, skipped, missing: (missing > 0).then_some((missing_from, missing)) }
+    }
+
+    /// The usual event: all the bytes that follow, and nothing is waited for.
+    #[expect(clippy::cast_possible_truncation, reason = "a sequence number is an offset modulo 2^32")]
+    const fn is_next(&self, data: &Data<'_>) -> bool {
+        self.end != 0
+            && self.end as u32 == data.sequence
+            && data.skipped == 0
+            && data.bytes.len() == data.length as usize
+            && self.holes.is_none()
     }
 
     /// The offset that is nearest to where the stream should be and has this sequence number.
