@@ -37,7 +37,7 @@ def read(path):
     for line in open(path, errors="replace"):
         found = re.match(r"@@(\w+) (\{.*?\})(.*)", line)
         if found:
-            rows[found[1]] = json.loads(found[2]) | dict(re.findall(r"(agent|spans|distinct) (\d+)", found[3]))
+            rows[found[1]] = json.loads(found[2]) | dict(re.findall(r"(agent|own|spans|distinct) (\d+)", found[3]))
         for name, pattern in (
             ("start", r"@@start (\d+)"),
             ("idle", r"@@idle (\d+)"),
@@ -67,6 +67,7 @@ def figures(base, run):
         "bystander": added("bystander", "cpu_us_bystander"),
         "bystander client": added("bystander", "cpu_us_load"),
         "agent": closed(run, "agent"),
+        "agent outside the kernel": closed(run, "own"),
         "agent, burst": per(run, "burst", "agent"),
         "spans": int(run["burst"]["spans"]),
         "spans lost": run["burst"]["n"] - int(run["burst"]["distinct"]) + abs(int(run["burst"]["spans"]) - run["burst"]["n"]),
@@ -76,7 +77,8 @@ def figures(base, run):
         "RSS without the ring, MB": (run["rss"] - run["ring"]) / 1024,
         "peak RSS, MB": run["peak"] / 1024,
         "maps, MB": run["maps"] / 1024,
-        "overload, % more in the app": (per(run, "overload", "cpu_us_app") / closed(run, "cpu_us_app") - 1) * 100,
+        "overload, % more in the app": (per(run, "overload", "cpu_us_app") / per(run, "steady", "cpu_us_app") - 1) * 100,
+        "overload, s": run["overload"]["elapsed_ns"] / 1e9,
         "overload, events not captured": run["lost"],
         "exit code": run["exit"],
     }

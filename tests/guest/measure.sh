@@ -22,6 +22,9 @@ wait_port() {
 # cpu GROUP: microseconds (thousands of instructions in the deterministic mode) used so far.
 cpu() { awk '/^usage_usec/ { print $2 }' "/sys/fs/cgroup/$1/cpu.stat"; }
 
+# own GROUP: the part of it that was spent outside the kernel.
+own() { awk '/^user_usec/ { print $2 }' "/sys/fs/cgroup/$1/cpu.stat"; }
+
 # rss PID: resident memory and its peak, KiB.
 rss() { awk '/^VmRSS|^VmHWM/ { printf "%s %s ", $1, $2 }' "/proc/$1/status"; }
 
