@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""run.py [--agent STATIC_BINARY] [--only NAME]...: the agent in emulated guests with other kernels than the host's.
+"""run.py [--agent STATIC_BINARY] [--only NAME]... [--strict]: the agent in emulated guests with other kernels than the host's.
 
 On each kernel every BPF program goes through the verifier and real requests become spans with each back end; on 6.1
 instructions are counted and held against the goals (README of benches/). Kernels come from Debian as packages that
@@ -100,7 +100,7 @@ def verifier(tests, series, image, initramfs):
             tests.result(name, "@@smoke ok" in said, f"see {log}")
 
 
-def bench(tests, image, initramfs):
+def bench(tests, image, initramfs, strict):
     for app, count in APPS.items():
         base = CACHE / f"base-{app}.log"
         for backend in BACKENDS:
@@ -111,7 +111,8 @@ def bench(tests, image, initramfs):
                 boot(image, initramfs, base, "G_SCENARIO=bench", f"G_APP={app}", f"G_N={count}")
             log = CACHE / f"bench-{app}-{backend}.log"
             boot(image, initramfs, log, "G_SCENARIO=bench", f"G_APP={app}", f"G_N={count}", f"G_BACKEND={backend}")
-            compared = subprocess.run([HERE / "compare.py", base, log, "--goals", f"{app}:{backend}"])
+            goals = ["--goals", f"{app}:{backend}", *(["--strict"] if strict else [])]
+            compared = subprocess.run([HERE / "compare.py", base, log, *goals])
             tests.result(name, compared.returncode == 0, f"see {log}")
 
 
@@ -119,6 +120,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--agent", help="a static build; made if it is not given")
     parser.add_argument("--only", action="append", default=[], metavar="PART_OF_NAME")
+    parser.add_argument("--strict", action="store_true", help="what is short of its goal and known to be fails, too")
     options = parser.parse_args()
     tests = Tests(options.only)
     CACHE.mkdir(parents=True, exist_ok=True)
@@ -131,7 +133,7 @@ def main():
         image = kernel(series)
         verifier(tests, series, image, initramfs)
         if series == "6.1":
-            bench(tests, image, initramfs)
+            bench(tests, image, initramfs, options.strict)
     print(f"{tests.passed} passed, {len(tests.failed)} failed")
     sys.exit(1 if tests.failed else 0)
 

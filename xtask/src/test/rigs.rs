@@ -43,17 +43,22 @@ pub(super) fn churn(workspace: &Workspace, report: &mut Report) -> Result<(), Er
 
 /// Both back ends on both kernels.
 pub(super) fn guest(workspace: &Workspace, report: &mut Report) -> Result<(), Error> {
-    in_guest(workspace, report, "spans")
+    in_guest(workspace, report, &["--only", "spans"])
 }
 
-/// What the agent costs, beside an application in C and one in Go.
+/// What the agent costs, beside an application in C.
 pub(super) fn guest_cost(workspace: &Workspace, report: &mut Report) -> Result<(), Error> {
-    in_guest(workspace, report, "instructions")
+    in_guest(workspace, report, &["--only", "instructions: httpd"])
 }
 
-fn in_guest(workspace: &Workspace, report: &mut Report, only: &str) -> Result<(), Error> {
+/// The same beside one in Go, too, and every goal as it is.
+pub(super) fn guest_goals(workspace: &Workspace, report: &mut Report) -> Result<(), Error> {
+    in_guest(workspace, report, &["--only", "instructions", "--strict"])
+}
+
+fn in_guest(workspace: &Workspace, report: &mut Report, arguments: &[&str]) -> Result<(), Error> {
     setup::packages(&[Need::Guest])?;
-    let run = Run::new("python3").arg(workspace.path("tests/guest/run.py")).args(["--only", only]);
+    let run = Run::new("python3").arg(workspace.path("tests/guest/run.py")).args(arguments);
     report.run_tests("guest", run.env("OBTRACE_CACHE", &workspace.cache).env("PYTHONUNBUFFERED", "1"))
 }
 
