@@ -9,8 +9,8 @@ pub struct Config {
     /// The role of the observed socket, where the kernel (or a SYN) told it. `None`: the protocol's detection finds
     /// out who sends the requests.
     pub role: Option<Role>,
-    /// From whose side exchanges are told ([`Exchange::role`], and what counts as an error there). `None`: from that
-    /// of the observed socket. A capture has no socket of its own: there the reader chooses.
+    /// From whose side exchanges are told ([`Exchange::role`](crate::Exchange::role), and what counts as an error
+    /// there). `None`: from that of the observed socket. A capture has no socket of its own: there the reader chooses.
     pub perspective: Option<Role>,
     /// A protocol to try first: the kernel's look at the first bytes, or the port. Only an order, never an answer.
     pub hint: Option<Protocol>,
