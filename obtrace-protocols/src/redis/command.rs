@@ -82,6 +82,13 @@ pub(super) enum Special {
     Quit,
 }
 
+impl Special {
+    /// Whether the answers are one a channel, with the name of the command in front.
+    pub(super) const fn is_subscription(self) -> bool {
+        matches!(self, Self::Subscribe | Self::Unsubscribe)
+    }
+}
+
 /// A line of the table.
 pub(super) struct Group {
     pub(super) keys: Keys,

@@ -33,7 +33,9 @@ pub(super) struct Segment {
     heard: bool,
     requests_lost: bool,
     /// It is not known yet whether the client waits for its answers.
-    pub(super) joined: bool,
+    joined: bool,
+    /// Requests were lost after that.
+    holed: bool,
     answers_lost: bool,
     /// An answer with parts may have been cut: what is left of it could be taken for answers.
     has_parts: bool,
@@ -81,6 +83,21 @@ impl Segment {
             _ => false,
         };
         is_unusual && self.answers_lost && answer.message.offset == self.resumed.0
+    }
+
+    pub(super) const fn is_joined(&self) -> bool {
+        self.joined
+    }
+
+    /// The connection was joined, and nothing was lost since.
+    pub(super) const fn is_whole(&self) -> bool {
+        self.joined && !self.answers_lost && !self.holed
+    }
+
+    /// An answer that names its request ended.
+    pub(super) fn hear(&mut self, at: Timestamp) {
+        self.heard = true;
+        self.last = self.last.max(at);
     }
 
     /// A request begins: whether that shows that nothing was in flight before it. A client that waits for its answers
@@ -153,6 +170,7 @@ impl Queue {
         }
         segment.restart();
         segment.requests_lost = true;
+        segment.holed = true;
         segment.last = segment.last.max(last_sent);
     }
 
@@ -187,14 +205,11 @@ impl Queue {
                 self.finish(index, Completeness::Gap);
                 continue;
             }
-            if !request.is_uncertain {
-                request.is_uncertain = true;
+            let is_lost = request.special().is_subscription() && request.progress == Progress::Waiting;
+            if !core::mem::replace(&mut request.is_uncertain, true) && !is_lost {
                 newly = newly.saturating_add(1);
             }
-            if matches!(request.special(), Special::Subscribe | Special::Unsubscribe)
-                && request.progress == Progress::Waiting
-            {
-                newly = newly.saturating_sub(1);
+            if is_lost {
                 self.finish(index, Completeness::Gap);
             }
         }
@@ -217,8 +232,11 @@ impl Queue {
     /// then all of it stays without an answer.
     pub(super) fn resolve(&mut self, session: &mut Session, trusted: bool) {
         let Some(segment) = self.segment.take() else { return };
-        let waits = |request: &&Request| request.is_uncertain && request.progress == Progress::Waiting;
-        let first = self.requests.iter().position(|request| waits(&request)).unwrap_or(self.requests.len());
+        let waits = |request: &&Request| {
+            request.is_uncertain && request.progress == Progress::Waiting && !request.special().is_subscription()
+        };
+        let is_uncertain = |request: &Request| request.is_uncertain && request.progress != Progress::Done;
+        let first = self.requests.iter().position(is_uncertain).unwrap_or(self.requests.len());
         let waiting = self.requests.iter().skip(first).filter(waits).count();
         let answers = &segment.answers;
         let pairs = waiting.min(answers.len());
@@ -254,6 +272,13 @@ impl Queue {
             }
             request.is_uncertain = false;
             if request.progress == Progress::Building {
+                continue;
+            }
+            if request.special().is_subscription() {
+                // What has some of its answers waits for the others.
+                if request.answer.is_none() {
+                    self.finish(index, Completeness::Gap);
+                }
                 continue;
             }
             seen = seen.saturating_add(1);

@@ -327,8 +327,12 @@ impl Queue {
                 return self.done_without_answer(index, uncertain, Completeness::Complete);
             }
         }
-        if uncertain && matches!(special, Special::Subscribe | Special::Unsubscribe) {
-            self.done_without_answer(index, uncertain, Completeness::Gap);
+        if uncertain && special.is_subscription() {
+            match self.segment.as_deref_mut() {
+                // Its answers name it, and none were lost.
+                Some(segment) if segment.is_whole() => segment.drop_request(),
+                _ => self.done_without_answer(index, uncertain, Completeness::Gap),
+            }
         }
     }
 
@@ -369,7 +373,7 @@ impl Queue {
             Kind::Array => {
                 // Nor is it known what a connection subscribed to that was there before it was seen.
                 subscribed
-                    || self.segment.as_ref().is_some_and(|segment| segment.joined)
+                    || self.segment.as_ref().is_some_and(|segment| segment.is_joined())
                     || matches!(front, Some(Special::Subscribe | Special::Unsubscribe | Special::Ping | Special::Quit))
             }
             _ => return Pushed::No,
@@ -403,11 +407,16 @@ impl Queue {
             self.owed = self.owed.saturating_sub(1);
             return;
         }
-        let index = self.done;
-        let Some(request) = self.requests.get_mut(index).filter(|request| !request.is_uncertain) else { return };
-        if request.spec.is_none_or(|spec| spec.name.as_bytes() != answer.word.as_bytes()) {
+        let mut index = self.done;
+        let is_asked = |request: &Request| request.spec.is_some_and(|spec| spec.name == answer.word.as_str());
+        if let Some(segment) = self.segment.as_deref_mut().filter(|segment| segment.is_whole()) {
+            segment.hear(answer.message.end);
+            let waits = |request: &Request| request.progress == Progress::Waiting && is_asked(request);
+            index = self.requests.iter().position(waits).unwrap_or(index);
+        } else if self.front().is_none() {
             return;
         }
+        let Some(request) = self.requests.get_mut(index).filter(|request| is_asked(request)) else { return };
         match &mut request.answer {
             Some(first) => {
                 first.message.end = answer.message.end;
