@@ -78,11 +78,20 @@ struct Lost {
 
 /// Plays a conversation in pieces of the sizes given, one after the other.
 fn play(batches: &[Batch], sizes: &[usize], lost: Option<Lost>) -> Vec<Exchange<'static>> {
+    play_from(0, batches, sizes, lost)
+}
+
+/// The same without the first pieces: the connection was there before it was seen.
+fn play_from(first: usize, batches: &[Batch], sizes: &[usize], lost: Option<Lost>) -> Vec<Exchange<'static>> {
     let mut connection = Connection::new(Config::new().with_role(Some(Role::Client)), &Shared::default());
     let (mut sent, mut received, mut at) = (0, 0, 0);
     let mut out = vec![];
     let mut opened = vec![];
     let mut sizes = sizes.iter().cycle();
+    let mut number = 0;
+    if first > 0 {
+        connection.join();
+    }
     for batch in batches {
         for (direction, bytes) in [(Direction::Sent, &batch.client), (Direction::Received, &batch.server)] {
             at += 1000;
@@ -90,7 +99,10 @@ fn play(batches: &[Batch], sizes: &[usize], lost: Option<Lost>) -> Vec<Exchange<
             let mut rest = &bytes[..];
             while !rest.is_empty() {
                 let (piece, left) = rest.split_at((*sizes.next().unwrap()).clamp(1, rest.len()));
-                feed(&mut connection, direction, *offset, piece, at, lost);
+                if number >= first {
+                    feed(&mut connection, direction, *offset, piece, at, lost);
+                }
+                number += 1;
                 *offset += piece.len() as u64;
                 rest = left;
             }
@@ -178,6 +190,21 @@ proptest! {
             let (Some(response), Completeness::Complete) = (exchange.response, exchange.completeness) else { continue };
             let right = whole.iter().find(|it| it.request.offset == exchange.request.offset);
             prop_assert_eq!(right.and_then(|it| it.response).map(|it| it.offset), Some(response.offset), "{:?}", lost);
+        }
+    }
+
+    /// Wherever in a pipeline a connection is joined, no answer is given to a command that it does not belong to.
+    #[test]
+    fn a_joined_connection_shifts_no_answer(
+        batches in conversation(12),
+        sizes in proptest::collection::vec(1..200_usize, 1..20),
+        first in 1..100_usize,
+    ) {
+        let whole = play(&batches, &[usize::MAX], None);
+        for exchange in play_from(first, &batches, &sizes, None) {
+            let (Some(response), Completeness::Complete) = (exchange.response, exchange.completeness) else { continue };
+            let right = whole.iter().find(|it| it.request.offset == exchange.request.offset);
+            prop_assert_eq!(right.and_then(|it| it.response).map(|it| it.offset), Some(response.offset), "{}", first);
         }
     }
 }
