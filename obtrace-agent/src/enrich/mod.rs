@@ -170,6 +170,11 @@ impl Enricher {
         let local = self.local.get(&process).copied().unwrap_or(process);
         let read = if local == 0 { None } else { Process::read(&self.settings.proc, local) };
         let parent = self.parents.get(&process).filter(|_| read.is_none()).copied();
+        if let Some(parent) = parent.filter(|parent| !self.known.contains_key(parent)) {
+            // Nobody asked for it yet. Its own maker is not asked for: numbers that are used again could make a circle.
+            self.parents.remove(&parent);
+            self.read(parent, "");
+        }
         let known = match parent.and_then(|parent| Some((parent, self.known.get(&parent)?))) {
             Some((parent, known)) => self.copied(known, parent, local),
             None => Known {
@@ -357,6 +362,12 @@ mod tests {
         enricher.forked(7, 10, 10);
         add(&root, 10, "python3 worker.py", "", "");
         assert_eq!(get(&enricher.resource(10), "service.name"), "worker", "it is read if it can be");
+        add(&root, 11, "python3 asked.py", "", "");
+        enricher.forked(11, 12, 12);
+        assert_eq!(get(&enricher.resource(12), "service.name"), "asked", "its maker is read for it");
+        enricher.forked(14, 13, 13);
+        enricher.forked(13, 14, 14);
+        assert_eq!(get(&enricher.resource(13), "service.name"), "unknown_service", "makers in a circle");
         fs::remove_dir_all(root).unwrap();
     }
 
