@@ -31,7 +31,7 @@ def output(*command, **options):
 
 def kernel(series):
     """The newest kernel of a series that Debian offers; unpacked into the cache."""
-    names = output("apt-cache", "search", "--names-only", rf"^linux-image-{re.escape(series)}[.0-9]*(-[0-9]+|\+deb[0-9]+)-amd64$")
+    names = output("apt-cache", "search", "--names-only", rf"^linux-image-{re.escape(series)}\.[.0-9]*(-[0-9]+|\+deb[0-9]+)-amd64$")
     found = sorted((line.split()[0] for line in names.splitlines()), key=lambda name: [int(n) for n in re.findall(r"\d+", name)])
     kept = sorted(CACHE.glob(f"vmlinuz-{series}.*-amd64"))
     if not found:
@@ -131,6 +131,7 @@ def main():
         log.unlink()
     for series in ("6.1", "6.12"):
         image = kernel(series)
+        print(f" -> {image.name}", flush=True)
         verifier(tests, series, image, initramfs)
         if series == "6.1":
             bench(tests, image, initramfs, options.strict)
