@@ -1,6 +1,9 @@
 //! Fuzz targets, benchmarks, dependencies, public API, packages.
 
-use std::fs;
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+};
 
 use super::report::Report;
 use crate::{command::Run, error::Error, say, setup::CargoTool, workspace::Workspace};
@@ -55,7 +58,7 @@ pub(super) fn deny(workspace: &Workspace, report: &mut Report) -> Result<(), Err
 pub(super) fn public_api(workspace: &Workspace, report: &mut Report) -> Result<(), Error> {
     nightly()?;
     let tool = CargoTool::PUBLIC_API.get(workspace)?;
-    let write = std::env::var_os("OBTRACE_API_WRITE").is_some_and(|value| value == "1");
+    let write = env::var_os("OBTRACE_API_WRITE").is_some_and(|value| value == "1");
     for package in workspace.packages.iter().filter(|package| package.published && package.library) {
         say::step(format_args!("public API of {}", package.name));
         let listing = Run::new(&tool)
@@ -85,12 +88,35 @@ pub(super) fn public_api(workspace: &Workspace, report: &mut Report) -> Result<(
 
 /// Packs every crate to be published and builds what was packed.
 pub(super) fn package(workspace: &Workspace, report: &mut Report) -> Result<(), Error> {
+    forget_packed(workspace)?;
     // All in one go, so that each is built against the packed form of the others.
     let mut run = workspace.cargo(["package", "--locked", "--allow-dirty"]);
     for package in workspace.packages.iter().filter(|package| package.published) {
         run = run.args(["--package", &package.name]);
     }
     report.check("cargo package", run)
+}
+
+/// Removes what cargo unpacked of these crates when it checked earlier packages of this checkout. It is kept by name and
+/// version, so that the crates that depend on one another would be built against what they were then.
+fn forget_packed(workspace: &Workspace) -> Result<(), Error> {
+    let home = env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| Some(env::home_dir()?.join(".cargo")));
+    let Some(sources) = home.map(|home| home.join("registry/src")) else { return Ok(()) };
+    let entries = |folder: &Path| fs::read_dir(folder).into_iter().flatten().flatten().collect::<Vec<_>>();
+    // The registry of a package that is checked is a folder: its name has no host in front.
+    let local = entries(&sources).into_iter().filter(|entry| entry.file_name().as_encoded_bytes().starts_with(b"-"));
+    for entry in local.flat_map(|registry| entries(&registry.path())) {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let is_ours = workspace.packages.iter().filter(|package| package.published).any(|package| {
+            let version = name.strip_prefix(&package.name).and_then(|rest| rest.strip_prefix('-'));
+            version.is_some_and(|version| version.starts_with(|first: char| first.is_ascii_digit()))
+        });
+        if is_ours {
+            let path = entry.path();
+            fs::remove_dir_all(&path).map_err(Error::file("remove", &path))?;
+        }
+    }
+    Ok(())
 }
 
 /// The version of the nightly compiler, as a name for a folder.
