@@ -88,18 +88,23 @@ pub(super) fn public_api(workspace: &Workspace, report: &mut Report) -> Result<(
 
 /// Packs every crate to be published and builds what was packed.
 pub(super) fn package(workspace: &Workspace, report: &mut Report) -> Result<(), Error> {
-    forget_packed(workspace)?;
+    let target = workspace.target.join("packed");
+    forget_packed(workspace, &target)?;
     // All in one go, so that each is built against the packed form of the others.
-    let mut run = workspace.cargo(["package", "--locked", "--allow-dirty"]);
+    let mut run = workspace.cargo(["package", "--locked", "--allow-dirty", "--target-dir"]).arg(&target);
     for package in workspace.packages.iter().filter(|package| package.published) {
         run = run.args(["--package", &package.name]);
     }
     report.check("cargo package", run)
 }
 
-/// Removes what cargo unpacked of these crates when it checked earlier packages of this checkout. It is kept by name and
-/// version, so that the crates that depend on one another would be built against what they were then.
-fn forget_packed(workspace: &Workspace) -> Result<(), Error> {
+/// Removes what cargo unpacked of these crates when it checked earlier packages of them, and what it built there in
+/// `target`. Both are kept by name and version, so that the crates that depend on one another would be built against what
+/// they were then.
+fn forget_packed(workspace: &Workspace, target: &Path) -> Result<(), Error> {
+    if target.exists() {
+        fs::remove_dir_all(target).map_err(Error::file("remove", target))?;
+    }
     let home = env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| Some(env::home_dir()?.join(".cargo")));
     let Some(sources) = home.map(|home| home.join("registry/src")) else { return Ok(()) };
     let entries = |folder: &Path| fs::read_dir(folder).into_iter().flatten().flatten().collect::<Vec<_>>();
