@@ -20,8 +20,8 @@ const LOOK: Duration = Duration::from_millis(200);
 /// Until something comes.
 const FOREVER: Duration = Duration::from_secs(3_600);
 
-/// Prints every span and gives it back by `used`. A reader that has gone away is as good a reason to end as any: `stop` is set, and what still
-/// comes is dropped.
+/// Prints every span and gives it back by `used`. A reader that has gone away is as good a reason to end as any: `stop` is
+/// set, and what still comes is dropped.
 pub(super) fn print(
     input: &Input<Vec<SpanRecord>>,
     out: impl Write,
