@@ -301,10 +301,11 @@ impl Queue {
         true
     }
 
-    /// Takes away so many of the head's repetitions, or as many as it has; `None` if it has none.
+    /// Takes away so many of the head's repetitions, or as many as it has; `None` if it has none. One that was
+    /// announced is not passed over: it has to leave under its own id.
     #[inline]
     pub(super) fn skip_repeats(&mut self, most: usize) -> Option<u32> {
-        let head = self.pending.front_mut().filter(|head| head.repeats > 0 && !head.opened)?;
+        let head = self.pending.front_mut().filter(|head| head.repeats > 0 && !head.announced)?;
         let skipped = head.repeats.min(u32::try_from(most).unwrap_or(u32::MAX));
         head.advance(skipped);
         self.repeats = self.repeats.saturating_sub(skipped as usize);

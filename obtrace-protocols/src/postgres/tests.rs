@@ -424,6 +424,24 @@ fn each_of_many_syncs_is_answered_and_one_may_fail() {
     }
 }
 
+/// A Sync is announced when the server refuses it. If that turns out to be nobody's answer, the same Sync is withdrawn,
+/// not one of those that follow it with the same mark.
+#[test]
+fn a_refused_sync_whose_answer_is_lost_is_withdrawn_under_its_own_id() {
+    for syncs in [1, 2, 7] {
+        let mut driver = Driver::new(Some(Role::Client));
+        driver.push(Direction::Sent, &query("SELECT 1"), false);
+        driver.push(Direction::Sent, &message(b'S', b"").repeat(syncs), false);
+        driver.push(Direction::Received, &[columns(), row(b"1"), complete("SELECT 1"), ready()].concat(), false);
+        driver.push(Direction::Received, &error("40001"), false);
+        assert_eq!(driver.stages, [(0, Stage::Certain), (1, Stage::Certain)], "{syncs} Syncs");
+        // This client does not wait for answers: whose are those behind the loss, nobody knows.
+        driver.push(Direction::Received, &ready(), true);
+        assert_eq!(driver.stages.last(), Some(&(1, Stage::Withdrawn)), "{syncs} Syncs");
+        assert_eq!((driver.stages.len(), driver.finish().len()), (3, 1), "{syncs} Syncs");
+    }
+}
+
 #[test]
 fn idle_connections_hold_little() {
     let mut driver = Driver::new(Some(Role::Client));

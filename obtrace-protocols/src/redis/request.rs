@@ -303,6 +303,7 @@ impl Building {
         let id = cx.open_at(self.start.offset, self.start.at, self.start.tag, None);
         if let Some(request) = queue.requests.back_mut() {
             request.id = id;
+            request.is_named = true;
         }
         self.set_name(queue);
     }

@@ -62,6 +62,8 @@ pub(super) struct Request {
     pub(super) progress: Progress,
     pub(super) spec: Option<&'static Spec>,
     pub(super) message: Message,
+    /// Its name was read, and it was announced.
+    pub(super) is_named: bool,
     /// The sanitised statement; its first `name_length` bytes are the name.
     pub(super) statement: Span,
     pub(super) name_length: u32,
@@ -494,8 +496,8 @@ impl Queue {
         let Some(request) = self.requests.get_mut(index) else { return };
         let failed = answer.kind.is_error();
         if request.progress == Progress::Building {
-            // The server does not wait for the rest of what it refuses.
-            if !failed {
+            // The server does not wait for the rest of what it refuses; what it has no name of it cannot refuse.
+            if !failed || !request.is_named {
                 return;
             }
             request.completeness = Completeness::Truncated;

@@ -387,3 +387,32 @@ fn after_losses_on_both_sides_an_exchange_that_could_not_be_read_is_enough() {
     let last = told.last().map(|(name, completeness)| (name.as_str(), *completeness));
     assert_eq!(last, Some(("PING", Completeness::Complete)), "{told:?}");
 }
+
+/// What only began to be sent has no name that a server could refuse: an error that passes then is not its answer.
+#[test]
+fn an_error_is_not_the_answer_to_a_command_without_its_name() {
+    let mut connection = Connection::new(Config::new().with_role(Some(Role::Client)), &Shared::default());
+    let (mut sent, mut received) = (0, 0);
+    let pieces: [(bool, &[u8]); 6] = [
+        (true, b"*1\r\n$4\r\nPING\r\n"),
+        (false, b"+PONG\r\n"),
+        (true, b"*1\r\n$4\r\nPI"),
+        (false, b"-ERR unknown\r\n"),
+        (true, b"NG\r\n"),
+        (false, b"+PONG\r\n"),
+    ];
+    let (mut opened, mut told) = (Vec::new(), Vec::new());
+    for (at, (is_sent, bytes)) in (1_u64..).zip(pieces) {
+        let (direction, end) =
+            if is_sent { (Direction::Sent, &mut sent) } else { (Direction::Received, &mut received) };
+        connection.handle_data(direction, *end, bytes, Timestamp::from_nanos(at), Tag::new(at));
+        *end += bytes.len() as u64;
+        while let Some(one) = connection.poll_opened() {
+            opened.push(one.id);
+        }
+        while let Some(exchange) = connection.poll_exchange() {
+            told.push((exchange.id, exchange.error.is_some()));
+        }
+    }
+    assert_eq!((opened, told), (alloc::vec![0, 1], alloc::vec![(0, false), (1, false)]));
+}
