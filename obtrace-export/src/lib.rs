@@ -6,6 +6,8 @@ pub mod encode;
 pub mod model;
 #[cfg(feature = "http")]
 pub mod pipeline;
+#[cfg(feature = "receive")]
+pub mod receive;
 pub mod retry;
 pub mod stats;
 mod text;

@@ -1,5 +1,7 @@
 //! What can be said on the command line.
 
+#[cfg(feature = "receive")]
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -11,10 +13,11 @@ use clap_complete::Shell;
 #[command(
     name = "obtrace-agent",
     version,
+    max_term_width = 110,
     arg_required_else_help = true,
     after_help = "Exit codes: 0 fine, 1 failed, 2 usage, 77 this machine cannot (kernel or capability).\n\n\
                   Examples:\n  sudo obtrace-agent run\n  obtrace-agent replay capture.pcap --print tree\n  \
-                  sudo obtrace-agent check"
+                  obtrace-agent receive --print tree\n  sudo obtrace-agent check"
 )]
 pub(super) struct Arguments {
     #[command(subcommand)]
@@ -27,6 +30,9 @@ pub(super) enum Command {
     Run(Run),
     /// The same from a packet capture: no root, no kernel.
     Replay(Replay),
+    /// Print what others export by OTLP over HTTP: spans, logs, metrics. No backend, no root.
+    #[cfg(feature = "receive")]
+    Receive(Receive),
     /// Ask the kernel what it allows: per feature yes or no, why, and what would mend it.
     Check(Check),
     /// Show the effective configuration and where each value comes from.
@@ -137,6 +143,47 @@ impl Replay {
         let given = [("print", &self.print), ("color", &self.color)];
         given.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))).collect()
     }
+}
+
+#[cfg(feature = "receive")]
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  obtrace-agent receive                       a line each: spans, logs, points
+  obtrace-agent receive --print tree          traces as trees once they are quiet
+  obtrace-agent receive --print jsonl         one JSON object an item
+  obtrace-agent receive --listen localhost:0  on any free port
+
+It takes JSON and protobuf, gzip too, at /v1/traces, /v1/logs and /v1/metrics, and the same under /otlp. SIGTERM or Ctrl-C \
+ends it; what was received is told on standard error.")]
+pub(super) struct Receive {
+    /// Where to listen; port 0 picks a free one and tells it on standard error
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:4318", value_parser = listen)]
+    pub(super) listen: Listen,
+    /// Form of what arrives on standard output
+    #[arg(long, value_name = "FORM", default_value = "text", value_parser = FORMS)]
+    pub(super) print: String,
+    /// Colours [default: auto, on a terminal]
+    #[arg(long, value_name = "WHEN", value_parser = ["auto", "always", "never"])]
+    pub(super) color: Option<String>,
+}
+
+/// An address as it was given, and what it stands for: a name may stand for several.
+#[cfg(feature = "receive")]
+#[derive(Clone, Debug)]
+pub(super) struct Listen {
+    pub(super) given: String,
+    pub(super) addresses: Vec<SocketAddr>,
+}
+
+#[cfg(feature = "receive")]
+fn listen(text: &str) -> Result<Listen, String> {
+    let advice = "write HOST:PORT, such as 127.0.0.1:4318, localhost:4318 or [::1]:4318";
+    let mut addresses: Vec<SocketAddr> =
+        text.to_socket_addrs().map_err(|error| format!("{error}; {advice}"))?.collect();
+    // Who is told a name and looks for it asks for IPv4 first or in the end.
+    addresses.sort_by_key(SocketAddr::is_ipv6);
+    Ok(Listen { given: text.to_owned(), addresses })
 }
 
 #[derive(Debug, Args)]

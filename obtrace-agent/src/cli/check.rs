@@ -1,15 +1,12 @@
 //! `check`: what this machine allows.
 
-use std::{
-    fmt::Write,
-    io::{self, IsTerminal},
-    time::Duration,
-};
+use std::{fmt::Write, io, time::Duration};
 
+use obtrace_cli::{Color, paint};
 use obtrace_probes::capability::{self, Report};
 use serde_json::json;
 
-use super::{CANNOT, FAILED, arguments::Check, complain, terminal::paint, write_out};
+use super::{CANNOT, FAILED, arguments::Check, complain, write_out};
 use crate::{
     application::{Agent, Settings},
     print::Format,
@@ -37,7 +34,7 @@ fn as_json(report: &Report, works: bool) -> String {
 }
 
 fn as_text(report: &Report, works: bool) -> String {
-    let color = io::stdout().is_terminal();
+    let color = Color::auto().stdout;
     let mut text = String::new();
     for feature in &report.features {
         let answer = if feature.available { paint("yes", "32", color) } else { paint("no ", "31", color) };

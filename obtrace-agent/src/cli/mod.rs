@@ -1,85 +1,72 @@
-//! The command line: `run`, `replay`, `check`, `config`, `completions`.
+//! The command line: `run`, `replay`, `receive`, `check`, `config`, `completions`.
 //!
 //! Exit codes: 0 fine, 1 failed, 2 usage, 77 this machine cannot.
 
 mod arguments;
 mod check;
 mod config;
+#[cfg(feature = "receive")]
+mod receive;
 mod run;
-mod terminal;
 
 use std::{
     ffi::OsString,
     fmt::Display,
-    io::{self, IsTerminal, Write},
+    io::{self, IsTerminal},
     path::PathBuf,
     process::ExitCode,
 };
 
-use clap::{CommandFactory, Parser};
+use obtrace_cli::{Color, FAILED, Failure, USAGE, completions, warn};
+use obtrace_protocols::Role;
 
+use self::arguments::{Arguments, Command, ConfigFlags, Replay};
 use crate::{
     config::{Config, ConfigError},
     print::Format,
     replay,
 };
 
-use arguments::{Arguments, Command, ConfigFlags, Replay};
-use obtrace_protocols::Role;
-
-/// It did not work.
-const FAILED: u8 = 1;
-/// It was asked for in the wrong way.
-const USAGE: u8 = 2;
 /// This machine cannot: a kernel feature or a capability is missing.
 const CANNOT: u8 = 77;
 
 /// Runs the program with these arguments, its own name first.
 pub fn main(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> ExitCode {
-    let arguments = match Arguments::try_parse_from(arguments) {
+    let arguments: Arguments = match obtrace_cli::parse(arguments) {
         Ok(arguments) => arguments,
-        Err(error) => {
-            // Help and version go to standard output; a reader that has gone away is no failure.
-            let _ = error.print();
-            return ExitCode::from(if error.use_stderr() { USAGE } else { 0 });
-        }
+        Err(code) => return code,
     };
     let code = match arguments.command {
         Command::Run(flags) => run::run(&flags),
         Command::Replay(flags) => replay_file(&flags),
+        #[cfg(feature = "receive")]
+        Command::Receive(flags) => receive::receive(&flags),
         Command::Check(flags) => check::check(&flags),
         Command::Config(flags) => config::show(&flags),
-        Command::Completions { shell } => {
-            let mut script = Vec::new();
-            clap_complete::generate(shell, &mut Arguments::command(), "obtrace-agent", &mut script);
-            write_out(&script)
-        }
+        Command::Completions { shell } => ended(completions::<Arguments>(shell)),
     };
     ExitCode::from(code)
 }
 
 /// Says what went wrong.
 fn complain(error: impl Display) {
-    let bold_red = terminal::paint("error:", "1;31", io::stderr().is_terminal());
-    // Nobody is left to be told if this fails.
-    let _ = writeln!(io::stderr(), "{bold_red} {error}");
+    obtrace_cli::complain(error, Color::auto());
 }
 
-/// Says what may be of interest, on standard error.
-fn say(text: impl Display) {
-    let _ = writeln!(io::stderr(), "{text}");
+/// The exit code, when it was said what went wrong.
+fn ended(result: Result<(), Failure>) -> u8 {
+    result.map_or_else(
+        |failure| {
+            complain(&failure);
+            failure.code()
+        },
+        |()| 0,
+    )
 }
 
-/// Writes to standard output. A reader that has gone away is no failure.
+/// Writes to standard output; the exit code.
 fn write_out(bytes: &[u8]) -> u8 {
-    let mut out = io::stdout().lock();
-    match out.write_all(bytes).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            complain(format_args!("cannot write to standard output: {error}"));
-            FAILED
-        }
-        _ => 0,
-    }
+    ended(obtrace_cli::write_out(bytes))
 }
 
 /// The configuration of the file, the environment and the flags.
@@ -89,7 +76,7 @@ fn load(file: Option<&PathBuf>, flags: Vec<(&'static str, String)>) -> Result<Co
     let named = ["OBTRACE_CONFIG", "OTEL_EBPF_CONFIG_PATH"].iter().find_map(std::env::var_os).map(PathBuf::from);
     let config = Config::load(file.or(named.as_ref()).map(PathBuf::as_path), environment, flags)?;
     for warning in config.warnings() {
-        say(format_args!("{} {warning}", terminal::paint("warning:", "33", io::stderr().is_terminal())));
+        warn(warning, Color::auto());
     }
     Ok(config)
 }
@@ -99,7 +86,7 @@ fn colored(choice: &str) -> bool {
     match choice {
         "always" => true,
         "never" => false,
-        _ => io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+        _ => Color::auto().stdout,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::{io, thread, time::Duration};
 
+use obtrace_cli::{Color, say};
 use obtrace_export::pipeline::Exporter;
 use signal_hook::{
     consts::{SIGINT, SIGTERM},
@@ -9,7 +10,7 @@ use signal_hook::{
 };
 use tracing_subscriber::EnvFilter;
 
-use super::{CANNOT, FAILED, USAGE, arguments::Run, colored, complain, load, say};
+use super::{CANNOT, FAILED, USAGE, arguments::Run, colored, complain, load};
 use crate::{
     application::{Agent, Error},
     config::{Built, Config},
@@ -57,9 +58,12 @@ fn keep_pages_small() {
 
 fn log_to_stderr(config: &Config) {
     let filter = EnvFilter::try_new(config.get("log")).unwrap_or_default();
-    let color = io::IsTerminal::is_terminal(&io::stderr());
     // A second subscriber is only refused in tests that run commands in one process.
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(color).try_init();
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(Color::auto().stderr)
+        .try_init();
 }
 
 fn watch(built: Built) -> Result<(), Error> {

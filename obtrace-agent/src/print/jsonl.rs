@@ -84,7 +84,7 @@ pub(super) const fn kind(kind: SpanKind) -> &'static str {
     }
 }
 
-fn push_object(out: &mut Vec<u8>, attributes: &[Attribute]) {
+pub(super) fn push_object(out: &mut Vec<u8>, attributes: &[Attribute]) {
     let mut before = b'{';
     for attribute in attributes {
         out.push(before);
@@ -98,7 +98,7 @@ fn push_object(out: &mut Vec<u8>, attributes: &[Attribute]) {
     out.push(b'}');
 }
 
-fn push_value(out: &mut Vec<u8>, value: &Value) {
+pub(super) fn push_value(out: &mut Vec<u8>, value: &Value) {
     match value {
         Value::Str(text) => push_text(out, text),
         Value::Bool(true) => out.extend_from_slice(b"true"),

@@ -5,7 +5,7 @@ use std::{
     io::Write,
 };
 
-use obtrace_export::model::{Span, Status, Value};
+use obtrace_export::model::{Resource, Span, Status, Value};
 use obtrace_protocols::Completeness;
 
 use super::jsonl;
@@ -27,7 +27,7 @@ pub(super) fn write(out: &mut Vec<u8>, record: &SpanRecord, color: bool) {
         out,
         "{} {:<12} {:<6} {} {}{} {}{}",
         paint.of(DIM, &TimeOfDay(span.start_unix_nano)),
-        paint.of(CYAN, &Clean(service(span))),
+        paint.of(CYAN, &Clean(service(&span.resource))),
         jsonl::kind(span.kind),
         paint.of(BOLD, &Clean(&span.name)),
         paint.of(outcome_color(span), &Outcome(record)),
@@ -77,16 +77,16 @@ impl Display for Clean<'_> {
     }
 }
 
-/// The service that a span is of.
-pub(super) fn service(span: &Span) -> &str {
-    match span.resource.get("service.name") {
+/// The service that telemetry is about.
+pub(super) fn service(resource: &Resource) -> &str {
+    match resource.get("service.name") {
         Some(Value::Str(name)) => name,
         _ => "unknown",
     }
 }
 
 /// The time of day in UTC, to the millisecond.
-struct TimeOfDay(u64);
+pub(super) struct TimeOfDay(pub(super) u64);
 
 impl Display for TimeOfDay {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -113,7 +113,7 @@ impl Display for Duration {
     }
 }
 
-/// How it ended: the protocol's status code, else the error, else `ok`.
+/// How it ended: the protocol's status code, else which error, else `error` or `ok`.
 pub(super) struct Outcome<'a>(pub(super) &'a SpanRecord);
 
 impl Display for Outcome<'_> {
@@ -124,6 +124,7 @@ impl Display for Outcome<'_> {
             Some(Value::Int(code)) => write!(f, "{code}"),
             Some(Value::Str(code)) => Clean(code).fmt(f),
             _ if self.0.completeness == Completeness::ResponseMissing => f.write_str("-"),
+            _ if matches!(self.0.span.status, Status::Error { .. }) => f.write_str("error"),
             _ => f.write_str("ok"),
         }
     }

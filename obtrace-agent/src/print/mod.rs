@@ -4,6 +4,8 @@
 
 mod jsonl;
 mod line;
+#[cfg(feature = "receive")]
+pub(crate) mod received;
 mod tree;
 
 use std::{

@@ -22,8 +22,10 @@ const QUIET: u64 = 5_000_000_000;
 const MAX_WAITING: usize = 10_000;
 
 /// The traces that are not printed yet.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Forest {
+    /// How long after its last span a trace is printed: one whose root is here, and one without.
+    waits: (u64, u64),
     traces: HashMap<TraceId, Trace>,
     /// The traces in the order of their first span.
     order: VecDeque<TraceId>,
@@ -37,7 +39,17 @@ struct Trace {
     rooted: bool,
 }
 
+impl Default for Forest {
+    fn default() -> Self {
+        Self::with_waits(GRACE, QUIET)
+    }
+}
+
 impl Forest {
+    pub(super) fn with_waits(rooted: u64, unrooted: u64) -> Self {
+        Self { waits: (rooted, unrooted), traces: HashMap::new(), order: VecDeque::new(), spans: 0 }
+    }
+
     pub(super) fn add(&mut self, record: &SpanRecord, now: u64, color: bool, out: &mut Vec<u8>) {
         let id = record.span.trace_id;
         let trace = self.traces.entry(id).or_insert_with(|| {
@@ -56,7 +68,7 @@ impl Forest {
         let mut kept = VecDeque::with_capacity(self.order.len());
         while let Some(id) = self.order.pop_front() {
             let Some(trace) = self.traces.get(&id) else { continue };
-            let wait = if trace.rooted { GRACE } else { QUIET };
+            let wait = if trace.rooted { self.waits.0 } else { self.waits.1 };
             if now.saturating_sub(trace.last) < wait {
                 kept.push_back(id);
             } else {
@@ -149,7 +161,7 @@ impl<'a> Tree<'a> {
             out,
             "{prefix}{} {} {} {} {}{} {}{} {}",
             if last { "└─" } else { "├─" },
-            paint.of(CYAN, &Clean(service(span))),
+            paint.of(CYAN, &Clean(service(&span.resource))),
             jsonl::kind(span.kind),
             paint.of(BOLD, &Clean(&span.name)),
             paint.of(outcome_color(span), &Outcome(record)),

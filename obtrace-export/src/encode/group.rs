@@ -1,29 +1,51 @@
-//! Which spans go into which envelope: OTLP names a resource and a scope once for all spans that share them.
+//! Which items go into which envelope: OTLP names a resource and a scope once for all items that share them.
 
 use std::{
     collections::HashMap,
     hash::{DefaultHasher, Hash, Hasher},
+    mem::discriminant,
     sync::Arc,
 };
 
-use crate::model::{Attribute, Resource, Scope, Span, Value};
+use crate::model::{Attribute, LogRecord, Metric, Resource, Scope, Span, Value};
 
-/// No further span in this group.
+/// What is about a resource and made by a scope.
+pub(super) trait Item {
+    fn resource(&self) -> &Arc<Resource>;
+    fn scope(&self) -> &Arc<Scope>;
+}
+
+macro_rules! item {
+    ($($name:ty),*) => {$(
+        impl Item for $name {
+            fn resource(&self) -> &Arc<Resource> {
+                &self.resource
+            }
+
+            fn scope(&self) -> &Arc<Scope> {
+                &self.scope
+            }
+        }
+    )*};
+}
+item!(Span, LogRecord, Metric);
+
+/// No further item in this group.
 const END: u32 = u32::MAX;
 
-/// Groups spans by resource and scope in linear time. Keeps its memory between calls.
+/// Groups items by resource and scope in linear time. Keeps its memory between calls.
 #[derive(Debug, Default)]
 pub(super) struct Grouping {
     resources: Distinct,
     scopes: Distinct,
-    /// Groups in the order of their first span.
+    /// Groups in the order of their first item.
     groups: Vec<Group>,
     by_pair: HashMap<(u32, u32), u32>,
-    /// For each span the next one of its group.
+    /// For each item the next one of its group.
     next: Vec<u32>,
 }
 
-/// Spans with an equal resource and an equal scope.
+/// Items with an equal resource and an equal scope.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Group {
     /// Number of the resource; groups with the same number have equal resources.
@@ -35,21 +57,21 @@ pub(super) struct Group {
 }
 
 impl Grouping {
-    /// Finds the groups of these spans (at most `u32::MAX - 1` of them); groups of one resource come one after the other.
-    pub(super) fn assign(&mut self, spans: &[Span]) {
+    /// Finds the groups of these items (at most `u32::MAX - 1` of them); groups of one resource come one after the other.
+    pub(super) fn assign<T: Item>(&mut self, items: &[T]) {
         self.resources.clear();
         self.scopes.clear();
         self.groups.clear();
         self.by_pair.clear();
         self.next.clear();
         let mut last: Option<(*const Resource, *const Scope, u32)> = None;
-        for (index, span) in spans.iter().enumerate() {
+        for (index, item) in items.iter().enumerate() {
             let index = u32::try_from(index).unwrap_or(END);
-            let (resource, scope) = (Arc::as_ptr(&span.resource), Arc::as_ptr(&span.scope));
+            let (resource, scope) = (Arc::as_ptr(item.resource()), Arc::as_ptr(item.scope()));
             self.next.push(END);
             let group = match last {
                 Some((r, s, group)) if r == resource && s == scope => group,
-                _ => self.group_of(spans, span, index),
+                _ => self.group_of(items, item, index),
             };
             last = Some((resource, scope, group));
             let Some(group) = self.groups.get_mut(group as usize) else { continue };
@@ -70,23 +92,24 @@ impl Grouping {
         &self.groups
     }
 
-    /// The spans of a group, in their order.
-    pub(super) fn members<'s>(&'s self, group: Group, spans: &'s [Span]) -> impl Iterator<Item = &'s Span> {
+    /// The items of a group, in their order.
+    pub(super) fn members<'s, T>(&'s self, group: Group, items: &'s [T]) -> impl Iterator<Item = &'s T> {
         let mut at = group.first;
         std::iter::from_fn(move || {
-            let span = spans.get(at as usize)?;
+            let item = items.get(at as usize)?;
             at = self.next.get(at as usize).copied().unwrap_or(END);
-            Some(span)
+            Some(item)
         })
     }
 
-    fn group_of(&mut self, spans: &[Span], span: &Span, index: u32) -> u32 {
-        let resource = self.resources.number(Arc::as_ptr(&span.resource).addr(), index, &span.resource, |other| {
-            spans.get(other as usize).map(|span| &span.resource)
-        });
-        let scope = self.scopes.number(Arc::as_ptr(&span.scope).addr(), index, &span.scope, |other| {
-            spans.get(other as usize).map(|span| &span.scope)
-        });
+    fn group_of<T: Item>(&mut self, items: &[T], item: &T, index: u32) -> u32 {
+        let (resource, scope) = (item.resource(), item.scope());
+        let resource = self
+            .resources
+            .number(Arc::as_ptr(resource).addr(), index, resource, |other| items.get(other as usize).map(T::resource));
+        let scope = self
+            .scopes
+            .number(Arc::as_ptr(scope).addr(), index, scope, |other| items.get(other as usize).map(T::scope));
         let groups = &mut self.groups;
         *self.by_pair.entry((resource, scope)).or_insert_with(|| {
             groups.push(Group { resource, opens_resource: false, first: index, last: index });
@@ -99,7 +122,7 @@ impl Grouping {
 #[derive(Debug, Default)]
 struct Distinct {
     by_address: HashMap<usize, u32>,
-    /// From the hash of the content to the number and a span that has it.
+    /// From the hash of the content to the number and an item that has it.
     by_content: HashMap<u64, (u32, u32)>,
     count: u32,
 }
@@ -116,14 +139,14 @@ impl Distinct {
         address: usize,
         index: u32,
         thing: &T,
-        of_span: impl Fn(u32) -> Option<&'s T>,
+        of_item: impl Fn(u32) -> Option<&'s T>,
     ) -> u32 {
         if let Some(&number) = self.by_address.get(&address) {
             return number;
         }
         let hash = thing.content_hash();
         // Two things with one hash that are not equal stay apart; merging is a saving, not a need.
-        let known = self.by_content.get(&hash).filter(|(_, other)| of_span(*other).is_some_and(|other| other == thing));
+        let known = self.by_content.get(&hash).filter(|(_, other)| of_item(*other).is_some_and(|other| other == thing));
         let number = match known {
             Some(&(number, _)) => number,
             None => {
@@ -161,24 +184,31 @@ impl Content for Scope {
     fn content_hash(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
         (&self.name, &self.version, &self.schema_url).hash(&mut hasher);
+        hash_attributes(&self.attributes, &mut hasher);
         hasher.finish()
     }
 }
 
 fn hash_attributes(attributes: &[Attribute], hasher: &mut DefaultHasher) {
+    attributes.len().hash(hasher);
     for Attribute { key, value } in attributes {
         key.hash(hasher);
-        match value {
-            Value::Str(text) => text.hash(hasher),
-            Value::Bool(truth) => truth.hash(hasher),
-            Value::Int(number) => number.hash(hasher),
-            // 0.0 equals -0.0, so only the sign-free bits may count.
-            Value::Double(number) => number.abs().to_bits().hash(hasher),
-            Value::Bytes(bytes) => bytes.hash(hasher),
-            // Nested values are rare in resources: their number is enough to start with.
-            Value::Array(values) => values.len().hash(hasher),
-            Value::Map(values) => values.len().hash(hasher),
-        }
+        hash_value(value, hasher);
+    }
+}
+
+fn hash_value(value: &Value, hasher: &mut DefaultHasher) {
+    discriminant(value).hash(hasher);
+    match value {
+        Value::Empty => {}
+        Value::Str(text) => text.hash(hasher),
+        Value::Bool(truth) => truth.hash(hasher),
+        Value::Int(number) => number.hash(hasher),
+        // 0.0 equals -0.0, so only the sign-free bits may count.
+        Value::Double(number) => number.abs().to_bits().hash(hasher),
+        Value::Bytes(bytes) => bytes.hash(hasher),
+        Value::Array(values) => values.iter().for_each(|value| hash_value(value, hasher)),
+        Value::Map(values) => hash_attributes(values, hasher),
     }
 }
 

@@ -111,13 +111,14 @@ impl HttpConfig {
         })
     }
 
-    /// Sends `X-API-Key`. The key is never shown again: not in `Debug`, logs or errors.
+    /// Sends `X-API-Key`, without the white space around the key: a Secret made from a file ends in a line feed. The key is never
+    /// shown again: not in `Debug`, logs or errors.
     ///
     /// # Errors
     ///
     /// The key has a character that a header may not have.
     pub fn with_api_key(self, key: &str) -> Result<Self, ConfigError> {
-        self.with_header(API_KEY.as_str(), key)
+        self.with_header(API_KEY.as_str(), key.trim())
     }
 
     /// Sets `X-Obtrace-Source`.
@@ -286,14 +287,15 @@ mod tests {
     #[test]
     fn secrets_stay_secret() {
         let config = HttpConfig::ingest("https://user:hunter22@h/?token=hunter23")
-            .and_then(|c| c.with_api_key("hunter24"))
+            .and_then(|c| c.with_api_key("hunter24\n"))
             .and_then(|c| c.with_header_list("authorization=Bearer%20hunter25"))
             .unwrap();
         let shown = format!("{config:?} {}", config.url());
         assert!(!shown.contains("hunter"), "{shown}");
         assert_eq!(config.redact("key hunter24 of hunter22".to_owned()), "key *** of ***");
         assert_eq!(config.headers["authorization"], "Bearer hunter25");
-        let error = HttpConfig::otlp("http://h").unwrap().with_api_key("hunter26\n").unwrap_err().to_string();
+        assert_eq!(config.headers["x-api-key"], "hunter24");
+        let error = HttpConfig::otlp("http://h").unwrap().with_api_key("hunter\n26").unwrap_err().to_string();
         assert!(!error.contains("hunter"), "{error}");
     }
 

@@ -4,11 +4,15 @@
 //! span ids are hexadecimal, enum values are numbers, 64-bit integers are decimal strings, bytes are base64, fields with
 //! their default value are left out.
 
+mod log;
+mod metric;
+
+pub use self::{log::push_log_record, metric::push_metric};
 use super::{
-    group::Grouping,
+    group::{Grouping, Item},
     text::{push_base64, push_decimal, push_decimal_u64, push_double, push_hex, push_text},
 };
-use crate::model::{Attribute, Scope, Span, SpanEvent, SpanKind, SpanLink, Status, Text, Value};
+use crate::model::{Attribute, LogRecord, Metric, Scope, Span, SpanEvent, SpanKind, SpanLink, Status, Text, Value};
 
 /// Values nested deeper than this are written as empty ones: a receiver refuses a whole request whose messages are nested
 /// too deep (protobuf stops at 100 messages; each level of a map takes three).
@@ -48,49 +52,120 @@ impl TraceEncoder {
 
     /// Appends one request with these spans, grouped by resource and scope. No spans give `{}`.
     pub fn encode(&mut self, spans: &[Span], out: &mut Vec<u8>) {
-        if spans.is_empty() {
-            return out.extend_from_slice(b"{}");
-        }
-        self.grouping.assign(spans);
-        out.extend_from_slice(b"{\"resourceSpans\":[");
-        let mut groups = self.grouping.groups().iter().peekable();
-        while let Some(&group) = groups.next() {
-            let mut members = self.grouping.members(group, spans);
-            let Some(first) = members.next() else { continue };
-            if group.opens_resource {
-                out.extend_from_slice(b"{\"resource\":{");
-                push_attributes(out, b"\"attributes\":[", &first.resource.attributes);
-                out.extend_from_slice(b"},\"scopeSpans\":[");
-            }
-            out.extend_from_slice(b"{\"scope\":{");
-            push_scope(out, &first.scope);
-            out.extend_from_slice(b"},\"spans\":[");
-            push_span(out, first);
-            for member in members {
-                out.push(b',');
-                push_span(out, member);
-            }
-            out.push(b']');
-            push_field(out, b",\"schemaUrl\":", &first.scope.schema_url);
-            out.push(b'}');
-            let next = groups.peek();
-            if next.is_none_or(|next| next.opens_resource) {
-                out.push(b']');
-                push_field(out, b",\"schemaUrl\":", &first.resource.schema_url);
-                out.push(b'}');
-            }
-            if next.is_some() {
-                out.push(b',');
-            }
-        }
-        out.extend_from_slice(b"]}");
+        let names = Names { outer: b"{\"resourceSpans\":[", group: b"},\"scopeSpans\":[", items: b"},\"spans\":[" };
+        encode(&mut self.grouping, &names, spans, out, push_span);
     }
+}
+
+/// Writes `ExportLogsServiceRequest`s, as [`TraceEncoder`] writes those of spans.
+///
+/// ```
+/// use obtrace_export::{encode::json::LogEncoder, model::LogRecord};
+///
+/// let mut body = Vec::new();
+/// LogEncoder::new().encode(&[LogRecord::new("up", Default::default(), Default::default())], &mut body);
+/// let records = r#"[{"timeUnixNano":"0","body":{"stringValue":"up"}}]"#;
+/// let expected = format!(r#"{{"resourceLogs":[{{"resource":{{}},"scopeLogs":[{{"scope":{{}},"logRecords":{records}}}]}}]}}"#);
+/// assert_eq!(String::from_utf8(body).unwrap(), expected);
+/// ```
+#[derive(Debug, Default)]
+pub struct LogEncoder {
+    grouping: Grouping,
+}
+
+impl LogEncoder {
+    /// An encoder.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Appends one request with these records, grouped by resource and scope. No records give `{}`.
+    pub fn encode(&mut self, records: &[LogRecord], out: &mut Vec<u8>) {
+        let names = Names { outer: b"{\"resourceLogs\":[", group: b"},\"scopeLogs\":[", items: b"},\"logRecords\":[" };
+        encode(&mut self.grouping, &names, records, out, push_log_record);
+    }
+}
+
+/// Writes `ExportMetricsServiceRequest`s, as [`TraceEncoder`] writes those of spans.
+#[derive(Debug, Default)]
+pub struct MetricEncoder {
+    grouping: Grouping,
+}
+
+impl MetricEncoder {
+    /// An encoder.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Appends one request with these metrics, grouped by resource and scope. No metrics give `{}`.
+    pub fn encode(&mut self, metrics: &[Metric], out: &mut Vec<u8>) {
+        let names =
+            Names { outer: b"{\"resourceMetrics\":[", group: b"},\"scopeMetrics\":[", items: b"},\"metrics\":[" };
+        encode(&mut self.grouping, &names, metrics, out, push_metric);
+    }
+}
+
+/// What stands in front of the lists of a signal, with what ends the message before.
+struct Names {
+    outer: &'static [u8],
+    group: &'static [u8],
+    items: &'static [u8],
+}
+
+fn encode<T: Item>(
+    grouping: &mut Grouping,
+    names: &Names,
+    items: &[T],
+    out: &mut Vec<u8>,
+    push: impl Fn(&mut Vec<u8>, &T),
+) {
+    if items.is_empty() {
+        return out.extend_from_slice(b"{}");
+    }
+    grouping.assign(items);
+    out.extend_from_slice(names.outer);
+    let mut groups = grouping.groups().iter().peekable();
+    while let Some(&group) = groups.next() {
+        let mut members = grouping.members(group, items);
+        let Some(first) = members.next() else { continue };
+        if group.opens_resource {
+            out.extend_from_slice(b"{\"resource\":{");
+            push_attributes(out, b"\"attributes\":[", &first.resource().attributes);
+            out.extend_from_slice(names.group);
+        }
+        out.extend_from_slice(b"{\"scope\":{");
+        push_scope(out, first.scope());
+        out.extend_from_slice(names.items);
+        push(out, first);
+        for member in members {
+            out.push(b',');
+            push(out, member);
+        }
+        out.push(b']');
+        push_field(out, b",\"schemaUrl\":", &first.scope().schema_url);
+        out.push(b'}');
+        let next = groups.peek();
+        if next.is_none_or(|next| next.opens_resource) {
+            out.push(b']');
+            push_field(out, b",\"schemaUrl\":", &first.resource().schema_url);
+            out.push(b'}');
+        }
+        if next.is_some() {
+            out.push(b',');
+        }
+    }
+    out.extend_from_slice(b"]}");
 }
 
 fn push_scope(out: &mut Vec<u8>, scope: &Scope) {
     push_field(out, b"\"name\":", &scope.name);
     let lead: &[u8] = if scope.name.as_bytes().is_empty() { b"\"version\":" } else { b",\"version\":" };
     push_field(out, lead, &scope.version);
+    let bare = scope.name.is_empty() && scope.version.is_empty();
+    push_attributes(out, if bare { b"\"attributes\":[" } else { b",\"attributes\":[" }, &scope.attributes);
 }
 
 /// Appends one `Span` message.
@@ -227,6 +302,7 @@ fn push_attribute(out: &mut Vec<u8>, attribute: &Attribute, depth: usize) {
 /// An `AnyValue` message.
 fn push_any_value(out: &mut Vec<u8>, value: &Value, depth: usize) {
     match value {
+        Value::Empty => out.extend_from_slice(b"{}"),
         Value::Str(text) => {
             out.extend_from_slice(b"{\"stringValue\":");
             push_text(out, text);

@@ -1,8 +1,18 @@
 //! The telemetry model: plain types after
 //! [OTLP 1.x](https://github.com/open-telemetry/opentelemetry-proto), cheap to build.
 
+mod log;
+mod metric;
+
 use std::{borrow::Cow, fmt, sync::Arc};
 
+pub use self::{
+    log::LogRecord,
+    metric::{
+        Buckets, ExponentialPoint, HistogramPoint, Metric, MetricData, Number, NumberPoint, Quantile, SummaryPoint,
+        Temporality,
+    },
+};
 pub use crate::text::Text;
 
 /// 16 bytes that name a trace; all zero is not valid.
@@ -53,9 +63,12 @@ id!(TraceId, 16);
 id!(SpanId, 8);
 
 /// The value of an attribute. 24 bytes: what is rarely used is boxed, so that the usual text and numbers stay small.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub enum Value {
+    /// No value.
+    #[default]
+    Empty,
     /// Text.
     Str(Text),
     /// A truth value.
@@ -201,6 +214,8 @@ pub struct Scope {
     pub name: Text,
     /// Its version.
     pub version: Text,
+    /// Its attributes, mostly none.
+    pub attributes: Vec<Attribute>,
     /// The schema that the names of its telemetry follow.
     pub schema_url: Text,
 }
@@ -209,7 +224,7 @@ impl Scope {
     /// A scope.
     #[must_use]
     pub fn new(name: impl Into<Text>, version: impl Into<Text>) -> Self {
-        Self { name: name.into(), version: version.into(), schema_url: Text::default() }
+        Self { name: name.into(), version: version.into(), attributes: Vec::new(), schema_url: Text::default() }
     }
 
     /// Sets the schema URL.
@@ -404,7 +419,7 @@ fn memory_of(attributes: &[Attribute]) -> usize {
 fn value_memory(value: &Value) -> usize {
     match value {
         Value::Str(text) => text.heap(),
-        Value::Bool(_) | Value::Int(_) | Value::Double(_) => 0,
+        Value::Empty | Value::Bool(_) | Value::Int(_) | Value::Double(_) => 0,
         Value::Bytes(bytes) => bytes.len(),
         Value::Array(values) => values.iter().map(|value| size_of::<Value>() + value_memory(value)).sum(),
         Value::Map(entries) => memory_of(entries),
