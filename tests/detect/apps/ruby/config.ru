@@ -1,0 +1,3 @@
+require "sinatra"
+
+run Sinatra::Application

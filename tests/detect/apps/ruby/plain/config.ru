@@ -1,0 +1,1 @@
+run ->(environment) { [200, {}, ["hello"]] }

@@ -1,0 +1,4 @@
+require "sinatra"
+
+set :port, 0
+get("/") { "hello" }
