@@ -1,0 +1,26 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod error;
+pub mod hooks;
+mod json;
+pub mod marks;
+mod patch;
+mod plan;
+mod pod;
+mod resources;
+mod revert;
+pub mod review;
+mod settings;
+
+pub use crate::{
+    error::ParseError,
+    patch::{Op, Operation, Patch},
+    plan::{ContainerPlan, Ebpf, NoSidecar, Outcome, Plan, PodSkip, Reason, plan},
+    pod::{Pod, Template, TemplateKind},
+    revert::revert,
+    settings::{
+        DEFAULT_AGENT_IMAGE, DEFAULT_EBPF_IMAGE, EXCLUDED_NAMESPACES, Placement, PodSecurity, Resources, SecretKey,
+        Settings, StrategyChoice, Version,
+    },
+};
