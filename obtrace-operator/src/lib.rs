@@ -1,0 +1,15 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+#[cfg(feature = "admission")]
+pub mod admission;
+#[cfg(feature = "cli")]
+pub mod cli;
+#[cfg(feature = "crd")]
+pub mod crd;
+#[cfg(feature = "admission")]
+pub mod index;
+#[cfg(feature = "cli")]
+pub mod manifests;
+#[cfg(feature = "crd")]
+pub mod selector;

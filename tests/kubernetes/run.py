@@ -1,0 +1,54 @@
+#!/usr/bin/env python3
+"""run.py --obtrace-zero PATH: what the API server of Kubernetes says of what we make.
+
+The definition of the custom resource is installed and asked to refuse what is wrong. Every golden Pod of obtrace-patch is
+created as it was and as it is patched, in a namespace with the level of Pod Security that its settings name. Every manifest below
+`manifests/` goes through `obtrace-zero preview`; an independent implementation of RFC 6902 applies the patch.
+"""
+
+import argparse
+import pathlib
+import sys
+
+import build
+import cluster
+import definition
+import golden
+import preview
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+
+
+class Report:
+    """Counts, and a line for each failure."""
+
+    def __init__(self):
+        self.passed, self.failed = 0, 0
+
+    def check(self, what, faults):
+        """`faults` is a list of what is wrong; empty if nothing is."""
+        if faults:
+            self.failed += 1
+            print(f"FAILED {what}: {'; '.join(faults)}", flush=True)
+        else:
+            self.passed += 1
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--obtrace-zero", type=pathlib.Path, required=True, help="the program")
+    arguments = parser.parse_args()
+    report = Report()
+    with cluster.running() as api:
+        definition.check(api, report, ROOT / "deploy/crd/obtraceinstrumentation.yaml")
+        golden.check(api, report, ROOT / "obtrace-patch/testdata/golden")
+        program = preview.Program(arguments.obtrace_zero, build.VERSION)
+        preview.check_manifests(api, report, program, HERE / "manifests", golden.pod_of)
+        preview.check_golden(report, program, ROOT / "obtrace-patch/testdata/golden")
+    print(f"{report.passed} passed, {report.failed} failed")
+    sys.exit(1 if report.failed else 0)
+
+
+if __name__ == "__main__":
+    main()
