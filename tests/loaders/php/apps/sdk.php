@@ -1,0 +1,9 @@
+<?php
+
+namespace OpenTelemetry\SDK\Trace;
+
+class TracerProvider
+{
+}
+
+echo "an SDK of its own\n";
