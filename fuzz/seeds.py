@@ -1,21 +1,45 @@
 #!/usr/bin/env python3
-"""Writes the golden vectors of obtrace-protocols as first inputs of the fuzz targets: fuzz/corpus/<target>/.
+"""Writes golden vectors, detection cases, golden Pods and recorded bodies as first inputs of the fuzz targets.
 
-The forms are those that `checks.rs` reads.
+usage: seeds.py [FOLDER]     into FOLDER/<target>/, by default that where cargo-fuzz looks for them, fuzz/corpus/
+
+The forms are those that `checks.rs`, `injection.rs` and `receive.rs` read.
 """
 
+import gzip
 import hashlib
+import json
 import pathlib
 import re
+import sys
 import tomllib
 
 HERE = pathlib.Path(__file__).resolve().parent
+CORPUS = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else HERE / "corpus"
 VECTORS = HERE.parent / "obtrace-protocols" / "testdata"
+CASES = HERE.parent / "obtrace-detect" / "testdata" / "cases"
+RECORDED = HERE.parent / "obtrace-export" / "testdata" / "receive"
+GOLDEN = HERE.parent / "obtrace-patch" / "testdata" / "golden"
 # The protocols in the order of `PROTOCOLS` in checks.rs: a connection's hint is its place.
 PROTOCOLS = ["http", "postgres", "redis", "dns"]
 PIECE = 255
 CLOSE = 0xFE
 LONGEST = 64 << 10
+# The bits of `receive.rs`, and the signals in its order.
+PROTOBUF, COMPRESSED, TO_COMPRESS, NARROW = 4, 8, 16, 32
+SIGNALS = ["traces", "logs", "metrics"]
+# What the recorded bodies have not: every kind of value, a summary, numbers that are none, what stands behind its items.
+VALUES = [
+    {"stringValue": "\u00e9\n"}, {"boolValue": True}, {"intValue": "-7"}, {"intValue": 1e3}, {"doubleValue": "NaN"}, {"doubleValue": -0.0},
+    {"arrayValue": {"values": [{}, {"arrayValue": {}}]}}, {"kvlistValue": {"values": [{"key": "k", "value": {"bytesValue": "+/8="}}]}}, {},
+]
+ATTRIBUTES = [{"key": f"a.{at}", "value": value} for at, value in enumerate(VALUES)]
+SUMMARY = {"summary": {"dataPoints": [{"count": "2", "sum": 1.5, "quantileValues": [{"quantile": 0.5, "value": "Infinity"}], "attributes": ATTRIBUTES}]}}
+LOG = {"timeUnixNano": "1", "severityNumber": 9, "body": VALUES[7], "attributes": ATTRIBUTES, "eventName": "e", "unknown": [None, {"a": []}]}
+OTHERS = {
+    "logs": [{"scopeLogs": [{"logRecords": [LOG, {}], "scope": {"name": "s", "attributes": ATTRIBUTES}}], "resource": {"attributes": ATTRIBUTES}}],
+    "metrics": [{"scopeMetrics": [{"metrics": [{"name": "m", **SUMMARY}, {"name": "n"}], "schemaUrl": "u"}]}, {}],
+}
 
 
 def unescape(text):
@@ -74,12 +98,51 @@ def detection(steps):
 
 
 def keep(target, data):
-    folder = HERE / "corpus" / target
+    folder = CORPUS / target
     folder.mkdir(parents=True, exist_ok=True)
     (folder / hashlib.sha1(data).hexdigest()).write_bytes(data)
 
 
+def detection_cases():
+    """Images and commands of the cases of obtrace-detect."""
+    for path in sorted(CASES.glob("*.jsonl")):
+        for case in map(json.loads, path.read_text().splitlines()):
+            if "image" in case:
+                keep("image", case["image"].encode())
+            words = [f"{name}={value}" for name, value in case.get("env", {}).items()] + case.get("command", []) + [""] + case.get("args", [])
+            keep("command", "\n".join(words).encode())
+
+
+def golden_pods():
+    """The golden Pods of obtrace-patch, with some settings each."""
+    for path in sorted(GOLDEN.glob("*/before.json")):
+        manifest = json.loads(path.read_text())
+        if manifest.get("kind", "Pod") != "Pod":
+            continue
+        text = json.dumps(manifest, separators=(",", ":")).encode()
+        keep("pod", text)
+        for settings in (0, 2, 3, 35):
+            keep("plan", bytes([settings]) + text)
+
+
+def bodies():
+    """What SDKs sent, recorded, and bodies with what those have not: plain, compressed, and where the limits are narrow."""
+    sent = []
+    for path in sorted(RECORDED.glob("*-*.*")):
+        form = PROTOBUF if path.suffix == ".pb" else 0
+        sent.append((SIGNALS.index(path.stem.split("-")[1]) | form, path.read_bytes()))
+    for signal, groups in OTHERS.items():
+        sent.append((SIGNALS.index(signal), json.dumps({f"resource{signal.capitalize()}": groups}).encode()))
+    for choice, body in sent:
+        for bits in (0, TO_COMPRESS, NARROW):
+            keep("receive", bytes([choice | bits]) + body)
+        keep("receive", bytes([choice | COMPRESSED]) + gzip.compress(body, mtime=0))
+
+
 def main():
+    detection_cases()
+    golden_pods()
+    bodies()
     count = 0
     for hint, protocol in enumerate(PROTOCOLS):
         for path in sorted((VECTORS / protocol).glob("*.toml")):
@@ -89,7 +152,7 @@ def main():
                 keep("connection", connection(steps, vector, hint))
                 keep("detect", detection(steps))
                 count += 1
-    print(f"{count} vectors written as inputs of {len(PROTOCOLS) + 2} fuzz targets")
+    print(f"{count} vectors written as inputs of {len(PROTOCOLS) + 2} fuzz targets, cases, Pods and bodies of five more")
 
 
 if __name__ == "__main__":

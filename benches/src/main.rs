@@ -1,5 +1,7 @@
 //! Measures what the workspace promises about speed, beside the peers it names. See `benches/README.md`.
 
+mod admission;
+mod detect;
 mod dns;
 mod harness;
 mod http;
@@ -17,12 +19,14 @@ use harness::{Goals, Run};
 /// A part of the suite: its name, and what runs it.
 type Part = (&'static str, fn(Run, &mut Goals));
 
-const PARTS: [Part; 7] = [
+const PARTS: [Part; 9] = [
     ("otlp", otlp::run),
     ("http", http::run),
     ("postgres", postgres::run),
     ("redis", redis::run),
     ("dns", dns::run),
+    ("detect", detect::run),
+    ("admission", admission::run),
     ("worst", worst::run),
     ("spine", spine::run),
 ];

@@ -1,0 +1,6 @@
+#![no_main]
+
+#[path = "../injection.rs"]
+mod injection;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| injection::run("plan", data));
