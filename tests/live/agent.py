@@ -62,5 +62,9 @@ class Agent:
         with open(self.out, encoding="utf-8") as lines:
             return [json.loads(line) for line in lines]
 
+    def ring_was_full(self):
+        """Whether it says that events found no room in the kernel's ring buffer."""
+        return "not captured, ring: " in self.log()
+
     def log(self):
         return self.err.read_text(errors="replace")

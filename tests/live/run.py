@@ -14,6 +14,7 @@ import pathlib
 import shutil
 import subprocess
 import sys
+import types
 
 import compare
 from agent import Agent
@@ -56,6 +57,10 @@ class Case:
 
     def start(self, world):
         self.client = Client(world, self.name, self.command, self.waits)
+
+
+# The line of the table about the agent's own end.
+THE_END = types.SimpleNamespace(name="agent-ends")
 
 
 def service_of(server):
@@ -140,6 +145,22 @@ def run(options):
     selected = [case for case in cases(world) if not options.only or any(case.name.startswith(word) for word in options.only)]
     if not selected:
         sys.exit(f"no case begins with {' or '.join(options.only)}")
+    results, agent = play(world, selected, options)
+    again = [case for case, lines, _ in results if lines]
+    if again and THE_END not in again and agent.ring_was_full():
+        # The agent says so itself: it did not get the processor while megabytes went by. One that is too slow loses again.
+        print(f" -> the ring buffer was full for a moment; once more: {', '.join(case.name for case in again)}", flush=True)
+        show(results, agent)
+        repeated, agent = play(world, again, options)
+        results = [result for result in results if not result[1]] + repeated
+    show(results, agent)
+    failed = sum(bool(lines) for _, lines, _ in results)
+    print(f"\n{len(results) - failed} passed, {failed} failed, 0 skipped")
+    return 1 if failed else 0
+
+
+def play(world, selected, options):
+    """An agent beside the cases: (case, differences, what was seen) of each and of the agent's end, and the agent."""
     for case in selected:
         if case.waits:
             case.start(world)
@@ -161,30 +182,26 @@ def run(options):
         shutil.copytree(world.folder, options.keep, dirs_exist_ok=True, ignore=shutil.ignore_patterns("postgres", "static"))
         pathlib.Path(options.keep, "truth.jsonl").write_text(
             "".join(json.dumps({"case": case.name, **record}) + "\n" for case in selected for record in case.records))
-    return judge(selected, spans, ended, agent)
-
-
-def judge(selected, spans, ended, agent):
-    """The table, the differences, the totals."""
-    failed = 0
-    results = [(case.name, *case.check(case, spans)) for case in selected]
+    results = [(case, *case.check(case, spans)) for case in selected]
     if ended != 0:
-        results.append(("agent-ends", [f"the agent ended with {ended}"], agent.log()[-500:]))
+        results.append((THE_END, [f"the agent ended with {ended}"], agent.log()[-500:]))
     else:
-        results.append(("agent-ends", [], "exit code 0 after SIGINT"))
+        results.append((THE_END, [], "exit code 0 after SIGINT"))
+    return results, agent
+
+
+def show(results, agent):
+    """The table, the differences, the agent's totals."""
     print(f"\n{'case':<22} {'result':<7} what")
-    for name, lines, what in results:
-        print(f"{name:<22} {'FAILED' if lines else 'ok':<7} {what}")
-        failed += bool(lines)
-    for name, lines, _ in results:
+    for case, lines, what in results:
+        print(f"{case.name:<22} {'FAILED' if lines else 'ok':<7} {what}")
+    for case, lines, _ in results:
         for line in lines[:8]:
-            print(f"  {name}: {line}")
+            print(f"  {case.name}: {line}")
         if len(lines) > 8:
-            print(f"  {name}: and {len(lines) - 8} more differences")
+            print(f"  {case.name}: and {len(lines) - 8} more differences")
     print("\nthe agent's summary:")
     print("\n".join("  " + line for line in agent.log().strip().splitlines()[-20:]))
-    print(f"\n{len(results) - failed} passed, {failed} failed, 0 skipped")
-    return 1 if failed else 0
 
 
 def main():

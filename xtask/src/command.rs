@@ -91,6 +91,14 @@ impl Run {
         Err(failed(line, format!("{}: {}", describe(output.status), said.trim())))
     }
 
+    /// Runs it to its end and returns its status and what it printed, stdout first: for what runs beside others.
+    pub(crate) fn gather(mut self) -> Result<(ExitStatus, String), Error> {
+        let line = self.line();
+        let output = self.command.stdin(Stdio::null()).output().map_err(|source| start(&line, source))?;
+        let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+        Ok((output.status, said.into_owned()))
+    }
+
     /// Runs it to its end with stdout and stderr passed on line by line, each line shown to `look` first.
     pub(crate) fn lines(mut self, mut look: impl FnMut(&str)) -> Result<ExitStatus, Error> {
         let line = self.line();

@@ -5,7 +5,9 @@ mod bpf;
 mod command;
 mod demo;
 mod error;
+mod image;
 mod interrupt;
+mod loaders;
 mod namespace;
 mod say;
 mod setup;
@@ -36,6 +38,10 @@ enum Task {
     Setup(setup::Options),
     /// Compiles the BPF objects that the repository ships.
     Bpf(bpf::Options),
+    /// Builds the loaders of the six languages, or of those that are named.
+    Loaders(loaders::Options),
+    /// Makes an image as an OCI archive, without a container engine.
+    Image(image::Options),
 }
 
 fn main() -> ExitCode {
@@ -57,5 +63,7 @@ fn run(cli: Cli) -> Result<(), Error> {
         Task::Test(options) => test::run(&workspace, &options),
         Task::Setup(options) => setup::run(&workspace, &options),
         Task::Bpf(options) => bpf::run(&workspace, &options),
+        Task::Loaders(options) => loaders::run(&workspace, &options),
+        Task::Image(options) => image::run(&workspace, &options),
     }
 }

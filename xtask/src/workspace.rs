@@ -65,6 +65,12 @@ impl Workspace {
         self.cargo(["build", "--release", "--locked", "--package", "obtrace-agent"]).status()?;
         Ok(self.target.join("release/obtrace-agent"))
     }
+
+    /// Builds `obtrace-zero`, not optimised, and tells where it is.
+    pub(crate) fn build_obtrace_zero(&self) -> Result<PathBuf, Error> {
+        self.cargo(["build", "--locked", "--package", "obtrace-operator"]).status()?;
+        Ok(self.target.join("debug/obtrace-zero"))
+    }
 }
 
 impl Package {

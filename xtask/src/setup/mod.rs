@@ -2,11 +2,14 @@
 
 mod apt;
 mod cargo_tools;
+mod node;
 mod python;
 mod tools;
 
 use std::path::PathBuf;
 
+#[cfg(test)]
+pub(crate) use self::tools::packages_of;
 pub(crate) use self::{cargo_tools::Tool as CargoTool, tools::Need};
 use crate::{
     error::Error,
@@ -63,6 +66,11 @@ pub(crate) fn packages(needs: &[Need]) -> Result<(), Error> {
 /// The interpreter of a virtual environment with exactly what `requirements` (a path below the root) pins.
 pub(crate) fn python(workspace: &Workspace, requirements: &str) -> Result<PathBuf, Error> {
     python::environment(workspace, &workspace.path(requirements))
+}
+
+/// A Node.js of the version that tests are for; npm has to be there.
+pub(crate) fn node(workspace: &Workspace) -> Result<PathBuf, Error> {
+    node::program(workspace)
 }
 
 fn not_installed(packages: &[&str]) -> Error {

@@ -17,11 +17,41 @@ pub(crate) enum Need {
     Replay,
     /// The emulated guest.
     Guest,
+    /// Processes of every language, looked at while they run.
+    Detect,
+    /// A real API server of Kubernetes.
+    Kubernetes,
+    /// Building the loader of Node.js.
+    NodeLoader,
+    /// Building the loader of Java.
+    JavaLoader,
+    /// Building the loader of .NET.
+    DotnetLoader,
+    /// The agent's image.
+    AgentImage,
+    /// Injected Pods on a real node.
+    Node,
+    /// The loaders' tests on real runtimes.
+    Loaders,
 }
 
 impl Need {
     /// All of them.
-    pub(crate) const ALL: &'static [Self] = &[Self::Bpf, Self::Demo, Self::Live, Self::Replay, Self::Guest];
+    pub(crate) const ALL: &'static [Self] = &[
+        Self::Bpf,
+        Self::Demo,
+        Self::Live,
+        Self::Replay,
+        Self::Guest,
+        Self::Detect,
+        Self::Kubernetes,
+        Self::NodeLoader,
+        Self::JavaLoader,
+        Self::DotnetLoader,
+        Self::AgentImage,
+        Self::Node,
+        Self::Loaders,
+    ];
 
     /// The Python packages that go with it: a path below the root.
     pub(crate) fn requirements(self) -> Option<&'static str> {
@@ -29,7 +59,10 @@ impl Need {
             Self::Demo => Some("examples/demo/requirements.txt"),
             Self::Live => Some("tests/live/requirements.txt"),
             Self::Replay => Some("tests/replay/requirements.txt"),
-            Self::Bpf | Self::Guest => None,
+            Self::Detect => Some("tests/detect/requirements.txt"),
+            Self::Kubernetes => Some("tests/kubernetes/requirements.txt"),
+            Self::DotnetLoader | Self::AgentImage | Self::Loaders => Some("tests/loaders/requirements.txt"),
+            Self::Bpf | Self::Guest | Self::NodeLoader | Self::JavaLoader | Self::Node => None,
         }
     }
 }
@@ -44,20 +77,25 @@ enum Sign {
     Versioned(&'static str, &'static str),
 }
 
-use Need::{Bpf, Demo, Guest, Live, Replay};
+use Need::{
+    AgentImage, Bpf, Demo, Detect, DotnetLoader, Guest, JavaLoader, Kubernetes, Live, Loaders, Node, NodeLoader, Replay,
+};
 use Sign::{File, Program, Versioned};
 
 const TABLE: &[(Sign, &str, &[Need])] = &[
-    (Program("ip"), "iproute2", &[Demo, Live, Replay]),
-    (Program("nsenter"), "util-linux", &[Demo, Live, Replay]),
+    (Program("ip"), "iproute2", &[Demo, Live, Replay, Node]),
+    (Program("nsenter"), "util-linux", &[Demo, Live, Replay, Node, Loaders]),
     (Program("curl"), "curl", &[Live, Replay]),
-    (Versioned("/usr/lib/postgresql", "bin/postgres"), "postgresql", &[Demo, Live, Replay]),
-    (Program("redis-server"), "redis-server", &[Demo, Live, Replay]),
-    (Program("nginx"), "nginx-light", &[Live, Replay]),
-    (Program("node"), "nodejs", &[Live, Replay]),
-    (Program("javac"), "default-jdk-headless", &[Live]),
-    (Program("go"), "golang-go", &[Live, Guest]),
-    (Program("puma"), "puma", &[Live]),
+    (Versioned("/usr/lib/postgresql", "bin/postgres"), "postgresql", &[Demo, Live, Replay, Loaders]),
+    (Program("redis-server"), "redis-server", &[Demo, Live, Replay, Detect, Loaders]),
+    (Program("nginx"), "nginx-light", &[Live, Replay, Detect, Loaders]),
+    (Program("node"), "nodejs", &[Live, Replay, Detect, NodeLoader, Loaders]),
+    (Program("npm"), "npm", &[Detect, NodeLoader, Node, Loaders]),
+    (Program("javac"), "default-jdk-headless", &[Live, Detect, JavaLoader, Node, Loaders]),
+    (Program("mvn"), "maven", &[JavaLoader, Loaders]),
+    (Program("go"), "golang-go", &[Live, Guest, Detect, Kubernetes]),
+    (Program("openssl"), "openssl", &[Kubernetes, Loaders]),
+    (Program("puma"), "puma", &[Live, Detect, Loaders]),
     (File("/usr/share/doc/ruby-rack"), "ruby-rack", &[Live]),
     (Program("capsh"), "libcap2-bin", &[Live]),
     (Program("bpftool"), "bpftool", &[Live]),
@@ -69,12 +107,60 @@ const TABLE: &[(Sign, &str, &[Need])] = &[
     (Program("clang-format-19"), "clang-format-19", &[Bpf]),
     (Program("llvm-strip-19"), "llvm-19", &[Bpf]),
     (File("/usr/include/bpf/bpf_helpers.h"), "libbpf-dev", &[Bpf]),
-    (Program("gcc"), "gcc", &[Guest]),
+    (Program("gcc"), "gcc", &[Guest, Loaders]),
     (Program("qemu-system-x86_64"), "qemu-system-x86", &[Guest]),
     (File("/usr/share/seabios/bios-256k.bin"), "seabios", &[Guest]),
-    (File("/usr/share/doc/busybox-static"), "busybox-static", &[Guest]),
+    (File("/usr/share/doc/busybox-static"), "busybox-static", &[Guest, AgentImage]),
     (Program("cpio"), "cpio", &[Guest]),
+    (File("/usr/share/doc/ruby-sinatra"), "ruby-sinatra", &[Detect, Loaders]),
+    (Program("jruby"), "jruby", &[Detect, Loaders]),
+    (Program("pypy3"), "pypy3", &[Detect]),
+    (Program("php"), "php-cli", &[Detect, Loaders]),
+    (File("/usr/share/doc/php-fpm"), "php-fpm", &[Detect, Loaders]),
+    (Program("wrk"), "wrk", &[Loaders]),
+    (Program("file"), "file", &[Loaders]),
+    (File("/usr/bin/time"), "time", &[Loaders]),
+    (Program("mariadbd"), "mariadb-server", &[Loaders]),
+    (File("/usr/include/mariadb/mysql.h"), "libmariadb-dev", &[Loaders]),
+    (Program("pkg-config"), "pkg-config", &[Loaders]),
+    (Program("memcached"), "memcached", &[Loaders]),
+    (Program("rabbitmq-server"), "rabbitmq-server", &[Loaders]),
+    (Program("setpriv"), "util-linux", &[Loaders]),
+    (Program("thin"), "thin", &[Loaders]),
+    (Program("unicorn"), "unicorn", &[Loaders]),
+    (File("/usr/share/doc/ruby-bootsnap"), "ruby-bootsnap", &[Loaders]),
+    (File("/usr/share/doc/ruby-bundler"), "ruby-bundler", &[Loaders]),
+    (File("/usr/share/doc/ruby-activejob"), "ruby-activejob", &[Loaders]),
+    (File("/usr/share/doc/ruby-activerecord"), "ruby-activerecord", &[Loaders]),
+    (File("/usr/share/doc/ruby-dalli"), "ruby-dalli", &[Loaders]),
+    (File("/usr/share/doc/ruby-excon"), "ruby-excon", &[Loaders]),
+    (File("/usr/share/doc/ruby-faraday"), "ruby-faraday", &[Loaders]),
+    (File("/usr/share/doc/ruby-grape"), "ruby-grape", &[Loaders]),
+    (File("/usr/share/doc/ruby-http"), "ruby-http", &[Loaders]),
+    (File("/usr/share/doc/ruby-httpclient"), "ruby-httpclient", &[Loaders]),
+    (File("/usr/share/doc/ruby-mysql2"), "ruby-mysql2", &[Loaders]),
+    (File("/usr/share/doc/ruby-pg"), "ruby-pg", &[Loaders]),
+    (File("/usr/share/doc/ruby-railties"), "ruby-railties", &[Loaders]),
+    (File("/usr/share/doc/ruby-redis"), "ruby-redis", &[Loaders]),
+    (File("/usr/share/doc/ruby-sentry-ruby"), "ruby-sentry-ruby", &[Loaders]),
+    (File("/usr/share/doc/ruby-sidekiq"), "ruby-sidekiq", &[Loaders]),
+    (File("/usr/share/doc/ruby-spring"), "ruby-spring", &[Loaders]),
+    (File("/usr/share/doc/ruby-sqlite3"), "ruby-sqlite3", &[Loaders]),
+    (File("/usr/share/doc/ruby-typhoeus"), "ruby-typhoeus", &[Loaders]),
+    (File("/usr/share/doc/ruby-webrick"), "ruby-webrick", &[Loaders]),
+    (Program("mcs"), "mono-mcs", &[Detect, DotnetLoader, Loaders]),
+    (Program("mono"), "mono-runtime", &[Detect]),
+    (File("/usr/share/java/spring3-context.jar"), "libspring-context-java", &[Detect]),
+    (File("/usr/share/java/tomcat10-embed-core.jar"), "libtomcat10-embed-java", &[Detect]),
+    (Program("uwsgi"), "uwsgi-core", &[Detect, Loaders]),
+    (File("/usr/share/doc/uwsgi-plugin-python3"), "uwsgi-plugin-python3", &[Detect, Loaders]),
+    (Program("gdb"), "gdb", &[Detect]),
+    (Program("tini"), "tini", &[Detect]),
+    (Program("strip"), "binutils", &[Detect]),
 ];
+
+/// What a virtual environment needs.
+const PYTHON: [&str; 2] = ["python3", "python3-venv"];
 
 /// Whether `python3 -m venv` works: Debian keeps it in a package of its own.
 fn has_venv() -> bool {
@@ -83,15 +169,29 @@ fn has_venv() -> bool {
 
 /// The packages that `needs` miss, each once.
 pub(super) fn missing_packages(needs: &[Need]) -> Vec<&'static str> {
-    let mut missing: Vec<&str> = TABLE
-        .iter()
-        .filter(|(sign, _, uses)| uses.iter().any(|need| needs.contains(need)) && !sign.is_there())
-        .map(|(_, package, _)| *package)
-        .collect();
-    if needs.iter().any(|need| matches!(need, Demo | Live | Replay)) && !has_venv() {
-        missing.extend(["python3", "python3-venv"]);
+    let mut missing: Vec<&str> = of(needs).filter(|(sign, _)| !sign.is_there()).map(|(_, package)| package).collect();
+    if need_python(needs) && !has_venv() {
+        missing.extend(PYTHON);
     }
     missing
+}
+
+/// The packages that `needs` name, there or not.
+#[cfg(test)]
+pub(crate) fn packages_of(needs: &[Need]) -> Vec<&'static str> {
+    let python = if need_python(needs) { &PYTHON[..] } else { &[] };
+    of(needs).map(|(_, package)| package).chain(python.iter().copied()).collect()
+}
+
+fn of(needs: &[Need]) -> impl Iterator<Item = (&'static Sign, &'static str)> {
+    let wanted = TABLE.iter().filter(|(_, _, uses)| uses.iter().any(|need| needs.contains(need)));
+    wanted.map(|(sign, package, _)| (sign, *package))
+}
+
+fn need_python(needs: &[Need]) -> bool {
+    let is =
+        |need: &Need| matches!(need, AgentImage | Demo | Detect | DotnetLoader | Kubernetes | Live | Loaders | Replay);
+    needs.iter().any(is)
 }
 
 impl Sign {

@@ -53,7 +53,7 @@ pub(super) fn features(workspace: &Workspace, report: &mut Report) -> Result<(),
 pub(super) fn no_std(workspace: &Workspace, report: &mut Report) -> Result<(), Error> {
     const SOURCE: &str = "#![no_std]\n\
         extern crate alloc;\n\
-        pub use obtrace_protocols::Connection;\n\
+        pub use {obtrace_detect::detect, obtrace_protocols::Connection};\n\
         #[panic_handler]\n\
         fn panic(_: &core::panic::PanicInfo<'_>) -> ! { loop {} }\n\
         struct None;\n\
@@ -67,8 +67,10 @@ pub(super) fn no_std(workspace: &Workspace, report: &mut Report) -> Result<(), E
     let manifest = format!(
         "[package]\nname = \"no-std\"\nversion = \"0.0.0\"\nedition = \"2024\"\n\n[lib]\npath = \"lib.rs\"\n\
          crate-type = [\"staticlib\"]\n\n[dependencies]\n\
+         obtrace-detect = {{ path = {:?}, default-features = false, features = [\"oci\"] }}\n\
          obtrace-protocols = {{ path = {:?}, default-features = false }}\n\n\
          [profile.dev]\npanic = \"abort\"\n\n[workspace]\n",
+        workspace.path("obtrace-detect"),
         workspace.path("obtrace-protocols")
     );
     write(&folder.join("Cargo.toml"), &manifest)?;
@@ -80,7 +82,7 @@ pub(super) fn no_std(workspace: &Workspace, report: &mut Report) -> Result<(), E
         .cargo(["build", "--quiet", "--offline", "--manifest-path"])
         .arg(folder.join("Cargo.toml"))
         .env("CARGO_TARGET_DIR", folder.join("target"));
-    report.check("obtrace-protocols without std", run)
+    report.check("obtrace-detect and obtrace-protocols without std", run)
 }
 
 pub(super) fn unit(workspace: &Workspace, report: &mut Report) -> Result<(), Error> {

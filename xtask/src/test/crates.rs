@@ -1,4 +1,4 @@
-//! Fuzz targets, benchmarks, dependencies, public API, packages.
+//! Benchmarks, dependencies, public API, packages.
 
 use std::{
     env, fs,
@@ -8,32 +8,20 @@ use std::{
 use super::report::Report;
 use crate::{command::Run, error::Error, say, setup::CargoTool, workspace::Workspace};
 
-/// Seconds that each fuzz target runs.
-const FUZZ_SECONDS: u32 = 5;
-
-pub(super) fn fuzz(workspace: &Workspace, report: &mut Report) -> Result<(), Error> {
-    let nightly = nightly()?;
-    let tool = CargoTool::FUZZ.get(workspace)?;
-    // The dependencies are built once for a compiler, whatever checkout asks for them.
-    let built = workspace.cache.join("fuzz").join(&nightly);
-    let fuzz = || {
-        Run::new(&tool)
-            .current_dir(&workspace.root)
-            .env("RUSTUP_TOOLCHAIN", "nightly")
-            .env("CARGO_TARGET_DIR", built.as_os_str())
-    };
-    let targets = fuzz().args(["fuzz", "list"]).capture()?;
-    // Without ASan: the parsers have no unsafe code, and it would need a target of its own.
-    report.check("fuzz targets build", fuzz().args(["fuzz", "build", "--sanitizer", "none"]))?;
-    report.check("first inputs of the fuzz targets", Run::new("python3").arg(workspace.path("fuzz/seeds.py")))?;
-    // A seed of its own would make a run of CI fail for what an earlier one missed: looking for new
-    // findings is the job of a longer run.
-    let limits = [format!("-max_total_time={FUZZ_SECONDS}"), "-seed=1".to_owned(), "-verbosity=0".to_owned()];
-    for target in targets.lines().map(str::trim).filter(|name| !name.is_empty()) {
-        let run = fuzz().args(["fuzz", "run", "--sanitizer", "none", target, "--"]).args(&limits);
-        report.check(&format!("fuzz {target} for {FUZZ_SECONDS} s"), run)?;
-    }
-    Ok(())
+/// The detection's score, with the catalogue of images and without it.
+pub(super) fn score(workspace: &Workspace, report: &mut Report) -> Result<(), Error> {
+    let run = [
+        "run",
+        "--quiet",
+        "--release",
+        "--locked",
+        "--package",
+        "obtrace-detect",
+        "--all-features",
+        "--example",
+        "score",
+    ];
+    report.check("score", workspace.cargo(run))
 }
 
 /// The benchmarks with their own judgement: answers equal to the contenders', no allocations, ratios far above what is
@@ -125,7 +113,7 @@ fn forget_packed(workspace: &Workspace, target: &Path) -> Result<(), Error> {
 }
 
 /// The version of the nightly compiler, as a name for a folder.
-fn nightly() -> Result<String, Error> {
+pub(super) fn nightly() -> Result<String, Error> {
     let version = Run::new("rustc").arg("--version").env("RUSTUP_TOOLCHAIN", "nightly").capture().map_err(|_| {
         Error::Cannot("needs a nightly toolchain (`rustup toolchain install nightly --profile minimal`)".into())
     })?;

@@ -3,6 +3,7 @@
 mod bpf;
 mod code;
 mod crates;
+mod fuzz;
 mod report;
 mod rigs;
 
@@ -40,14 +41,34 @@ const PARTS: &[Part] = &[
     Part { name: "features", about: "each feature of each crate alone", root: false, open: None, run: code::features },
     Part {
         name: "no-std",
-        about: "obtrace-protocols linked into a program without std",
+        about: "obtrace-detect and obtrace-protocols linked into a program without std",
         root: false,
         open: None,
         run: code::no_std,
     },
     Part { name: "unit", about: "unit, integration and documentation tests", root: false, open: None, run: code::unit },
+    Part {
+        name: "score",
+        about: "verdicts on real-world images, commands and processes, counted",
+        root: false,
+        open: None,
+        run: crates::score,
+    },
     Part { name: "bpf", about: "shipped BPF objects equal a fresh build", root: false, open: None, run: bpf::run },
-    Part { name: "fuzz", about: "a few seconds of each fuzz target", root: false, open: None, run: crates::fuzz },
+    Part {
+        name: "fuzz",
+        about: "a fixed number of inputs for each fuzz target, kept findings first",
+        root: false,
+        open: None,
+        run: fuzz::run,
+    },
+    Part {
+        name: "detect-live",
+        about: "what is said of processes of every language while they run",
+        root: false,
+        open: None,
+        run: rigs::detect,
+    },
     Part {
         name: "replay",
         about: "captures of real servers and clients, replayed",
@@ -96,6 +117,48 @@ const PARTS: &[Part] = &[
         root: true,
         open: None,
         run: rigs::churn,
+    },
+    Part {
+        name: "loaders",
+        about: "the program that copies loaders and starts programs with them",
+        root: true,
+        open: None,
+        run: rigs::loaders_installer,
+    },
+    Part {
+        name: "loaders-languages",
+        about: "the loaders of all languages on their real runtimes, as a Pod would have them",
+        root: true,
+        open: None,
+        run: rigs::loaders_languages,
+    },
+    Part {
+        name: "loaders-together",
+        about: "one trace through the loaders of all six languages",
+        root: true,
+        open: None,
+        run: rigs::loaders_together,
+    },
+    Part {
+        name: "image",
+        about: "the agent's image: the same bytes twice, and what a patched Pod runs in it",
+        root: true,
+        open: None,
+        run: rigs::agent_image,
+    },
+    Part {
+        name: "kubernetes",
+        about: "what a real API server says of the definition and of patched Pods",
+        root: false,
+        open: None,
+        run: rigs::kubernetes,
+    },
+    Part {
+        name: "node",
+        about: "Pods of three languages on a real node, injected from the agent's image",
+        root: true,
+        open: None,
+        run: rigs::node,
     },
     Part {
         name: "guest",
@@ -156,7 +219,7 @@ fn names() -> clap::builder::PossibleValuesParser {
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<(), Error> {
     if options.list {
         for part in PARTS {
-            println!("{:<10} {}{}", part.name, part.about, if part.root { " (needs root)" } else { "" });
+            println!("{:<16} {}{}", part.name, part.about, if part.root { " (needs root)" } else { "" });
         }
         return Ok(());
     }

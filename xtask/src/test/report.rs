@@ -1,11 +1,16 @@
 //! What passed, failed and was skipped, and the table at the end.
 
-use std::time::Duration;
+use std::{
+    sync::{Mutex, mpsc},
+    thread,
+    time::Duration,
+};
 
 use super::Outcome;
 use crate::{
     command::{Run, describe},
     error::Error,
+    interrupt,
     say::{self, Tone, coloured},
 };
 
@@ -45,6 +50,40 @@ impl Report {
             Err(error) => return Err(error),
         }
         Ok(())
+    }
+
+    /// Runs commands that are one check each, two at a time: for those that take one processor and measure no time. What each
+    /// printed is shown when it has ended.
+    pub(super) fn check_in_pairs(&mut self, checks: Vec<(String, Run)>) -> Result<(), Error> {
+        let waiting = Mutex::new(checks.into_iter());
+        let (done, ended) = mpsc::channel();
+        thread::scope(|scope| {
+            for _ in 0..2 {
+                let (waiting, done) = (&waiting, done.clone());
+                scope.spawn(move || {
+                    // Interrupted: what has not begun is left.
+                    let next = || waiting.lock().ok().filter(|_| interrupt::check().is_ok())?.next();
+                    while let Some((what, run)) = next() {
+                        let line = run.line();
+                        if done.send((what, line, run.gather())).is_err() {
+                            break;
+                        }
+                    }
+                });
+            }
+            drop(done);
+            for (what, line, result) in ended {
+                let (status, said) = result?;
+                say::step(&what);
+                print!("{said}");
+                if status.success() {
+                    self.pass();
+                } else {
+                    self.fail(&what, &format!("`{line}`: {}", describe(status)));
+                }
+            }
+            interrupt::check()
+        })
     }
 
     /// Runs a command that is many checks and says on lines of its own how they went: cargo's test runner, or
@@ -122,11 +161,11 @@ pub(super) fn minutes(name: &str, elapsed: Duration) {
 
 /// The table of all parts, what was skipped and what failed, and the totals. An error if anything failed.
 pub(super) fn conclude(results: &[Outcome]) -> Result<(), Error> {
-    println!("\n{:<10} {:>8} {:>7} {:>7} {:>8}", "part", "passed", "failed", "skipped", "minutes");
+    println!("\n{:<16} {:>8} {:>7} {:>7} {:>8}", "part", "passed", "failed", "skipped", "minutes");
     for (name, report, elapsed) in results {
         let (tone, word) = report.tone();
         println!(
-            "{name:<10} {:>8} {:>7} {:>7} {:>8.1}  {}",
+            "{name:<16} {:>8} {:>7} {:>7} {:>8.1}  {}",
             report.passed,
             report.failures.len(),
             report.skipped.len(),

@@ -2,10 +2,14 @@
 
 use std::path::PathBuf;
 
+use obtrace_loaders::LANGUAGES;
+
 use super::report::Report;
 use crate::{
     command::Run,
     error::Error,
+    image,
+    loaders::{self, Kept},
     setup::{self, Need},
     workspace::{Workspace, is_root},
 };
@@ -56,10 +60,135 @@ pub(super) fn guest_goals(workspace: &Workspace, report: &mut Report) -> Result<
     in_guest(workspace, report, &["--only", "instructions", "--strict"])
 }
 
+/// What is said of processes of every language while they run.
+pub(super) fn detect(workspace: &Workspace, report: &mut Report) -> Result<(), Error> {
+    const PROGRAM: &str = "tests/detect/run.py";
+    setup::packages(&[Need::Detect])?;
+    let python = setup::python(workspace, "tests/detect/requirements.txt")?;
+    // Not for release: nothing is timed, and what `unit` has built is used.
+    let build = ["build", "--locked", "--package", "obtrace-detect", "--package", "obtrace-operator"];
+    let what = ["--features", "obtrace-detect/proc", "--example", "process", "--bin", "obtrace-zero"];
+    workspace.cargo(build).args(what).status()?;
+    let run = Run::new(python)
+        .arg(workspace.path(PROGRAM))
+        .arg("--process")
+        .arg(workspace.target.join("debug/examples/process"))
+        .arg("--detect")
+        .arg(workspace.target.join("debug/obtrace-zero"))
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .env("PYTHONUNBUFFERED", "1")
+        .env("OBTRACE_CACHE", &workspace.cache);
+    report.run_tests(PROGRAM, run)
+}
+
 fn in_guest(workspace: &Workspace, report: &mut Report, arguments: &[&str]) -> Result<(), Error> {
     setup::packages(&[Need::Guest])?;
     let run = Run::new("python3").arg(workspace.path("tests/guest/run.py")).args(arguments);
     report.run_tests("guest", run.env("OBTRACE_CACHE", &workspace.cache).env("PYTHONUNBUFFERED", "1"))
+}
+
+/// Every loader on its real runtimes.
+pub(super) fn loaders_languages(workspace: &Workspace, report: &mut Report) -> Result<(), Error> {
+    loaders(workspace, report, &["--lanes"])
+}
+
+/// The program that copies and starts loaders.
+pub(super) fn loaders_installer(workspace: &Workspace, report: &mut Report) -> Result<(), Error> {
+    loaders(workspace, report, &["--language", "installer"])
+}
+
+/// One trace through all six.
+pub(super) fn loaders_together(workspace: &Workspace, report: &mut Report) -> Result<(), Error> {
+    loaders(workspace, report, &["--language", "together"])
+}
+
+/// Loaders on their real runtimes, as a Pod would have them.
+fn loaders(workspace: &Workspace, report: &mut Report, arguments: &[&str]) -> Result<(), Error> {
+    const PROGRAM: &str = "tests/loaders/run.py";
+    if !is_root() {
+        return Err(Error::Cannot("needs root".into()));
+    }
+    setup::packages(&[Need::Loaders])?;
+    let python = setup::python(workspace, "tests/loaders/requirements.txt")?;
+    let files = loaders::build(workspace, &LANGUAGES, Kept::Used)?;
+    let run = Run::new(python)
+        .arg(workspace.path(PROGRAM))
+        .arg("--obtrace-zero")
+        .arg(workspace.build_obtrace_zero()?)
+        .arg("--obtrace-loaders")
+        .arg(loaders::build_static(workspace)?)
+        .arg("--obtrace-agent")
+        .arg(workspace.build_agent()?)
+        .arg("--agent-files")
+        .arg(files)
+        .args(arguments)
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .env("PYTHONUNBUFFERED", "1")
+        .env("OBTRACE_CACHE", &workspace.cache);
+    report.run_tests(&format!("{PROGRAM} {}", arguments.join(" ")), run)
+}
+
+/// The agent's image, made twice with the loaders built anew.
+pub(super) fn agent_image(workspace: &Workspace, report: &mut Report) -> Result<(), Error> {
+    const PROGRAM: &str = "tests/image/run.py";
+    if !is_root() {
+        return Err(Error::Cannot("needs root".into()));
+    }
+    setup::packages(&[Need::AgentImage])?;
+    let python = setup::python(workspace, "tests/loaders/requirements.txt")?;
+    let (first, second) = (workspace.target.join("agent.tar"), workspace.target.join("agent-again.tar"));
+    image::agent(workspace, Kept::Used)?.write(&first)?;
+    image::agent(workspace, Kept::Replaced)?.write(&second)?;
+    let run = Run::new(python)
+        .arg(workspace.path(PROGRAM))
+        .arg("--image")
+        .arg(first)
+        .arg("--again")
+        .arg(second)
+        .arg("--obtrace-zero")
+        .arg(workspace.build_obtrace_zero()?)
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .env("PYTHONUNBUFFERED", "1");
+    report.run_tests(PROGRAM, run)
+}
+
+/// Pods that are injected from the agent's image, on a real node.
+pub(super) fn node(workspace: &Workspace, report: &mut Report) -> Result<(), Error> {
+    const PROGRAM: &str = "tests/kubernetes/node/run.py";
+    if !is_root() {
+        return Err(Error::Cannot("needs root".into()));
+    }
+    setup::packages(&[Need::Kubernetes, Need::AgentImage, Need::Node])?;
+    let python = setup::python(workspace, "tests/kubernetes/requirements.txt")?;
+    let archive = workspace.target.join("agent.tar");
+    image::agent(workspace, Kept::Used)?.write(&archive)?;
+    let run = Run::new(python)
+        .arg(workspace.path(PROGRAM))
+        .arg("--obtrace-zero")
+        .arg(workspace.build_obtrace_zero()?)
+        .arg("--agent-image")
+        .arg(archive)
+        .arg("--node")
+        .arg(setup::node(workspace)?)
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .env("PYTHONUNBUFFERED", "1")
+        .env("OBTRACE_CACHE", &workspace.cache);
+    report.run_tests(PROGRAM, run)
+}
+
+/// The API server is built once from Go modules and kept in the cache.
+pub(super) fn kubernetes(workspace: &Workspace, report: &mut Report) -> Result<(), Error> {
+    setup::packages(&[Need::Kubernetes])?;
+    let python = setup::python(workspace, "tests/kubernetes/requirements.txt")?;
+    let program = workspace.build_obtrace_zero()?;
+    let run = Run::new(python)
+        .arg(workspace.path("tests/kubernetes/run.py"))
+        .arg("--obtrace-zero")
+        .arg(program)
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .env("PYTHONUNBUFFERED", "1")
+        .env("OBTRACE_CACHE", &workspace.cache);
+    report.run_tests("tests/kubernetes/run.py", run)
 }
 
 /// Runs a rig as root with the release build of the agent and the Python packages that `need` comes with.

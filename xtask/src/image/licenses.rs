@@ -1,0 +1,79 @@
+//! The licences of everything that is in the agent's image, below `/licenses`.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use super::tar::Tree;
+use crate::{error::Error, workspace::Workspace};
+
+/// Adds them all. Those of what is bundled into the loaders of Node.js and Java lie in these loaders' own folders or archives.
+pub(super) fn collect(workspace: &Workspace, busybox: &str, tree: &mut Tree) -> Result<(), Error> {
+    for name in ["LICENSE", "NOTICE"] {
+        tree.copy(&workspace.path(name), &format!("licenses/obtrace-zero/{name}"), 0o644)?;
+    }
+    tree.copy(Path::new("/usr/share/common-licenses/GPL-2"), "licenses/busybox/GPL-2", 0o644)?;
+    tree.copy(Path::new("/usr/share/doc/busybox-static/copyright"), "licenses/busybox/copyright", 0o644)?;
+    tree.file(
+        "licenses/busybox/SOURCE",
+        0o644,
+        format!(
+            "/bin/busybox is that of Debian's package busybox-static {busybox}, unchanged. Its complete source is Debian's source\n\
+             package busybox of that version: https://snapshot.debian.org/package/busybox/. For three years after an image was\n\
+             published, its publisher gives the source to anybody who asks for it.\n"
+        ),
+    );
+    // What a static program has of the C library.
+    tree.copy(Path::new("/usr/share/doc/libc6/copyright"), "licenses/glibc/copyright", 0o644)?;
+    tree.copy(Path::new("/usr/share/common-licenses/LGPL-2.1"), "licenses/glibc/LGPL-2.1", 0o644)?;
+    tree.file(
+        "licenses/glibc/SOURCE",
+        0o644,
+        "/obtrace-loaders is linked with glibc statically. Its own source, with which it can be linked with another glibc, is\n\
+         that of Obtrace Zero; glibc's is Debian's source package glibc.\n",
+    );
+    for (name, folder) in crates(workspace)? {
+        let mut found = false;
+        for entry in fs::read_dir(&folder).map_err(Error::file("read", &folder))?.flatten() {
+            let file = entry.file_name().to_string_lossy().into_owned();
+            let upper = file.to_ascii_uppercase();
+            if ["LICENSE", "LICENCE", "COPYING", "NOTICE", "COPYRIGHT"].iter().any(|word| upper.starts_with(word))
+                && entry.path().is_file()
+            {
+                tree.copy(&entry.path(), &format!("licenses/rust/{name}/{file}"), 0o644)?;
+                found = true;
+            }
+        }
+        if !found {
+            return Err(Error::Wrong(format!("{name} has no licence in {}", folder.display())));
+        }
+    }
+    Ok(())
+}
+
+/// The crates that are linked into `obtrace-loaders`, but for our own, with the folders of their sources.
+fn crates(workspace: &Workspace) -> Result<Vec<(String, PathBuf)>, Error> {
+    let listed = workspace
+        .cargo(["tree", "--package", "obtrace-loaders", "--edges", "normal,no-proc-macro", "--prefix", "none"])
+        .args(["--format", "{p}", "--locked"])
+        .capture()?;
+    let text = workspace.cargo(["metadata", "--format-version", "1", "--locked"]).capture()?;
+    let metadata: serde_json::Value =
+        serde_json::from_str(&text).map_err(|_| Error::Wrong("`cargo metadata` printed no JSON".into()))?;
+    let packages = metadata["packages"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let mut found = Vec::new();
+    for line in listed.lines() {
+        let mut words = line.split_whitespace();
+        let (Some(name), Some(version)) = (words.next(), words.next()) else { continue };
+        let version = version.trim_start_matches('v');
+        let package = packages.iter().find(|package| package["name"] == name && package["version"] == version);
+        let manifest = package.and_then(|package| package["manifest_path"].as_str()).map(PathBuf::from);
+        let folder = manifest.as_deref().and_then(Path::parent).map(Path::to_path_buf);
+        let Some(folder) = folder.filter(|folder| !folder.starts_with(&workspace.root)) else { continue };
+        found.push((format!("{name}-{version}"), folder));
+    }
+    found.sort();
+    found.dedup();
+    Ok(found)
+}
