@@ -57,31 +57,61 @@ def judge(function, world):
         world.unmount()
 
 
+class Played:
+    """What a run of this program for one language printed, and its counts."""
+
+    def __init__(self, arguments, environment):
+        done = subprocess.run([sys.executable, __file__, *arguments], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        told, _, summary = done.stdout.rstrip().rpartition("\n")
+        found = re.fullmatch(r"(\d+) passed, (\d+) failed, (\d+) skipped", summary)
+        # Without a summary it broke: that counts as a failure, and cannot be played again.
+        self.told = told.rstrip() if found else done.stdout
+        self.counts = [int(count) for count in found.groups()] if found else [0, 1, 0]
+        self.failed = re.findall(r"^(\S+) +FAILED ", told, re.MULTILINE) if found else []
+
+    def lines_of(self, name):
+        """What is wrong with a case."""
+        return [line for line in self.told.splitlines() if line.startswith(f"    {name}: ")]
+
+
+def alone(played, arguments, environment):
+    """A case that failed beside the other lane is played once more with the machine to itself: what fails there too, failed. One that does
+    not is told, with what was wrong the first time."""
+    for name in played.failed:
+        print(f" -> {name} once more, alone", flush=True)
+        again = Played([*arguments, "--case", name], environment)
+        print(again.told, flush=True)
+        if again.counts == [1, 0, 0]:
+            played.counts = [played.counts[0] + 1, played.counts[1] - 1, played.counts[2]]
+            print(f"ONLY ALONE {name}: beside others:\n" + "\n".join(played.lines_of(name)), flush=True)
+        else:
+            print("\n".join([f"FAILED TWICE {name}: beside others:", *played.lines_of(name), "  alone:", *again.lines_of(name)]), flush=True)
+
+
 def in_lanes():
     """Runs the languages in lanes, each as a program of its own; the exit code."""
     arguments = [argument for argument in sys.argv[1:] if argument != "--lanes"]
     environment = {name: value for name, value in os.environ.items() if name != SEPARATED}
-    counts, telling = [0, 0, 0], threading.Lock()
+    everything, telling = [], threading.Lock()
 
     def lane(languages):
         for language in languages:
             print(f" -> {language}", flush=True)
-            done = subprocess.run([sys.executable, __file__, *arguments, "--language", language], env=environment,
-                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-            told, _, summary = done.stdout.rstrip().rpartition("\n")
-            found = re.fullmatch(r"(\d+) passed, (\d+) failed, (\d+) skipped", summary)
+            played = Played([*arguments, "--language", language], environment)
             with telling:
-                print(told.rstrip() if found else done.stdout, flush=True)
-                for index, count in enumerate(found.groups() if found else (0, 1, 0)):
-                    counts[index] += int(count)
+                print(played.told, flush=True)
+                everything.append((language, played))
 
     threads = [threading.Thread(target=lane, args=(languages,)) for languages in LANES]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    print(f"\n{counts[0]} passed, {counts[1]} failed, {counts[2]} skipped")
-    return 1 if counts[1] else 0
+    for language, played in everything:
+        alone(played, [*arguments, "--language", language], environment)
+    passed, failed, skipped = (sum(played.counts[index] for _, played in everything) for index in range(3))
+    print(f"\n{passed} passed, {failed} failed, {skipped} skipped")
+    return 1 if failed else 0
 
 
 def main():
@@ -92,6 +122,7 @@ def main():
     parser.add_argument("--agent-files", required=True, type=pathlib.Path, help="the folder with one folder a language, as /agent in the image")
     parser.add_argument("--language", action="append", choices=LANGUAGES + MORE)
     parser.add_argument("--only", action="append", default=[], metavar="WORD", help="cases that have this in their name")
+    parser.add_argument("--case", metavar="NAME", help="one case, by its whole name")
     parser.add_argument("--lanes", action="store_true", help="all languages, two at a time; what each printed comes when it has ended")
     options = parser.parse_args()
     if options.lanes:
@@ -101,7 +132,7 @@ def main():
     world = World(options)
     counts, notes = {"ok": 0, "FAILED": 0, "skipped": 0}, []
     for name, function in cases(options):
-        if options.only and not any(word in name for word in options.only):
+        if options.case not in (None, name) or options.only and not any(word in name for word in options.only):
             continue
         began = time.monotonic()
         word, lines, note = judge(function, world)

@@ -20,6 +20,7 @@ pub(super) struct Report {
     passed: u64,
     failures: Vec<String>,
     skipped: Vec<String>,
+    only_alone: Vec<String>,
 }
 
 impl Report {
@@ -95,10 +96,12 @@ impl Report {
         let status = run.lines(|text| counts.read(text))?;
         self.passed += counts.passed;
         self.skipped.extend(counts.skipped);
+        self.only_alone.extend(counts.only_alone);
         if status.code() == Some(77) {
             self.skip(what, counts.last.trim());
         } else if !status.success() {
-            self.fail(what, &format!("`{line}`: {}, {} failed", describe(status), counts.failed));
+            let details: String = counts.details.iter().map(|line| format!("\n      {line}")).collect();
+            self.fail(what, &format!("`{line}`: {}, {} failed{details}", describe(status), counts.failed));
         } else if counts.passed == 0 {
             self.fail(what, &format!("`{line}` ran no test"));
         }
@@ -114,23 +117,37 @@ impl Report {
     }
 }
 
+/// The most lines about failed cases that the table at the end repeats for a program.
+const MAX_DETAILS: usize = 24;
+
 /// What the lines of a test runner say.
 #[derive(Default)]
 struct Counts {
     passed: u64,
     failed: u64,
     skipped: Vec<String>,
+    /// Cases that failed beside others and passed with the machine to themselves.
+    only_alone: Vec<String>,
+    /// What failed and why, in the runner's words.
+    details: Vec<String>,
     last: String,
 }
 
 impl Counts {
     fn read(&mut self, line: &str) {
+        let goes_on = line.starts_with("    ") && self.details.last().is_some_and(|detail| self.last == *detail);
         let line = line.trim();
         if line.is_empty() {
             return;
         }
+        let failed = line.starts_with("FAILED ") || line.split_whitespace().nth(1) == Some("FAILED");
+        if (failed || goes_on) && self.details.len() < MAX_DETAILS {
+            self.details.push(line.to_owned());
+        }
         if let Some(what) = line.strip_prefix("SKIPPED ") {
             self.skipped.push(what.to_owned());
+        } else if let Some(what) = line.strip_prefix("ONLY ALONE ") {
+            self.only_alone.push(what.trim_end_matches(": beside others:").to_owned());
         } else if let Some((test, reason)) = line.strip_prefix("test ").and_then(|rest| rest.split_once(" ... ignored"))
         {
             self.skipped.push(format!("{test}: {}", reason.trim_start_matches([',', ' '])));
@@ -179,6 +196,11 @@ pub(super) fn conclude(results: &[Outcome]) -> Result<(), Error> {
         }
     }
     for (name, report, _) in results {
+        for what in &report.only_alone {
+            println!("only alone: {name}: {what}");
+        }
+    }
+    for (name, report, _) in results {
         for what in &report.failures {
             println!("failed: {name}: {what}");
         }
@@ -217,5 +239,24 @@ mod tests {
         let counts = counts(&["SKIPPED puma: no ruby here", "31 passed, 1 failed, 1 skipped"]);
         assert_eq!((counts.passed, counts.failed), (31, 1));
         assert_eq!(counts.skipped, ["puma: no ruby here"]);
+    }
+
+    #[test]
+    fn what_failed_is_kept_for_the_end() {
+        let counts = counts(&[
+            "ruby/pg                  ok        1.7 s",
+            "ruby/grape               FAILED    2.0 s",
+            "    ruby/grape: 1 of spans, not 2",
+            "    ruby/grape: and no log",
+            "ruby/dalli               FAILED    2.0 s",
+            "    ruby/dalli: late",
+            "    indented, of something else",
+            " -> ruby/dalli once more, alone",
+            "ONLY ALONE ruby/dalli: beside others:",
+            "2 passed, 1 failed, 0 skipped",
+        ]);
+        assert_eq!(counts.details[1..3], ["ruby/grape: 1 of spans, not 2", "ruby/grape: and no log"]);
+        assert_eq!(counts.only_alone, ["ruby/dalli"]);
+        assert_eq!((counts.details.len(), counts.failed), (6, 1));
     }
 }
