@@ -1,5 +1,6 @@
 """What test rigs share: programs of this machine, children that end with us, small servers, and what is built once into a cache."""
 
+import contextlib
 import ctypes
 import fcntl
 import hashlib
@@ -54,6 +55,18 @@ def as_child():
     """In a child before it runs: a session of its own, and the end when we end."""
     os.setsid()
     LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def kill_session(pid):
+    """Ends whatever is left of a child's session (see `as_child`), also what made a process group of its own in it."""
+    for entry in pathlib.Path("/proc").iterdir():
+        if not entry.name.isdecimal():
+            continue
+        with contextlib.suppress(OSError):
+            # Behind the name, which may have blanks and brackets: state, parent, group, session.
+            session = int((entry / "stat").read_text().rpartition(")")[2].split()[3])
+            if session == pid:
+                os.kill(int(entry.name), signal.SIGKILL)
 
 
 class Quiet(http.server.BaseHTTPRequestHandler):

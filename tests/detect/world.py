@@ -4,13 +4,12 @@ import atexit
 import os
 import pathlib
 import shutil
-import signal
 import subprocess
 import sys
 import sysconfig
 import tempfile
 
-from machine import Cache, Missing, as_child, program
+from machine import Cache, Missing, as_child, kill_session, program
 
 HERE = pathlib.Path(__file__).resolve().parent
 APPS = HERE / "apps"
@@ -29,10 +28,7 @@ class World(Cache):
 
     def close(self):
         for process in self.processes:
-            try:
-                os.killpg(process.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
+            kill_session(process.pid)
             process.wait()
         self.processes = []
         shutil.rmtree(self.folder, ignore_errors=True)

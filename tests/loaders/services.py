@@ -77,8 +77,10 @@ def rabbitmq(world):
     programs = pathlib.Path("/usr/lib/rabbitmq/bin")
     if not (programs / "rabbitmq-server").exists():
         raise Missing("no RabbitMQ on this machine")
-    folder, port = folder_of(world, "root"), free_port()
-    own = {"RABBITMQ_NODENAME": f"obtrace{port}@localhost", "RABBITMQ_NODE_PORT": port, "RABBITMQ_DIST_PORT": free_port(), "RABBITMQ_BASE": folder,
+    folder, port, names = folder_of(world, "root"), free_port(), free_port()
+    # Erlang's name server, which RabbitMQ would start and leave behind.
+    world.start(program("epmd"), "-port", names, "-address", LOOPBACK, port=names).ready()
+    own = {"ERL_EPMD_PORT": names, "RABBITMQ_NODENAME": f"obtrace{port}@localhost", "RABBITMQ_NODE_PORT": port, "RABBITMQ_DIST_PORT": free_port(), "RABBITMQ_BASE": folder,
            "RABBITMQ_MNESIA_BASE": folder, "RABBITMQ_LOG_BASE": folder, "RABBITMQ_PLUGINS_EXPAND_DIR": folder / "plugins",
            "RABBITMQ_NODE_IP_ADDRESS": LOOPBACK, "RABBITMQ_ENABLED_PLUGINS_FILE": folder / "none", "RABBITMQ_CONF_ENV_FILE": folder / "none",
            "RABBITMQ_PID_FILE": folder / "pid", "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+S 2:2", "HOME": folder}
