@@ -1,5 +1,5 @@
 //! Admission: the bytes of an AdmissionReview in, the bytes of its answer out. No IO, no clock, no lock: everything comes from the
-//! [`Index`].
+//! [`Index`]. Beside the answer goes a [`Verdict`]: what was decided, for metrics and Events.
 //!
 //! ```
 //! use obtrace_operator::{
@@ -17,124 +17,121 @@
 //! let review = br#"{"kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1", "request": {
 //!     "uid": "705ab4f5", "operation": "CREATE", "namespace": "shop", "kind": {"group": "", "version": "v1", "kind": "Pod"},
 //!     "object": {"metadata": {"name": "web"}, "spec": {"containers": [{"name": "web", "image": "node:22"}]}}}}"#;
-//! let answer: serde_json::Value = serde_json::from_slice(&admission::answer(review, &index)).unwrap();
+//! let judged = admission::judge(review, &index);
+//! assert_eq!(judged.verdict.outcome.as_str(), "injected");
+//! let answer: serde_json::Value = serde_json::from_slice(&judged.body).unwrap();
 //! assert_eq!(answer["response"]["uid"], "705ab4f5");
 //! assert_eq!(answer["response"]["allowed"], true);
 //! assert_eq!(answer["response"]["patchType"], "JSONPatch");
 //! ```
 
+mod uid;
+mod verdict;
+
 use obtrace_patch::{
-    Outcome, Patch, plan,
+    Outcome as Done, Patch, Plan, plan,
     review::{Review, respond},
 };
 
+pub use self::verdict::{Outcome, Owner, Verdict};
 use crate::index::{Index, Resolution};
 
 /// The most warnings in an answer. Kubernetes truncates them itself beyond 4 KiB in all.
 const MAX_WARNINGS: usize = 16;
 
-/// The answer to a review. It always allows: whatever is wrong with the request, or with us, becomes a warning.
+/// The answer to a review, and what was decided.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Answer {
+    /// The answering AdmissionReview, as JSON.
+    pub body: Vec<u8>,
+    /// What was decided.
+    pub verdict: Verdict,
+}
+
+/// The bytes of [`judge`]'s answer, for who has no use for the verdict.
 #[must_use]
 pub fn answer(review: &[u8], index: &Index) -> Vec<u8> {
-    let untouched = |uid: &str, warnings: &[String]| respond(uid, &Patch::default(), warnings);
+    judge(review, index).body
+}
+
+/// The answer to a review. It always allows: whatever is wrong with the request, or with us, becomes a warning.
+#[must_use]
+pub fn judge(review: &[u8], index: &Index) -> Answer {
     let request = match Review::parse(review) {
         Ok(request) => request,
-        Err(error) => return untouched("", &[format!("obtrace-zero: cannot read the AdmissionReview: {error}")]),
+        Err(error) => {
+            // The API server takes no answer without the request's id.
+            let uid = uid::in_head(review).unwrap_or_default();
+            let warning = format!("obtrace-zero: cannot read the AdmissionReview: {error}");
+            return Answer { body: allow(uid, &warning), verdict: Verdict::new(Outcome::Unreadable) };
+        }
     };
+    let mut verdict = Verdict::new(Outcome::NotAPod);
+    verdict.dry_run = request.is_dry_run();
+    let body = decide(&request, index, &mut verdict);
+    Answer { body, verdict }
+}
+
+/// The answer that changes nothing, with a warning; `None` if the beginning of the review does not say which request it is for.
+///
+/// `head` is as much of the review as has come, for where the whole of it cannot be had.
+#[must_use]
+pub fn allow_unread(head: &[u8], warning: &str) -> Option<Vec<u8>> {
+    uid::in_head(head).map(|uid| allow(uid, warning))
+}
+
+fn allow(uid: &str, warning: &str) -> Vec<u8> {
+    respond(uid, &Patch::default(), &[warning])
+}
+
+fn decide(request: &Review<'_>, index: &Index, verdict: &mut Verdict) -> Vec<u8> {
     let uid = request.uid();
+    let untouched = || respond(uid, &Patch::default(), &[] as &[&str]);
     let (Some("CREATE"), ("", "v1", "Pod")) = (request.operation(), request.kind()) else {
-        return untouched(uid, &[]);
+        return untouched();
     };
     let pod = match request.pod() {
         Ok(Some(pod)) => pod,
-        Ok(None) => return untouched(uid, &[]),
+        Ok(None) => return untouched(),
         Err(error) => {
-            return untouched(uid, &[format!("obtrace-zero: cannot read the Pod, which is left alone: {error}")]);
+            verdict.outcome = Outcome::Unreadable;
+            return allow(uid, &format!("obtrace-zero: cannot read the Pod, which is left alone: {error}"));
         }
     };
     let namespace = request.namespace().or(pod.namespace()).unwrap_or_default();
-    let Resolution::Settings(settings, _) = index.resolve(namespace, |name| pod.label(name)) else {
-        return untouched(uid, &[]);
+    verdict.is_about(namespace, pod);
+    let settings = match index.resolve(namespace, |name| pod.label(name)) {
+        Resolution::Settings(settings, resource) => {
+            verdict.resource = Some(resource.into_owned());
+            settings
+        }
+        Resolution::Excluded(resource) => {
+            verdict.resource = Some(resource.into_owned());
+            (verdict.outcome, verdict.reason) = (Outcome::Excluded, Some("resource"));
+            return untouched();
+        }
+        Resolution::NoResource => {
+            verdict.outcome = Outcome::NoResource;
+            return untouched();
+        }
     };
     let plan = plan(pod, &settings);
-    let warnings: Vec<String> = plan
-        .containers
-        .iter()
-        .filter_map(|container| match &container.outcome {
-            Outcome::Left(reason) if reason.is_rule() => {
-                Some(format!("obtrace-zero: container {} is not instrumented: {reason}", container.name))
-            }
-            _ => None,
-        })
-        .take(MAX_WARNINGS)
-        .collect();
-    respond(uid, &plan.patch(), &warnings)
+    let patch = plan.patch();
+    verdict.say(&plan, &patch);
+    respond(uid, &patch, &warnings(&plan))
+}
+
+/// A warning for each container that a rule keeps from harm.
+fn warnings(plan: &Plan<'_>) -> Vec<String> {
+    let left = plan.containers.iter().filter_map(|container| match &container.outcome {
+        Done::Left(reason) if reason.is_rule() => {
+            Some(format!("obtrace-zero: container {} is not instrumented: {reason}", container.name))
+        }
+        _ => None,
+    });
+    left.take(MAX_WARNINGS).collect()
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::{Value, json};
-
-    use super::*;
-    use crate::{
-        crd::{ObtraceInstrumentation, ObtraceInstrumentationSpec},
-        index::{SYSTEM_NAMESPACE, World},
-    };
-
-    fn index() -> Index {
-        let spec = ObtraceInstrumentationSpec::new("https://ingest.example.com");
-        let mut resource = ObtraceInstrumentation::new("default", spec);
-        resource.metadata.namespace = Some(SYSTEM_NAMESPACE.to_owned());
-        let mut world = World::new();
-        world.resources.push(resource);
-        Index::new(world)
-    }
-
-    fn ask(change: impl FnOnce(&mut Value)) -> Value {
-        let mut review = json!({ "kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1", "request": {
-            "uid": "u-1", "operation": "CREATE", "namespace": "shop", "kind": { "group": "", "version": "v1", "kind": "Pod" },
-            "object": { "metadata": { "generateName": "web-" }, "spec": { "containers": [{ "name": "web", "image": "python:3.12" }] } } } });
-        change(&mut review);
-        let answer = serde_json::from_slice::<Value>(&answer(review.to_string().as_bytes(), &index())).unwrap();
-        assert_eq!(answer["kind"], "AdmissionReview");
-        assert_eq!(answer["response"]["allowed"], true);
-        answer["response"].clone()
-    }
-
-    #[test]
-    fn a_pod_is_patched() {
-        let response = ask(|_| {});
-        assert_eq!((&response["uid"], &response["patchType"]), (&json!("u-1"), &json!("JSONPatch")));
-        assert_eq!(response.get("warnings"), None);
-    }
-
-    #[test]
-    fn what_is_not_the_creation_of_a_pod_is_left_alone() {
-        for (pointer, value) in [
-            ("/request/operation", json!("UPDATE")),
-            ("/request/kind/kind", json!("Binding")),
-            ("/request/kind/group", json!("apps")),
-            ("/request/object", json!(null)),
-            ("/request/namespace", json!("kube-system")),
-        ] {
-            let response = ask(|review| *review.pointer_mut(pointer).unwrap() = value.clone());
-            assert_eq!(response.get("patch"), None, "{pointer} = {value}");
-        }
-    }
-
-    #[test]
-    fn what_cannot_be_read_is_allowed_with_a_warning() {
-        let response = ask(|review| review["request"]["object"]["spec"]["containers"] = json!("none"));
-        assert!(response["warnings"][0].as_str().unwrap().contains("cannot read the Pod"), "{response}");
-        let answer = answer(b"{", &index());
-        assert!(String::from_utf8(answer).unwrap().contains("cannot read the AdmissionReview"));
-    }
-
-    #[test]
-    fn a_container_that_a_rule_keeps_from_harm_is_warned_of() {
-        let from = json!([{ "secretRef": { "name": "settings" } }]);
-        let response = ask(|review| review["request"]["object"]["spec"]["containers"][0]["envFrom"] = from);
-        let warning = response["warnings"][0].as_str().unwrap();
-        assert!(warning.contains("container web") && warning.contains("settings"), "{warning}");
-    }
-}
+mod tests;

@@ -13,3 +13,7 @@ pub mod index;
 pub mod manifests;
 #[cfg(feature = "crd")]
 pub mod selector;
+#[cfg(feature = "controller")]
+pub mod server;
+#[cfg(feature = "controller")]
+pub mod telemetry;

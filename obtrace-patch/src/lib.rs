@@ -17,7 +17,7 @@ pub use crate::{
     error::ParseError,
     patch::{Op, Operation, Patch},
     plan::{ContainerPlan, Ebpf, NoSidecar, Outcome, Plan, PodSkip, Reason, plan},
-    pod::{Pod, Template, TemplateKind},
+    pod::{Owner, Pod, Template, TemplateKind},
     revert::revert,
     settings::{
         DEFAULT_AGENT_IMAGE, DEFAULT_EBPF_IMAGE, EXCLUDED_NAMESPACES, Placement, PodSecurity, Resources, SecretKey,

@@ -30,6 +30,24 @@ pub enum PodSkip {
     Own,
 }
 
+impl PodSkip {
+    /// The reason in one word, for a metric's label.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Injected => "injected",
+            Self::Excluded => "pod_excluded",
+            Self::NamespaceExcluded => "namespace_excluded",
+            Self::NamespaceReserved => "namespace_reserved",
+            Self::Static => "static",
+            Self::Windows => "windows",
+            Self::HostSystem => "host_system",
+            Self::Debug => "debug",
+            Self::Own => "own",
+        }
+    }
+}
+
 impl fmt::Display for PodSkip {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -116,6 +134,27 @@ impl Reason<'_> {
     #[must_use]
     pub fn is_rule(&self) -> bool {
         !matches!(self, Self::NotSelected | Self::Infrastructure | Self::UnknownLanguage | Self::NoSdk { .. })
+    }
+
+    /// The reason in one word, for a metric's label.
+    #[must_use]
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::NotSelected => "not_selected",
+            Self::Infrastructure => "infrastructure",
+            Self::UnknownLanguage => "unknown_language",
+            Self::NoSdk { .. } => "no_sdk",
+            Self::OtherAgent { .. } => "other_agent",
+            Self::OptionalReference { .. } => "optional_reference",
+            Self::EnvFrom { .. } => "env_from",
+            Self::ImageEnv { .. } => "image_env",
+            Self::VolumeTaken => "volume_taken",
+            Self::MountTaken { .. } => "mount_taken",
+            Self::OpenBasedir { .. } => "open_basedir",
+            Self::InitContainerTaken => "init_container_taken",
+            Self::InitMemory => "init_memory",
+            Self::NoSidecar(_) => "no_sidecar",
+        }
     }
 }
 

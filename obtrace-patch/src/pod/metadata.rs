@@ -25,12 +25,20 @@ pub(crate) struct Metadata<'a> {
     pub(crate) owners: Vec<Owner<'a>>,
 }
 
-/// An owner reference.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Owner<'a> {
-    pub(crate) kind: Cow<'a, str>,
-    pub(crate) name: Cow<'a, str>,
-    pub(crate) controller: bool,
+/// An owner reference of a Pod.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Owner<'a> {
+    /// Group and version: `apps/v1`.
+    pub api_version: Cow<'a, str>,
+    /// `ReplicaSet`, `Job`, …
+    pub kind: Cow<'a, str>,
+    /// Its name, in the Pod's namespace.
+    pub name: Cow<'a, str>,
+    /// Its id.
+    pub uid: Cow<'a, str>,
+    /// Whether it is the one that manages the Pod.
+    pub controller: bool,
 }
 
 impl<'a> Metadata<'a> {
@@ -121,7 +129,9 @@ impl<'a> Owner<'a> {
         let mut owner = Self::default();
         cursor.object(|key, cursor| {
             match key {
+                b"apiVersion" => owner.api_version = cursor.optional_string()?.unwrap_or_default(),
                 b"kind" => owner.kind = cursor.optional_string()?.unwrap_or_default(),
+                b"uid" => owner.uid = cursor.optional_string()?.unwrap_or_default(),
                 b"name" => owner.name = cursor.optional_string()?.unwrap_or_default(),
                 b"controller" => owner.controller = cursor.boolean()?.unwrap_or_default(),
                 _ => drop(cursor.skip()?),

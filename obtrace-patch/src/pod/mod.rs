@@ -8,12 +8,15 @@ mod template;
 
 use std::borrow::Cow;
 
-pub use self::template::{Template, TemplateKind};
 pub(crate) use self::{
     container::{Container, EnvFrom, EnvKind, Mount, SourceKind},
     metadata::Metadata,
     quantity::bytes as quantity_bytes,
     spec::Spec,
+};
+pub use self::{
+    metadata::Owner,
+    template::{Template, TemplateKind},
 };
 use crate::{error::ParseError, json::Cursor};
 
@@ -104,6 +107,12 @@ impl<'a> Pod<'a> {
     #[must_use]
     pub fn annotation(&self, key: &str) -> Option<Cow<'a, str>> {
         self.metadata.annotation(key)
+    }
+
+    /// What made the Pod: the owner that manages it, else the first; `None` for a Pod of its own.
+    #[must_use]
+    pub fn owner(&self) -> Option<&Owner<'a>> {
+        self.metadata.controller()
     }
 
     /// The names of the containers, init containers left out.
