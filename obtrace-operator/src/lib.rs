@@ -3,12 +3,16 @@
 
 #[cfg(feature = "admission")]
 pub mod admission;
+#[cfg(feature = "controller")]
+pub mod certificates;
 #[cfg(feature = "cli")]
 pub mod cli;
 #[cfg(feature = "crd")]
 pub mod crd;
 #[cfg(feature = "admission")]
 pub mod index;
+#[cfg(feature = "controller")]
+pub mod leader;
 #[cfg(feature = "cli")]
 pub mod manifests;
 #[cfg(feature = "crd")]

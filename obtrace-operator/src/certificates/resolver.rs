@@ -1,0 +1,66 @@
+//! What the server presents.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwapOption;
+use rustls::{
+    ServerConfig,
+    server::{ClientHello, NoServerSessionStorage, ResolvesServerCert},
+    sign::CertifiedKey,
+};
+
+use super::certificate::provider;
+
+/// The certificate that handshakes get from now on; replaced while the server runs. Connections that are open keep theirs.
+#[derive(Debug, Default)]
+pub struct Resolver {
+    current: ArcSwapOption<CertifiedKey>,
+}
+
+impl Resolver {
+    /// Nothing to present: handshakes fail until there is.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Presents this from now on.
+    pub fn set(&self, certificate: Arc<CertifiedKey>) {
+        self.current.store(Some(certificate));
+    }
+
+    /// What is presented now.
+    #[must_use]
+    pub fn current(&self) -> Option<Arc<CertifiedKey>> {
+        self.current.load_full()
+    }
+
+    /// Whether there is something to present.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.current.load().is_some()
+    }
+}
+
+impl ResolvesServerCert for Resolver {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        self.current()
+    }
+}
+
+/// How a server with this resolver speaks TLS: 1.2 and 1.3, HTTP/2 or HTTP/1.1.
+///
+/// No session is resumed: API servers never ask for it, and who resumed one would not see the certificate that is presented by then.
+///
+/// # Errors
+///
+/// The provider of cryptography has no cipher for these versions.
+pub fn server_config(resolver: Arc<Resolver>) -> Result<Arc<ServerConfig>, rustls::Error> {
+    let builder = ServerConfig::builder_with_provider(Arc::new(provider()));
+    let builder = builder.with_safe_default_protocol_versions()?;
+    let mut config = builder.with_no_client_auth().with_cert_resolver(resolver);
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = 0;
+    Ok(Arc::new(config))
+}
