@@ -11,7 +11,10 @@ use std::{
 
 use k8s_openapi::{
     api::core::v1::ResourceRequirements,
-    apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::LabelSelector},
+    apimachinery::pkg::{
+        api::resource::Quantity,
+        apis::meta::v1::{LabelSelector, ObjectMeta},
+    },
 };
 use obtrace_patch::{Placement, PodSecurity, Resources, SecretKey, Settings, StrategyChoice, Version};
 
@@ -44,6 +47,10 @@ pub struct World {
     pub config_maps: BTreeMap<String, BTreeMap<String, BTreeSet<String>>>,
     /// The cluster's version.
     pub version: Option<Version>,
+    /// Resources that are there and cannot be used.
+    pub unusable: Vec<Unusable>,
+    /// Whether this is all that there is, or only what is known so far.
+    pub synced: bool,
 }
 
 impl World {
@@ -51,6 +58,24 @@ impl World {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+}
+
+/// A resource that is there and cannot be used: it is of another version, or was made by hand before there were rules.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct Unusable {
+    /// Its name, namespace, generation.
+    pub metadata: ObjectMeta,
+    /// What is wrong with it.
+    pub error: String,
+}
+
+impl Unusable {
+    /// A resource with what is wrong with it.
+    #[must_use]
+    pub fn new(metadata: ObjectMeta, error: impl Into<String>) -> Self {
+        Self { metadata, error: error.into() }
     }
 }
 
@@ -118,6 +143,24 @@ impl Index {
         let names: BTreeSet<&String> = world.namespaces.keys().chain(named).collect();
         let namespaces = names.into_iter().map(|name| (name.clone(), candidates(&world, name))).collect();
         Self { namespaces, world }
+    }
+
+    /// Every resource, each usable one.
+    #[must_use]
+    pub fn resources(&self) -> &[ObtraceInstrumentation] {
+        &self.world.resources
+    }
+
+    /// The resources that cannot be used.
+    #[must_use]
+    pub fn unusable(&self) -> &[Unusable] {
+        &self.world.unusable
+    }
+
+    /// Whether it was made of all that there is, or only of what was known so far.
+    #[must_use]
+    pub fn is_synced(&self) -> bool {
+        self.world.synced
     }
 
     /// The settings for a Pod of a namespace, by its labels.

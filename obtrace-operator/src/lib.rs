@@ -21,3 +21,5 @@ pub mod selector;
 pub mod server;
 #[cfg(feature = "controller")]
 pub mod telemetry;
+#[cfg(feature = "controller")]
+pub mod watch;

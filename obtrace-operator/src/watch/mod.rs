@@ -1,0 +1,236 @@
+//! What admission answers from: the namespaces and the resources of a cluster, watched, as an [`Index`] that is replaced whole.
+//!
+//! Nothing here is on the path of a request: requests read the index without a lock. Namespaces are watched by their metadata
+//! alone. A resource that cannot be read, or whose values the definition would refuse, is left out, and told of in the
+//! [`World`](crate::index::World); it stops no other.
+
+mod backoff;
+mod listing;
+mod resource;
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use arc_swap::ArcSwap;
+use futures::{Stream, StreamExt};
+use k8s_openapi::api::core::v1::Namespace as NamespaceObject;
+use kube::{
+    Api, Client, CustomResourceExt, Resource,
+    api::{ApiResource, DynamicObject},
+    core::PartialObjectMeta,
+    runtime::{
+        WatchStreamExt, watcher,
+        watcher::{Config, Error, Event},
+    },
+};
+use obtrace_patch::Version;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+
+pub(crate) use self::backoff::Steps;
+use self::{listing::Listing, resource::Kept};
+use crate::{
+    crd::ObtraceInstrumentation,
+    index::{Index, Namespace, World},
+};
+
+/// How often the index is made anew at most. What changes in between goes into the next.
+pub const REBUILD_EVERY: Duration = Duration::from_millis(100);
+/// The most namespaces that are kept. Of others nothing is known, as of one that is younger than the watch.
+pub const MOST_NAMESPACES: usize = 50_000;
+/// The most resources that are kept.
+pub const MOST_RESOURCES: usize = 10_000;
+
+/// How long the API server keeps a watch open: a connection that died without a word is noticed soon after.
+pub(crate) const WATCH_SECONDS: u32 = 60;
+/// How often the cluster's version is asked for, beside each time the API server has been away.
+const VERSION_EVERY: Duration = Duration::from_secs(600);
+/// How soon it is asked for again when there was no answer.
+const VERSION_AGAIN: Duration = Duration::from_secs(2);
+/// How long an answer about the version may take.
+const VERSION_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Keeps the index up to date until it is stopped.
+///
+/// `synced` is called once, after the first index that knows all namespaces, all resources and the cluster's version. While the
+/// definition of the resource is not installed it waits, and says so once. An API server that is away changes nothing: what was
+/// known stands.
+pub async fn run(client: Client, index: Arc<ArcSwap<Index>>, synced: impl FnOnce() + Send, stop: CancellationToken) {
+    let config = || Config::default().timeout(WATCH_SECONDS);
+    let namespaces = watcher(Api::<PartialObjectMeta<NamespaceObject>>::all(client.clone()), config());
+    let resource = ApiResource::erase::<ObtraceInstrumentation>(&());
+    let resources = watcher(Api::<DynamicObject>::all_with(client.clone(), &resource), config());
+    let mut watch = Watch::new(client, index);
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = watch.follow(namespaces.backoff(Steps::new()), resources.backoff(Steps::new()), synced) => {}
+    }
+}
+
+/// What is known so far.
+struct Watch {
+    client: Client,
+    index: Arc<ArcSwap<Index>>,
+    namespaces: Listing<Namespace>,
+    resources: Listing<Kept>,
+    version: Option<Version>,
+    /// When the version is asked for next.
+    version_due: Instant,
+    /// Whether the index is older than what is known.
+    stale: bool,
+    /// Whether the definition was absent when it was last asked for.
+    absent: bool,
+    /// How many objects had been left out when that was last told.
+    told_left_out: u64,
+}
+
+impl Watch {
+    fn new(client: Client, index: Arc<ArcSwap<Index>>) -> Self {
+        Self {
+            client,
+            index,
+            namespaces: Listing::new(MOST_NAMESPACES),
+            resources: Listing::new(MOST_RESOURCES),
+            version: None,
+            version_due: Instant::now(),
+            stale: false,
+            absent: false,
+            told_left_out: 0,
+        }
+    }
+
+    /// Follows both streams. They do not end.
+    async fn follow(
+        &mut self,
+        namespaces: impl Stream<Item = Result<Event<PartialObjectMeta<NamespaceObject>>, Error>> + Send,
+        resources: impl Stream<Item = Result<Event<DynamicObject>, Error>> + Send,
+        synced: impl FnOnce() + Send,
+    ) {
+        let (mut namespaces, mut resources) = (std::pin::pin!(namespaces), std::pin::pin!(resources));
+        let mut synced = Some(synced);
+        let mut rebuild = interval(REBUILD_EVERY);
+        rebuild.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let waits = self.stale || self.version_is_due();
+            tokio::select! {
+                Some(event) = namespaces.next() => self.on_namespace(event),
+                Some(event) = resources.next() => self.on_resource(event),
+                _ = rebuild.tick(), if waits => {
+                    self.ask_version().await;
+                    if self.rebuild() && let Some(synced) = synced.take() {
+                        synced();
+                    }
+                }
+                else => return,
+            }
+        }
+    }
+
+    fn on_namespace(&mut self, event: Result<Event<PartialObjectMeta<NamespaceObject>>, Error>) {
+        match event {
+            Ok(event) => self.stale |= self.namespaces.apply(event, namespace),
+            Err(error) => self.away("namespaces", &error),
+        }
+    }
+
+    fn on_resource(&mut self, event: Result<Event<DynamicObject>, Error>) {
+        match event {
+            Ok(event) => {
+                if matches!(event, Event::InitDone | Event::Apply(_)) && self.absent {
+                    self.absent = false;
+                    info!("the definition of {} is there now", ObtraceInstrumentation::crd_name());
+                }
+                self.stale |= self.resources.apply(event, resource::read);
+            }
+            Err(Error::InitialListFailed(kube::Error::Api(status))) if status.is_not_found() => {
+                self.stale |= self.resources.clear();
+                if !self.absent {
+                    self.absent = true;
+                    let name = ObtraceInstrumentation::crd_name();
+                    warn!(
+                        "{name} is not installed in this cluster: waiting for it (`obtrace-zero install` installs it)"
+                    );
+                }
+            }
+            Err(error) => self.away(&ObtraceInstrumentation::plural(&()), &error),
+        }
+    }
+
+    /// A watch broke. What was known stands; whoever answers next may be of another version.
+    fn away(&mut self, what: &str, error: &Error) {
+        warn!(%error, "watching {what} failed, and is tried again; what is known stays in use");
+        self.version_due = Instant::now();
+    }
+
+    fn version_is_due(&self) -> bool {
+        Instant::now() >= self.version_due
+    }
+
+    async fn ask_version(&mut self) {
+        if !self.version_is_due() {
+            return;
+        }
+        self.version_due = Instant::now() + VERSION_AGAIN;
+        match timeout(VERSION_TIMEOUT, self.client.apiserver_version()).await {
+            Ok(Ok(info)) => {
+                self.version_due = Instant::now() + VERSION_EVERY;
+                let Some(version) = Version::parse(&info.git_version) else {
+                    warn!(version = info.git_version, "the cluster's version cannot be read: 1.0 is assumed");
+                    self.version.get_or_insert(Version::new(1, 0));
+                    return;
+                };
+                if self.version.replace(version) != Some(version) {
+                    info!(version = info.git_version, "the cluster's version");
+                    self.stale = true;
+                }
+            }
+            Ok(Err(error)) => debug!(%error, "asking for the cluster's version failed, and is tried again"),
+            Err(_) => debug!("no answer about the cluster's version, it is asked for again"),
+        }
+    }
+
+    /// Makes the index anew if there is something to make it from; whether it was made.
+    fn rebuild(&mut self) -> bool {
+        let known = self.namespaces.is_complete() && self.resources.is_complete() && self.version.is_some();
+        if !self.stale || !(known || self.index.load().is_synced()) {
+            return false;
+        }
+        self.tell_left_out();
+        let mut world = World::new();
+        world.version = self.version;
+        world.namespaces = self.namespaces.iter().map(|(name, about)| (name.clone(), about.clone())).collect();
+        for (_, kept) in self.resources.iter() {
+            match kept {
+                Kept::Usable(resource) => world.resources.push((**resource).clone()),
+                Kept::Unusable(about) => world.unusable.push(about.clone()),
+            }
+        }
+        world.synced = true;
+        debug!(namespaces = world.namespaces.len(), resources = world.resources.len(), "made the index anew");
+        self.index.store(Arc::new(Index::new(world)));
+        self.stale = false;
+        true
+    }
+
+    fn tell_left_out(&mut self) {
+        let left_out = self.namespaces.left_out() + self.resources.left_out();
+        if left_out != self.told_left_out {
+            self.told_left_out = left_out;
+            warn!(
+                left_out,
+                "more than {MOST_NAMESPACES} namespaces or {MOST_RESOURCES} resources: the others are not known"
+            );
+        }
+    }
+}
+
+/// A namespace's name, and what is kept of it: annotations of others may be long, and none of them is read.
+fn namespace(object: PartialObjectMeta<NamespaceObject>) -> (String, Namespace) {
+    let metadata = object.metadata;
+    let mut annotations = metadata.annotations.unwrap_or_default();
+    annotations.retain(|name, _| name.starts_with("obtrace.io/"));
+    (metadata.name.unwrap_or_default(), Namespace::new(metadata.labels.unwrap_or_default(), annotations))
+}
