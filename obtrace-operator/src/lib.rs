@@ -15,6 +15,8 @@ pub mod index;
 pub mod leader;
 #[cfg(feature = "cli")]
 pub mod manifests;
+#[cfg(feature = "controller")]
+pub mod operator;
 #[cfg(feature = "crd")]
 pub mod selector;
 #[cfg(feature = "controller")]

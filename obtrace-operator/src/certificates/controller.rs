@@ -100,6 +100,7 @@ impl Controller {
                 Seen::Absent => Published::Missing,
                 Seen::Present(configuration) => Published::read(Some(configuration)),
             };
+            self.trust(&stored, &published);
             let (instant, now) = (Instant::now(), SystemTime::now());
             self.held.note(&stored, &published, instant);
             let (options, held) = (&self.options, &self.held);
@@ -143,6 +144,13 @@ impl Controller {
             tracing::error!("Secret {namespace}/{secret}: {faults}. The last good certificate is served on; {owner}");
         }
         self.faults = faults;
+    }
+
+    /// Tells the resolver what API servers trust.
+    fn trust(&self, stored: &Stored, published: &Published) {
+        let common = published.common();
+        let stored = || stored.material().map(|material| material.bundle.clone()).unwrap_or_default();
+        self.resolver.trust(&if common.is_empty() { stored() } else { common });
     }
 
     /// Takes the Secret's certificate if it is the better one; how long until that is to be asked again.

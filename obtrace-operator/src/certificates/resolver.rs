@@ -4,17 +4,18 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
 use rustls::{
-    ServerConfig,
+    RootCertStore, ServerConfig,
     server::{ClientHello, NoServerSessionStorage, ResolvesServerCert},
     sign::CertifiedKey,
 };
 
-use super::certificate::provider;
+use super::certificate::{Certificate, provider};
 
 /// The certificate that handshakes get from now on; replaced while the server runs. Connections that are open keep theirs.
 #[derive(Debug, Default)]
 pub struct Resolver {
     current: ArcSwapOption<CertifiedKey>,
+    trusted: ArcSwapOption<RootCertStore>,
 }
 
 impl Resolver {
@@ -33,6 +34,20 @@ impl Resolver {
     #[must_use]
     pub fn current(&self) -> Option<Arc<CertifiedKey>> {
         self.current.load_full()
+    }
+
+    /// What API servers trust: the bundle of the configuration as it was last seen, or that of the Secret where no configuration has
+    /// one. `None` until either is known.
+    #[must_use]
+    pub fn roots(&self) -> Option<RootCertStore> {
+        self.trusted.load().as_deref().cloned()
+    }
+
+    /// API servers trust these from now on.
+    pub(super) fn trust(&self, bundle: &[Certificate]) {
+        let mut roots = RootCertStore::empty();
+        roots.add_parsable_certificates(bundle.iter().map(|certificate| certificate.der.clone()));
+        self.trusted.store((!roots.is_empty()).then(|| Arc::new(roots)));
     }
 
     /// Whether there is something to present.

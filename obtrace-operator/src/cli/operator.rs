@@ -1,0 +1,152 @@
+//! `operator`: what the Deployment runs.
+
+use std::{io, net::SocketAddr, time::Duration};
+
+use clap::{Args, ValueEnum};
+use kube::Client;
+use obtrace_cli::{Color, Failure};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+use tracing_subscriber::EnvFilter;
+
+use crate::{
+    certificates::Life,
+    index::SYSTEM_NAMESPACE,
+    operator::{self, Options},
+};
+
+/// How the operator runs.
+#[derive(Args)]
+pub(super) struct Flags {
+    /// The namespace that it runs in
+    #[arg(long, env = "POD_NAMESPACE", default_value = SYSTEM_NAMESPACE)]
+    namespace: String,
+    /// What this replica calls itself; no two may call themselves the same
+    #[arg(long, env = "POD_NAME", default_value = "obtrace-zero-operator", value_name = "NAME")]
+    pod_name: String,
+    /// Where the webhook listens (TLS)
+    #[arg(long, default_value = "[::]:9443", value_name = "ADDRESS:PORT")]
+    webhook_address: SocketAddr,
+    /// Where /healthz and /readyz are
+    #[arg(long, default_value = "[::]:8081", value_name = "ADDRESS:PORT")]
+    health_address: SocketAddr,
+    /// Where /metrics is
+    #[arg(long, default_value = "[::]:8080", value_name = "ADDRESS:PORT")]
+    metrics_address: SocketAddr,
+    /// How long the webhook's certificate lasts; it is replaced at two thirds of that
+    #[arg(long, default_value = "30d", value_name = "TIME", value_parser = duration)]
+    certificate_life: Duration,
+    /// How long the CA lasts that signs it
+    #[arg(long, default_value = "365d", value_name = "TIME", value_parser = duration)]
+    ca_life: Duration,
+    /// How long API servers have to learn of a new CA before it is used
+    #[arg(long, default_value = "10s", value_name = "TIME", value_parser = duration)]
+    ca_propagation: Duration,
+    /// How long an old CA is trusted after it was replaced
+    #[arg(long, default_value = "1h", value_name = "TIME", value_parser = duration)]
+    ca_overlap: Duration,
+    /// How long the webhook goes on answering new connections when it is told to stop
+    #[arg(long, default_value = "5s", value_name = "TIME", value_parser = duration)]
+    linger: Duration,
+    /// What is logged: error, warn, info, debug, trace, also by module
+    #[arg(long, env = "OBTRACE_LOG", default_value = "info", value_name = "FILTER")]
+    log: String,
+    /// How it is logged, to standard error
+    #[arg(long, value_enum, default_value_t = LogFormat::Json, value_name = "FORMAT")]
+    log_format: LogFormat,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum LogFormat {
+    /// An object a line
+    Json,
+    /// For people
+    Text,
+}
+
+impl Flags {
+    fn options(&self) -> Options {
+        let mut options = Options::new(&self.namespace, &self.pod_name);
+        (options.webhook, options.health, options.metrics) =
+            (self.webhook_address, self.health_address, self.metrics_address);
+        options.certificates.serving = Life::new(self.certificate_life);
+        options.certificates.ca = Life::new(self.ca_life);
+        options.certificates.propagation = self.ca_propagation;
+        options.certificates.overlap = self.ca_overlap;
+        options.limits.linger = self.linger;
+        options
+    }
+}
+
+pub(super) fn run(flags: &Flags, color: Color) -> Result<(), Failure> {
+    log(flags, color)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::failed(format!("cannot start threads: {error}")))?;
+    runtime.block_on(async {
+        let stop = CancellationToken::new();
+        stop_at_signal(stop.clone()).map_err(|error| Failure::failed(format!("cannot wait for signals: {error}")))?;
+        let client = Client::try_default().await.map_err(|error| {
+            Failure::failed(format!("cannot find out how to reach a cluster: {error}; the operator runs in a Pod, or with KUBECONFIG"))
+        })?;
+        info!(version = env!("CARGO_PKG_VERSION"), namespace = flags.namespace, pod = flags.pod_name, "obtrace-zero operator");
+        operator::run(client, flags.options(), stop).await.map_err(Failure::failed)
+    })
+}
+
+fn log(flags: &Flags, color: Color) -> Result<(), Failure> {
+    let filter = EnvFilter::try_new(&flags.log).map_err(|error| Failure::usage(format!("--log {}: {error}", flags.log)))?;
+    let format = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(color.stderr);
+    let started = match flags.log_format {
+        LogFormat::Json => format.json().flatten_event(true).try_init(),
+        LogFormat::Text => format.try_init(),
+    };
+    started.map_err(|error| Failure::failed(format!("cannot log: {error}")))
+}
+
+/// Stops at SIGTERM and SIGINT; a second one ends the program at once, as if nobody had listened.
+fn stop_at_signal(stop: CancellationToken) -> io::Result<()> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    tokio::spawn(async move {
+        let mut count = 0;
+        loop {
+            let name = tokio::select! {
+                _ = terminate.recv() => "SIGTERM",
+                _ = interrupt.recv() => "SIGINT",
+            };
+            count += 1;
+            if count > 1 {
+                std::process::exit(1);
+            }
+            info!(signal = name, "stopping: the webhook goes on until nobody sends to it any more");
+            stop.cancel();
+        }
+    });
+    Ok(())
+}
+
+/// A number and a unit: `500ms`, `90s`, `5m`, `12h`, `30d`.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    let units = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
+    let parsed = units.iter().find_map(|(unit, milliseconds)| {
+        let number = text.strip_suffix(unit)?.parse::<u64>().ok()?;
+        number.checked_mul(*milliseconds)
+    });
+    let parsed = parsed.filter(|milliseconds| *milliseconds <= 100 * 366 * 86_400_000);
+    parsed.map(Duration::from_millis).ok_or_else(|| "a number and a unit, like 500ms, 90s, 5m, 12h or 30d".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_duration_is_a_number_with_a_unit() {
+        for (text, milliseconds) in [("500ms", 500), ("90s", 90_000), ("5m", 300_000), ("12h", 43_200_000), ("30d", 2_592_000_000)] {
+            assert_eq!(duration(text), Ok(Duration::from_millis(milliseconds)), "{text}");
+        }
+        for text in ["", "5", "s", "-1s", "1.5h", "5 m", "99999999999d", "5w"] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+    }
+}
