@@ -1,14 +1,28 @@
-"""The API server of Kubernetes, its store and the kubelet, built once for a version from the modules that `servers/go.mod` pins."""
+"""Kubernetes' own programs, built once for a version from the modules that `servers/go.mod` and `dns/go.mod` pin."""
 
+import contextlib
+import fcntl
 import os
 import pathlib
 import subprocess
+import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
 VERSION = "1.34.4"
+# The folder of the module that pins it, and the package.
 PROGRAMS = {
-    "etcd": "go.etcd.io/etcd/server/v3", "kube-apiserver": "k8s.io/kubernetes/cmd/kube-apiserver", "kubelet": "k8s.io/kubernetes/cmd/kubelet"}
+    "etcd": ("servers", "go.etcd.io/etcd/server/v3"),
+    "kube-apiserver": ("servers", "k8s.io/kubernetes/cmd/kube-apiserver"),
+    "kube-controller-manager": ("servers", "k8s.io/kubernetes/cmd/kube-controller-manager"),
+    "kube-scheduler": ("servers", "k8s.io/kubernetes/cmd/kube-scheduler"),
+    "kubelet": ("servers", "k8s.io/kubernetes/cmd/kubelet"),
+    "kube-proxy": ("servers", "k8s.io/kubernetes/cmd/kube-proxy"),
+    "pause": ("servers", "./pause"),
+    "coredns": ("dns", "."),
+}
 SERVER = ("etcd", "kube-apiserver")
+CONTROLLERS = ("kube-controller-manager", "kube-scheduler")
+NODE = ("kubelet", "kube-proxy", "pause", "coredns")
 
 
 def cache():
@@ -17,26 +31,43 @@ def cache():
     return pathlib.Path(os.environ.get("OBTRACE_CACHE", default))
 
 
+@contextlib.contextmanager
+def only_one(path):
+    """Waits until nobody else makes `path`; the lock ends with the process, however that ends."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path.with_name(f"{path.name}.lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def programs(names=SERVER):
     """Builds what is missing of these; the path of each program by its name."""
     folder = cache() / "kubernetes" / VERSION
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = {}
-    for name in names:
-        paths[name] = folder / name
-        if not paths[name].exists():
-            print(f"building {name} {VERSION} from its Go modules: some minutes, once", flush=True)
-            build(PROGRAMS[name], paths[name])
+    paths = {name: folder / name for name in names}
+    for name, path in paths.items():
+        if path.exists():
+            continue
+        with only_one(path):
+            if not path.exists():
+                print(f"building {name} for Kubernetes {VERSION} from its Go modules: some minutes, once", flush=True)
+                build(*PROGRAMS[name], path)
     return paths
 
 
-def build(package, path):
+def build(module, package, path):
     # Without its version in it the server calls itself v0.0.0, and clients refuse to talk to it.
     versions = "k8s.io/component-base/version"
     major, minor, _ = VERSION.split(".")
     flags = f"-s -w -X {versions}.gitVersion=v{VERSION} -X {versions}.gitMajor={major} -X {versions}.gitMinor={minor}"
-    unfinished = path.with_suffix(".unfinished")
+    unfinished = path.with_name(f"{path.name}.{os.getpid()}.unfinished")
     environment = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-trimpath -mod=readonly"}
     command = ["go", "build", "-ldflags", flags, "-o", unfinished, package]
-    subprocess.run(command, cwd=HERE / "servers", env=environment, check=True)
-    unfinished.rename(path)
+    try:
+        subprocess.run(command, cwd=HERE / module, env=environment, check=True)
+        unfinished.rename(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+if __name__ == "__main__":
+    programs(sys.argv[1:] or PROGRAMS)

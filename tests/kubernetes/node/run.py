@@ -189,7 +189,7 @@ def main():
     parser.add_argument("--jdk", type=pathlib.Path, default=pathlib.Path("/usr/lib/jvm/default-java").resolve())
     options = parser.parse_args()
     # While there is a network to fetch them from.
-    programs, paths = worker.packages(build.cache()), build.programs(build.PROGRAMS)
+    programs, paths = worker.packages(build.cache()), build.programs((*build.SERVER, "kubelet"))
     separate()
     began, report = time.monotonic(), Report()
     # Sockets below it: the path has to be short.
