@@ -1,5 +1,6 @@
 """A client of the API server, as the administrator."""
 
+import contextlib
 import http.client
 import json
 import ssl
@@ -53,6 +54,13 @@ class Api:
             return answer.status, json.loads(text)
         except ValueError:
             return answer.status, text.decode(errors="replace")
+
+    def request_as(self, token, method, path):
+        """The status of a request of the service account whose token this is."""
+        connection = http.client.HTTPSConnection(self.address, self.port, context=ssl.create_default_context(cafile=self.folder / "ca.crt"), timeout=60)
+        with contextlib.closing(connection):
+            connection.request(method, path, headers={"Authorization": f"Bearer {token}"})
+            return connection.getresponse().status
 
     def must(self, method, path, body=None, kind="application/json"):
         """The answer of a request that has to succeed."""

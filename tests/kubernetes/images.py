@@ -68,6 +68,16 @@ def pause(folder, program, name):
     return archive
 
 
+def image(folder, programs, name, fill, command):
+    """The image registry.test/NAME:1 of a busybox and what `fill` puts beside it; its archive."""
+    root, archive = folder / f"root-{name}", folder / f"{name}.tar"
+    busybox(root, next(path for path in (programs / "bin/busybox", programs / "usr/bin/busybox") if path.exists()))
+    fill(root)
+    write(archive, f"registry.test/{name}:1", root, command)
+    shutil.rmtree(root)
+    return archive
+
+
 def libraries(root, *programs):
     """Copies the shared libraries that these programs are linked with."""
     for linked in programs:
@@ -83,9 +93,9 @@ def busybox(root, program):
     (root / "tmp").chmod(0o1777)
 
 
-def nodejs(root, program):
-    """A Node.js of npm's registry and the libraries it needs."""
-    place(root, "/usr/bin/node", program)
+def command(root, program, path):
+    """A program of this machine and the libraries it needs."""
+    place(root, path, program)
     libraries(root, program)
 
 

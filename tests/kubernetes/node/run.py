@@ -67,7 +67,7 @@ def archives(folder, programs, options):
         return folder / f"{name}.tar"
 
     def nodejs(root):
-        images.nodejs(root, options.node)
+        images.command(root, options.node, "/usr/bin/node")
         images.place(root, "/app/hop.js", APPS / "hop.js")
 
     def python(root):

@@ -1,0 +1,85 @@
+#!/usr/bin/env python3
+"""run.py --obtrace-agent FILE --node PROGRAM: a real cluster with two nodes, all of it in namespaces of its own.
+
+Needs root, Go and Debian's packages; nothing of it stays. `--only` runs the named cases; `--shell` gives a shell in which
+kubectl reaches the cluster, once the cases have run.
+"""
+
+import argparse
+import os
+import pathlib
+import subprocess
+import sys
+import time
+import traceback
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+sys.path[:0] = [str(ROOT / "tests/kubernetes"), str(ROOT / "tests/loaders"), str(ROOT / "tests")]
+
+import build  # noqa: E402
+import foundation  # noqa: E402
+import nodes  # noqa: E402
+import rig  # noqa: E402
+import workloads  # noqa: E402
+
+CASES = {"foundation": lambda cluster, report, _: foundation.check(cluster, report)}
+
+
+class Report:
+    """Counts, and a line for each check."""
+
+    def __init__(self):
+        self.passed = self.failed = 0
+
+    def check(self, what, faults):
+        """`faults` is a list of what is wrong; empty if nothing is."""
+        self.passed += not faults
+        self.failed += bool(faults)
+        print(f"{what:<72} {'FAILED' if faults else 'ok'}", flush=True)
+        for fault in faults:
+            print(f"    {fault}", flush=True)
+
+
+def run_case(name, cluster, report, options):
+    began = time.monotonic()
+    try:
+        CASES[name](cluster, report, options)
+    except Exception:
+        report.check(f"{name} is run to its end", traceback.format_exc().splitlines())
+    print(f"-- {name}: {time.monotonic() - began:.0f} s", flush=True)
+
+
+def shell(cluster):
+    """A shell of the developer's, beside the API server."""
+    paths = build.clients()
+    environment = {**os.environ, "KUBECONFIG": str(cluster.kubeconfig), "PATH": f"{paths['kubectl'].parent}:{os.environ['PATH']}"}
+    subprocess.run([os.environ.get("SHELL", "/bin/sh")], env=environment, check=False)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--obtrace-agent", type=pathlib.Path, required=True, help="the program that receives OTLP in the cluster")
+    parser.add_argument("--node", type=pathlib.Path, required=True, help="a Node.js program")
+    parser.add_argument("--jdk", type=pathlib.Path, default=pathlib.Path("/usr/lib/jvm/default-java").resolve())
+    parser.add_argument("--only", action="append", choices=CASES, help="only this case (may be given more than once)")
+    parser.add_argument("--shell", action="store_true")
+    options = parser.parse_args()
+    # While there is a network to fetch from.
+    nodes.prepare()
+    folder = rig.separate()
+    began, report = time.monotonic(), Report()
+    with nodes.with_nodes(folder) as cluster:
+        print(f"-- a cluster of {len(cluster.nodes)} nodes: {time.monotonic() - began:.0f} s", flush=True)
+        system = nodes.packages(build.cache())
+        cluster.load_image(*workloads.archives(folder, system, options.node, options.jdk), workloads.Sink.archive(folder, system, options.obtrace_agent))
+        print(f"-- with images: {time.monotonic() - began:.0f} s", flush=True)
+        for name in options.only or CASES:
+            run_case(name, cluster, report, options)
+        if options.shell:
+            shell(cluster)
+    print(f"{report.passed} passed, {report.failed} failed, 0 skipped")
+    sys.exit(1 if report.failed else 0)
+
+
+main()
