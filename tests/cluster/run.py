@@ -22,23 +22,9 @@ import foundation  # noqa: E402
 import nodes  # noqa: E402
 import rig  # noqa: E402
 import workloads  # noqa: E402
+from report import Report  # noqa: E402
 
 CASES = {"foundation": lambda cluster, report, _: foundation.check(cluster, report)}
-
-
-class Report:
-    """Counts, and a line for each check."""
-
-    def __init__(self):
-        self.passed = self.failed = 0
-
-    def check(self, what, faults):
-        """`faults` is a list of what is wrong; empty if nothing is."""
-        self.passed += not faults
-        self.failed += bool(faults)
-        print(f"{what:<72} {'FAILED' if faults else 'ok'}", flush=True)
-        for fault in faults:
-            print(f"    {fault}", flush=True)
 
 
 def run_case(name, cluster, report, options):
@@ -78,8 +64,7 @@ def main():
             run_case(name, cluster, report, options)
         if options.shell:
             shell(cluster)
-    print(f"{report.passed} passed, {report.failed} failed, 0 skipped")
-    sys.exit(1 if report.failed else 0)
+    sys.exit(report.conclude())
 
 
 main()

@@ -31,8 +31,8 @@ exec /bin/busybox httpd -f -p "$1" -h /tmp
 """
 
 
-def archives(folder, programs, node, jdk):
-    """The images of the applications. Needs Go and a JDK."""
+def archives(folder, programs, node, jdk, names=tuple(APPLICATIONS)):
+    """The images of these applications. Needs Go and a JDK."""
     def nodejs(root):
         images.command(root, node, "/usr/bin/node")
         images.place(root, "/app/hop.js", TOGETHER / "hop.js")
@@ -54,8 +54,8 @@ def archives(folder, programs, node, jdk):
         (root / "app/serve").write_text(SERVE)
         (root / "app/serve").chmod(0o755)
 
-    return [images.image(folder, programs, name, fill, ["/bin/busybox", "sh"]) for name, fill in (
-        ("nodejs", nodejs), ("python", python), ("java", java), ("go", go), ("plain", plain))]
+    fill = {"nodejs": nodejs, "python": python, "java": java, "go": go, "plain": plain}
+    return [images.image(folder, programs, name, fill[name], ["/bin/busybox", "sh"]) for name in names]
 
 
 def deployment(name, namespace, command, port=PORT, image=None, replicas=1, environment=None, labels=None):

@@ -15,39 +15,24 @@ import cluster
 import definition
 import golden
 import preview
+from report import Report
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-
-
-class Report:
-    """Counts, and a line for each failure."""
-
-    def __init__(self):
-        self.passed, self.failed = 0, 0
-
-    def check(self, what, faults):
-        """`faults` is a list of what is wrong; empty if nothing is."""
-        if faults:
-            self.failed += 1
-            print(f"FAILED {what}: {'; '.join(faults)}", flush=True)
-        else:
-            self.passed += 1
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--obtrace-zero", type=pathlib.Path, required=True, help="the program")
     arguments = parser.parse_args()
-    report = Report()
+    report = Report(quiet=True)
     with cluster.running() as api:
         definition.check(api, report, ROOT / "deploy/crd/obtraceinstrumentation.yaml")
         golden.check(api, report, ROOT / "obtrace-patch/testdata/golden")
         program = preview.Program(arguments.obtrace_zero, build.VERSION)
         preview.check_manifests(api, report, program, HERE / "manifests", golden.pod_of)
         preview.check_golden(report, program, ROOT / "obtrace-patch/testdata/golden")
-    print(f"{report.passed} passed, {report.failed} failed")
-    sys.exit(1 if report.failed else 0)
+    sys.exit(report.conclude())
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ pub(crate) enum Need {
     DotnetLoader,
     /// The agent's image.
     AgentImage,
-    /// Injected Pods on a real node.
+    /// Real nodes of Kubernetes, with Pods on them.
     Node,
     /// The loaders' tests on real runtimes.
     Loaders,
@@ -93,6 +93,7 @@ const TABLE: &[(Sign, &str, &[Need])] = &[
     (Program("npm"), "npm", &[Detect, NodeLoader, Node, Loaders]),
     (Program("javac"), "default-jdk-headless", &[Live, Detect, JavaLoader, Node, Loaders]),
     (Program("mvn"), "maven", &[JavaLoader, Loaders]),
+    (Program("nft"), "nftables", &[Node]),
     (Program("go"), "golang-go", &[Live, Guest, Detect, Kubernetes]),
     (Program("openssl"), "openssl", &[Kubernetes, Loaders]),
     (Program("puma"), "puma", &[Live, Detect, Loaders]),
@@ -125,7 +126,7 @@ const TABLE: &[(Sign, &str, &[Need])] = &[
     (Program("pkg-config"), "pkg-config", &[Loaders]),
     (Program("memcached"), "memcached", &[Loaders]),
     (Program("rabbitmq-server"), "rabbitmq-server", &[Loaders]),
-    (Program("setpriv"), "util-linux", &[Loaders]),
+    (Program("setpriv"), "util-linux", &[Node, Loaders]),
     (Program("thin"), "thin", &[Loaders]),
     (Program("unicorn"), "unicorn", &[Loaders]),
     (File("/usr/share/doc/ruby-bootsnap"), "ruby-bootsnap", &[Loaders]),

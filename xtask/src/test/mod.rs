@@ -161,6 +161,13 @@ const PARTS: &[Part] = &[
         run: rigs::node,
     },
     Part {
+        name: "cluster",
+        about: "a cluster of two real nodes: Pods, Services, names, webhooks and identities",
+        root: true,
+        open: None,
+        run: rigs::cluster,
+    },
+    Part {
         name: "guest",
         about: "both back ends on other kernels, in an emulated guest",
         root: false,

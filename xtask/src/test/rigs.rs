@@ -176,6 +176,26 @@ pub(super) fn node(workspace: &Workspace, report: &mut Report) -> Result<(), Err
     report.run_tests(PROGRAM, run)
 }
 
+/// A cluster of two nodes.
+pub(super) fn cluster(workspace: &Workspace, report: &mut Report) -> Result<(), Error> {
+    const PROGRAM: &str = "tests/cluster/run.py";
+    if !is_root() {
+        return Err(Error::Cannot("needs root".into()));
+    }
+    setup::packages(&[Need::Kubernetes, Need::Node])?;
+    let python = setup::python(workspace, "tests/kubernetes/requirements.txt")?;
+    let run = Run::new(python)
+        .arg(workspace.path(PROGRAM))
+        .arg("--obtrace-agent")
+        .arg(workspace.build_agent()?)
+        .arg("--node")
+        .arg(setup::node(workspace)?)
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .env("PYTHONUNBUFFERED", "1")
+        .env("OBTRACE_CACHE", &workspace.cache);
+    report.run_tests(PROGRAM, run)
+}
+
 /// The API server is built once from Go modules and kept in the cache.
 pub(super) fn kubernetes(workspace: &Workspace, report: &mut Report) -> Result<(), Error> {
     setup::packages(&[Need::Kubernetes])?;
