@@ -13,6 +13,7 @@ pub mod crd;
 pub mod index;
 #[cfg(feature = "controller")]
 pub mod leader;
+pub mod install;
 #[cfg(feature = "cli")]
 pub mod manifests;
 #[cfg(feature = "controller")]

@@ -41,8 +41,79 @@ they say what the webhook would know of them.
 Examples:
   obtrace-zero preview -f deployment.yaml
   obtrace-zero preview -f pod.yaml --namespace shop-prod --output diff
-  obtrace-zero preview -f pod.yaml --output patch | jq .")]
+  obtrace-zero preview -f pod.yaml --output patch | jq .
+  obtrace-zero preview -f deployment.yaml --cluster")]
     Preview(Preview),
+    /// Install Obtrace Zero into a cluster, and wait until it works
+    #[cfg(feature = "controller")]
+    #[command(after_help = "\
+What is there already is brought to what is asked for; what is right is left as it is.
+
+Examples:
+  obtrace-zero install --ingest-url https://ingest.example.com --api-key-file key.txt
+  obtrace-zero install --ingest-url https://ingest.example.com --api-key-secret obtrace-api-key
+  obtrace-zero install --dry-run
+  obtrace-zero install --ingest-url https://ingest.example.com --api-key-secret key --output yaml > obtrace-zero.yaml")]
+    Install(Box<super::cluster::arguments::Install>),
+    /// Bring an installation to this program's version, its settings and resources kept
+    #[cfg(feature = "controller")]
+    #[command(after_help = "\
+Where the new version does not become ready, the former Deployment is put back and the exit code is 1.
+
+Examples:
+  obtrace-zero upgrade
+  obtrace-zero upgrade --image registry.example.com/obtrace-zero:0.2.0 --timeout 600")]
+    Upgrade(super::cluster::arguments::Upgrade),
+    /// Take Obtrace Zero out of a cluster, the webhook first; works without the operator
+    #[cfg(feature = "controller")]
+    #[command(after_help = "\
+Pods that are instrumented run on as they are. With --restore their workloads are restarted without us, one after another.
+
+Examples:
+  obtrace-zero uninstall --dry-run
+  obtrace-zero uninstall --restore --yes
+  obtrace-zero uninstall --keep-resources")]
+    Uninstall(super::cluster::arguments::Uninstall),
+    /// Let the operator keep a copy of the API key's Secret in a namespace
+    #[cfg(feature = "controller")]
+    #[command(after_help = "\
+Pods read the API key from a Secret of their own namespace. This copies it there with your rights, and gives the operator the right to keep that
+one Secret up to date; it can see no other.
+
+Examples:
+  obtrace-zero allow -n shop
+  obtrace-zero allow -n shop -n payments")]
+    Allow(super::cluster::arguments::Allow),
+    /// Say whether the operator works, and what is instrumented
+    #[cfg(feature = "controller")]
+    #[command(after_help = "\
+Examples:
+  obtrace-zero status
+  obtrace-zero status --json | jq .totals")]
+    Status(super::cluster::arguments::Status),
+    /// List the workloads: language, framework, strategy, and why not
+    #[cfg(feature = "controller")]
+    #[command(after_help = "\
+Examples:
+  obtrace-zero workloads
+  obtrace-zero workloads -n shop --json")]
+    Workloads(super::cluster::arguments::Workloads),
+    /// Look for what keeps Obtrace Zero from working, and say what to do
+    #[cfg(feature = "controller")]
+    #[command(after_help = "\
+The exit code is 1 if a check fails.
+
+Examples:
+  obtrace-zero doctor
+  obtrace-zero doctor --json | jq '.checks[] | select(.result == \"failed\")'")]
+    Doctor(super::cluster::arguments::Doctor),
+    /// Write the Helm chart and the kustomize base into a folder
+    #[cfg(feature = "controller")]
+    #[command(hide = true)]
+    Deploy {
+        /// The folder, `deploy` of the repository.
+        folder: PathBuf,
+    },
     /// Print the definition of the custom resource ObtraceInstrumentation as YAML
     Crd,
     /// Print a completion script for a shell
@@ -111,6 +182,13 @@ pub(super) struct Preview {
     /// Only this workload of the file
     #[arg(long, value_name = "KIND/NAME")]
     pub(super) only: Option<String>,
+    /// Use the ObtraceInstrumentations and namespaces of a cluster
+    #[cfg(feature = "controller")]
+    #[arg(long)]
+    pub(super) cluster: bool,
+    #[cfg(feature = "controller")]
+    #[command(flatten)]
+    pub(super) connection: super::cluster::arguments::Connection,
 }
 
 #[derive(Clone, Copy, Eq, PartialEq, ValueEnum)]

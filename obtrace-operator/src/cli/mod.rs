@@ -1,8 +1,10 @@
-//! The command line: `detect`, `preview`, `crd`, `completions`.
+//! The command line: what needs no cluster (`detect`, `preview`, `crd`, `completions`), and in `cluster` what does.
 //!
 //! Exit codes: 0 fine, 1 failed, 2 usage.
 
 mod arguments;
+#[cfg(feature = "controller")]
+mod cluster;
 mod detect;
 mod preview;
 
@@ -27,6 +29,22 @@ pub fn main(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) ->
     let result = match arguments.command {
         Command::Detect(flags) => detect::run(&flags, color),
         Command::Preview(flags) => preview::run(&flags, color),
+        #[cfg(feature = "controller")]
+        Command::Install(flags) => cluster::run(cluster::install(&flags, color)),
+        #[cfg(feature = "controller")]
+        Command::Upgrade(flags) => cluster::run(cluster::upgrade(&flags, color)),
+        #[cfg(feature = "controller")]
+        Command::Uninstall(flags) => cluster::run(cluster::uninstall(&flags, color)),
+        #[cfg(feature = "controller")]
+        Command::Allow(flags) => cluster::run(cluster::allow(&flags, color)),
+        #[cfg(feature = "controller")]
+        Command::Status(flags) => cluster::run(cluster::status(&flags, color)),
+        #[cfg(feature = "controller")]
+        Command::Workloads(flags) => cluster::run(cluster::workloads(&flags, color)),
+        #[cfg(feature = "controller")]
+        Command::Doctor(flags) => cluster::run(cluster::doctor(&flags, color)),
+        #[cfg(feature = "controller")]
+        Command::Deploy { folder } => cluster::deploy(&folder),
         Command::Crd => crd::definition_yaml().map_err(Failure::failed).and_then(|yaml| write_out(yaml.as_bytes())),
         Command::Completions { shell } => completions::<Arguments>(shell),
     };

@@ -1,4 +1,4 @@
-//! `obtrace-zero preview`: what the webhook would do, without a cluster.
+//! `obtrace-zero preview`: what the webhook would do, by a file alone or by what a cluster knows.
 
 mod text;
 mod world;
@@ -19,7 +19,16 @@ use crate::{
 
 pub(super) fn run(flags: &arguments::Preview, color: Color) -> Result<(), Failure> {
     let documents = manifests::read(&flags.file).map_err(Failure::failed)?;
-    let seen = Seen::of(&documents, flags).map_err(Failure::failed)?;
+    #[cfg(feature = "controller")]
+    let known = match flags.cluster {
+        true => Some(super::cluster::run(async {
+            super::cluster::world(&super::cluster::connect(&flags.connection).await?).await
+        })?),
+        false => None,
+    };
+    #[cfg(not(feature = "controller"))]
+    let known = None;
+    let seen = Seen::of(&documents, flags, known).map_err(Failure::failed)?;
     for note in &seen.notes {
         warn(note, color);
     }

@@ -19,12 +19,16 @@ pub(super) struct Seen {
 }
 
 impl Seen {
+    /// `known` is what a cluster says; the file's documents come before it.
+    ///
     /// # Errors
     ///
     /// If a resource is none.
-    pub(super) fn of(documents: &[Document], flags: &arguments::Preview) -> Result<Self, String> {
-        let mut seen = Self { world: World::new(), notes: Vec::new() };
-        seen.world.version = flags.cluster_version.map(|(major, minor)| Version::new(major.into(), minor.into()));
+    pub(super) fn of(documents: &[Document], flags: &arguments::Preview, known: Option<World>) -> Result<Self, String> {
+        let has_cluster = known.is_some();
+        let mut seen = Self { world: known.unwrap_or_default(), notes: Vec::new() };
+        let version = flags.cluster_version.map(|(major, minor)| Version::new(major.into(), minor.into()));
+        seen.world.version = version.or(seen.world.version);
         for document in documents {
             let namespace = document.namespace().or(flags.namespace.as_deref()).unwrap_or("default");
             match document.kind() {
@@ -34,7 +38,7 @@ impl Seen {
                 _ => {}
             }
         }
-        if seen.world.resources.is_empty() {
+        if seen.world.resources.is_empty() && !has_cluster {
             let mut default = ObtraceInstrumentation::new("default", ObtraceInstrumentationSpec::default());
             default.metadata.namespace = Some(SYSTEM_NAMESPACE.to_owned());
             seen.world.resources.push(default);
@@ -63,6 +67,11 @@ impl Seen {
         unread(document.value.get("spec"), &understood, "spec", &mut unknown);
         self.notes
             .extend(unknown.into_iter().map(|path| format!("ObtraceInstrumentation {name}: unknown field {path}")));
+        // As an apply would replace it.
+        let is_same = |other: &ObtraceInstrumentation| {
+            (&other.metadata.name, &other.metadata.namespace) == (&resource.metadata.name, &resource.metadata.namespace)
+        };
+        self.world.resources.retain(|other| !is_same(other));
         self.world.resources.push(resource);
         Ok(())
     }

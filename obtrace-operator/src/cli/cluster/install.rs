@@ -1,0 +1,359 @@
+//! `obtrace-zero install`.
+
+use std::{
+    fs,
+    io::{self, Read},
+    path::Path,
+};
+
+use kube::api::PostParams;
+use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
+use obtrace_cli::{Color, Failure, say, warn, write_out};
+use obtrace_patch::Version;
+use serde_json::{Value, json};
+
+use super::{
+    allow,
+    arguments::{self, Form, Install, Policy},
+    connect,
+    progress::Progress,
+    wait::{self, Deadline},
+};
+use crate::{
+    crd::SecretReference,
+    index::SYSTEM_NAMESPACE,
+    install::{
+        ApiKey, Certificates, Changed, Cluster, DEFAULT_RESOURCE, FailurePolicy, OLDEST_KUBERNETES, OPERATOR, Options,
+        name_of, objects,
+    },
+    manifests,
+};
+
+/// The longest file with an API key, in bytes.
+const MAX_KEY: u64 = 64 << 10;
+
+/// Others that change Pods when they are created, as their webhooks are called.
+const OTHERS: [(&str, &str); 9] = [
+    ("opentelemetry", "OpenTelemetry's operator"),
+    ("odigos", "Odigos"),
+    ("datadog", "Datadog"),
+    ("dynatrace", "Dynatrace"),
+    ("beyla", "Beyla"),
+    ("newrelic", "New Relic"),
+    ("instana", "Instana"),
+    ("dash0", "Dash0"),
+    ("elastic-apm", "Elastic APM"),
+];
+
+pub(in crate::cli) async fn run(flags: &Install, color: Color) -> Result<(), Failure> {
+    let mut options = options(flags)?;
+    if flags.output == Some(Form::Yaml) {
+        options.certificates = certificates(flags, false);
+        return print(&options, flags);
+    }
+    let cluster = connect(&flags.connection).await?;
+    preflight(&cluster, color).await?;
+    options.certificates = certificates(flags, has_cert_manager(&cluster).await?);
+    if flags.api_server_port.is_empty() {
+        options.api_server_ports.extend(api_server_ports(&cluster).await);
+    }
+    keep(&cluster, &mut options).await?;
+    let objects = objects(&options);
+    rights(&cluster, &objects).await?;
+    if flags.dry_run {
+        return preview(&cluster, &objects, flags).await;
+    }
+    let mut progress = Progress::new(color);
+    let deadline = Deadline::after(flags.waiting.timeout);
+    // The webhook comes last, when what answers it is there: with the policy Fail no Pod could be made until then.
+    let (webhook, rest): (Vec<_>, Vec<_>) = objects.iter().partition(|object| object["kind"] == "MutatingWebhookConfiguration");
+    for object in rest {
+        apply(&cluster, object, &mut progress, &deadline).await?;
+    }
+    for namespace in &flags.allow {
+        allow::one(&cluster, namespace, &mut progress).await?;
+    }
+    if !flags.waiting.no_wait {
+        wait::rollout(&cluster, &deployment(), &deadline, &mut progress).await?;
+    }
+    for object in webhook {
+        apply(&cluster, object, &mut progress, &deadline).await?;
+    }
+    if !flags.waiting.no_wait {
+        if options.default_resource {
+            wait::webhook(&cluster, &deadline, &mut progress).await?;
+        } else {
+            say("no resource is for the whole cluster: whether the webhook answers is not tried");
+        }
+    }
+    drop(progress);
+    next_steps(&options, flags, color);
+    Ok(())
+}
+
+/// The operator's Deployment, by its name.
+pub(super) fn deployment() -> Value {
+    json!({ "apiVersion": "apps/v1", "kind": "Deployment", "metadata": { "name": OPERATOR, "namespace": SYSTEM_NAMESPACE } })
+}
+
+/// Applies one object; a definition is waited for.
+pub(super) async fn apply(
+    cluster: &Cluster,
+    object: &Value,
+    progress: &mut Progress,
+    deadline: &Deadline,
+) -> Result<Changed, Failure> {
+    let changed = cluster.apply(object, false).await.map_err(Failure::failed)?;
+    if object["kind"] == "CustomResourceDefinition" {
+        wait::established(cluster, object, deadline).await?;
+    }
+    progress.done(&name_of(object), changed.as_str());
+    Ok(changed)
+}
+
+fn options(flags: &Install) -> Result<Options, Failure> {
+    let mut options = Options::new();
+    let set = |place: &mut String, value: &Option<String>| {
+        if let Some(value) = value {
+            place.clone_from(value);
+        }
+    };
+    set(&mut options.image, &flags.image);
+    set(&mut options.agent_image, &flags.agent_image);
+    set(&mut options.ebpf_image, &flags.ebpf_image);
+    options.image_pull_secrets.clone_from(&flags.image_pull_secret);
+    options.replicas = flags.replicas;
+    options.priority_class.clone_from(&flags.priority_class);
+    options.ingest_url.clone_from(&flags.ingest_url);
+    options.api_key = key(flags)?;
+    options.default_resource = !flags.no_default;
+    options.failure_policy = match flags.failure_policy {
+        Policy::Ignore => FailurePolicy::Ignore,
+        Policy::Fail => FailurePolicy::Fail,
+    };
+    options.timeout_seconds = flags.webhook_timeout;
+    options.exclude_namespaces.clone_from(&flags.exclude_namespace);
+    options.restarts = flags.allow_restarts;
+    if !flags.api_server_port.is_empty() {
+        options.api_server_ports = flags.api_server_port.iter().map(|port| u32::from(*port)).collect();
+    }
+    options.check().map_err(Failure::usage)?;
+    Ok(options)
+}
+
+fn key(flags: &Install) -> Result<ApiKey, Failure> {
+    if let Some(name) = &flags.api_key_secret {
+        let (name, key) = name.split_once('/').unwrap_or((name, "api-key"));
+        return Ok(ApiKey::Secret(SecretReference::new(name, key)));
+    }
+    if let Some(path) = &flags.api_key_file {
+        let failed = |error| Failure::failed(format_args!("cannot read the API key from {}: {error}", path.display()));
+        return Ok(ApiKey::Value(read_key(path).map_err(failed)?.trim().to_owned()));
+    }
+    Ok(flags.api_key.clone().map_or(ApiKey::None, ApiKey::Value))
+}
+
+fn read_key(path: &Path) -> io::Result<String> {
+    let input: Box<dyn Read> =
+        if path == Path::new("-") { Box::new(io::stdin()) } else { Box::new(fs::File::open(path)?) };
+    let mut text = String::new();
+    input.take(MAX_KEY).read_to_string(&mut text)?;
+    Ok(text)
+}
+
+fn certificates(flags: &Install, has_cert_manager: bool) -> Certificates {
+    match flags.certificates {
+        arguments::Certificates::CertManager => Certificates::CertManager,
+        arguments::Certificates::Auto if has_cert_manager => Certificates::CertManager,
+        arguments::Certificates::Auto | arguments::Certificates::Operator => Certificates::Operator,
+    }
+}
+
+/// The objects as documents of YAML.
+fn print(options: &Options, flags: &Install) -> Result<(), Failure> {
+    let mut all = objects(options);
+    let webhook = all.pop();
+    for namespace in &flags.allow {
+        all.extend(crate::install::allowed(namespace, &options.key_reference().name));
+    }
+    all.extend(webhook);
+    let mut out = String::new();
+    for object in &all {
+        out.push_str("---\n");
+        out.push_str(&manifests::to_yaml(object).map_err(Failure::failed)?);
+    }
+    write_out(out.as_bytes())
+}
+
+/// Whether it can work here at all, and what stands beside it.
+pub(super) async fn preflight(cluster: &Cluster, color: Color) -> Result<(), Failure> {
+    let version = cluster.client().apiserver_version().await;
+    let version = version.map_err(|error| {
+        Failure::failed(format_args!("cannot ask the cluster for its version: {}", crate::install::said(&error)))
+    })?;
+    let (major, minor) = OLDEST_KUBERNETES;
+    if Version::parse(&version.git_version).is_some_and(|it| it < Version::new(major, minor)) {
+        return Err(Failure::failed(format_args!(
+            "the cluster is Kubernetes {}; {major}.{minor} is the oldest that Obtrace Zero works on",
+            version.git_version
+        )));
+    }
+    if let Some(found) = cluster.get(&deployment()).await.map_err(Failure::failed)? {
+        let release = found.pointer("/metadata/annotations").and_then(|all| all.get("meta.helm.sh/release-name"));
+        if let Some(release) = release.and_then(Value::as_str) {
+            return Err(Failure::failed(format_args!(
+                "Obtrace Zero is installed by the Helm release {release}: use `helm upgrade {release}`, or uninstall that first"
+            )));
+        }
+    }
+    for (name, vendor) in others(cluster).await {
+        warn(
+            format_args!(
+                "{vendor} changes Pods here, too (MutatingWebhookConfiguration {name}): containers that have its agent are left \
+                 alone unless a resource sets coexist"
+            ),
+            color,
+        );
+    }
+    Ok(())
+}
+
+/// The webhooks of other vendors: the configuration's name and the vendor's.
+pub(super) async fn others(cluster: &Cluster) -> Vec<(String, &'static str)> {
+    let all = cluster.list("admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration", "", "").await;
+    let names = all.unwrap_or_default().into_iter().filter_map(|it| Some(it.pointer("/metadata/name")?.as_str()?.to_owned()));
+    names
+        .filter_map(|name| {
+            let vendor = OTHERS.iter().find(|(word, _)| name.to_ascii_lowercase().contains(word))?.1;
+            Some((name, vendor))
+        })
+        .collect()
+}
+
+/// Whether cert-manager's kinds are there.
+async fn has_cert_manager(cluster: &Cluster) -> Result<bool, Failure> {
+    let definition = json!({
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": { "name": "certificates.cert-manager.io" },
+    });
+    Ok(cluster.get(&definition).await.map_err(Failure::failed)?.is_some())
+}
+
+/// The ports that the API server is reached on from inside, beside the usual ones.
+async fn api_server_ports(cluster: &Cluster) -> Vec<u32> {
+    let slices = cluster
+        .list("discovery.k8s.io/v1", "EndpointSlice", "default", "kubernetes.io/service-name=kubernetes")
+        .await
+        .unwrap_or_default();
+    let ports = slices.iter().filter_map(|slice| slice["ports"].as_array()).flatten();
+    ports.filter_map(|port| port["port"].as_u64()?.try_into().ok()).collect()
+}
+
+/// What was said at an earlier installation and is not said now is kept: where telemetry goes, and which Secret holds the key.
+async fn keep(cluster: &Cluster, options: &mut Options) -> Result<(), Failure> {
+    let resource = json!({
+        "apiVersion": "obtrace.io/v1alpha1",
+        "kind": "ObtraceInstrumentation",
+        "metadata": { "name": DEFAULT_RESOURCE, "namespace": SYSTEM_NAMESPACE },
+    });
+    let Some(found) = cluster.get(&resource).await.map_err(Failure::failed)? else { return Ok(()) };
+    let text = |pointer: &str| found.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
+    if options.ingest_url.is_none() {
+        options.ingest_url = text("/spec/ingestUrl");
+    }
+    if options.api_key == ApiKey::None
+        && let (Some(name), Some(key)) = (text("/spec/apiKeySecretRef/name"), text("/spec/apiKeySecretRef/key"))
+    {
+        options.api_key = ApiKey::Secret(SecretReference::new(name, key));
+    }
+    Ok(())
+}
+
+/// Whether we may do all this; asked before anything is done.
+pub(super) async fn rights(cluster: &Cluster, objects: &[Value]) -> Result<(), Failure> {
+    let mut missing = Vec::new();
+    let mut asked: Vec<(String, String, String)> = Vec::new();
+    for object in objects {
+        let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+        let group = text("/apiVersion").split_once('/').map_or("", |(group, _)| group).to_owned();
+        let resource = plural(text("/kind"));
+        let key = (group, resource, text("/metadata/namespace").to_owned());
+        if asked.contains(&key) {
+            continue;
+        }
+        for verb in ["create", "patch"] {
+            if !may(cluster, verb, &key).await? {
+                missing.push(format!("{verb} {}{}", key.1, if key.0.is_empty() { String::new() } else { format!(".{}", key.0) }));
+            }
+        }
+        asked.push(key);
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::failed(format_args!(
+        "you may not {}: an administrator of the cluster can",
+        missing.join(", nor ")
+    )))
+}
+
+async fn may(cluster: &Cluster, verb: &str, (group, resource, namespace): &(String, String, String)) -> Result<bool, Failure> {
+    let attributes = ResourceAttributes {
+        group: Some(group.clone()),
+        resource: Some(resource.clone()),
+        namespace: Some(namespace.clone()).filter(|name| !name.is_empty()),
+        verb: Some(verb.to_owned()),
+        ..ResourceAttributes::default()
+    };
+    let review = SelfSubjectAccessReview {
+        spec: SelfSubjectAccessReviewSpec { resource_attributes: Some(attributes), non_resource_attributes: None },
+        ..SelfSubjectAccessReview::default()
+    };
+    let api = kube::Api::<SelfSubjectAccessReview>::all(cluster.client().clone());
+    let answer = api.create(&PostParams::default(), &review).await;
+    let answer = answer.map_err(|error| {
+        Failure::failed(format_args!("cannot ask what you may do: {}", crate::install::said(&error)))
+    })?;
+    Ok(answer.status.is_some_and(|status| status.allowed))
+}
+
+/// The resource of a kind, as rights name it.
+pub(super) fn plural(kind: &str) -> String {
+    let lower = kind.to_ascii_lowercase();
+    match lower.strip_suffix('y') {
+        Some(stem) => format!("{stem}ies"),
+        None if lower.ends_with('s') => format!("{lower}es"),
+        None => format!("{lower}s"),
+    }
+}
+
+/// What would change.
+async fn preview(cluster: &Cluster, objects: &[Value], flags: &Install) -> Result<(), Failure> {
+    let mut out = String::new();
+    for object in objects {
+        let name = name_of(object);
+        match cluster.apply(object, true).await {
+            Ok(changed) => out.push_str(&format!("{name} {} (dry run)\n", changed.as_str())),
+            // What it needs would only be there if this were no trial: its namespace, or its kind.
+            Err(error) if error.is_not_found() => out.push_str(&format!("{name} created (dry run, unchecked)\n")),
+            Err(error) => return Err(Failure::failed(error)),
+        }
+    }
+    for namespace in &flags.allow {
+        out.push_str(&format!("Role and RoleBinding {namespace}/{OPERATOR} applied (dry run, unchecked)\n"));
+    }
+    write_out(out.as_bytes())
+}
+
+fn next_steps(options: &Options, flags: &Install, color: Color) {
+    if options.api_key == ApiKey::None {
+        warn(
+            "there is no API key: Pods look for the Secret obtrace-api-key of their namespace. Give it by --api-key-file",
+            color,
+        );
+    } else if flags.allow.is_empty() {
+        say("next: `obtrace-zero allow -n NAMESPACE` brings the API key into a namespace");
+    }
+    say("Pods that are made from now on are instrumented; `obtrace-zero workloads` lists what runs already");
+}

@@ -1,0 +1,84 @@
+//! `obtrace-zero upgrade`.
+
+use obtrace_cli::{Color, Failure, say, warn, write_out};
+use serde_json::{Map, Value, json};
+
+use super::{
+    allow,
+    arguments::Upgrade,
+    connect,
+    install::{self, apply, deployment},
+    progress::Progress,
+    wait::{self, Deadline},
+};
+use crate::install::{ApiKey, Cluster, DEFAULT_OPERATOR_IMAGE, Options, name_of, objects};
+
+pub(in crate::cli) async fn run(flags: &Upgrade, color: Color) -> Result<(), Failure> {
+    let cluster = connect(&flags.connection).await?;
+    install::preflight(&cluster, color).await?;
+    let Some(former) = cluster.get(&deployment()).await.map_err(Failure::failed)? else {
+        return Err(Failure::failed("Obtrace Zero is not installed here: use `obtrace-zero install`"));
+    };
+    let mut options = as_installed(&cluster, &former).await?;
+    options.image = flags.image.clone().unwrap_or_else(|| DEFAULT_OPERATOR_IMAGE.to_owned());
+    let mut objects = objects(&options);
+    // What users may have changed since stays as it is.
+    objects.retain(|object| !matches!(object["kind"].as_str(), Some("ObtraceInstrumentation" | "Secret")));
+    install::rights(&cluster, &objects).await?;
+    if flags.dry_run {
+        let mut out = String::new();
+        for object in &objects {
+            let changed = cluster.apply(object, true).await.map_err(Failure::failed)?;
+            out.push_str(&format!("{} {} (dry run)\n", name_of(object), changed.as_str()));
+        }
+        return write_out(out.as_bytes());
+    }
+    let mut progress = Progress::new(color);
+    let deadline = Deadline::after(flags.waiting.timeout);
+    for object in &objects {
+        apply(&cluster, object, &mut progress, &deadline).await?;
+    }
+    if flags.waiting.no_wait {
+        return Ok(());
+    }
+    let Err(failure) = wait::rollout(&cluster, &deployment(), &deadline, &mut progress).await else {
+        drop(progress);
+        say(format_args!("the operator is {}", options.image));
+        return Ok(());
+    };
+    cluster.apply(&bare(&former), false).await.map_err(|error| {
+        Failure::failed(format_args!("{failure}\nand the former Deployment could not be put back: {error}"))
+    })?;
+    drop(progress);
+    warn("the former Deployment is put back; the definition and the rights are those of the new version", color);
+    Err(failure)
+}
+
+/// The options that the installation in the cluster was made with.
+async fn as_installed(cluster: &Cluster, deployment: &Value) -> Result<Options, Failure> {
+    let mut options = Options::new();
+    let mut live = Map::new();
+    for object in objects(&Options { restarts: true, certificates: crate::install::Certificates::CertManager, ..Options::new() }) {
+        if let Some(found) = cluster.get(&object).await.map_err(Failure::failed)? {
+            live.insert(name_of(&object), found);
+        }
+    }
+    options.read(deployment, &live);
+    let reference = allow::reference(cluster).await?;
+    options.api_key = ApiKey::Secret(reference);
+    Ok(options)
+}
+
+/// What can be applied again of an object as it was.
+fn bare(former: &Value) -> Value {
+    json!({
+        "apiVersion": former["apiVersion"],
+        "kind": former["kind"],
+        "metadata": {
+            "name": former["metadata"]["name"],
+            "namespace": former["metadata"]["namespace"],
+            "labels": former["metadata"]["labels"],
+        },
+        "spec": former["spec"],
+    })
+}

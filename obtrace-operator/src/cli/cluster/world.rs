@@ -1,0 +1,39 @@
+//! What a cluster says of itself, for the index.
+
+use kube::api::{Api, ListParams};
+use k8s_openapi::api::core::v1::Namespace as NamespaceObject;
+use obtrace_cli::Failure;
+use obtrace_patch::Version;
+
+use crate::{
+    crd::ObtraceInstrumentation,
+    index::{Namespace, World},
+    install::{Cluster, said},
+};
+
+/// Reads the resources, the namespaces and the version of a cluster.
+///
+/// # Errors
+///
+/// What the API server says. A cluster that does not know the resource has none.
+pub(in crate::cli) async fn of(cluster: &Cluster) -> Result<World, Failure> {
+    let client = cluster.client().clone();
+    let failed = |what: &str, error: &kube::Error| Failure::failed(format_args!("cannot {what}: {}", said(error)));
+    let mut world = World::new();
+    let version = client.apiserver_version().await;
+    let version = version.map_err(|error| failed("ask the cluster for its version", &error))?;
+    world.version = Version::parse(&version.git_version);
+    let resources = Api::<ObtraceInstrumentation>::all(client.clone()).list(&ListParams::default()).await;
+    world.resources = match resources {
+        Ok(list) => list.items,
+        Err(kube::Error::Api(status)) if status.code == 404 => Vec::new(),
+        Err(error) => return Err(failed("list the ObtraceInstrumentations", &error)),
+    };
+    let namespaces = Api::<NamespaceObject>::all(client).list_metadata(&ListParams::default()).await;
+    for namespace in namespaces.map_err(|error| failed("list the namespaces", &error))? {
+        let (labels, annotations) = (namespace.metadata.labels, namespace.metadata.annotations);
+        let about = Namespace::new(labels.unwrap_or_default(), annotations.unwrap_or_default());
+        world.namespaces.insert(namespace.metadata.name.unwrap_or_default(), about);
+    }
+    Ok(world)
+}
