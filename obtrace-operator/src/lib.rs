@@ -12,8 +12,9 @@ pub mod crd;
 #[cfg(feature = "admission")]
 pub mod index;
 #[cfg(feature = "controller")]
-pub mod leader;
 pub mod install;
+#[cfg(feature = "controller")]
+pub mod leader;
 #[cfg(feature = "cli")]
 pub mod manifests;
 #[cfg(feature = "controller")]

@@ -1,7 +1,7 @@
 //! `cargo xtask loaders`: what the runtimes load, as `/agent` has it in the agent's image.
 
 use std::{
-    env, fs,
+    fs,
     path::{Path, PathBuf},
 };
 
@@ -13,7 +13,7 @@ use crate::{
     error::Error,
     say,
     setup::{self, Need},
-    workspace::{Workspace, find_program},
+    workspace::Workspace,
 };
 
 const SOURCES: &str = "obtrace-loaders";
@@ -185,20 +185,5 @@ pub(crate) fn emptied(folder: &Path) -> Result<(), Error> {
 
 /// Builds `obtrace-loaders` without a need for shared libraries, with what is in `dist`, and tells where it is.
 pub(crate) fn build_static(workspace: &Workspace) -> Result<PathBuf, Error> {
-    let target = format!("{}-unknown-linux-gnu", env::consts::ARCH);
-    if find_program("cc").is_none() {
-        return Err(Error::Cannot("needs a C compiler as the linker, and the static libraries of glibc".into()));
-    }
-    // The same bytes wherever the sources and those of the dependencies lie.
-    let home = env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| Some(env::home_dir()?.join(".cargo")));
-    let mut flags = vec!["-Ctarget-feature=+crt-static".to_owned(), "-Cstrip=symbols".to_owned()];
-    flags.push(format!("--remap-path-prefix={}=/source", workspace.root.display()));
-    flags.extend(home.map(|home| format!("--remap-path-prefix={}=/cargo", home.display())));
-    workspace
-        .cargo(["build", "--release", "--locked", "--package", "obtrace-loaders", "--target", &target])
-        // A folder of its own: other flags would have everything built anew in turn.
-        .env("CARGO_TARGET_DIR", workspace.target.join("static"))
-        .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"))
-        .status()?;
-    Ok(workspace.target.join("static").join(target).join("release/obtrace-loaders"))
+    workspace.build_static("obtrace-loaders", "obtrace-loaders", &[])
 }

@@ -71,6 +71,26 @@ impl Workspace {
         self.cargo(["build", "--locked", "--package", "obtrace-operator"]).status()?;
         Ok(self.target.join("debug/obtrace-zero"))
     }
+
+    /// Builds a program for release without a need for shared libraries, the same bytes every time, and tells where it is.
+    pub(crate) fn build_static(&self, package: &str, program: &str, features: &[&str]) -> Result<PathBuf, Error> {
+        let target = format!("{}-unknown-linux-gnu", env::consts::ARCH);
+        if find_program("cc").is_none() {
+            return Err(Error::Cannot("needs a C compiler as the linker, and the static libraries of glibc".into()));
+        }
+        // The same bytes wherever the sources and those of the dependencies lie.
+        let home = env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| Some(env::home_dir()?.join(".cargo")));
+        let mut flags = vec!["-Ctarget-feature=+crt-static".to_owned(), "-Cstrip=symbols".to_owned()];
+        flags.push(format!("--remap-path-prefix={}=/source", self.root.display()));
+        flags.extend(home.map(|home| format!("--remap-path-prefix={}=/cargo", home.display())));
+        self.cargo(["build", "--release", "--locked", "--package", package, "--bin", program, "--target", &target])
+            .args(["--features", &features.join(",")])
+            // A folder of its own: other flags would have everything built anew in turn.
+            .env("CARGO_TARGET_DIR", self.target.join("static"))
+            .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"))
+            .status()?;
+        Ok(self.target.join("static").join(target).join("release").join(program))
+    }
 }
 
 impl Package {

@@ -107,6 +107,9 @@ Examples:
   obtrace-zero doctor
   obtrace-zero doctor --json | jq '.checks[] | select(.result == \"failed\")'")]
     Doctor(super::cluster::arguments::Doctor),
+    /// Run the operator: the webhook, certificates, discovery; what the Deployment in the cluster does
+    #[cfg(feature = "controller")]
+    Operator(Box<super::operator::Flags>),
     /// Write the Helm chart and the kustomize base into a folder
     #[cfg(feature = "controller")]
     #[command(hide = true)]

@@ -6,6 +6,8 @@ mod arguments;
 #[cfg(feature = "controller")]
 mod cluster;
 mod detect;
+#[cfg(feature = "controller")]
+mod operator;
 mod preview;
 
 use std::{ffi::OsString, process::ExitCode};
@@ -43,6 +45,8 @@ pub fn main(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) ->
         Command::Workloads(flags) => cluster::run(cluster::workloads(&flags, color)),
         #[cfg(feature = "controller")]
         Command::Doctor(flags) => cluster::run(cluster::doctor(&flags, color)),
+        #[cfg(feature = "controller")]
+        Command::Operator(flags) => operator::run(&flags, color),
         #[cfg(feature = "controller")]
         Command::Deploy { folder } => cluster::deploy(&folder),
         Command::Crd => crd::definition_yaml().map_err(Failure::failed).and_then(|yaml| write_out(yaml.as_bytes())),

@@ -4,9 +4,8 @@ use std::{fs, path::Path};
 
 use obtrace_loaders::{LANGUAGES, Language};
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
 
-use super::{licenses, oci::Image, tar::Tree};
+use super::{USER, VERSION, licenses, oci::Image, tar::Tree};
 use crate::{
     error::Error,
     loaders::{self, Kept},
@@ -16,7 +15,6 @@ use crate::{
 
 /// Without a version.
 const NAME: &str = "ghcr.io/obtrace/obtrace-zero-agent";
-const VERSION: &str = env!("CARGO_PKG_VERSION");
 const BUSYBOX: &str = "/bin/busybox";
 /// Which busybox is meant: package version and checksum, an architecture a line.
 const BUSYBOX_LOCK: &str = "deploy/images/agent/busybox.lock";
@@ -39,8 +37,6 @@ const APPLETS: [&str; 16] = [
     "test",
     "true",
 ];
-/// Any number that is not root's; a Pod may set another.
-const USER: &str = "65532:65532";
 
 /// Builds everything that is in it, and the image.
 pub(crate) fn agent(workspace: &Workspace, kept: Kept) -> Result<Image, Error> {
@@ -86,7 +82,9 @@ fn base(workspace: &Workspace, program: &Path) -> Result<Tree, Error> {
     // Mounted over in a Pod; there for who tries the image by hand.
     tree.folder("obtrace", 0o777);
     tree.folder("tmp", 0o1777);
-    licenses::collect(workspace, &version, &mut tree)?;
+    licenses::of_program(workspace, "obtrace-loaders", &[], "obtrace-loaders", &mut tree)?;
+    // Those of what is bundled into the loaders of Node.js and Java lie in these loaders' own folders or archives.
+    licenses::of_busybox(&version, &mut tree)?;
     Ok(tree)
 }
 
@@ -100,105 +98,33 @@ fn loader(language: Language, folder: &Path) -> Result<Tree, Error> {
 
 /// The version of the package that this machine's busybox is of; it has to be the one that is meant.
 fn pinned_busybox(workspace: &Workspace) -> Result<String, Error> {
-    let lock = workspace.path(BUSYBOX_LOCK);
-    let text = fs::read_to_string(&lock).map_err(Error::file("read", &lock))?;
-    let line = text.lines().find_map(|line| line.strip_prefix(std::env::consts::ARCH));
-    let mut words = line.unwrap_or_default().split_whitespace();
-    let (Some(version), Some(checksum)) = (words.next(), words.next()) else {
-        return Err(Error::Cannot(format!("{BUSYBOX_LOCK} names no busybox for {}", std::env::consts::ARCH)));
-    };
     let bytes = fs::read(BUSYBOX).map_err(Error::file("read", BUSYBOX))?;
-    let found: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-    if found == checksum {
-        return Ok(version.to_owned());
-    }
-    Err(Error::Wrong(format!(
-        "{BUSYBOX} is not that of busybox-static {version} (SHA-256 {found}): install that version, or bring \
-         {BUSYBOX_LOCK} up to date"
-    )))
+    super::pinned(workspace, BUSYBOX_LOCK, std::env::consts::ARCH, (BUSYBOX, "busybox-static"), &bytes)
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::Map;
-
-    use super::*;
+    use super::{super::dockerfile::Dockerfile, *};
 
     const DOCKERFILE: &str = include_str!("../../../deploy/images/agent/Dockerfile");
-
-    /// The instructions, each with what it says on one line.
-    fn instructions() -> Vec<(String, String)> {
-        let lines = DOCKERFILE.lines().filter(|line| !line.trim_start().starts_with('#'));
-        let text = lines.collect::<Vec<_>>().join("\n").replace("\\\n", " ");
-        let one = |line: &str| line.split_once(' ').map(|(name, rest)| (name.to_owned(), rest.trim().to_owned()));
-        text.lines().filter_map(one).collect()
-    }
-
-    /// `NAME=value` or `NAME="a value"`, several of them.
-    fn pairs(text: &str) -> Vec<(String, String)> {
-        let mut found = Vec::new();
-        let mut rest = text;
-        while let Some((name, value)) = rest.split_once('=') {
-            let (value, after) = match value.strip_prefix('"') {
-                Some(quoted) => quoted.split_once('"').unwrap(),
-                None => value.split_once(' ').unwrap_or((value, "")),
-            };
-            found.push((name.trim().to_owned(), value.to_owned()));
-            rest = after;
-        }
-        found
-    }
 
     /// An engine's image runs with what the other one runs with.
     #[test]
     fn the_dockerfile_says_the_same() {
-        let all = instructions();
-        let last_stage = all.iter().rposition(|(name, _)| name == "FROM").unwrap();
-        let mut said = Map::new();
-        for (name, text) in &all[last_stage..] {
-            let list = || serde_json::from_str::<Value>(text).unwrap();
-            match name.as_str() {
-                "USER" => said.insert("User".into(), text.as_str().into()),
-                "WORKDIR" => said.insert("WorkingDir".into(), text.as_str().into()),
-                "ENTRYPOINT" => said.insert("Entrypoint".into(), list()),
-                "CMD" => said.insert("Cmd".into(), list()),
-                "ENV" => said.insert("Env".into(), pairs(text).iter().map(|(n, v)| format!("{n}={v}")).collect()),
-                "LABEL" => said.insert(
-                    "Labels".into(),
-                    Value::Object(pairs(text).into_iter().map(|(n, v)| (n, v.into())).collect()),
-                ),
-                "COPY" => {
-                    assert_eq!(text, "--from=build /image/ /");
-                    None
-                }
-                other => {
-                    assert_eq!((other, text.as_str()), ("FROM", "scratch"));
-                    None
-                }
-            };
-        }
-        assert_eq!(Value::Object(said), config());
+        assert_eq!(Dockerfile::parse(DOCKERFILE).config(), config());
     }
 
     /// The builder has the compiler that is used here, what `setup` would look for, and the busybox that is meant.
     #[test]
     fn the_dockerfiles_builder_has_what_is_needed() {
-        let all = instructions();
-        let run: Vec<_> = all.iter().filter(|(name, _)| name == "RUN").map(|(_, text)| text.as_str()).collect();
-        let [install, build] = run[..] else { panic!("{run:?}") };
-        let words: Vec<_> = install.split_whitespace().collect();
+        let dockerfile = Dockerfile::parse(DOCKERFILE);
+        let words = dockerfile.check_builder("cargo xtask image agent --root /image");
         for package in setup::packages_of(&[Need::AgentImage, Need::NodeLoader, Need::JavaLoader, Need::DotnetLoader]) {
-            let is = |word: &&str| word.split('=').next() == Some(package);
-            assert!(words.iter().any(is), "{package} is not installed: {install}");
+            let is = |word: &&String| word.split('=').next() == Some(package);
+            assert!(words.iter().any(|word| is(&word)), "{package} is not installed: {words:?}");
         }
         let lock = include_str!("../../../deploy/images/agent/busybox.lock");
         let version = lock.lines().find_map(|line| line.strip_prefix("x86_64 ")?.split(' ').next()).unwrap();
-        assert!(words.contains(&format!("busybox-static={version}").as_str()), "{version}: {install}");
-        assert_eq!(build, "cargo xtask image agent --root /image");
-        let (_, from) = &all[0];
-        let compiler = from.strip_prefix("rust:").and_then(|rest| rest.strip_suffix("-bookworm AS build")).unwrap();
-        let minimum = env!("CARGO_PKG_RUST_VERSION");
-        let number = |text: &str| text.split('.').map(|part| part.parse().unwrap()).collect::<Vec<u32>>();
-        assert!(number(compiler) >= number(minimum) && number(compiler).len() == 3, "{compiler} for {minimum}");
+        assert!(words.contains(&format!("busybox-static={version}")), "{version}: {words:?}");
     }
 }

@@ -1,4 +1,4 @@
-//! The licences of everything that is in the agent's image, below `/licenses`.
+//! The licences of everything that is in an image, below `/licenses`.
 
 use std::{
     fs,
@@ -8,32 +8,28 @@ use std::{
 use super::tar::Tree;
 use crate::{error::Error, workspace::Workspace};
 
-/// Adds them all. Those of what is bundled into the loaders of Node.js and Java lie in these loaders' own folders or archives.
-pub(super) fn collect(workspace: &Workspace, busybox: &str, tree: &mut Tree) -> Result<(), Error> {
+/// Ours, the C library's that a static program has in it, and those of the crates that are linked into `package`.
+pub(super) fn of_program(
+    workspace: &Workspace,
+    package: &str,
+    features: &[&str],
+    program: &str,
+    tree: &mut Tree,
+) -> Result<(), Error> {
     for name in ["LICENSE", "NOTICE"] {
         tree.copy(&workspace.path(name), &format!("licenses/obtrace-zero/{name}"), 0o644)?;
     }
-    tree.copy(Path::new("/usr/share/common-licenses/GPL-2"), "licenses/busybox/GPL-2", 0o644)?;
-    tree.copy(Path::new("/usr/share/doc/busybox-static/copyright"), "licenses/busybox/copyright", 0o644)?;
-    tree.file(
-        "licenses/busybox/SOURCE",
-        0o644,
-        format!(
-            "/bin/busybox is that of Debian's package busybox-static {busybox}, unchanged. Its complete source is Debian's source\n\
-             package busybox of that version: https://snapshot.debian.org/package/busybox/. For three years after an image was\n\
-             published, its publisher gives the source to anybody who asks for it.\n"
-        ),
-    );
-    // What a static program has of the C library.
     tree.copy(Path::new("/usr/share/doc/libc6/copyright"), "licenses/glibc/copyright", 0o644)?;
     tree.copy(Path::new("/usr/share/common-licenses/LGPL-2.1"), "licenses/glibc/LGPL-2.1", 0o644)?;
     tree.file(
         "licenses/glibc/SOURCE",
         0o644,
-        "/obtrace-loaders is linked with glibc statically. Its own source, with which it can be linked with another glibc, is\n\
-         that of Obtrace Zero; glibc's is Debian's source package glibc.\n",
+        format!(
+            "/{program} is linked with glibc statically. Its own source, with which it can be linked with another glibc, is\n\
+             that of Obtrace Zero; glibc's is Debian's source package glibc.\n"
+        ),
     );
-    for (name, folder) in crates(workspace)? {
+    for (name, folder) in crates(workspace, package, features)? {
         let mut found = false;
         for entry in fs::read_dir(&folder).map_err(Error::file("read", &folder))?.flatten() {
             let file = entry.file_name().to_string_lossy().into_owned();
@@ -52,11 +48,33 @@ pub(super) fn collect(workspace: &Workspace, busybox: &str, tree: &mut Tree) -> 
     Ok(())
 }
 
-/// The crates that are linked into `obtrace-loaders`, but for our own, with the folders of their sources.
-fn crates(workspace: &Workspace) -> Result<Vec<(String, PathBuf)>, Error> {
+/// Those of the shell.
+pub(super) fn of_busybox(version: &str, tree: &mut Tree) -> Result<(), Error> {
+    tree.copy(Path::new("/usr/share/common-licenses/GPL-2"), "licenses/busybox/GPL-2", 0o644)?;
+    tree.copy(Path::new("/usr/share/doc/busybox-static/copyright"), "licenses/busybox/copyright", 0o644)?;
+    tree.file(
+        "licenses/busybox/SOURCE",
+        0o644,
+        format!(
+            "/bin/busybox is that of Debian's package busybox-static {version}, unchanged. Its complete source is Debian's source\n\
+             package busybox of that version: https://snapshot.debian.org/package/busybox/. For three years after an image was\n\
+             published, its publisher gives the source to anybody who asks for it.\n"
+        ),
+    );
+    Ok(())
+}
+
+/// Those of the certificates.
+pub(super) fn of_certificates(tree: &mut Tree) -> Result<(), Error> {
+    tree.copy(Path::new("/usr/share/doc/ca-certificates/copyright"), "licenses/ca-certificates/copyright", 0o644)?;
+    tree.copy(Path::new("/usr/share/common-licenses/MPL-2.0"), "licenses/ca-certificates/MPL-2.0", 0o644)
+}
+
+/// The crates that are linked into a package's programs, but for our own, with the folders of their sources.
+fn crates(workspace: &Workspace, package: &str, features: &[&str]) -> Result<Vec<(String, PathBuf)>, Error> {
     let listed = workspace
-        .cargo(["tree", "--package", "obtrace-loaders", "--edges", "normal,no-proc-macro", "--prefix", "none"])
-        .args(["--format", "{p}", "--locked"])
+        .cargo(["tree", "--package", package, "--edges", "normal,no-proc-macro", "--prefix", "none"])
+        .args(["--format", "{p}", "--locked", "--features", &features.join(",")])
         .capture()?;
     let text = workspace.cargo(["metadata", "--format-version", "1", "--locked"]).capture()?;
     let metadata: serde_json::Value =

@@ -29,6 +29,8 @@ pub(crate) enum Need {
     DotnetLoader,
     /// The agent's image.
     AgentImage,
+    /// The images of one program: the operator's, the kernel agent's.
+    ProgramImage,
     /// Real nodes of Kubernetes, with Pods on them.
     Node,
     /// The loaders' tests on real runtimes.
@@ -49,6 +51,7 @@ impl Need {
         Self::JavaLoader,
         Self::DotnetLoader,
         Self::AgentImage,
+        Self::ProgramImage,
         Self::Node,
         Self::Loaders,
     ];
@@ -61,7 +64,9 @@ impl Need {
             Self::Replay => Some("tests/replay/requirements.txt"),
             Self::Detect => Some("tests/detect/requirements.txt"),
             Self::Kubernetes => Some("tests/kubernetes/requirements.txt"),
-            Self::DotnetLoader | Self::AgentImage | Self::Loaders => Some("tests/loaders/requirements.txt"),
+            Self::DotnetLoader | Self::AgentImage | Self::ProgramImage | Self::Loaders => {
+                Some("tests/loaders/requirements.txt")
+            }
             Self::Bpf | Self::Guest | Self::NodeLoader | Self::JavaLoader | Self::Node => None,
         }
     }
@@ -78,7 +83,8 @@ enum Sign {
 }
 
 use Need::{
-    AgentImage, Bpf, Demo, Detect, DotnetLoader, Guest, JavaLoader, Kubernetes, Live, Loaders, Node, NodeLoader, Replay,
+    AgentImage, Bpf, Demo, Detect, DotnetLoader, Guest, JavaLoader, Kubernetes, Live, Loaders, Node, NodeLoader,
+    ProgramImage, Replay,
 };
 use Sign::{File, Program, Versioned};
 
@@ -112,6 +118,7 @@ const TABLE: &[(Sign, &str, &[Need])] = &[
     (Program("qemu-system-x86_64"), "qemu-system-x86", &[Guest]),
     (File("/usr/share/seabios/bios-256k.bin"), "seabios", &[Guest]),
     (File("/usr/share/doc/busybox-static"), "busybox-static", &[Guest, AgentImage]),
+    (File("/usr/share/ca-certificates/mozilla"), "ca-certificates", &[ProgramImage]),
     (Program("cpio"), "cpio", &[Guest]),
     (File("/usr/share/doc/ruby-sinatra"), "ruby-sinatra", &[Detect, Loaders]),
     (Program("jruby"), "jruby", &[Detect, Loaders]),
