@@ -17,6 +17,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 sys.path[:0] = [str(ROOT / "tests/kubernetes"), str(ROOT / "tests/loaders"), str(ROOT / "tests")]
 
+import applications  # noqa: E402
 import build  # noqa: E402
 import foundation  # noqa: E402
 import nodes  # noqa: E402
@@ -24,7 +25,10 @@ import rig  # noqa: E402
 import workloads  # noqa: E402
 from report import Report  # noqa: E402
 
-CASES = {"foundation": lambda cluster, report, _: foundation.check(cluster, report)}
+CASES = {
+    "foundation": lambda cluster, report, _: foundation.check(cluster, report),
+    "applications": lambda cluster, report, _: applications.check(cluster, report),
+}
 
 
 def run_case(name, cluster, report, options):

@@ -26,7 +26,7 @@ APPLICATIONS = {
 MODULES = ("java.base", "java.logging", "java.net.http", "jdk.httpserver", "java.instrument", "java.management", "jdk.management", "java.naming",
            "jdk.unsupported", "java.sql", "jdk.zipfs", "jdk.jfr", "java.desktop")
 SERVE = """#!/bin/busybox sh
-echo end >/tmp/index.html
+echo end | /bin/busybox tee /tmp/index.html >/tmp/plain
 exec /bin/busybox httpd -f -p "$1" -h /tmp
 """
 

@@ -134,16 +134,17 @@ class Api:
         return self.kubectl("exec", "--namespace", namespace, pod, *(["--container", container] if container else []), "--", *command)
 
     def audited(self, **wanted):
-        """The requests that the API server has answered and that are like this, from its audit log: dictionaries of user, verb, resource,
-        namespace, name, subresource and code."""
+        """The requests that the API server has answered and that are like this, from its audit log: dictionaries of user, verb, group, resource,
+        subresource, namespace, name and code."""
         log = self.folder / "audit.log"
         for line in log.read_text().splitlines(keepends=True) if log.exists() else ():
             # The last one may be half written.
             if not line.endswith("\n"):
                 return
             event = json.loads(line)
-            seen = {key: (event.get("objectRef") or {}).get(key, "") for key in ("resource", "namespace", "name", "subresource")}
-            seen |= {"user": event["user"].get("username", ""), "verb": event["verb"], "code": (event.get("responseStatus") or {}).get("code", 0)}
+            subject = event.get("objectRef") or {}
+            seen = {key: subject.get(key, "") for key in ("resource", "subresource", "namespace", "name")}
+            seen |= {"group": subject.get("apiGroup", ""), "user": event["user"].get("username", ""), "verb": event["verb"], "code": (event.get("responseStatus") or {}).get("code", 0)}
             if all(seen[key] == value for key, value in wanted.items()):
                 yield seen
 

@@ -1,0 +1,111 @@
+"""What a test compares: all objects of a cluster, the requests of a user against its rights, and Pods that are created all the time."""
+
+import contextlib
+import threading
+import time
+
+# Made and changed by the cluster itself while nobody asks for it.
+PASSING = {("", "events"), ("events.k8s.io", "events"), ("coordination.k8s.io", "leases"), ("discovery.k8s.io", "endpointslices"), ("", "endpoints"),
+           ("", "componentstatuses"), ("authorization.k8s.io", "subjectaccessreviews")}
+
+
+def resources(cluster):
+    """(group, version, resource) of all that can be listed, in the version that the API server prefers."""
+    versions = [("", "v1", "/api/v1")]
+    for group in cluster.must("GET", "/apis")["groups"]:
+        preferred = group["preferredVersion"]
+        versions.append((group["name"], preferred["version"], f"/apis/{preferred['groupVersion']}"))
+    for group, version, root in versions:
+        for resource in cluster.must("GET", root)["resources"]:
+            if "/" not in resource["name"] and "list" in resource["verbs"]:
+                yield group, root, resource["name"]
+
+
+def inventory(cluster, without=()):
+    """Every object there is, `GROUP/RESOURCE NAMESPACE/NAME`, but what comes and goes by itself and what is in the namespaces `without`."""
+    found = set()
+    for group, root, resource in resources(cluster):
+        if (group, resource) in PASSING:
+            continue
+        for item in cluster.must("GET", f"{root}/{resource}")["items"]:
+            metadata = item["metadata"]
+            namespace = metadata.get("namespace", "")
+            if namespace not in without and not (resource == "namespaces" and metadata["name"] in without):
+                found.add(f"{group}/{resource} {namespace}/{metadata['name']}")
+    return found
+
+
+def used(cluster, user):
+    """What a user has asked for and was granted: (group, resource, verb, namespace), from the audit log."""
+    return {(request["group"], "/".join(filter(None, (request["resource"], request["subresource"]))), request["verb"], request["namespace"])
+            for request in cluster.audited(user=user) if request["resource"] and request["code"] != 403}
+
+
+def refused(cluster, user):
+    """What a user has asked for and may not have."""
+    return [request for request in cluster.audited(user=user, code=403)]
+
+
+def granted(cluster, user):
+    """What a service account's Roles and ClusterRoles let it do: (group, resource, verb, namespace), the namespace empty for all of them."""
+    _, _, namespace, name = user.split(":")
+    found, root = set(), "/apis/rbac.authorization.k8s.io/v1"
+    for binding in [*cluster.must("GET", f"{root}/clusterrolebindings")["items"], *cluster.must("GET", f"{root}/rolebindings")["items"]]:
+        subjects = [(subject["kind"], subject.get("namespace"), subject["name"]) for subject in binding.get("subjects", [])]
+        if ("ServiceAccount", namespace, name) not in subjects:
+            continue
+        place, role = binding["metadata"].get("namespace", ""), binding["roleRef"]
+        path = f"{root}/clusterroles/{role['name']}" if role["kind"] == "ClusterRole" else f"{root}/namespaces/{place}/roles/{role['name']}"
+        for rule in cluster.must("GET", path).get("rules") or []:
+            found |= {(group, resource, verb, place) for group in rule.get("apiGroups", []) for resource in rule.get("resources", []) for verb in rule["verbs"]}
+    return found
+
+
+class Creations:
+    """Bare Pods that are created all the time and never get a node, while something else is done to the cluster."""
+
+    def __init__(self, cluster, namespace, a_second=50, threads=4, labels=None):
+        self.cluster, self.namespace, self.pause, self.labels = cluster, namespace, threads / a_second, labels or {}
+        self.threads = [threading.Thread(target=self.create, args=(number,), daemon=True) for number in range(threads)]
+        self.stopping, self.lock = threading.Event(), threading.Lock()
+        self.created, self.faults = 0, []
+
+    def create(self, number):
+        count, due = 0, time.monotonic()
+        while not self.stopping.wait(max(0, due - time.monotonic())):
+            due, count = due + self.pause, count + 1
+            pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": f"created-{number}-{count}", "labels": {"created": "yes", **self.labels}}, "spec": {
+                "schedulingGates": [{"name": "test.obtrace.io/never"}], "containers": [{"name": "app", "image": "registry.test/nodejs:1", "command": ["node", "app.js"]}]}}
+            try:
+                status, answer = self.cluster.request("POST", f"/api/v1/namespaces/{self.namespace}/pods", pod)
+                fault = None if status == 201 else f"{status} {answer}"
+            except OSError as error:
+                fault = str(error)
+            with self.lock:
+                self.created += fault is None
+                if fault:
+                    self.faults.append((time.monotonic(), fault))
+
+    def __enter__(self):
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stopping.set()
+        for thread in self.threads:
+            thread.join()
+
+    def pods(self):
+        return self.cluster.pods(self.namespace, "created=yes")
+
+
+@contextlib.contextmanager
+def namespace(cluster, name, level=None, labels=None):
+    """A namespace for as long as the block runs; afterwards it is gone with all that is in it."""
+    cluster.namespace(name, level, labels)
+    try:
+        yield name
+    finally:
+        cluster.must("DELETE", f"/api/v1/namespaces/{name}")
+        cluster.wait_for(lambda: cluster.get(f"/api/v1/namespaces/{name}") is None, f"the namespace {name} is gone")
