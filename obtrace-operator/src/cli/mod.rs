@@ -7,6 +7,8 @@ mod arguments;
 mod cluster;
 mod detect;
 #[cfg(feature = "controller")]
+mod duration;
+#[cfg(feature = "controller")]
 mod operator;
 mod preview;
 

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 use tracing_subscriber::EnvFilter;
 
+use super::duration;
 use crate::{
     certificates::Life,
     index::SYSTEM_NAMESPACE,
@@ -35,19 +36,19 @@ pub(super) struct Flags {
     #[arg(long, default_value = "[::]:8080", value_name = "ADDRESS:PORT")]
     metrics_address: SocketAddr,
     /// How long the webhook's certificate lasts; it is replaced at two thirds of that
-    #[arg(long, default_value = "30d", value_name = "TIME", value_parser = duration)]
+    #[arg(long, default_value = "30d", value_name = "TIME", value_parser = duration::parse)]
     certificate_life: Duration,
     /// How long the CA lasts that signs it
-    #[arg(long, default_value = "365d", value_name = "TIME", value_parser = duration)]
+    #[arg(long, default_value = "365d", value_name = "TIME", value_parser = duration::parse)]
     ca_life: Duration,
     /// How long API servers have to learn of a new CA before it is used
-    #[arg(long, default_value = "10s", value_name = "TIME", value_parser = duration)]
+    #[arg(long, default_value = "10s", value_name = "TIME", value_parser = duration::parse)]
     ca_propagation: Duration,
     /// How long an old CA is trusted after it was replaced
-    #[arg(long, default_value = "1h", value_name = "TIME", value_parser = duration)]
+    #[arg(long, default_value = "1h", value_name = "TIME", value_parser = duration::parse)]
     ca_overlap: Duration,
     /// How long the webhook goes on answering new connections when it is told to stop
-    #[arg(long, default_value = "5s", value_name = "TIME", value_parser = duration)]
+    #[arg(long, default_value = "5s", value_name = "TIME", value_parser = duration::parse)]
     linger: Duration,
     /// What is logged: error, warn, info, debug, trace, also by module
     #[arg(long, env = "OBTRACE_LOG", default_value = "info", value_name = "FILTER")]
@@ -87,15 +88,23 @@ pub(super) fn run(flags: &Flags, color: Color) -> Result<(), Failure> {
         let stop = CancellationToken::new();
         stop_at_signal(stop.clone()).map_err(|error| Failure::failed(format!("cannot wait for signals: {error}")))?;
         let client = Client::try_default().await.map_err(|error| {
-            Failure::failed(format!("cannot find out how to reach a cluster: {error}; the operator runs in a Pod, or with KUBECONFIG"))
+            Failure::failed(format!(
+                "cannot find out how to reach a cluster: {error}; the operator runs in a Pod, or with KUBECONFIG"
+            ))
         })?;
-        info!(version = env!("CARGO_PKG_VERSION"), namespace = flags.namespace, pod = flags.pod_name, "obtrace-zero operator");
+        info!(
+            version = env!("CARGO_PKG_VERSION"),
+            namespace = flags.namespace,
+            pod = flags.pod_name,
+            "obtrace-zero operator"
+        );
         operator::run(client, flags.options(), stop).await.map_err(Failure::failed)
     })
 }
 
 fn log(flags: &Flags, color: Color) -> Result<(), Failure> {
-    let filter = EnvFilter::try_new(&flags.log).map_err(|error| Failure::usage(format!("--log {}: {error}", flags.log)))?;
+    let filter =
+        EnvFilter::try_new(&flags.log).map_err(|error| Failure::usage(format!("--log {}: {error}", flags.log)))?;
     let format = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(color.stderr);
     let started = match flags.log_format {
         LogFormat::Json => format.json().flatten_event(true).try_init(),
@@ -123,30 +132,4 @@ fn stop_at_signal(stop: CancellationToken) -> io::Result<()> {
         }
     });
     Ok(())
-}
-
-/// A number and a unit: `500ms`, `90s`, `5m`, `12h`, `30d`.
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
-    let units = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
-    let parsed = units.iter().find_map(|(unit, milliseconds)| {
-        let number = text.strip_suffix(unit)?.parse::<u64>().ok()?;
-        number.checked_mul(*milliseconds)
-    });
-    let parsed = parsed.filter(|milliseconds| *milliseconds <= 100 * 366 * 86_400_000);
-    parsed.map(Duration::from_millis).ok_or_else(|| "a number and a unit, like 500ms, 90s, 5m, 12h or 30d".to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_duration_is_a_number_with_a_unit() {
-        for (text, milliseconds) in [("500ms", 500), ("90s", 90_000), ("5m", 300_000), ("12h", 43_200_000), ("30d", 2_592_000_000)] {
-            assert_eq!(duration(text), Ok(Duration::from_millis(milliseconds)), "{text}");
-        }
-        for text in ["", "5", "s", "-1s", "1.5h", "5 m", "99999999999d", "5w"] {
-            assert!(duration(text).is_err(), "{text}");
-        }
-    }
 }

@@ -6,10 +6,7 @@
 use serde_json::Value;
 
 use super::{ApiKey, Certificates, DEFAULT_OPERATOR_IMAGE, Options, cluster::text, objects};
-use crate::{
-    crd::SecretReference,
-    manifests,
-};
+use crate::{crd::SecretReference, manifests};
 
 /// What the version of the chart and of the program are.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -161,10 +158,7 @@ const REPLACED: [(&str, &str); 15] = [
         "      priorityClassName: WORD-priorityClass\n",
         "{{- with .Values.priorityClass }}\n      priorityClassName: {{ . | quote }}\n{{- end }}\n",
     ),
-    (
-        "  ingestUrl: WORD-ingestUrl\n",
-        "{{- with .Values.ingestUrl }}\n  ingestUrl: {{ . | quote }}\n{{- end }}\n",
-    ),
+    ("  ingestUrl: WORD-ingestUrl\n", "{{- with .Values.ingestUrl }}\n  ingestUrl: {{ . | quote }}\n{{- end }}\n"),
     (
         "      - WORD-excludeNamespace\n",
         "{{- range .Values.excludeNamespaces }}\n      - {{ . | quote }}\n{{- end }}\n",

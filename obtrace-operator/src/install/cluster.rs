@@ -109,7 +109,8 @@ pub(crate) fn said(error: &kube::Error) -> String {
 /// `Kind namespace/name`, for people.
 #[must_use]
 pub fn name_of(object: &Value) -> String {
-    let (kind, namespace, name) = (text(object, "/kind"), text(object, "/metadata/namespace"), text(object, "/metadata/name"));
+    let (kind, namespace, name) =
+        (text(object, "/kind"), text(object, "/metadata/namespace"), text(object, "/metadata/name"));
     if namespace.is_empty() { format!("{kind} {name}") } else { format!("{kind} {namespace}/{name}") }
 }
 
@@ -249,8 +250,8 @@ impl Cluster {
         let failed = |source| ClusterError::new(format!("create {}", name_of(object)), source);
         let mut params = kube::api::PostParams::default();
         params.dry_run = dry_run;
-        let wanted: DynamicObject = serde_json::from_value(object.clone())
-            .map_err(|error| failed(kube::Error::SerdeError(error)))?;
+        let wanted: DynamicObject =
+            serde_json::from_value(object.clone()).map_err(|error| failed(kube::Error::SerdeError(error)))?;
         let made = self.api_of(object).create(&params, &wanted).await.map_err(failed)?;
         Ok(to_value(&made))
     }

@@ -31,8 +31,7 @@ impl Options {
         if let Some(configuration) = find("MutatingWebhookConfiguration ") {
             let failing = text(configuration, "/webhooks/0/failurePolicy") == FailurePolicy::Fail.as_str();
             self.failure_policy = if failing { FailurePolicy::Fail } else { FailurePolicy::Ignore };
-            self.timeout_seconds =
-                number(configuration, "/webhooks/0/timeoutSeconds").unwrap_or(self.timeout_seconds);
+            self.timeout_seconds = number(configuration, "/webhooks/0/timeoutSeconds").unwrap_or(self.timeout_seconds);
             let names = list(configuration, "/webhooks/0/namespaceSelector/matchExpressions/0/values").iter();
             let names = names.filter_map(Value::as_str).filter(|name| !EXCLUDED_NAMESPACES.contains(name));
             self.exclude_namespaces = names.map(str::to_owned).collect();

@@ -25,6 +25,7 @@ mod webhook;
 use k8s_openapi::ByteString;
 use serde_json::{Map, Value, json};
 
+pub(crate) use self::cluster::{list, said, text};
 pub use self::{
     access::{allowed, restarter},
     cluster::{Changed, Cluster, ClusterError, name_of},
@@ -32,7 +33,6 @@ pub use self::{
     ready::Rollout,
     webhook::configuration,
 };
-pub(crate) use self::cluster::{list, said, text};
 use crate::{crd, index::SYSTEM_NAMESPACE};
 
 /// The name of the operator's Deployment, of its account and of what gives it its rights.
@@ -87,10 +87,17 @@ pub fn everything() -> Vec<Value> {
     options.api_key = ApiKey::Value(String::new());
     let mut all: Vec<_> = objects(&options).iter().rev().map(bare).collect();
     // What the operator and cert-manager make themselves.
-    let made = [("coordination.k8s.io/v1", "Lease", LEASE), ("v1", "Secret", CERTIFICATE_SECRET), ("v1", "Secret", "obtrace-zero-ca")];
+    let made = [
+        ("coordination.k8s.io/v1", "Lease", LEASE),
+        ("v1", "Secret", CERTIFICATE_SECRET),
+        ("v1", "Secret", "obtrace-zero-ca"),
+    ];
     let namespace = all.len().saturating_sub(1);
     for (api_version, kind, name) in made {
-        all.insert(namespace, object(api_version, kind, json!({ "name": name, "namespace": SYSTEM_NAMESPACE }), Value::Null));
+        all.insert(
+            namespace,
+            object(api_version, kind, json!({ "name": name, "namespace": SYSTEM_NAMESPACE }), Value::Null),
+        );
     }
     all
 }

@@ -36,7 +36,9 @@ impl Rollout {
         let mut rollout = Self { done, ready: available.min(updated), wanted, reasons: Vec::new() };
         if !done {
             if !seen {
-                rollout.add("nothing has acted on the Deployment yet: is the cluster's controller manager running?".into());
+                rollout.add(
+                    "nothing has acted on the Deployment yet: is the cluster's controller manager running?".into(),
+                );
             }
             pods.iter().for_each(|pod| rollout.add_pod(pod));
             for condition in list(deployment, "/status/conditions") {
@@ -107,7 +109,8 @@ impl Rollout {
                     ));
                 }
                 (waiting, last) => {
-                    let ended = last.map(|last| format!(" (exit code {})", number(last, "/exitCode"))).unwrap_or_default();
+                    let ended =
+                        last.map(|last| format!(" (exit code {})", number(last, "/exitCode"))).unwrap_or_default();
                     self.add(format!("Pod {name}: {waiting}{ended}: {}", text(status, "/state/waiting/message")));
                 }
             }
@@ -128,7 +131,9 @@ mod tests {
     #[test]
     fn it_is_done_when_every_replica_is_new_and_available() {
         let status = |updated, available, total| {
-            deployment(json!({ "observedGeneration": 2, "updatedReplicas": updated, "availableReplicas": available, "replicas": total }))
+            deployment(
+                json!({ "observedGeneration": 2, "updatedReplicas": updated, "availableReplicas": available, "replicas": total }),
+            )
         };
         assert!(Rollout::read(&status(2, 2, 2), &[], &[]).done);
         assert!(!Rollout::read(&status(1, 2, 3), &[], &[]).done, "an old one answers");

@@ -16,7 +16,8 @@ pub(super) fn default(options: &Options) -> Value {
     if !options.exclude_namespaces.is_empty() {
         spec.insert("exclude".into(), json!({ "namespaces": options.exclude_namespaces }));
     }
-    let images = [("agent", &options.agent_image, DEFAULT_AGENT_IMAGE), ("ebpf", &options.ebpf_image, DEFAULT_EBPF_IMAGE)];
+    let images =
+        [("agent", &options.agent_image, DEFAULT_AGENT_IMAGE), ("ebpf", &options.ebpf_image, DEFAULT_EBPF_IMAGE)];
     let changed: Map<String, Value> = images
         .into_iter()
         .filter(|(_, image, default)| image != default)

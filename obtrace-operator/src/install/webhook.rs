@@ -9,12 +9,30 @@ use crate::index::SYSTEM_NAMESPACE;
 /// Conditions in [CEL](https://kubernetes.io/docs/reference/using-api/cel/). Each is false only for Pods that [`obtrace_patch::plan`] leaves
 /// alone as a whole, so that the answer to a call that is not made is known. None can fail: whatever may be missing is asked for first.
 const CONDITIONS: [(&str, &str); 6] = [
-    ("not-injected", "!has(object.metadata.annotations) || !('obtrace.io/injected' in object.metadata.annotations) || object.metadata.annotations['obtrace.io/injected'] != 'true'"),
-    ("not-excluded", "!has(object.metadata.annotations) || !('obtrace.io/exclude' in object.metadata.annotations) || object.metadata.annotations['obtrace.io/exclude'] != 'true'"),
-    ("not-static", "!has(object.metadata.annotations) || (!('kubernetes.io/config.mirror' in object.metadata.annotations) && (!('kubernetes.io/config.source' in object.metadata.annotations) || object.metadata.annotations['kubernetes.io/config.source'] == 'api'))"),
-    ("not-of-a-node", "!has(object.metadata.ownerReferences) || object.metadata.ownerReferences.all(owner, owner.kind != 'Node')"),
-    ("not-windows", "(!has(object.spec.os) || object.spec.os.name != 'windows') && (!has(object.spec.nodeSelector) || !('kubernetes.io/os' in object.spec.nodeSelector) || object.spec.nodeSelector['kubernetes.io/os'] != 'windows')"),
-    ("not-of-the-host", "!has(object.spec.hostNetwork) || !object.spec.hostNetwork || !has(object.spec.priorityClassName) || !object.spec.priorityClassName.startsWith('system-')"),
+    (
+        "not-injected",
+        "!has(object.metadata.annotations) || !('obtrace.io/injected' in object.metadata.annotations) || object.metadata.annotations['obtrace.io/injected'] != 'true'",
+    ),
+    (
+        "not-excluded",
+        "!has(object.metadata.annotations) || !('obtrace.io/exclude' in object.metadata.annotations) || object.metadata.annotations['obtrace.io/exclude'] != 'true'",
+    ),
+    (
+        "not-static",
+        "!has(object.metadata.annotations) || (!('kubernetes.io/config.mirror' in object.metadata.annotations) && (!('kubernetes.io/config.source' in object.metadata.annotations) || object.metadata.annotations['kubernetes.io/config.source'] == 'api'))",
+    ),
+    (
+        "not-of-a-node",
+        "!has(object.metadata.ownerReferences) || object.metadata.ownerReferences.all(owner, owner.kind != 'Node')",
+    ),
+    (
+        "not-windows",
+        "(!has(object.spec.os) || object.spec.os.name != 'windows') && (!has(object.spec.nodeSelector) || !('kubernetes.io/os' in object.spec.nodeSelector) || object.spec.nodeSelector['kubernetes.io/os'] != 'windows')",
+    ),
+    (
+        "not-of-the-host",
+        "!has(object.spec.hostNetwork) || !object.spec.hostNetwork || !has(object.spec.priorityClassName) || !object.spec.priorityClassName.startsWith('system-')",
+    ),
 ];
 
 /// The MutatingWebhookConfiguration. Its CA is put in by the operator, or by cert-manager.

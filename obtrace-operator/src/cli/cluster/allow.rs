@@ -21,7 +21,9 @@ pub(in crate::cli) async fn run(flags: &Allow, color: Color) -> Result<(), Failu
     if !copied {
         let name = reference(&cluster).await?.name;
         warn(
-            format_args!("there is no Secret {SYSTEM_NAMESPACE}/{name} to copy yet: `obtrace-zero install --api-key-file FILE` makes it"),
+            format_args!(
+                "there is no Secret {SYSTEM_NAMESPACE}/{name} to copy yet: `obtrace-zero install --api-key-file FILE` makes it"
+            ),
             color,
         );
     }
@@ -36,7 +38,10 @@ pub(super) async fn reference(cluster: &Cluster) -> Result<SecretReference, Fail
         "metadata": { "name": DEFAULT_RESOURCE, "namespace": SYSTEM_NAMESPACE },
     });
     let found = cluster.get(&resource).await.map_err(Failure::failed)?.unwrap_or_default();
-    Ok(found.pointer("/spec/apiKeySecretRef").and_then(|it| serde_json::from_value(it.clone()).ok()).unwrap_or_default())
+    Ok(found
+        .pointer("/spec/apiKeySecretRef")
+        .and_then(|it| serde_json::from_value(it.clone()).ok())
+        .unwrap_or_default())
 }
 
 /// Lets the operator keep the key in a namespace, and copies it there; whether there was a key to copy.
@@ -75,7 +80,8 @@ async fn copy(
         )));
     };
     let existing = cluster.get(&secret(namespace)).await.map_err(Failure::failed)?;
-    let ours = |it: &Value| it.pointer("/metadata/labels/app.kubernetes.io~1part-of").is_some_and(|it| it == "obtrace-zero");
+    let ours =
+        |it: &Value| it.pointer("/metadata/labels/app.kubernetes.io~1part-of").is_some_and(|it| it == "obtrace-zero");
     if existing.as_ref().is_some_and(|it| !ours(it)) {
         return Err(Failure::failed(format_args!(
             "the namespace {namespace} has a Secret {} that is not of Obtrace Zero: its Pods use that; delete it first if it is to be replaced",

@@ -4,6 +4,8 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, ValueEnum};
 
+use crate::cli::duration;
+
 /// Which cluster is meant.
 #[derive(Args, Clone, Default)]
 pub(in crate::cli) struct Connection {
@@ -111,7 +113,7 @@ pub(in crate::cli) struct Install {
 #[derive(Args)]
 pub(in crate::cli) struct Waiting {
     /// How long to wait until it is ready, such as 90s or 5m
-    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = duration)]
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = duration::parse)]
     pub(super) timeout: Duration,
     /// Do not wait until it is ready
     #[arg(long)]
@@ -189,19 +191,4 @@ pub(in crate::cli) struct Doctor {
     pub(super) json: bool,
     #[command(flatten)]
     pub(super) connection: Connection,
-}
-
-/// `90`, `90s`, `5m`, `1h`.
-fn duration(text: &str) -> Result<Duration, String> {
-    let (number, unit) = match text.strip_suffix(['s', 'm', 'h']) {
-        Some(number) => (number, text.chars().next_back()),
-        None => (text, Some('s')),
-    };
-    let seconds = match unit {
-        Some('h') => 3600,
-        Some('m') => 60,
-        _ => 1,
-    };
-    let number: u64 = number.parse().map_err(|_| "must be like 90s or 5m".to_owned())?;
-    number.checked_mul(seconds).map(Duration::from_secs).ok_or_else(|| "is too long".to_owned())
 }

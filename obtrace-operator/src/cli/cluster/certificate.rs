@@ -41,7 +41,9 @@ pub(super) async fn of(cluster: &Cluster) -> Result<Certificate, String> {
     let data = secret.and_then(|secret| secret.data).ok_or(format!(
         "there is no Secret {SYSTEM_NAMESPACE}/{CERTIFICATE_SECRET}: the operator (or cert-manager) has not made it; look at its logs"
     ))?;
-    let pem = data.get("tls.crt").ok_or(format!("the Secret {CERTIFICATE_SECRET} has no tls.crt: delete it, it is made anew"))?;
+    let pem = data
+        .get("tls.crt")
+        .ok_or(format!("the Secret {CERTIFICATE_SECRET} has no tls.crt: delete it, it is made anew"))?;
     let configuration = Api::<MutatingWebhookConfiguration>::all(client).get_opt(WEBHOOK).await;
     let configuration =
         configuration.map_err(|error| format!("cannot read the MutatingWebhookConfiguration: {}", said(&error)))?;
@@ -52,7 +54,8 @@ pub(super) async fn of(cluster: &Cluster) -> Result<Certificate, String> {
 
 /// Checks a certificate against a bundle of CAs, at a time in seconds since 1970.
 fn check(pem: &[u8], bundle: &[u8], now: i64) -> Result<Certificate, String> {
-    let unreadable = || format!("tls.crt of the Secret {CERTIFICATE_SECRET} is no certificate: delete the Secret, it is made anew");
+    let unreadable =
+        || format!("tls.crt of the Secret {CERTIFICATE_SECRET} is no certificate: delete the Secret, it is made anew");
     let leaf = Pem::iter_from_buffer(pem).next().and_then(Result::ok).ok_or_else(unreadable)?;
     let (_, leaf) = X509Certificate::from_der(&leaf.contents).map_err(|_| unreadable())?;
     let name = format!("{SERVICE}.{SYSTEM_NAMESPACE}.svc");
@@ -61,7 +64,9 @@ fn check(pem: &[u8], bundle: &[u8], now: i64) -> Result<Certificate, String> {
         names.value.general_names.iter().any(|it| matches!(it, GeneralName::DNSName(dns) if *dns == name))
     });
     if !is_for {
-        return Err(format!("the certificate is not for {name}: delete the Secret {CERTIFICATE_SECRET}, it is made anew"));
+        return Err(format!(
+            "the certificate is not for {name}: delete the Secret {CERTIFICATE_SECRET}, it is made anew"
+        ));
     }
     let ends = leaf.validity().not_after.timestamp();
     if ends <= now {
@@ -70,9 +75,9 @@ fn check(pem: &[u8], bundle: &[u8], now: i64) -> Result<Certificate, String> {
     if leaf.validity().not_before.timestamp() > now {
         return Err("the certificate is not valid yet: the clocks of this machine and of the cluster differ".to_owned());
     }
-    let issued = Pem::iter_from_buffer(bundle).filter_map(Result::ok).any(|ca| {
-        X509Certificate::from_der(&ca.contents).is_ok_and(|(_, ca)| ca.subject() == leaf.issuer())
-    });
+    let issued = Pem::iter_from_buffer(bundle)
+        .filter_map(Result::ok)
+        .any(|ca| X509Certificate::from_der(&ca.contents).is_ok_and(|(_, ca)| ca.subject() == leaf.issuer()));
     if !issued {
         return Err(format!(
             "the CA of the MutatingWebhookConfiguration {WEBHOOK} did not issue the certificate: restart the operator, which writes it again"

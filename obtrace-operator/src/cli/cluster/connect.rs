@@ -33,7 +33,9 @@ pub(in crate::cli) async fn connect(connection: &Connection) -> Result<Cluster, 
             .await
             .map_err(|error| Failure::failed(format_args!("cannot use the kubeconfig: {error}"))),
         None => Config::infer().await.map_err(|error| {
-            Failure::failed(format_args!("no cluster is known: {error}\nname a kubeconfig by --kubeconfig or $KUBECONFIG"))
+            Failure::failed(format_args!(
+                "no cluster is known: {error}\nname a kubeconfig by --kubeconfig or $KUBECONFIG"
+            ))
         }),
     };
     let mut config = config?;

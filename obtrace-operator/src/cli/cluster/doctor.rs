@@ -6,10 +6,7 @@ use k8s_openapi::{
     api::authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec},
     jiff::{Timestamp, fmt::rfc2822},
 };
-use kube::{
-    Api,
-    api::PostParams,
-};
+use kube::{Api, api::PostParams};
 use obtrace_cli::{Color, Failure, paint, write_out};
 use obtrace_patch::Version;
 use serde::Serialize;
@@ -101,14 +98,25 @@ fn describe(check: &Check, color: bool) -> String {
         Verdict::Failed => ("failed", "1;31"),
     };
     let advice = check.advice.as_ref().map(|advice| format!("{:23}{advice}\n", "")).unwrap_or_default();
-    format!("{}{:pad$} {:<13} {}\n{advice}", paint(word, code, color), "", check.name, check.detail, pad = 8_usize.saturating_sub(word.len()))
+    format!(
+        "{}{:pad$} {:<13} {}\n{advice}",
+        paint(word, code, color),
+        "",
+        check.name,
+        check.detail,
+        pad = 8_usize.saturating_sub(word.len())
+    )
 }
 
 async fn version(cluster: &Cluster) -> Check {
     const NAME: &str = "kubernetes";
     let (major, minor) = OLDEST_KUBERNETES;
     match cluster.client().apiserver_version().await {
-        Err(error) => Check::failed(NAME, said(&error), "check the kubeconfig, and whether the API server can be reached from here"),
+        Err(error) => Check::failed(
+            NAME,
+            said(&error),
+            "check the kubeconfig, and whether the API server can be reached from here",
+        ),
         Ok(info) if Version::parse(&info.git_version).is_some_and(|it| it < Version::new(major, minor)) => {
             Check::failed(NAME, info.git_version, format!("{major}.{minor} is the oldest that Obtrace Zero works on"))
         }
@@ -157,7 +165,11 @@ async fn parts(cluster: &Cluster) -> Check {
     if missing.is_empty() {
         return Check::ok(NAME, "complete");
     }
-    Check::failed(NAME, format!("missing: {}", missing.join(", ")), "run `obtrace-zero install`: it makes what is missing")
+    Check::failed(
+        NAME,
+        format!("missing: {}", missing.join(", ")),
+        "run `obtrace-zero install`: it makes what is missing",
+    )
 }
 
 async fn operator(cluster: &Cluster) -> Check {
@@ -167,10 +179,15 @@ async fn operator(cluster: &Cluster) -> Check {
         Ok(None) => Check::failed(NAME, format!("there is no Deployment {OPERATOR}"), "run `obtrace-zero install`"),
         Ok(Some(rollout)) if rollout.done => Check::ok(NAME, format!("{} of {} ready", rollout.ready, rollout.wanted)),
         Ok(Some(rollout)) => {
-            let why = if rollout.reasons.is_empty() { String::new() } else { format!(": {}", rollout.reasons.join("; ")) };
+            let why =
+                if rollout.reasons.is_empty() { String::new() } else { format!(": {}", rollout.reasons.join("; ")) };
             let advice = match why.as_str() {
-                why if why.contains("ImagePull") => "see that the nodes reach the registry, or name another image by `obtrace-zero upgrade --image`",
-                why if why.contains("CrashLoopBackOff") => "see `kubectl -n obtrace-system logs deployment/obtrace-zero-operator --previous`",
+                why if why.contains("ImagePull") => {
+                    "see that the nodes reach the registry, or name another image by `obtrace-zero upgrade --image`"
+                }
+                why if why.contains("CrashLoopBackOff") => {
+                    "see `kubectl -n obtrace-system logs deployment/obtrace-zero-operator --previous`"
+                }
                 why if why.contains("quota") => "raise the ResourceQuota of obtrace-system",
                 _ => "see `kubectl -n obtrace-system describe pods`",
             };
@@ -195,7 +212,9 @@ async fn rights(cluster: &Cluster) -> Check {
                 match allowed(cluster, &question).await {
                     Ok(true) => {}
                     Ok(false) => missing.push(question.to_string()),
-                    Err(why) => return Check::warning(NAME, why, "only who may ask for the rights of others can check them"),
+                    Err(why) => {
+                        return Check::warning(NAME, why, "only who may ask for the rights of others can check them");
+                    }
                 }
             }
         }
@@ -203,7 +222,11 @@ async fn rights(cluster: &Cluster) -> Check {
     if missing.is_empty() {
         return Check::ok(NAME, format!("the operator has all {asked}"));
     }
-    Check::failed(NAME, format!("the operator may not {}", missing.join(", nor ")), "run `obtrace-zero install`: it grants them again")
+    Check::failed(
+        NAME,
+        format!("the operator may not {}", missing.join(", nor ")),
+        "run `obtrace-zero install`: it grants them again",
+    )
 }
 
 /// One right.
@@ -224,7 +247,8 @@ impl std::fmt::Display for Right {
 
 /// What a rule of a Role grants, one by one.
 fn questions(role: &Value, rule: &Value) -> Vec<Right> {
-    let words = |pointer: &str| list(rule, pointer).iter().filter_map(Value::as_str).map(str::to_owned).collect::<Vec<_>>();
+    let words =
+        |pointer: &str| list(rule, pointer).iter().filter_map(Value::as_str).map(str::to_owned).collect::<Vec<_>>();
     let mut names = words("/resourceNames");
     if names.is_empty() {
         names.push(String::new());
@@ -279,19 +303,36 @@ async fn security(cluster: &Cluster) -> Check {
     let namespace = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": SYSTEM_NAMESPACE } });
     let level = match cluster.get(&namespace).await {
         Ok(Some(found)) => text(&found, "/metadata/labels/pod-security.kubernetes.io~1enforce").to_owned(),
-        Ok(None) => return Check::failed(NAME, format!("there is no namespace {SYSTEM_NAMESPACE}"), "run `obtrace-zero install`"),
+        Ok(None) => {
+            return Check::failed(
+                NAME,
+                format!("there is no namespace {SYSTEM_NAMESPACE}"),
+                "run `obtrace-zero install`",
+            );
+        }
         Err(error) => return Check::failed(NAME, error.to_string(), "check your rights in the cluster"),
     };
     // Namespaces that enforce a level take no sidecar; what is compiled is then left to the agent of the node.
-    let strict = match cluster.list("v1", "Namespace", "", "pod-security.kubernetes.io/enforce in (baseline,restricted)").await {
+    let strict = match cluster
+        .list("v1", "Namespace", "", "pod-security.kubernetes.io/enforce in (baseline,restricted)")
+        .await
+    {
         Ok(found) => found.iter().filter(|it| text(it, "/metadata/name") != SYSTEM_NAMESPACE).count(),
         Err(_) => 0,
     };
     let note = if strict == 0 { String::new() } else { format!("; {strict} namespaces take no eBPF sidecar") };
     match level.as_str() {
         "restricted" => Check::ok(NAME, format!("{SYSTEM_NAMESPACE} enforces restricted{note}")),
-        "" => Check::warning(NAME, format!("{SYSTEM_NAMESPACE} enforces no level{note}"), "run `obtrace-zero install`: it labels the namespace"),
-        other => Check::warning(NAME, format!("{SYSTEM_NAMESPACE} enforces {other}{note}"), "the operator works with restricted as well"),
+        "" => Check::warning(
+            NAME,
+            format!("{SYSTEM_NAMESPACE} enforces no level{note}"),
+            "run `obtrace-zero install`: it labels the namespace",
+        ),
+        other => Check::warning(
+            NAME,
+            format!("{SYSTEM_NAMESPACE} enforces {other}{note}"),
+            "the operator works with restricted as well",
+        ),
     }
 }
 
@@ -336,7 +377,11 @@ async fn resources(cluster: &Cluster) -> Check {
         Err(failure) => return Check::failed(NAME, failure.to_string(), "check your rights in the cluster"),
     };
     if world.resources.is_empty() {
-        return Check::failed(NAME, "there is no ObtraceInstrumentation", "make one, or run `obtrace-zero install` without --no-default");
+        return Check::failed(
+            NAME,
+            "there is no ObtraceInstrumentation",
+            "make one, or run `obtrace-zero install` without --no-default",
+        );
     }
     let invalid = world.resources.iter().find_map(|resource| {
         let name = resource.metadata.name.clone().unwrap_or_default();
@@ -423,7 +468,8 @@ async fn ingest(cluster: &Cluster) -> Check {
 async fn ingest_service(cluster: &Cluster, service: &str, namespace: &str) -> Check {
     const NAME: &str = "ingest";
     let label = format!("kubernetes.io/service-name={service}");
-    let advice = "telemetry is lost until it is there: correct ingestUrl of the ObtraceInstrumentation, or start the service";
+    let advice =
+        "telemetry is lost until it is there: correct ingestUrl of the ObtraceInstrumentation, or start the service";
     match cluster.list("discovery.k8s.io/v1", "EndpointSlice", namespace, &label).await {
         Err(error) => Check::warning(NAME, error.to_string(), "check your rights in the cluster"),
         Ok(slices) => {

@@ -6,8 +6,8 @@ use std::{
     path::Path,
 };
 
-use kube::api::PostParams;
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
+use kube::api::PostParams;
 use obtrace_cli::{Color, Failure, say, warn, write_out};
 use obtrace_patch::Version;
 use serde_json::{Value, json};
@@ -66,7 +66,8 @@ pub(in crate::cli) async fn run(flags: &Install, color: Color) -> Result<(), Fai
     let mut progress = Progress::new(color);
     let deadline = Deadline::after(flags.waiting.timeout);
     // The webhook comes last, when what answers it is there: with the policy Fail no Pod could be made until then.
-    let (webhook, rest): (Vec<_>, Vec<_>) = objects.iter().partition(|object| object["kind"] == "MutatingWebhookConfiguration");
+    let (webhook, rest): (Vec<_>, Vec<_>) =
+        objects.iter().partition(|object| object["kind"] == "MutatingWebhookConfiguration");
     for object in rest {
         apply(&cluster, object, &mut progress, &deadline).await?;
     }
@@ -221,7 +222,8 @@ pub(super) async fn preflight(cluster: &Cluster, color: Color) -> Result<(), Fai
 /// The webhooks of other vendors: the configuration's name and the vendor's.
 pub(super) async fn others(cluster: &Cluster) -> Vec<(String, &'static str)> {
     let all = cluster.list("admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration", "", "").await;
-    let names = all.unwrap_or_default().into_iter().filter_map(|it| Some(it.pointer("/metadata/name")?.as_str()?.to_owned()));
+    let names =
+        all.unwrap_or_default().into_iter().filter_map(|it| Some(it.pointer("/metadata/name")?.as_str()?.to_owned()));
     names
         .filter_map(|name| {
             let vendor = OTHERS.iter().find(|(word, _)| name.to_ascii_lowercase().contains(word))?.1;
@@ -284,7 +286,11 @@ pub(super) async fn rights(cluster: &Cluster, objects: &[Value]) -> Result<(), F
         }
         for verb in ["create", "patch"] {
             if !may(cluster, verb, &key).await? {
-                missing.push(format!("{verb} {}{}", key.1, if key.0.is_empty() { String::new() } else { format!(".{}", key.0) }));
+                missing.push(format!(
+                    "{verb} {}{}",
+                    key.1,
+                    if key.0.is_empty() { String::new() } else { format!(".{}", key.0) }
+                ));
             }
         }
         asked.push(key);
@@ -292,13 +298,14 @@ pub(super) async fn rights(cluster: &Cluster, objects: &[Value]) -> Result<(), F
     if missing.is_empty() {
         return Ok(());
     }
-    Err(Failure::failed(format_args!(
-        "you may not {}: an administrator of the cluster can",
-        missing.join(", nor ")
-    )))
+    Err(Failure::failed(format_args!("you may not {}: an administrator of the cluster can", missing.join(", nor "))))
 }
 
-async fn may(cluster: &Cluster, verb: &str, (group, resource, namespace): &(String, String, String)) -> Result<bool, Failure> {
+async fn may(
+    cluster: &Cluster,
+    verb: &str,
+    (group, resource, namespace): &(String, String, String),
+) -> Result<bool, Failure> {
     let attributes = ResourceAttributes {
         group: Some(group.clone()),
         resource: Some(resource.clone()),

@@ -117,7 +117,8 @@ fn describe(status: &Value, color: bool) -> String {
     };
     let operator = &status["operator"];
     if operator["installed"] == true {
-        let (ready, wanted) = (operator["ready"].as_i64().unwrap_or_default(), operator["wanted"].as_i64().unwrap_or_default());
+        let (ready, wanted) =
+            (operator["ready"].as_i64().unwrap_or_default(), operator["wanted"].as_i64().unwrap_or_default());
         let leader = operator["leader"].as_str().map(|leader| format!(", leader {leader}")).unwrap_or_default();
         line("operator", ready >= wanted, format!("{ready} of {wanted} ready, {}{leader}", text(operator, "/image")));
         for reason in operator["reasons"].as_array().into_iter().flatten() {
@@ -128,7 +129,9 @@ fn describe(status: &Value, color: bool) -> String {
     }
     let certificate = &status["certificate"];
     match certificate["daysLeft"].as_i64() {
-        Some(days) => line("certificate", days > 0, format!("valid for {days} days, until {}", text(certificate, "/notAfter"))),
+        Some(days) => {
+            line("certificate", days > 0, format!("valid for {days} days, until {}", text(certificate, "/notAfter")))
+        }
         None => line("certificate", false, text(certificate, "/reason").to_owned()),
     }
     let webhook = &status["webhook"];
@@ -151,7 +154,12 @@ fn describe(status: &Value, color: bool) -> String {
     for resource in status["resources"].as_array().into_iter().flatten() {
         let ready = resource["ready"].as_str();
         let message = resource["message"].as_str().map(|message| format!(" ({message})")).unwrap_or_default();
-        let said = format!("{}: {}{}", text(resource, "/name"), counts(&resource["totals"]), if ready == Some("False") { message } else { String::new() });
+        let said = format!(
+            "{}: {}{}",
+            text(resource, "/name"),
+            counts(&resource["totals"]),
+            if ready == Some("False") { message } else { String::new() }
+        );
         line("resource", ready != Some("False"), said);
     }
     if status["resources"].as_array().is_none_or(Vec::is_empty) {

@@ -5,13 +5,7 @@ use std::io::{self, IsTerminal, Write};
 use obtrace_cli::{Color, Failure, say, warn, write_out};
 use serde_json::{Value, json};
 
-use super::{
-    arguments::Uninstall,
-    connect,
-    progress::Progress,
-    restore,
-    wait::Deadline,
-};
+use super::{arguments::Uninstall, connect, progress::Progress, restore, wait::Deadline};
 use crate::install::{Cluster, KEY_ANNOTATION, everything, name_of};
 
 /// What is ours wherever it lies.
@@ -51,10 +45,7 @@ pub(in crate::cli) async fn run(flags: &Uninstall, color: Color) -> Result<(), F
     gone(&cluster, rest, flags, &deadline, &mut progress).await?;
     drop(progress);
     if !flags.restore && !plan.instrumented.is_empty() {
-        say(format_args!(
-            "{} Pods run on instrumented until they are made anew",
-            plan.instrumented.len()
-        ));
+        say(format_args!("{} Pods run on instrumented until they are made anew", plan.instrumented.len()));
     }
     if left.is_empty() {
         return Ok(());
@@ -91,7 +82,8 @@ impl Plan {
                 continue;
             }
             if let Some(found) = cluster.get(&object).await.map_err(Failure::failed)? {
-                let ours = found.pointer("/metadata/labels/app.kubernetes.io~1part-of").is_some_and(|it| it == "obtrace-zero");
+                let ours =
+                    found.pointer("/metadata/labels/app.kubernetes.io~1part-of").is_some_and(|it| it == "obtrace-zero");
                 // A namespace that somebody else made stays theirs.
                 if object["kind"] != "Namespace" || ours {
                     objects.push(object);
@@ -109,7 +101,8 @@ impl Plan {
             }
         }
         let namespaces = cluster.list("v1", "Namespace", "", "").await.map_err(Failure::failed)?;
-        let is_marked = |it: &Value| it.pointer("/metadata/annotations").and_then(|all| all.get(KEY_ANNOTATION)).is_some();
+        let is_marked =
+            |it: &Value| it.pointer("/metadata/annotations").and_then(|all| all.get(KEY_ANNOTATION)).is_some();
         let marked = namespaces.into_iter().filter(is_marked).collect();
         let instrumented = restore::instrumented(cluster).await?;
         Ok(Self { objects, webhooks, marked, instrumented })
@@ -121,12 +114,14 @@ impl Plan {
 
     /// What would be done, a line each.
     fn describe(&self, flags: &Uninstall) -> String {
-        let mut text: String = self.objects.iter().map(|object| format!("{} would be deleted\n", name_of(object))).collect();
+        let mut text: String =
+            self.objects.iter().map(|object| format!("{} would be deleted\n", name_of(object))).collect();
         for namespace in &self.marked {
             text.push_str(&format!("{} would lose its mark\n", name_of(namespace)));
         }
         if flags.restore {
-            let pods = self.instrumented.iter().map(|pod| format!("the workload of {} would be restarted\n", name_of(pod)));
+            let pods =
+                self.instrumented.iter().map(|pod| format!("the workload of {} would be restarted\n", name_of(pod)));
             text.extend(pods);
         }
         text
@@ -178,7 +173,11 @@ fn kept_by(object: &Value) -> Vec<String> {
     let list = |pointer: &str| object.pointer(pointer).and_then(Value::as_array).cloned().unwrap_or_default();
     for condition in list("/status/conditions") {
         if condition["status"] == "True" && condition["message"].as_str().is_some_and(|text| !text.is_empty()) {
-            reasons.push(format!("{}: {}", condition["reason"].as_str().unwrap_or_default(), condition["message"].as_str().unwrap_or_default()));
+            reasons.push(format!(
+                "{}: {}",
+                condition["reason"].as_str().unwrap_or_default(),
+                condition["message"].as_str().unwrap_or_default()
+            ));
         }
     }
     for finalizer in list("/metadata/finalizers").iter().chain(&list("/spec/finalizers")) {

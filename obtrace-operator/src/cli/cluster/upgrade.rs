@@ -58,7 +58,9 @@ pub(in crate::cli) async fn run(flags: &Upgrade, color: Color) -> Result<(), Fai
 async fn as_installed(cluster: &Cluster, deployment: &Value) -> Result<Options, Failure> {
     let mut options = Options::new();
     let mut live = Map::new();
-    for object in objects(&Options { restarts: true, certificates: crate::install::Certificates::CertManager, ..Options::new() }) {
+    for object in
+        objects(&Options { restarts: true, certificates: crate::install::Certificates::CertManager, ..Options::new() })
+    {
         if let Some(found) = cluster.get(&object).await.map_err(Failure::failed)? {
             live.insert(name_of(&object), found);
         }

@@ -62,14 +62,22 @@ pub(super) async fn rollout(
     loop {
         let rollout = Rollout::of(cluster, deployment).await.map_err(Failure::failed)?;
         let Some(rollout) = rollout else {
-            return Err(Failure::failed(format_args!("{} is gone: somebody deleted it meanwhile", name_of(deployment))));
+            return Err(Failure::failed(format_args!(
+                "{} is gone: somebody deleted it meanwhile",
+                name_of(deployment)
+            )));
         };
         if rollout.done {
             progress.done(&name_of(deployment), "available");
             return Ok(());
         }
         let why = rollout.reasons.first().map(|reason| format!(": {reason}")).unwrap_or_default();
-        progress.waiting(&format!("waiting for {}: {} of {} ready{why}", name_of(deployment), rollout.ready, rollout.wanted));
+        progress.waiting(&format!(
+            "waiting for {}: {} of {} ready{why}",
+            name_of(deployment),
+            rollout.ready,
+            rollout.wanted
+        ));
         deadline.moment(&format!("{} did not become available", name_of(deployment)), &rollout.reasons).await?;
     }
 }
@@ -118,9 +126,7 @@ pub(super) async fn try_webhook(cluster: &Cluster) -> Result<(), String> {
 
 /// Why a Pod was made as if there were no webhook.
 async fn unanswered(cluster: &Cluster) -> String {
-    let object = |api: &str, kind: &str, namespace: &str, name: &str| {
-        json!({ "apiVersion": api, "kind": kind, "metadata": { "name": name, "namespace": namespace } })
-    };
+    let object = |api: &str, kind: &str, namespace: &str, name: &str| json!({ "apiVersion": api, "kind": kind, "metadata": { "name": name, "namespace": namespace } });
     let configuration = object("admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration", "", WEBHOOK);
     let bundle = match cluster.get(&configuration).await {
         Err(error) => return error.to_string(),
@@ -142,7 +148,8 @@ async fn unanswered(cluster: &Cluster) -> String {
 /// Whether a Pod is ready behind the webhook's Service.
 pub(super) async fn has_endpoints(cluster: &Cluster) -> bool {
     let label = format!("kubernetes.io/service-name={SERVICE}");
-    let slices = cluster.list("discovery.k8s.io/v1", "EndpointSlice", SYSTEM_NAMESPACE, &label).await.unwrap_or_default();
+    let slices =
+        cluster.list("discovery.k8s.io/v1", "EndpointSlice", SYSTEM_NAMESPACE, &label).await.unwrap_or_default();
     let mut endpoints = slices.iter().filter_map(|slice| slice["endpoints"].as_array()).flatten();
     endpoints.any(|endpoint| endpoint.pointer("/conditions/ready") == Some(&Value::Bool(true)))
 }

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use kube::api::{Api, ListParams};
 use k8s_openapi::api::core::v1::Pod as PodObject;
+use kube::api::{Api, ListParams};
 use obtrace_cli::{Color, Failure, say, write_out};
 use obtrace_patch::{Outcome, Plan, Template, marks, plan};
 use serde::Serialize;
@@ -17,8 +17,13 @@ use crate::{
 };
 
 /// The kinds that make Pods, and are not made by another of them.
-const KINDS: [(&str, &str); 5] =
-    [("apps/v1", "Deployment"), ("apps/v1", "StatefulSet"), ("apps/v1", "DaemonSet"), ("batch/v1", "CronJob"), ("batch/v1", "Job")];
+const KINDS: [(&str, &str); 5] = [
+    ("apps/v1", "Deployment"),
+    ("apps/v1", "StatefulSet"),
+    ("apps/v1", "DaemonSet"),
+    ("batch/v1", "CronJob"),
+    ("batch/v1", "Job"),
+];
 /// How many Pods are asked for at once.
 const PAGE: u32 = 1000;
 
@@ -100,7 +105,8 @@ pub(super) async fn rows(cluster: &Cluster, namespace: &str) -> Result<Vec<Row>,
     let mut rows = Vec::new();
     for (api_version, kind) in KINDS {
         for object in cluster.list(api_version, kind, namespace, "").await.map_err(Failure::failed)? {
-            let owned = object.pointer("/metadata/ownerReferences").and_then(Value::as_array).is_some_and(|it| !it.is_empty());
+            let owned =
+                object.pointer("/metadata/ownerReferences").and_then(Value::as_array).is_some_and(|it| !it.is_empty());
             if kind != "Job" || !owned {
                 rows.extend(row(&index, &object, &pods)?);
             }
@@ -111,7 +117,8 @@ pub(super) async fn rows(cluster: &Cluster, namespace: &str) -> Result<Vec<Row>,
 }
 
 fn row(index: &Index, object: &Value, pods: &BTreeMap<String, Pods>) -> Result<Option<Row>, Failure> {
-    let (namespace, kind, name) = (text(object, "/metadata/namespace"), text(object, "/kind"), text(object, "/metadata/name"));
+    let (namespace, kind, name) =
+        (text(object, "/metadata/namespace"), text(object, "/kind"), text(object, "/metadata/name"));
     let failed = |error: &dyn std::fmt::Display| Failure::failed(format_args!("{kind} {namespace}/{name}: {error}"));
     let json = serde_json::to_vec(object).map_err(|error| failed(&error))?;
     let Some(template) = Template::find(&json).map_err(|error| failed(&error))? else { return Ok(None) };

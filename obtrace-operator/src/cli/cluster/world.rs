@@ -1,7 +1,7 @@
 //! What a cluster says of itself, for the index.
 
-use kube::api::{Api, ListParams};
 use k8s_openapi::api::core::v1::Namespace as NamespaceObject;
+use kube::api::{Api, ListParams};
 use obtrace_cli::Failure;
 use obtrace_patch::Version;
 
