@@ -49,6 +49,7 @@ use serde::{Deserialize, Serialize};
     printcolumn = r#"{"name":"Strategy","type":"string","jsonPath":".spec.strategy"}"#,
     printcolumn = r#"{"name":"Workloads","type":"integer","jsonPath":".status.totals.workloads"}"#,
     printcolumn = r#"{"name":"Instrumented","type":"integer","jsonPath":".status.totals.instrumented"}"#,
+    printcolumn = r#"{"name":"Pending","type":"integer","jsonPath":".status.totals.pending"}"#,
     printcolumn = r#"{"name":"Ready","type":"string","jsonPath":".status.conditions[?(@.type=='Ready')].status"}"#,
     printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
 )]
@@ -364,16 +365,17 @@ pub struct ObtraceInstrumentationStatus {
     /// The generation of the resource that this status is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Ready, Degraded and the like.
+    /// `Ready`: it is in use. `Conflict`: another is for the same Pods as much. `Drift`: Pods were made while no webhook answered.
+    /// `NamespaceSelectorIgnored`: it has a selector of namespaces, and is not in `obtrace-system`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 16))]
+    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
     /// How many workloads there are; always of all.
     #[serde(default)]
     pub totals: Totals,
     /// The workloads, up to a limit.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 500))]
+    #[schemars(length(max = 500), extend("x-kubernetes-list-type" = "atomic"))]
     pub workloads: Vec<WorkloadStatus>,
     /// Whether there are more workloads than are listed.
     #[serde(default)]
@@ -415,13 +417,13 @@ pub struct WorkloadStatus {
     /// `express`, `fastapi`, …
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub framework: Option<String>,
-    /// `sdk`, `ebpf` or `hybrid`.
+    /// `sdk`, `ebpf` or `hybrid`; `none` if it is left alone.
     pub strategy: String,
     /// From 0 to 1.
     pub confidence: f64,
     /// `instrumented`, `pending` or `skipped`.
     pub state: String,
-    /// Why it is left alone.
+    /// Why it, or a container of it, is left alone; why it is pending.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }

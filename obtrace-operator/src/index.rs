@@ -163,6 +163,51 @@ impl Index {
         self.world.synced
     }
 
+    /// Another resource that is for a Pod as much as the one that counts: it is as near, has a selector as that one, and comes after it
+    /// by its name only.
+    pub fn rival<'l>(&self, namespace: &str, label: impl Fn(&str) -> Option<&'l str>) -> Option<Cow<'_, str>> {
+        let of = |known: &[Candidate]| {
+            let mut matching =
+                known.iter().filter(|it| it.selector.as_ref().is_none_or(|it| selector::matches(it, &label)));
+            let first = matching.next()?;
+            matching.next().filter(|second| second.rank == first.rank).map(|second| second.resource.clone())
+        };
+        match self.namespaces.get(namespace) {
+            Some(known) => of(known).map(Cow::Owned),
+            None => of(&candidates(&self.world, namespace)).map(Cow::Owned),
+        }
+    }
+
+    /// The pairs of resources that are for the same Pods whatever Pods there are, the one that counts first: as near as each other in some
+    /// namespace, without a selector of Pods.
+    pub fn ties(&self) -> BTreeSet<(&str, &str)> {
+        let pairs = self.namespaces.values().flat_map(|known| {
+            let open = known.iter().filter(|it| it.selector.is_none());
+            open.clone().zip(open.skip(1)).filter(|(first, second)| first.rank == second.rank)
+        });
+        pairs.map(|(first, second)| (first.resource.as_str(), second.resource.as_str())).collect()
+    }
+
+    /// For the Pods of which namespaces the answers may differ from those of an older index.
+    #[must_use]
+    pub fn changed_since(&self, older: &Self) -> Changed {
+        let (new, old) = (&self.world, &older.world);
+        if new.version != old.version {
+            return Changed::All;
+        }
+        let (new_resources, old_resources) = (by_name(new), by_name(old));
+        let differs = |name: &&ByName<'_>| new_resources.get(*name) != old_resources.get(*name);
+        let either = new_resources.keys().chain(old_resources.keys());
+        let mut names: BTreeSet<_> =
+            either.filter(differs).map(|(namespace, _)| namespace.unwrap_or_default().to_owned()).collect();
+        if names.contains(SYSTEM_NAMESPACE) {
+            return Changed::All;
+        }
+        let differs = |name: &&String| new.namespaces.get(*name) != old.namespaces.get(*name);
+        names.extend(new.namespaces.keys().chain(old.namespaces.keys()).filter(differs).cloned());
+        if names.is_empty() { Changed::Nothing } else { Changed::Namespaces(names) }
+    }
+
     /// The settings for a Pod of a namespace, by its labels.
     pub fn resolve<'l>(&self, namespace: &str, label: impl Fn(&str) -> Option<&'l str>) -> Resolution<'_> {
         match self.namespaces.get(namespace) {
@@ -172,9 +217,32 @@ impl Index {
     }
 }
 
+/// The namespace and the name of a resource.
+type ByName<'a> = (Option<&'a str>, Option<&'a str>);
+
+fn by_name(world: &World) -> BTreeMap<ByName<'_>, &ObtraceInstrumentation> {
+    world.resources.iter().map(|it| ((it.metadata.namespace.as_deref(), it.metadata.name.as_deref()), it)).collect()
+}
+
+/// What differs between two indexes.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Changed {
+    /// No answer.
+    Nothing,
+    /// Answers about Pods of these namespaces.
+    Namespaces(BTreeSet<String>),
+    /// Any answer.
+    All,
+}
+
+/// How near a resource is to the Pods of a namespace; the least is the nearest.
+type Rank = (Reverse<bool>, Reverse<bool>);
+
 /// A resource as it is for a namespace.
 #[derive(Debug)]
 struct Candidate {
+    rank: Rank,
     /// `namespace/name`.
     resource: String,
     selector: Option<LabelSelector>,
@@ -222,23 +290,25 @@ fn candidates(world: &World, namespace: &str) -> Vec<Candidate> {
         }),
         _ => false,
     };
-    let mut all: Vec<_> = world.resources.iter().filter(is_for).collect();
-    all.sort_by_cached_key(|resource| {
+    let rank = |resource: &ObtraceInstrumentation| {
         let is_own = resource.metadata.namespace.as_deref() == Some(namespace) && namespace != SYSTEM_NAMESPACE;
         let selects = resource.spec.selector.is_some() || (!is_own && resource.spec.namespace_selector.is_some());
-        (Reverse(is_own), Reverse(selects), resource.metadata.name.clone())
-    });
+        (Reverse(is_own), Reverse(selects))
+    };
+    let mut all: Vec<_> = world.resources.iter().filter(is_for).collect();
+    all.sort_by_cached_key(|resource| (rank(resource), resource.metadata.name.clone()));
     let of_cluster =
         |resource: &&&ObtraceInstrumentation| resource.metadata.namespace.as_deref() == Some(SYSTEM_NAMESPACE);
     let inherited = all.iter().filter(of_cluster).find_map(|resource| resource.spec.ingest_url.clone());
     let inherited = inherited.unwrap_or_else(|| DEFAULT_INGEST_URL.to_owned());
-    all.into_iter().map(|resource| Candidate::new(world, resource, namespace, &inherited)).collect()
+    all.into_iter().map(|resource| Candidate::new(world, resource, namespace, &inherited, rank(resource))).collect()
 }
 
 impl Candidate {
-    fn new(world: &World, resource: &ObtraceInstrumentation, namespace: &str, ingest_url: &str) -> Self {
+    fn new(world: &World, resource: &ObtraceInstrumentation, namespace: &str, ingest_url: &str, rank: Rank) -> Self {
         let name = |text: &Option<String>| text.clone().unwrap_or_default();
         Self {
+            rank,
             resource: format!("{}/{}", name(&resource.metadata.namespace), name(&resource.metadata.name)),
             selector: resource.spec.selector.clone(),
             exclude: resource.spec.exclude.selector.clone(),

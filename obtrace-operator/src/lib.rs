@@ -9,6 +9,8 @@ pub mod certificates;
 pub mod cli;
 #[cfg(feature = "crd")]
 pub mod crd;
+#[cfg(feature = "controller")]
+pub mod discovery;
 #[cfg(feature = "admission")]
 pub mod index;
 #[cfg(feature = "controller")]

@@ -1,0 +1,222 @@
+//! What discovery keeps of a workload: the verdict, not the template.
+
+use std::sync::Arc;
+
+use obtrace_detect::{Confidence, Detection, Framework, Language, Strategy};
+use obtrace_patch::{Outcome, Plan, PodSkip, Template, marks, plan};
+
+use super::kind::Kind;
+use crate::index::{Index, Resolution};
+
+/// The longest reason that is kept, in bytes.
+const LONGEST_REASON: usize = 256;
+
+/// What admission does to a workload's Pods, and why.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Finding {
+    /// The resource that is for them, as `namespace/name`.
+    pub(super) resource: Option<Arc<str>>,
+    /// Another that is for them as much, and does not count only by its name.
+    pub(super) rival: Option<Arc<str>>,
+    /// What the main container runs.
+    pub(super) language: Language,
+    /// Its framework.
+    pub(super) framework: Option<Framework>,
+    /// How sure that is.
+    pub(super) confidence: Confidence,
+    /// What is done; `None`: they are left alone.
+    pub(super) strategy: Option<Strategy>,
+    /// Why they are left alone, or some of their containers.
+    pub(super) reason: Option<Box<str>>,
+}
+
+impl Finding {
+    fn none(reason: Option<&str>) -> Self {
+        Self {
+            resource: None,
+            rival: None,
+            language: Language::Unknown,
+            framework: None,
+            confidence: Confidence::NOTHING,
+            strategy: None,
+            reason: reason.map(clipped),
+        }
+    }
+
+    /// Whether Pods that are made now are instrumented.
+    pub(super) fn instruments(&self) -> bool {
+        self.strategy.is_some()
+    }
+}
+
+/// What admission would say of the Pods of a workload: its own code is asked.
+pub(super) fn find(kind: Kind, namespace: &str, name: &str, template: &str, index: &Index) -> Finding {
+    let manifest = manifest(kind, namespace, name, template);
+    let found = Template::find(manifest.as_bytes());
+    let pod = match found.and_then(|template| template.map(|template| template.pod()).transpose()) {
+        Ok(Some(pod)) => pod,
+        Ok(None) => return Finding::none(Some("its template cannot be read")),
+        Err(error) => return Finding::none(Some(&format!("its template cannot be read: {error}"))),
+    };
+    let label = |name: &str| pod.label(name);
+    let rival = index.rival(namespace, label).map(|rival| Arc::from(&*rival));
+    let finding = match index.resolve(namespace, label) {
+        Resolution::NoResource => return Finding::none(Some("no resource is for it")),
+        Resolution::Excluded(resource) => {
+            Finding { resource: Some(Arc::from(&*resource)), ..Finding::none(Some("excluded by the resource")) }
+        }
+        Resolution::Settings(settings, resource) => {
+            let plan = plan(&pod, &settings);
+            Finding {
+                resource: Some(Arc::from(&*resource)),
+                ..of_plan(&plan, pod.annotation(marks::DETECTED_LANGUAGE).as_deref())
+            }
+        }
+    };
+    Finding { rival, ..finding }
+}
+
+/// The manifest as obtrace-patch reads it. Names are Kubernetes' own, which need no escapes.
+fn manifest(kind: Kind, namespace: &str, name: &str, template: &str) -> String {
+    let (open, close) = if kind == Kind::CronJob { (r#"{"jobTemplate":{"spec":"#, "}}") } else { ("", "") };
+    let kind = kind.template();
+    format!(
+        r#"{{"kind":"{kind}","metadata":{{"name":"{name}","namespace":"{namespace}"}},"spec":{open}{{"template":{template}}}{close}}}"#
+    )
+}
+
+fn of_plan(plan: &Plan<'_>, marked: Option<&str>) -> Finding {
+    match plan.skip {
+        // The template carries the patch already: its Pods are what they should be.
+        Some(PodSkip::Injected) => {
+            let language = marked.and_then(|name| name.parse().ok()).unwrap_or(Language::Unknown);
+            let strategy = Some(if language.has_sdk() { Strategy::Sdk } else { Strategy::Ebpf });
+            let reason = Some("its template is instrumented already".into());
+            Finding { language, strategy, reason, confidence: Confidence::HINT, ..Finding::none(None) }
+        }
+        Some(skip) => Finding::none(Some(&skip.to_string())),
+        None => of_containers(plan),
+    }
+}
+
+fn of_containers(plan: &Plan<'_>) -> Finding {
+    let left = || {
+        plan.containers.iter().filter_map(|container| match &container.outcome {
+            Outcome::Left(reason) => Some((container, reason)),
+            _ => None,
+        })
+    };
+    let rule = || left().find(|(_, reason)| reason.is_rule());
+    let with_name = |name: &str, reason: &dyn ToString| match plan.containers.len() {
+        1 => reason.to_string(),
+        _ => format!("container {name}: {}", reason.to_string()),
+    };
+    if let Some(main) = plan.main() {
+        let reason = rule().map(|(container, reason)| clipped(&with_name(container.name, reason)));
+        return Finding { strategy: plan.strategy, reason, framework: plan.framework(), ..seen(&main.detection) };
+    }
+    let told =
+        rule().or_else(|| left().find(|(container, _)| !container.detection.infrastructure)).or_else(|| left().next());
+    match told {
+        Some((container, reason)) => {
+            Finding { reason: Some(clipped(&with_name(container.name, reason))), ..seen(&container.detection) }
+        }
+        None => Finding::none(Some("its template has no containers")),
+    }
+}
+
+fn seen(detection: &Detection<'_>) -> Finding {
+    Finding {
+        language: detection.language,
+        framework: detection.framework,
+        confidence: detection.confidence,
+        ..Finding::none(None)
+    }
+}
+
+fn clipped(text: &str) -> Box<str> {
+    let end = (0..=LONGEST_REASON.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
+    text.get(..end.unwrap_or_default()).unwrap_or_default().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::{
+        crd::{ObtraceInstrumentation, ObtraceInstrumentationSpec},
+        index::{Namespace, SYSTEM_NAMESPACE, World},
+    };
+
+    fn index() -> Index {
+        let mut world = World::new();
+        let mut resource = ObtraceInstrumentation::new("default", ObtraceInstrumentationSpec::default());
+        resource.metadata.namespace = Some(SYSTEM_NAMESPACE.to_owned());
+        resource.spec.exclude.selector =
+            Some(serde_json::from_value(json!({ "matchLabels": { "no": "thanks" } })).unwrap());
+        world.resources.push(resource);
+        let out = [("obtrace.io/exclude".to_owned(), "true".to_owned())].into();
+        world.namespaces.insert("quiet".to_owned(), Namespace::new(out, Default::default()));
+        Index::new(world)
+    }
+
+    fn ask(kind: Kind, namespace: &str, template: Value) -> Finding {
+        find(kind, namespace, "web", &template.to_string(), &index())
+    }
+
+    fn image(image: &str) -> Value {
+        json!({ "metadata": { "labels": { "app": "web" } }, "spec": { "containers": [{ "name": "web", "image": image }] } })
+    }
+
+    #[test]
+    fn every_kind_gets_the_verdict_of_its_template() {
+        for kind in Kind::ALL {
+            let found = ask(kind, "shop", image("python:3.12"));
+            assert_eq!((found.language, found.strategy), (Language::Python, Some(Strategy::Sdk)), "{kind:?}");
+            assert_eq!(found.resource.as_deref(), Some("obtrace-system/default"));
+            assert_eq!(found.reason, None);
+        }
+    }
+
+    #[test]
+    fn what_is_left_alone_has_the_reason() {
+        let excluded =
+            json!({ "metadata": { "labels": { "no": "thanks" } }, "spec": { "containers": [{ "name": "a" }] } });
+        let mut two = image("python:3.12");
+        two["spec"]["containers"][0]["envFrom"] = json!([{ "secretRef": { "name": "s" } }]);
+        two["spec"]["containers"]
+            .as_array_mut()
+            .unwrap()
+            .push(json!({ "name": "proxy", "image": "envoyproxy/envoy:v1" }));
+        for (namespace, template, word) in [
+            ("quiet", image("node:22"), "the namespace is excluded"),
+            ("kube-system", image("node:22"), "never instrumented"),
+            ("shop", excluded, "excluded by the resource"),
+            ("shop", image("example.com/thing:1"), "nothing says what it runs"),
+            ("shop", two, "container web: PYTHONPATH may come from the Secret s"),
+            ("shop", json!({ "spec": { "containers": "none" } }), "cannot be read"),
+            ("shop", json!([]), "cannot be read"),
+            ("shop", json!({ "spec": {} }), "no containers"),
+        ] {
+            let found = ask(Kind::Deployment, namespace, template);
+            let reason = found.reason.as_deref().unwrap_or_default();
+            assert!(!found.instruments() && reason.contains(word), "{word}: {reason}");
+        }
+    }
+
+    #[test]
+    fn a_template_that_was_patched_before_counts_as_instrumented() {
+        let mut template = image("anything");
+        template["metadata"]["annotations"] =
+            json!({ "obtrace.io/injected": "true", "obtrace.io/detected-language": "java" });
+        let found = ask(Kind::Deployment, "shop", template);
+        assert_eq!((found.language, found.strategy), (Language::Java, Some(Strategy::Sdk)));
+    }
+
+    #[test]
+    fn reasons_are_short() {
+        assert_eq!(clipped(&"é".repeat(200)).len(), LONGEST_REASON);
+        assert_eq!(&*clipped("short"), "short");
+    }
+}

@@ -1,0 +1,250 @@
+//! The tasks that ask the API server: one a kind of workload, one for the Pods. What they tell is small: templates are judged here and
+//! dropped.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use arc_swap::ArcSwap;
+use futures::StreamExt;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::{
+    Api, Client,
+    api::ListParams,
+    runtime::{
+        WatchStreamExt, watcher,
+        watcher::{Config, Error, Event},
+    },
+};
+use obtrace_patch::EXCLUDED_NAMESPACES;
+use tokio::sync::{
+    broadcast::{self, error::RecvError},
+    mpsc,
+};
+use tracing::{debug, warn};
+
+use super::{
+    finding::{Finding, find},
+    kind::Kind,
+    object::{Pod, Workload},
+};
+use crate::{
+    index::Index,
+    watch::{Steps, WATCH_SECONDS},
+};
+
+/// How many objects a page of a list has.
+const PAGE: u32 = 500;
+
+/// What a task has seen.
+#[derive(Debug)]
+pub(super) enum Seen {
+    /// A list of a kind begins.
+    Begin(Kind),
+    /// A workload, with its namespace and name, and whether it was part of a list.
+    Workload(Kind, String, String, Box<Finding>),
+    /// A Job (namespace and name) of a CronJob (name).
+    Job(String, String, String),
+    /// A workload is gone, or of no interest any more.
+    Gone(Kind, String, String),
+    /// A list of a kind is whole.
+    End(Kind),
+    /// A list of Pods begins.
+    BeginPods,
+    /// A Pod that has not ended.
+    Pod(Box<ObjectMeta>),
+    /// A Pod is gone, or has ended.
+    GonePod(Box<ObjectMeta>),
+    /// A list of Pods is whole.
+    EndPods,
+}
+
+/// What the tasks are asked to look at again.
+#[derive(Clone, Debug)]
+pub(super) enum Again {
+    /// The workloads.
+    Workloads,
+    /// Those of some namespaces.
+    Namespaces(Arc<BTreeSet<String>>),
+    /// The Pods.
+    Pods,
+}
+
+/// Where the tasks ask, and whom they tell.
+#[derive(Clone)]
+pub(super) struct Scanner {
+    pub(super) client: Client,
+    pub(super) index: Arc<ArcSwap<Index>>,
+    pub(super) tell: mpsc::Sender<Seen>,
+}
+
+/// The receiver is gone: this replica leads no more.
+struct Unheard;
+
+fn field_selector(more: &[&str]) -> String {
+    let namespaces = EXCLUDED_NAMESPACES.iter().map(|name| format!("metadata.namespace!={name}"));
+    namespaces.chain(more.iter().map(|&more| more.to_owned())).collect::<Vec<_>>().join(",")
+}
+
+fn config(more: &[&str]) -> Config {
+    Config::default().timeout(WATCH_SECONDS).page_size(PAGE).fields(&field_selector(more))
+}
+
+/// What the API server said to a list that there is no use in repeating at once.
+fn refusal(error: &Error) -> Option<&kube::core::Status> {
+    match error {
+        Error::InitialListFailed(kube::Error::Api(status)) => {
+            (status.is_not_found() || status.is_forbidden()).then_some(status)
+        }
+        _ => None,
+    }
+}
+
+impl Scanner {
+    async fn say(&self, seen: Seen) -> Result<(), Unheard> {
+        self.tell.send(seen).await.map_err(|_| Unheard)
+    }
+
+    /// Follows a kind of workload until nobody listens.
+    pub(super) async fn workloads(self, kind: Kind, mut again: broadcast::Receiver<Again>) {
+        let mut told_refusal = false;
+        while let Ok(()) = self.workloads_once(kind, &mut again, &mut told_refusal).await {}
+    }
+
+    /// Lists and watches a kind until it is to be listed again.
+    async fn workloads_once(
+        &self,
+        kind: Kind,
+        again: &mut broadcast::Receiver<Again>,
+        told_refusal: &mut bool,
+    ) -> Result<(), Unheard> {
+        let api = Api::<Workload>::all_with(self.client.clone(), &kind.resource());
+        let mut events = std::pin::pin!(watcher(api, config(&[])).backoff(Steps::new()));
+        loop {
+            tokio::select! {
+                biased;
+                what = again.recv() => match what {
+                    Ok(Again::Workloads) | Err(RecvError::Lagged(_)) => return Ok(()),
+                    Ok(Again::Namespaces(names)) => self.namespaces(kind, &names).await?,
+                    Ok(Again::Pods) => {}
+                    Err(RecvError::Closed) => return Err(Unheard),
+                },
+                Some(event) = events.next() => match event {
+                    Ok(event) => {
+                        self.on_workload(kind, event).await?;
+                        *told_refusal = false;
+                    }
+                    Err(error) => match refusal(&error) {
+                        Some(status) => {
+                            if !*told_refusal && !(kind == Kind::Rollout && status.is_not_found()) {
+                                warn!(kind = kind.as_str(), %error, "workloads of this kind cannot be listed, and are not discovered");
+                            }
+                            *told_refusal = true;
+                            self.say(Seen::Begin(kind)).await?;
+                            self.say(Seen::End(kind)).await?;
+                            return until_again(again).await;
+                        }
+                        None => warn!(kind = kind.as_str(), %error, "watching workloads failed, and is tried again"),
+                    },
+                },
+            }
+        }
+    }
+
+    async fn on_workload(&self, kind: Kind, event: Event<Workload>) -> Result<(), Unheard> {
+        match event {
+            Event::Init => self.say(Seen::Begin(kind)).await,
+            Event::InitDone => self.say(Seen::End(kind)).await,
+            Event::InitApply(workload) | Event::Apply(workload) => self.look(kind, workload).await,
+            Event::Delete(workload) => {
+                let (namespace, name) = names(workload.metadata);
+                self.say(Seen::Gone(kind, namespace, name)).await
+            }
+        }
+    }
+
+    /// Judges a workload, and tells of it.
+    async fn look(&self, kind: Kind, workload: Workload) -> Result<(), Unheard> {
+        let controller = workload.controller().map(|owner| (owner.kind == "CronJob", owner.name.clone()));
+        let is_finished = kind == Kind::Job && workload.is_finished();
+        let template = workload.template().filter(|_| !is_finished).map(str::to_owned);
+        let (namespace, name) = names(workload.metadata);
+        if EXCLUDED_NAMESPACES.contains(&&*namespace) {
+            return Ok(());
+        }
+        let seen = match (kind, controller, template) {
+            (Kind::Job, Some((true, cron_job)), Some(_)) => Seen::Job(namespace, name, cron_job),
+            (Kind::Job, Some(_), _) | (_, _, None) => Seen::Gone(kind, namespace, name),
+            (_, _, Some(template)) => {
+                let finding = find(kind, &namespace, &name, &template, &self.index.load());
+                Seen::Workload(kind, namespace, name, Box::new(finding))
+            }
+        };
+        self.say(seen).await
+    }
+
+    /// Lists a kind in some namespaces, since what is for their Pods has changed.
+    async fn namespaces(&self, kind: Kind, names: &BTreeSet<String>) -> Result<(), Unheard> {
+        for namespace in names.iter().filter(|name| !EXCLUDED_NAMESPACES.contains(&name.as_str())) {
+            let api = Api::<Workload>::namespaced_with(self.client.clone(), namespace, &kind.resource());
+            let mut params = ListParams::default().limit(PAGE);
+            loop {
+                let page = match api.list(&params).await {
+                    Ok(page) => page,
+                    // The next full list makes up for it.
+                    Err(error) => {
+                        debug!(kind = kind.as_str(), namespace, %error, "listing the workloads of a namespace failed");
+                        break;
+                    }
+                };
+                for workload in page.items {
+                    self.look(kind, workload).await?;
+                }
+                match page.metadata.continue_.filter(|token| !token.is_empty()) {
+                    Some(token) => params = params.continue_token(&token),
+                    None => break,
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Follows the Pods until nobody listens.
+    pub(super) async fn pods(self, mut again: broadcast::Receiver<Again>) {
+        while let Ok(()) = self.pods_once(&mut again).await {}
+    }
+
+    async fn pods_once(&self, again: &mut broadcast::Receiver<Again>) -> Result<(), Unheard> {
+        let config = config(&["status.phase!=Succeeded", "status.phase!=Failed"]);
+        let mut events = std::pin::pin!(watcher(Api::<Pod>::all(self.client.clone()), config).backoff(Steps::new()));
+        loop {
+            tokio::select! {
+                what = again.recv() => match what {
+                    Ok(Again::Pods) => return Ok(()),
+                    Ok(_) | Err(RecvError::Lagged(_)) => {}
+                    Err(RecvError::Closed) => return Err(Unheard),
+                },
+                Some(event) = events.next() => match event {
+                    Ok(Event::Init) => self.say(Seen::BeginPods).await?,
+                    Ok(Event::InitDone) => self.say(Seen::EndPods).await?,
+                    Ok(Event::InitApply(pod) | Event::Apply(pod)) => self.say(Seen::Pod(Box::new(pod.metadata))).await?,
+                    Ok(Event::Delete(pod)) => self.say(Seen::GonePod(Box::new(pod.metadata))).await?,
+                    Err(error) => warn!(%error, "watching Pods failed, and is tried again"),
+                },
+            }
+        }
+    }
+}
+
+/// Waits until the workloads are to be listed again.
+async fn until_again(again: &mut broadcast::Receiver<Again>) -> Result<(), Unheard> {
+    loop {
+        match again.recv().await {
+            Ok(Again::Workloads) | Err(RecvError::Lagged(_)) => return Ok(()),
+            Ok(_) => {}
+            Err(RecvError::Closed) => return Err(Unheard),
+        }
+    }
+}
+
+fn names(metadata: ObjectMeta) -> (String, String) {
+    (metadata.namespace.unwrap_or_default(), metadata.name.unwrap_or_default())
+}
