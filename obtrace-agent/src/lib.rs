@@ -7,6 +7,7 @@ pub mod config;
 pub mod connections;
 pub mod discovery;
 pub mod enrich;
+pub mod kubernetes;
 pub mod pipeline;
 pub mod print;
 pub mod replay;

@@ -26,7 +26,7 @@ use obtrace_probes::{Backend, Options, Probes};
 
 use crate::{
     connections,
-    discovery::{self, Selection},
+    discovery::{self, Choice, Selection},
     enrich,
     pipeline::{self, BoxError, Graph, Pipeline, Running},
     print::Format,
@@ -162,7 +162,10 @@ impl Agent {
         let reader = probes.reader();
         let filter = probes.filter();
         probes.attach_tcp()?;
-        let (known, observed) = discovery::begin(&filter, &settings.selection)?;
+        // Beside one Pod there is no other's process to see.
+        let cluster = settings.enrich.cluster.clone().filter(|cluster| cluster.is_selective());
+        let choice = Choice { selection: &settings.selection, cluster: cluster.as_deref() };
+        let (known, observed) = discovery::begin(&filter, choice)?;
         if observed == 0 && !settings.selection.pids.is_empty() {
             let pids: Vec<_> = settings.selection.pids.iter().map(u32::to_string).collect();
             return Err(Error::NoProcess(pids.join(", ")));
@@ -230,6 +233,7 @@ impl Agent {
             spans: results.traces,
             connections: results.connections,
             unreported: results.unreported,
+            elsewhere: results.elsewhere,
             malformed: results.malformed,
             kernel: self.probes.losses().ok(),
             export: self.exporter.as_ref().map(Exporter::stats),
@@ -254,6 +258,7 @@ impl Agent {
             spans: results.traces,
             connections: results.connections,
             unreported: results.unreported,
+            elsewhere: results.elsewhere,
             malformed: results.malformed,
             kernel,
             export,
@@ -291,5 +296,9 @@ fn layout(
         graph.node("exporter", move || sinks::export(input, &exporter));
     }
     let (selection, interval) = (settings.selection, settings.scan_interval);
-    graph.node("discovery", move || discovery::run(&filter, &selection, interval, &asked, &scan_stop));
+    let cluster = settings.enrich.cluster.filter(|cluster| cluster.is_selective());
+    graph.node("discovery", move || {
+        let choice = Choice { selection: &selection, cluster: cluster.as_deref() };
+        discovery::run(&filter, choice, interval, &asked, &scan_stop)
+    });
 }

@@ -1,6 +1,7 @@
 //! The heart of the pipeline: records in, spans out.
 
 use std::{
+    net::SocketAddr,
     sync::{
         Arc, Mutex, PoisonError,
         mpsc::{Receiver, SyncSender},
@@ -8,7 +9,6 @@ use std::{
     time::Duration,
 };
 
-use obtrace_export::model::Resource;
 use obtrace_probes::{
     Event, Process, Verdicts,
     event::{self, Direction, SocketId},
@@ -20,7 +20,7 @@ use super::{Settings, accounts::Accounts, summary::Results};
 use crate::{
     connections::{Account, Connections, Observer, Verdict},
     discovery::Question,
-    enrich::Enricher,
+    enrich::{Enricher, Told},
     pipeline::{BoxError, Input, Output, PooledBatch, Received},
     traces::{ConnectionInfo, FailedConnect, SpanRecord, Strand, Traces, Transport},
 };
@@ -74,11 +74,28 @@ struct Work {
     spans: Vec<SpanRecord>,
     /// Nobody wants spans: they are only counted.
     counted_only: bool,
+    /// Spans that somebody else reports.
+    elsewhere: u64,
 }
 
 impl Work {
-    fn resource(&mut self, strand: Strand) -> Arc<Resource> {
-        self.enricher.resource(strand.process)
+    /// Takes a span, unless it is not ours to report.
+    fn take(&mut self, mut record: SpanRecord, told: Told, peer: Option<SocketAddr>) {
+        match told {
+            Told::AllBut(kinds) if !kinds.has(record.span.kind) => {}
+            _ => {
+                self.elsewhere += 1;
+                return;
+            }
+        }
+        if self.counted_only {
+            return;
+        }
+        if let Some(peer) = self.enricher.cluster().zip(peer).and_then(|(cluster, peer)| cluster.peer(peer.ip())) {
+            record.span.push("service.peer.name", peer.name);
+            record.span.push("service.peer.namespace", peer.namespace);
+        }
+        self.spans.push(record);
     }
 }
 
@@ -90,13 +107,10 @@ impl Observer for Work {
     }
 
     fn exchange(&mut self, info: &ConnectionInfo, exchange: &Exchange<'_>) {
-        let resource = self.resource(Strand::from_tag(exchange.request.tag));
-        let (spans, counted_only) = (&mut self.spans, self.counted_only);
-        self.traces.exchange(info, &resource, exchange, &mut |record| {
-            if !counted_only {
-                spans.push(record);
-            }
-        });
+        let (resource, told) = self.enricher.report(Strand::from_tag(exchange.request.tag).process);
+        let mut made = None;
+        self.traces.exchange(info, &resource, exchange, &mut |record| made = Some(record));
+        made.into_iter().for_each(|record| self.take(record, told, info.remote));
     }
 
     fn closed(&mut self, info: &ConnectionInfo, account: &Account, time: u64) {
@@ -145,6 +159,7 @@ impl Parser {
             accounts,
             spans: Vec::with_capacity(SPANS),
             counted_only: false,
+            elsewhere: 0,
         };
         let connections = Connections::new(settings.connections.clone());
         Self {
@@ -230,6 +245,7 @@ impl Parser {
             traces: self.work.traces.counters(),
             connections: self.connections.counters(),
             unreported: self.unreported,
+            elsewhere: self.work.elsewhere,
             malformed: self.malformed,
         };
     }
@@ -284,13 +300,10 @@ impl Parser {
         let strand = self.work.enricher.strand(strand(failed.task));
         let connect =
             FailedConnect::new(failed.started, failed.time, strand, transport, failed.errno).with_remote(failed.remote);
-        let resource = self.work.resource(strand);
-        let (spans, counted_only) = (&mut self.work.spans, self.work.counted_only);
-        self.work.traces.connect_failed(&connect, &resource, &mut |record| {
-            if !counted_only {
-                spans.push(record);
-            }
-        });
+        let (resource, told) = self.work.enricher.report(strand.process);
+        let mut made = None;
+        self.work.traces.connect_failed(&connect, &resource, &mut |record| made = Some(record));
+        made.into_iter().for_each(|record| self.work.take(record, told, failed.remote));
     }
 }
 

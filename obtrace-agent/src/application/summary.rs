@@ -13,6 +13,7 @@ pub(super) struct Results {
     pub(super) traces: traces::Counters,
     pub(super) connections: connections::Counters,
     pub(super) unreported: u64,
+    pub(super) elsewhere: u64,
     pub(super) malformed: u64,
 }
 
@@ -27,6 +28,8 @@ pub struct Summary {
     /// Connects that failed and are no spans: to a Unix socket that does not exist, which the C library tries for
     /// services that need not run, and of UDP sockets, which only asks the kernel for a route.
     pub unreported: u64,
+    /// Spans that somebody else reports: a loader in the process, the agent of another Pod or node.
+    pub elsewhere: u64,
     /// Records of the ring buffer that could not be read.
     pub malformed: u64,
     /// What the kernel side could not give.
@@ -60,6 +63,7 @@ impl fmt::Display for Summary {
             (sockets.peers_evicted, "peers of datagram sockets given up"),
             (sockets.given_up_bytes, "captured bytes let go: all connections held too much together (limits.memory)"),
             (self.unreported, "failed connects that are no spans (absent Unix sockets, routes asked for over UDP)"),
+            (self.elsewhere, "spans left to a loader or to another agent"),
             (self.malformed, "records that could not be read"),
             (self.left, "batches cut off at the end"),
         ];

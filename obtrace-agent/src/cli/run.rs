@@ -78,6 +78,14 @@ fn watch(built: Built) -> Result<(), Error> {
             Some(exporter)
         }
     };
+    #[cfg(feature = "kubernetes")]
+    let _watch = match built.application.enrich.cluster.as_ref().filter(|cluster| cluster.node().is_some()) {
+        Some(cluster) => Some(
+            crate::kubernetes::watch::start(std::sync::Arc::clone(cluster))
+                .map_err(|error| Error::Start(format!("no thread for the API server: {error}")))?,
+        ),
+        None => None,
+    };
     let agent = Agent::start(built.application, exporter, io::stdout())?;
     let plural = if agent.observed() == 1 { "" } else { "es" };
     say(format_args!("watching {} process{plural} ({}); Ctrl-C ends it", agent.observed(), agent.backend()));

@@ -1,6 +1,6 @@
 //! From texts to the settings of each part.
 
-use std::{path::PathBuf, time::Duration};
+use std::{fs, path::PathBuf, sync::Arc, time::Duration};
 
 use obtrace_export::{
     batch::Limits,
@@ -12,7 +12,13 @@ use obtrace_export::{
 use obtrace_probes::Backend;
 
 use super::{Config, ConfigError, value};
-use crate::{application, discovery::Glob, print::Format, traces::QueryText};
+use crate::{
+    application,
+    discovery::Glob,
+    kubernetes::{self, Cluster, Identity, Place, pod_of_mounts},
+    print::Format,
+    traces::QueryText,
+};
 
 /// The port of DNS, the only one that datagrams are captured of.
 const DNS: u16 = 53;
@@ -55,6 +61,7 @@ impl Config {
         frame.shutdown_timeout = self.duration("pipeline.shutdown_timeout");
         frame.batch_length = self.count("pipeline.batch_length");
         frame.batch_timeout = self.duration("pipeline.batch_timeout");
+        application.enrich.cluster = self.cluster()?.map(Arc::new);
         let accounts = self.get("accounts");
         application.accounts = (!accounts.is_empty()).then(|| PathBuf::from(accounts));
         Ok(Built { application, export })
@@ -67,15 +74,11 @@ impl Config {
     }
 
     fn select(&self, settings: &mut application::Settings) -> Result<(), ConfigError> {
-        let globs = |key| -> Result<Vec<Glob>, ConfigError> {
-            let list = value::list(self.get(key));
-            list.iter().map(|pattern| pattern.parse().map_err(|_| self.wrong(key, "a pattern"))).collect()
-        };
         let pids = value::list(self.get("select.pids"));
         let pids: Result<Vec<u32>, _> = pids.iter().map(|pid| pid.parse()).collect();
         settings.selection.pids = pids.map_err(|_| self.wrong("select.pids", "numbers of processes"))?;
-        settings.selection.programs = globs("select.programs")?;
-        settings.selection.exclude = globs("select.exclude")?;
+        settings.selection.programs = self.globs("select.programs")?;
+        settings.selection.exclude = self.globs("select.exclude")?;
         settings.scan_interval = self.duration("select.scan_interval").max(Duration::from_millis(100));
         settings.connections.ports = value::ports(self.get("select.ports")).unwrap_or_default();
         // A datagram is sent without asking anybody for a connection: who sends one there is not known beforehand.
@@ -125,6 +128,75 @@ impl Config {
             // The agent's own service is not that of the programs it observes.
             .filter(|(key, _)| !matches!(key.as_str(), "" | "service.name" | "service.instance.id"))
             .collect();
+    }
+
+    /// Beside one Pod where its names are told, as the operator does for a sidecar; else for a node, where that is wanted.
+    fn cluster(&self) -> Result<Option<Cluster>, ConfigError> {
+        let enable = self.get("kubernetes.enable");
+        if enable != "true" && !self.get("pod.name").is_empty() && !self.get("pod.service").is_empty() {
+            return Ok(Some(Cluster::of_pod(self.pod())));
+        }
+        let node = self.get("kubernetes.node");
+        let asked = enable == "true";
+        if asked && !cfg!(feature = "kubernetes") {
+            return Err(ConfigError::Conflict(
+                "this obtrace-agent was built without the cargo feature `kubernetes`; build it with `--features kubernetes`"
+                    .to_owned(),
+            ));
+        }
+        if asked && node.is_empty() {
+            return Err(ConfigError::Conflict(
+                "which node this is, is not known: set NODE_NAME from spec.nodeName, as deploy/agent/daemonset.yaml does"
+                    .to_owned(),
+            ));
+        }
+        let wanted = asked || (enable == "auto" && !node.is_empty() && self.is_in_cluster());
+        if !wanted || !cfg!(feature = "kubernetes") {
+            return Ok(None);
+        }
+        let mut settings = kubernetes::Settings::new(node);
+        settings.cluster = self.get("kubernetes.cluster").to_owned();
+        settings.exclude_namespaces = self.globs("kubernetes.exclude_namespaces")?;
+        settings.host_processes = value::switch(self.get("kubernetes.host_processes")).unwrap_or(false);
+        settings.peers = value::switch(self.get("kubernetes.peers")).unwrap_or(true);
+        settings.max_pods = self.count("kubernetes.max_pods");
+        settings.max_peers = self.count("kubernetes.max_peers");
+        let kubeconfig = self.get("kubernetes.kubeconfig");
+        settings.kubeconfig = (!kubeconfig.is_empty()).then(|| kubeconfig.to_owned());
+        Ok(Some(Cluster::of_node(settings)))
+    }
+
+    /// Whether there is an API server to ask: Kubernetes tells every Pod where it is.
+    fn is_in_cluster(&self) -> bool {
+        self.in_cluster || !self.get("kubernetes.kubeconfig").is_empty()
+    }
+
+    /// What the environment of a sidecar says of its Pod. The Pod's UID stands in the path that the kubelet mounts from.
+    fn pod(&self) -> Identity {
+        let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+        let uid = fs::read_to_string("/proc/self/cgroup")
+            .ok()
+            .and_then(|cgroup| Some(Place::of_cgroup(&cgroup)?.pod))
+            .or_else(|| pod_of_mounts(&mounts))
+            .filter(|uid| !uid.is_static());
+        let (name, namespace) = (self.get("pod.name"), self.get("pod.namespace"));
+        let all = [
+            ("service.name", self.get("pod.service").to_owned()),
+            ("service.namespace", namespace.to_owned()),
+            ("deployment.environment.name", self.get("pod.environment").to_owned()),
+            ("k8s.cluster.name", self.get("kubernetes.cluster").to_owned()),
+            ("k8s.namespace.name", namespace.to_owned()),
+            ("k8s.pod.name", name.to_owned()),
+            ("k8s.pod.uid", uid.map(|uid| uid.to_string()).unwrap_or_default()),
+            ("k8s.node.name", self.get("kubernetes.node").to_owned()),
+        ];
+        let attributes = all.into_iter().filter(|(_, value)| !value.is_empty()).collect();
+        Identity { attributes, traced: self.get("pod.traced").to_owned(), complete: true }
+    }
+
+    fn globs(&self, key: &str) -> Result<Vec<Glob>, ConfigError> {
+        let list = value::list(self.get(key));
+        list.iter().map(|pattern| pattern.parse().map_err(|_| self.wrong(key, "a pattern"))).collect()
     }
 
     fn export(&self) -> Result<Option<(Http, ExportConfig)>, ConfigError> {

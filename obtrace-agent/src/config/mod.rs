@@ -67,6 +67,8 @@ pub enum ConfigError {
 pub struct Config {
     values: Vec<(String, Origin)>,
     warnings: Vec<String>,
+    /// Whether Kubernetes tells where its API server is.
+    in_cluster: bool,
 }
 
 impl Config {
@@ -89,7 +91,7 @@ impl Config {
         flags: impl IntoIterator<Item = (&'static str, String)>,
     ) -> Result<Self, ConfigError> {
         let values = OPTIONS.iter().map(|option| (option.default.to_owned(), Origin::Default)).collect();
-        let mut config = Self { values, warnings: Vec::new() };
+        let mut config = Self { values, warnings: Vec::new(), in_cluster: false };
         if let Some(path) = file {
             config.read_file(path)?;
         }
@@ -186,6 +188,7 @@ impl Config {
                 self.set(at, value, Origin::Environment(name.to_owned()))?;
             }
         }
+        self.in_cluster = variables.contains_key("KUBERNETES_SERVICE_HOST");
         if self.origin("print") == &Origin::Default {
             self.read_printer(variables.get("OTEL_EBPF_TRACE_PRINTER").map(String::as_str))?;
         }
@@ -215,19 +218,14 @@ impl Config {
     /// Says of a variable that looks as if it were meant for us that nobody reads it.
     fn warn_of(&mut self, name: &str, value: &str) -> Result<(), ConfigError> {
         /// Read elsewhere: by this program, by its other parts.
-        const OTHERS: [&str; 15] = [
+        const OTHERS: [&str; 10] = [
             "OTEL_EBPF_CONFIG_PATH",
             "OTEL_EBPF_TRACE_PRINTER",
             "OBTRACE_CONFIG",
             "OBTRACE_DEBUG",
-            "OBTRACE_SERVICE_NAME",
-            "OBTRACE_ENVIRONMENT",
             "OBTRACE_LANGUAGE",
             "OBTRACE_AGENT_PATH",
-            "OBTRACE_POD_NAME",
-            "OBTRACE_POD_NAMESPACE",
-            "OBTRACE_NODE_NAME",
-            "OBTRACE_TRACED",
+            "OBTRACE_TRACE_SAMPLE_RATIO",
             // Those of the project's own tools.
             "OBTRACE_BPF_BUILD",
             "OBTRACE_CACHE",
@@ -235,6 +233,9 @@ impl Config {
         ];
         let known = OTHERS.contains(&name)
             || OPTIONS.iter().any(|option| option.variable() == name || option.aliases.contains(&name));
+        if name == "OBTRACE_TRACE_SAMPLE_RATIO" && value.trim().parse() != Ok(1.0) {
+            self.warnings.push(format!("{name}={value} is not in this version: every span is recorded"));
+        }
         if known {
             return Ok(());
         }
@@ -333,6 +334,7 @@ fn translate(option: &Opt, name: &str, value: &str) -> String {
         // OpenTelemetry's variables are in milliseconds.
         Kind::Duration if name.starts_with("OTEL_") && plain => format!("{value}ms"),
         Kind::Choice(_) if name == "OTEL_EBPF_LOG_LEVEL" => value.to_lowercase(),
+        Kind::Choice(_) if value == "autodetect" => "auto".to_owned(),
         _ => value.trim().to_owned(),
     }
 }

@@ -47,7 +47,7 @@ use Kind::{Bytes, Choice, Duration, Integer, List, Ports, Secret, Switch, Text};
 const COUNT: Kind = Integer(1, 100_000_000);
 
 /// All options, in the order in which they are shown.
-pub static OPTIONS: [Opt; 47] = [
+pub static OPTIONS: [Opt; 61] = [
     option(
         "print",
         Choice(&["text", "tree", "jsonl", "otlp-json", "none"]),
@@ -163,6 +163,42 @@ pub static OPTIONS: [Opt; 47] = [
     option("resource.attributes", List, "", "", "attributes of every resource: key=value,key=value")
         .or(&["OTEL_RESOURCE_ATTRIBUTES"]),
     option("resource.command_args", Switch, "false", "", "record process.command_args; arguments often hold secrets"),
+    option(
+        "kubernetes.enable",
+        Choice(&["auto", "true", "false"]),
+        "auto",
+        "",
+        "whether the Pods of a node are asked for; auto: in a Pod that knows its node's name",
+    )
+    .or(&["OTEL_EBPF_KUBE_METADATA_ENABLE"]),
+    option("kubernetes.node", Text, "", "", "name of the node whose Pods are observed")
+        .or(&["OBTRACE_NODE_NAME", "NODE_NAME"]),
+    option("kubernetes.cluster", Text, "", "", "name of the cluster, k8s.cluster.name")
+        .or(&["OTEL_EBPF_KUBE_CLUSTER_NAME"]),
+    option(
+        "kubernetes.kubeconfig",
+        Text,
+        "",
+        "",
+        "file that tells how to reach the API server; a Pod's service account without one",
+    )
+    .or(&["OTEL_EBPF_KUBECONFIG_PATH", "KUBECONFIG"]),
+    option(
+        "kubernetes.exclude_namespaces",
+        List,
+        crate::kubernetes::EXCLUDED_NAMESPACES,
+        "",
+        "namespaces whose Pods the agent of a node leaves alone, as patterns",
+    ),
+    option("kubernetes.host_processes", Switch, "false", "", "observe processes of the node that are in no Pod, too"),
+    option("kubernetes.peers", Switch, "true", "", "call peers by the names of their Services and Pods"),
+    option("kubernetes.max_pods", COUNT, "1024", "", "Pods of the node remembered"),
+    option("kubernetes.max_peers", COUNT, "16384", "", "addresses of peers remembered"),
+    option("pod.name", Text, "", "", "beside one Pod: its name").or(&["OBTRACE_POD_NAME"]),
+    option("pod.namespace", Text, "", "", "its namespace").or(&["OBTRACE_POD_NAMESPACE"]),
+    option("pod.service", Text, "", "", "the name of its service").or(&["OBTRACE_SERVICE_NAME"]),
+    option("pod.environment", Text, "", "", "the name of its environment").or(&["OBTRACE_ENVIRONMENT"]),
+    option("pod.traced", List, "", "", "kinds of span that loaders in its processes report").or(&["OBTRACE_TRACED"]),
     option("pipeline.queue_length", COUNT, "16", "", "batches that wait before a part of the pipeline")
         .or(&["OTEL_EBPF_CHANNEL_BUFFER_LEN"]),
     option(

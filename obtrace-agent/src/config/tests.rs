@@ -3,7 +3,7 @@ use crate::{print::Format, traces::QueryText};
 
 fn load(file: &str, environment: &[(&str, &str)], flags: &[(&'static str, &str)]) -> Result<Config, ConfigError> {
     let values = OPTIONS.iter().map(|option| (option.default.to_owned(), Origin::Default)).collect();
-    let mut config = Config { values, warnings: Vec::new() };
+    let mut config = Config { values, warnings: Vec::new(), in_cluster: false };
     config.read_yaml(file, "a.yaml")?;
     config.read_environment(environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())))?;
     for (name, value) in flags {
@@ -149,4 +149,90 @@ fn the_schema_has_every_option() {
         let leaf = schema.pointer(&format!("/properties/{path}"));
         assert!(leaf.is_some_and(|leaf| leaf["description"] == option.help), "{}", option.key);
     }
+}
+
+/// What the operator's webhook gives a sidecar.
+const SIDECAR: [(&str, &str); 9] = [
+    ("OBTRACE_INGEST_URL", "https://ingest.example.com"),
+    ("OBTRACE_SERVICE_NAME", "checkout"),
+    ("OBTRACE_ENVIRONMENT", "production"),
+    ("OBTRACE_LANGUAGE", "go"),
+    ("OBTRACE_POD_NAME", "checkout-7d9c6b5f44-x1"),
+    ("OBTRACE_POD_NAMESPACE", "shop"),
+    ("OBTRACE_NODE_NAME", "node1"),
+    ("OBTRACE_TRACE_SAMPLE_RATIO", "1"),
+    ("KUBERNETES_SERVICE_HOST", "10.96.0.1"),
+];
+
+#[test]
+fn a_sidecar_knows_its_pod_from_its_environment_and_asks_nobody() {
+    let config = load("", &SIDECAR, &[]).unwrap();
+    assert!(config.warnings().is_empty(), "{:?}", config.warnings());
+    let cluster = config.build().unwrap().application.enrich.cluster.unwrap();
+    assert!(cluster.node().is_none() && !cluster.is_selective());
+    let identity = cluster.identity("");
+    for (key, value) in [
+        ("service.name", "checkout"),
+        ("service.namespace", "shop"),
+        ("deployment.environment.name", "production"),
+        ("k8s.namespace.name", "shop"),
+        ("k8s.pod.name", "checkout-7d9c6b5f44-x1"),
+        ("k8s.node.name", "node1"),
+    ] {
+        assert!(identity.attributes.contains(&(key, value.to_owned())), "{key}: {identity:?}");
+    }
+    let sampled = load("", &[("OBTRACE_TRACE_SAMPLE_RATIO", "0.1")], &[]).unwrap();
+    assert!(sampled.warnings()[0].contains("every span is recorded"));
+}
+
+#[test]
+fn a_machine_without_kubernetes_has_no_cluster() {
+    for environment in [&[][..], &[("NODE_NAME", "node1")], &[("KUBERNETES_SERVICE_HOST", "10.96.0.1")]] {
+        assert!(
+            load("", environment, &[]).unwrap().build().unwrap().application.enrich.cluster.is_none(),
+            "{environment:?}"
+        );
+    }
+}
+
+#[cfg(feature = "kubernetes")]
+#[test]
+fn the_agent_of_a_node_leaves_system_namespaces_alone() {
+    let environment = [
+        ("NODE_NAME", "node1"),
+        ("KUBERNETES_SERVICE_HOST", "10.96.0.1"),
+        ("OTEL_EBPF_KUBE_METADATA_ENABLE", "autodetect"),
+    ];
+    let cluster = load("", &environment, &[]).unwrap().build().unwrap().application.enrich.cluster.unwrap();
+    let node = cluster.node().unwrap();
+    let is_excluded = |name: &str| node.exclude_namespaces.iter().any(|glob| glob.matches(name));
+    // Those of OBI and those of the operator.
+    for name in [
+        "kube-system",
+        "kube-node-lease",
+        "local-path-storage",
+        "grafana-alloy",
+        "cert-manager",
+        "monitoring",
+        "gke-managed-system",
+        "gatekeeper-system",
+        "kube-public",
+        "linkerd",
+        "argocd",
+        "obtrace-system",
+        "obtrace-infra",
+    ] {
+        assert!(is_excluded(name), "{name}");
+    }
+    assert!(!is_excluded("shop") && !is_excluded("monitoring-demo"));
+    let nobody = load("", &[("OBTRACE_KUBERNETES_ENABLE", "true")], &[]).unwrap().build().unwrap_err();
+    assert!(nobody.to_string().contains("NODE_NAME"), "{nobody}");
+}
+
+#[cfg(not(feature = "kubernetes"))]
+#[test]
+fn what_was_built_without_kubernetes_says_so() {
+    let asked = [("OBTRACE_KUBERNETES_ENABLE", "true"), ("NODE_NAME", "node1")];
+    let error = load("", &asked, &[]).unwrap().build().unwrap_err();
+    assert!(error.to_string().contains("--features kubernetes"), "{error}");
 }

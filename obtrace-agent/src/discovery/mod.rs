@@ -6,7 +6,10 @@ use std::{fs, ops::RangeInclusive, path::PathBuf, sync::mpsc, time::Duration};
 
 use obtrace_probes::{Error, Filter, Process};
 
-use crate::pipeline::{BoxError, Stop};
+use crate::{
+    kubernetes::Cluster,
+    pipeline::{BoxError, Stop},
+};
 
 pub use glob::{EmptyGlob, Glob};
 
@@ -82,43 +85,70 @@ fn program(pid: u32) -> Option<String> {
     Some(path.strip_suffix(" (deleted)").map_or(path.clone(), str::to_owned))
 }
 
+/// What is asked for, within what this agent is there for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Choice<'a> {
+    pub(crate) selection: &'a Selection,
+    /// Where only the processes of some Pods are.
+    pub(crate) cluster: Option<&'a Cluster>,
+}
+
+impl Choice<'_> {
+    /// Whether the cluster leaves a process to somebody else.
+    fn is_foreign(self, pid: u32) -> bool {
+        let Some(cluster) = self.cluster else { return false };
+        // One that is gone is nobody's.
+        !fs::read_to_string(format!("/proc/{pid}/cgroup")).is_ok_and(|cgroup| cluster.observes(&cgroup))
+    }
+
+    fn wants(self, pid: u32) -> bool {
+        pid != std::process::id() && self.selection.wants(pid, program(pid).as_deref()) && !self.is_foreign(pid)
+    }
+
+    fn excludes(self, pid: u32) -> bool {
+        let named = !self.selection.exclude.is_empty() && self.selection.excludes(pid, program(pid).as_deref());
+        named || self.is_foreign(pid)
+    }
+
+    fn excludes_nothing(self) -> bool {
+        self.selection.exclude.is_empty() && self.cluster.is_none()
+    }
+}
+
 /// Sets the filter for the processes that are there. All that are visible, and how many of them are observed.
-pub(crate) fn begin(filter: &Filter, selection: &Selection) -> Result<(Vec<Process>, usize), Error> {
-    if selection.is_everything() {
+pub(crate) fn begin(filter: &Filter, choice: Choice<'_>) -> Result<(Vec<Process>, usize), Error> {
+    if choice.selection.is_everything() && choice.cluster.is_none() {
         let processes = filter.allow_all()?;
         let count = processes.len();
         return Ok((processes, count));
     }
     let processes = filter.processes()?;
-    if selection.is_by_port() {
-        choose_by_port(filter, selection)?;
+    if choice.selection.is_by_port() {
+        choose_by_port(filter, choice)?;
         return Ok((processes, filter.current()?.len()));
     }
-    let wanted: Vec<u32> = processes
-        .iter()
-        .map(|process| process.local_tgid)
-        .filter(|pid| *pid != std::process::id() && selection.wants(*pid, program(*pid).as_deref()))
-        .collect();
+    let wanted: Vec<u32> =
+        processes.iter().map(|process| process.local_tgid).filter(|pid| choice.wants(*pid)).collect();
     let count = filter.allow(&wanted)?;
     Ok((processes, count))
 }
 
 /// Lets the kernel choose processes by their ports, but for those that are left alone.
-fn choose_by_port(filter: &Filter, selection: &Selection) -> Result<(), Error> {
-    filter.allow_ports(&selection.ports)?;
-    if selection.exclude.is_empty() {
+fn choose_by_port(filter: &Filter, choice: Choice<'_>) -> Result<(), Error> {
+    filter.allow_ports(&choice.selection.ports)?;
+    if choice.excludes_nothing() {
         return Ok(());
     }
     let chosen = filter.current()?.into_iter().map(|process| process.local_tgid);
-    let excluded: Vec<u32> = chosen.filter(|pid| selection.excludes(*pid, program(*pid).as_deref())).collect();
+    let excluded: Vec<u32> = chosen.filter(|pid| choice.excludes(*pid)).collect();
     filter.block(&excluded).map(drop)
 }
 
 /// Keeps the filter right: answers questions about processes that run another program now, and looks for those that
-/// no event told of.
+/// no event told of, at once when the cluster has changed.
 pub(crate) fn run(
     filter: &Filter,
-    selection: &Selection,
+    choice: Choice<'_>,
     interval: Duration,
     questions: &mpsc::Receiver<Question>,
     stop: &Stop,
@@ -126,27 +156,25 @@ pub(crate) fn run(
     /// How soon a question is answered.
     const LOOK: Duration = Duration::from_millis(50);
     let mut since_scan = Duration::ZERO;
+    let mut generation = 0;
     while !stop.wait(LOOK) {
         let (mut allow, mut block) = (Vec::new(), Vec::new());
         for question in questions.try_iter() {
-            let program = program(question.pid);
-            if question.traced && selection.excludes(question.pid, program.as_deref()) {
+            if question.traced && !choice.excludes_nothing() && choice.excludes(question.pid) {
                 block.push(question.pid);
-            } else if !question.traced
-                && question.pid != std::process::id()
-                && selection.wants(question.pid, program.as_deref())
-            {
+            } else if !question.traced && choice.wants(question.pid) {
                 allow.push(question.pid);
             }
         }
         since_scan += LOOK;
-        if since_scan >= interval {
-            since_scan = Duration::ZERO;
-            if selection.is_by_port() {
+        let now = choice.cluster.map_or(0, Cluster::generation);
+        if since_scan >= interval || now != generation {
+            (since_scan, generation) = (Duration::ZERO, now);
+            if choice.selection.is_by_port() {
                 // A listening socket may have come by inheritance or over another socket.
-                choose_by_port(filter, selection)?;
+                choose_by_port(filter, choice)?;
             } else {
-                scan(filter, selection, &mut allow, &mut block)?;
+                scan(filter, choice, &mut allow, &mut block)?;
             }
         }
         if !allow.is_empty() {
@@ -159,18 +187,17 @@ pub(crate) fn run(
     Ok(())
 }
 
-fn scan(filter: &Filter, selection: &Selection, allow: &mut Vec<u32>, block: &mut Vec<u32>) -> Result<(), Error> {
+fn scan(filter: &Filter, choice: Choice<'_>, allow: &mut Vec<u32>, block: &mut Vec<u32>) -> Result<(), Error> {
     let traced = filter.current()?;
     let is_traced = |process: &Process| traced.iter().any(|other| other.tgid == process.tgid);
     for process in filter.processes()?.iter().filter(|process| process.local_tgid != std::process::id()) {
         let (pid, traced) = (process.local_tgid, is_traced(process));
-        if traced && selection.exclude.is_empty() {
+        if traced && choice.excludes_nothing() {
             continue;
         }
-        let program = program(pid);
-        if traced && selection.excludes(pid, program.as_deref()) {
+        if traced && choice.excludes(pid) {
             block.push(pid);
-        } else if !traced && selection.wants(pid, program.as_deref()) {
+        } else if !traced && choice.wants(pid) {
             allow.push(pid);
         }
     }

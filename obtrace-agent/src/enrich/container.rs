@@ -20,7 +20,7 @@ pub fn container_id(cgroup: &str) -> Option<&str> {
 
 /// `<id>`, `docker-<id>.scope`, `cri-containerd-<id>.scope`, `crio-<id>`, `libpod-<id>.scope`,
 /// `kubepods-…:cri-containerd:<id>`.
-fn id_of_component(component: &str) -> Option<&str> {
+pub(crate) fn id_of_component(component: &str) -> Option<&str> {
     let name = component.strip_suffix(".scope").or_else(|| component.strip_suffix(".service")).unwrap_or(component);
     // CRI-O's monitor and Podman's are processes beside the container.
     if name.starts_with("crio-conmon-") || name.starts_with("libpod-conmon-") {

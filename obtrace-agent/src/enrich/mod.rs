@@ -1,6 +1,7 @@
 //! What spans are about: the process, its service, its container.
 
 mod container;
+mod kinds;
 mod process;
 mod runtime;
 mod service;
@@ -10,9 +11,14 @@ use std::{collections::VecDeque, fs, path::PathBuf, sync::Arc};
 use obtrace_export::model::{Attribute, Resource, Text, Value};
 use rustc_hash::FxHashMap;
 
-use crate::traces::{SCHEMA_URL, Strand};
+use crate::{
+    kubernetes::{Cluster, Identity},
+    traces::{SCHEMA_URL, Strand},
+};
 
 pub use container::container_id;
+pub(crate) use container::id_of_component;
+pub(crate) use kinds::Kinds;
 pub use service::service_name;
 
 use process::Process;
@@ -31,6 +37,8 @@ pub struct Settings {
     pub proc: PathBuf,
     /// Attributes that every resource has, unless the process says otherwise.
     pub attributes: Vec<(String, String)>,
+    /// What is known of the cluster that the processes run in.
+    pub cluster: Option<Arc<Cluster>>,
 }
 
 impl Default for Settings {
@@ -41,6 +49,7 @@ impl Default for Settings {
             command_args: false,
             proc: PathBuf::from("/proc"),
             attributes: Vec::new(),
+            cluster: None,
         }
     }
 }
@@ -58,6 +67,19 @@ impl Settings {
 struct Known {
     resource: Arc<Resource>,
     moves_work: bool,
+    /// What is to be reported of it.
+    told: Told,
+    /// The state of the cluster by which more was to come.
+    awaits: Option<u64>,
+}
+
+/// Which spans of a process are the agent's to report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Told {
+    /// All but these, which a loader in the process reports.
+    AllBut(Kinds),
+    /// None: another agent reports it, or nobody is to.
+    Nothing,
 }
 
 /// Finds the resource of a process, once for each.
@@ -105,9 +127,41 @@ impl Enricher {
         if moves { Strand::of_process(thread.process) } else { thread }
     }
 
+    /// The resource of a process, and which of its spans are to be reported.
+    pub(crate) fn report(&mut self, process: u32) -> (Arc<Resource>, Told) {
+        let known = self.known(process);
+        (known.resource, known.told)
+    }
+
+    /// The cluster that the processes run in.
+    pub(crate) fn cluster(&self) -> Option<&Cluster> {
+        self.settings.cluster.as_deref()
+    }
+
     fn known(&mut self, process: u32) -> Known {
-        let known = self.known.get(&process).cloned();
-        known.unwrap_or_else(|| self.read(process, ""))
+        match self.known.get(&process) {
+            None => self.read(process, ""),
+            Some(known) if known.awaits.is_some_and(|then| self.generation() != then) => self.read_again(process),
+            Some(known) => known.clone(),
+        }
+    }
+
+    fn generation(&self) -> u64 {
+        self.cluster().map_or(0, Cluster::generation)
+    }
+
+    /// More may be known of a process now. If it is gone, what is known of it stays.
+    fn read_again(&mut self, process: u32) -> Known {
+        let local = self.local.get(&process).copied().unwrap_or(process);
+        let generation = self.generation();
+        let read = Process::read(&self.settings.proc, local);
+        let new = read.map(|read| self.describe(local, Some(&read), "", generation));
+        let Some(known) = self.known.get_mut(&process) else { return self.read(process, "") };
+        match new {
+            Some(new) => *known = Known { moves_work: known.moves_work, ..new },
+            None => known.awaits = None,
+        }
+        known.clone()
     }
 
     /// A process began, or runs another program now: what was known of its number is out of date. `local` is its
@@ -178,8 +232,8 @@ impl Enricher {
         let known = match parent.and_then(|parent| Some((parent, self.known.get(&parent)?))) {
             Some((parent, known)) => self.copied(known, parent, local),
             None => Known {
-                resource: Arc::new(self.describe(local, read.as_ref(), name)),
                 moves_work: local == 0 || runtime::moves_work(&self.settings.proc, local),
+                ..self.describe(local, read.as_ref(), name, self.generation())
             },
         };
         self.known.insert(process, known.clone());
@@ -213,10 +267,25 @@ impl Enricher {
             }
             !generated || pid != 0
         });
-        Known { resource: Arc::new(resource), moves_work: known.moves_work }
+        Known { resource: Arc::new(resource), ..known.clone() }
     }
 
-    fn describe(&self, pid: u32, process: Option<&Process>, name: &str) -> Resource {
+    /// What is known of a process, as the cluster was at `generation`.
+    fn describe(&self, pid: u32, process: Option<&Process>, name: &str, generation: u64) -> Known {
+        let cgroup = process.map_or("", |process| &process.cgroup);
+        let observed = self.cluster().is_none_or(|cluster| cluster.observes(cgroup));
+        let identity = self
+            .cluster()
+            .map(|cluster| cluster.identity(cgroup))
+            .unwrap_or(Identity { complete: true, ..Identity::default() });
+        let resource = self.resource_of(pid, process, name, &identity);
+        let traced = process.and_then(|process| process.variable("OBTRACE_TRACED")).unwrap_or(&identity.traced);
+        let told = if observed { Told::AllBut(Kinds::parse(traced)) } else { Told::Nothing };
+        let awaits = (!observed || !identity.complete).then_some(generation);
+        Known { resource: Arc::new(resource), moves_work: false, told, awaits }
+    }
+
+    fn resource_of(&self, pid: u32, process: Option<&Process>, name: &str, identity: &Identity) -> Resource {
         let mut attributes = Vec::with_capacity(16);
         let mut push = |key: Text, value: Value| match attributes.iter().position(|a: &Attribute| a.key == key) {
             Some(at) => attributes[at].value = value,
@@ -255,6 +324,9 @@ impl Enricher {
         push("telemetry.sdk.name".into(), "obtrace-agent".into());
         push("telemetry.sdk.language".into(), "rust".into());
         push("telemetry.sdk.version".into(), env!("CARGO_PKG_VERSION").into());
+        for (key, value) in &identity.attributes {
+            push((*key).into(), text(value));
+        }
         for (key, value) in &self.settings.attributes {
             push(key.clone().into(), text(value));
         }
@@ -416,6 +488,46 @@ mod tests {
         enricher.started(4_008, 0);
         assert_eq!(get(&enricher.resource(4_008), "service.name"), "unknown_service");
         fs::remove_dir_all(root).unwrap();
+    }
+
+    /// A process of a Pod that the cluster learns of in two steps.
+    #[test]
+    fn a_process_is_read_again_when_the_cluster_knows_more() {
+        let (pod, id) = ("6f1ed002-ab59-4c1c-9a3d-0c1b2a3d4e5f", "ab".repeat(32));
+        let root = proc("cluster", 7, "python3 app.py", "", &format!("0::/kubepods/pod{pod}/{id}\n"));
+        let cluster = Arc::new(Cluster::of_node(crate::kubernetes::Settings::new("node1")));
+        let settings = Settings { proc: root.clone(), cluster: Some(Arc::clone(&cluster)), ..Settings::default() };
+        let mut enricher = Enricher::new(settings);
+        let (resource, told) = enricher.report(7);
+        assert_eq!((get(&resource, "k8s.pod.uid").as_str(), told), (pod, Told::Nothing));
+        let mut record = crate::kubernetes::PodRecord::new(pod.parse().unwrap(), "shop".into(), "cart-x1".into());
+        record.attributes = vec![("service.name", "cart".into())];
+        record.containers = vec![("app".into(), None), ("log".into(), None)];
+        cluster.set_pod(record.clone());
+        let (resource, told) = enricher.report(7);
+        assert_eq!((get(&resource, "service.name").as_str(), told), ("cart", Told::AllBut(Kinds::default())));
+        record.containers = vec![("app".into(), Some(id)), ("log".into(), None)];
+        cluster.set_pod(record.clone());
+        let (resource, _) = enricher.report(7);
+        assert_eq!(get(&resource, "k8s.container.name"), "app");
+        assert_eq!(get(&resource, "service.instance.id"), "shop.cart-x1.app");
+        // Now nothing is missing: what others do does not have it read again.
+        cluster.set_blind(true);
+        assert!(Arc::ptr_eq(&resource, &enricher.report(7).0));
+        // What its owner says in its environment wins, and what a loader in it reports is left to that.
+        add(
+            &root,
+            8,
+            "python3 app.py",
+            "OTEL_SERVICE_NAME=own OBTRACE_TRACED=server",
+            &format!("0::/kubepods/pod{pod}/x\n"),
+        );
+        let (resource, told) = enricher.report(8);
+        assert_eq!((get(&resource, "service.name").as_str(), told), ("own", Told::AllBut(Kinds::parse("server"))));
+        // One that is gone keeps what is known of it.
+        fs::remove_dir_all(root.join("8")).unwrap();
+        cluster.set_blind(false);
+        assert_eq!(get(&enricher.report(8).0, "service.name"), "own");
     }
 
     #[test]

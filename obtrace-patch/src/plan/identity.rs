@@ -8,7 +8,7 @@ use crate::{marks, pod::Pod, settings::Settings};
 const SAFE: &str = "bcdfghjklmnpqrstvwxz2456789";
 
 /// The service's name: a label, else the name of the workload, else the Pod's.
-pub(super) fn service_name<'a>(pod: &'a Pod<'a>) -> Cow<'a, str> {
+pub(crate) fn service_name<'a>(pod: &'a Pod<'a>) -> Cow<'a, str> {
     let label = |key| pod.label(key).filter(|value| !value.is_empty());
     let name = label("app.kubernetes.io/name")
         .or_else(|| label("app"))
@@ -67,10 +67,19 @@ fn without_number(name: &str) -> &str {
 
 /// The environment's name: the Pod's label, else the setting, else what the namespace's name says.
 pub(super) fn environment<'a>(pod: &'a Pod<'a>, settings: &'a Settings) -> Cow<'a, str> {
-    let label = pod.label(marks::ENVIRONMENT).filter(|value| !value.is_empty());
+    let label = label(pod);
     let set = || settings.environment.as_deref().filter(|value| !value.is_empty());
     let inferred = || namespace(pod, settings).and_then(infer);
     Cow::Borrowed(label.or_else(set).or_else(inferred).unwrap_or("unknown"))
+}
+
+/// The environment's name where only the Pod itself is known: its label, else what its namespace's name says.
+pub(crate) fn environment_of<'a>(pod: &'a Pod<'_>) -> Option<&'a str> {
+    label(pod).or_else(|| pod.namespace().and_then(infer))
+}
+
+fn label<'a>(pod: &'a Pod<'_>) -> Option<&'a str> {
+    pod.label(marks::ENVIRONMENT).filter(|value| !value.is_empty())
 }
 
 /// The namespace that the Pod will be in.

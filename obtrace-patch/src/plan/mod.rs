@@ -3,7 +3,7 @@
 mod choose;
 mod ebpf;
 pub(crate) mod env;
-mod identity;
+pub(crate) mod identity;
 mod php;
 mod reason;
 mod skip;

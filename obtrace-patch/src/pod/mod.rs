@@ -18,7 +18,7 @@ pub use self::{
     metadata::Owner,
     template::{Template, TemplateKind},
 };
-use crate::{error::ParseError, json::Cursor};
+use crate::{error::ParseError, json::Cursor, plan::identity};
 
 /// A Pod, or the Pod template of a workload, as far as instrumentation cares.
 ///
@@ -113,6 +113,27 @@ impl<'a> Pod<'a> {
     #[must_use]
     pub fn owner(&self) -> Option<&Owner<'a>> {
         self.metadata.controller()
+    }
+
+    /// The name of the Pod's service: the label `app.kubernetes.io/name`, else `app`, else the name of the workload that made
+    /// it, else of the Pod. What a plan gives a Pod as `OBTRACE_SERVICE_NAME`, and the agent of a node calls its processes.
+    ///
+    /// ```
+    /// # use obtrace_patch::Pod;
+    /// let json = br#"{"metadata": {"generateName": "web-5b9f8c4d7-", "labels": {"pod-template-hash": "5b9f8c4d7"}}}"#;
+    /// assert_eq!(Pod::parse(json)?.service_name(), "web");
+    /// # Ok::<(), obtrace_patch::ParseError>(())
+    /// ```
+    #[must_use]
+    pub fn service_name(&'a self) -> Cow<'a, str> {
+        identity::service_name(self)
+    }
+
+    /// The name of the Pod's environment: the label `obtrace.io/environment`, else what a word of its namespace's name says
+    /// (`shop-prod` is `production`); `None` where nothing does.
+    #[must_use]
+    pub fn environment(&self) -> Option<&str> {
+        identity::environment_of(self)
     }
 
     /// The names of the containers, init containers left out.

@@ -29,7 +29,7 @@ pub(super) fn of_program(
              that of Obtrace Zero; glibc's is Debian's source package glibc.\n"
         ),
     );
-    for (name, folder) in crates(workspace, package, features)? {
+    for Crate { name, folder, license } in crates(workspace, package, features)? {
         let mut found = false;
         for entry in fs::read_dir(&folder).map_err(Error::file("read", &folder))?.flatten() {
             let file = entry.file_name().to_string_lossy().into_owned();
@@ -41,7 +41,10 @@ pub(super) fn of_program(
                 found = true;
             }
         }
-        if !found {
+        if !found && license.as_deref() == Some("Apache-2.0") {
+            // Its package leaves the text out; it is the same for everybody, and ours.
+            tree.copy(&workspace.path("LICENSE"), &format!("licenses/rust/{name}/LICENSE"), 0o644)?;
+        } else if !found {
             return Err(Error::Wrong(format!("{name} has no licence in {}", folder.display())));
         }
     }
@@ -70,8 +73,16 @@ pub(super) fn of_certificates(tree: &mut Tree) -> Result<(), Error> {
     tree.copy(Path::new("/usr/share/common-licenses/MPL-2.0"), "licenses/ca-certificates/MPL-2.0", 0o644)
 }
 
-/// The crates that are linked into a package's programs, but for our own, with the folders of their sources.
-fn crates(workspace: &Workspace, package: &str, features: &[&str]) -> Result<Vec<(String, PathBuf)>, Error> {
+/// A crate with the folder of its sources and the licence that it names.
+#[derive(Eq, Ord, PartialEq, PartialOrd)]
+struct Crate {
+    name: String,
+    folder: PathBuf,
+    license: Option<String>,
+}
+
+/// The crates that are linked into a package's programs, but for our own.
+fn crates(workspace: &Workspace, package: &str, features: &[&str]) -> Result<Vec<Crate>, Error> {
     let listed = workspace
         .cargo(["tree", "--package", package, "--edges", "normal,no-proc-macro", "--prefix", "none"])
         .args(["--format", "{p}", "--locked", "--features", &features.join(",")])
@@ -89,7 +100,8 @@ fn crates(workspace: &Workspace, package: &str, features: &[&str]) -> Result<Vec
         let manifest = package.and_then(|package| package["manifest_path"].as_str()).map(PathBuf::from);
         let folder = manifest.as_deref().and_then(Path::parent).map(Path::to_path_buf);
         let Some(folder) = folder.filter(|folder| !folder.starts_with(&workspace.root)) else { continue };
-        found.push((format!("{name}-{version}"), folder));
+        let license = package.and_then(|package| package["license"].as_str()).map(str::to_owned);
+        found.push(Crate { name: format!("{name}-{version}"), folder, license });
     }
     found.sort();
     found.dedup();

@@ -46,7 +46,7 @@ pub(crate) const EBPF: Program = Program {
     description: "The agent of Obtrace Zero that observes a Pod or a node from the kernel",
     package: "obtrace-agent",
     binary: "obtrace-agent",
-    features: &[],
+    features: &["kubernetes"],
     user: "0:0",
     arguments: &["run"],
 };

@@ -147,6 +147,13 @@ const PARTS: &[Part] = &[
         run: rigs::agent_image,
     },
     Part {
+        name: "image-programs",
+        about: "the images of the operator and of the eBPF agent: what is in them, and that they start",
+        root: true,
+        open: None,
+        run: rigs::program_images,
+    },
+    Part {
         name: "kubernetes",
         about: "what a real API server says of the definition and of patched Pods",
         root: false,

@@ -152,6 +152,25 @@ pub(super) fn agent_image(workspace: &Workspace, report: &mut Report) -> Result<
     report.run_tests(PROGRAM, run)
 }
 
+/// The images of one program each: the operator's, and that of the agent that observes from the kernel.
+pub(super) fn program_images(workspace: &Workspace, report: &mut Report) -> Result<(), Error> {
+    const PROGRAM: &str = "tests/image/program.py";
+    if !is_root() {
+        return Err(Error::Cannot("needs root".into()));
+    }
+    setup::packages(&[Need::ProgramImage])?;
+    for (name, program) in [("operator", image::OPERATOR), ("ebpf", image::EBPF)] {
+        let path = |file: &str| workspace.target.join(format!("{name}{file}.tar"));
+        let (first, second) = (path(""), path("-again"));
+        program.image(workspace)?.write(&first)?;
+        program.image(workspace)?.write(&second)?;
+        let run = Run::new("python3").arg(workspace.path(PROGRAM)).arg("--image").arg(first).arg("--again").arg(second);
+        let run = run.env("PYTHONDONTWRITEBYTECODE", "1").env("PYTHONUNBUFFERED", "1");
+        report.run_tests(&format!("{PROGRAM} {name}"), run)?;
+    }
+    Ok(())
+}
+
 /// Pods that are injected from the agent's image, on a real node.
 pub(super) fn node(workspace: &Workspace, report: &mut Report) -> Result<(), Error> {
     const PROGRAM: &str = "tests/kubernetes/node/run.py";
