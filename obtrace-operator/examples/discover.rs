@@ -34,7 +34,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
         }
     });
     let (send, mut lines) = mpsc::channel(1);
-    std::thread::spawn(move || std::io::stdin().lines().map_while(Result::ok).try_for_each(|line| send.blocking_send(line)));
+    std::thread::spawn(move || {
+        std::io::stdin().lines().map_while(Result::ok).try_for_each(|line| send.blocking_send(line))
+    });
     while let Some(line) = lines.recv().await {
         if line == "metrics" {
             print!("{}", metrics.encode()?);

@@ -21,12 +21,17 @@ use std::{
 use arc_swap::ArcSwap;
 use kube::Client;
 use rustls::pki_types::ServerName;
-use tokio::{net::TcpListener, sync::watch, task::JoinSet};
+use tokio::{
+    net::TcpListener,
+    sync::{mpsc, watch},
+    task::JoinSet,
+};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
 use crate::{
     certificates::{self, Observer, Resolver},
+    discovery,
     index::{Index, SYSTEM_NAMESPACE},
     leader,
     server::{
@@ -46,6 +51,9 @@ pub const LEASE: &str = "obtrace-zero-operator";
 const SELF_REVIEW_EVERY: Duration = Duration::from_secs(30);
 /// How often it is looked whether there is a certificate, until there is one.
 const CERTIFICATE_EVERY: Duration = Duration::from_millis(100);
+
+/// How many verdicts wait for their Events; the others have none, and are counted.
+const VERDICTS: usize = 1024;
 
 /// What is set of an operator.
 #[derive(Clone, Debug)]
@@ -67,6 +75,8 @@ pub struct Options {
     pub limits: Limits,
     /// The times of the Lease.
     pub lease: leader::Options,
+    /// How workloads are discovered.
+    pub discovery: discovery::Options,
 }
 
 impl Options {
@@ -82,6 +92,7 @@ impl Options {
             certificates: certificates::Options::new(&namespace),
             limits: Limits::default(),
             lease: leader::Options::new(LEASE, &namespace, &identity),
+            discovery: discovery::Options::default(),
             namespace,
             identity,
         }
@@ -147,6 +158,12 @@ pub async fn run(client: Client, options: Options, stop: CancellationToken) -> R
     parts.spawn(ended(tell_leader(leads.clone(), Arc::clone(&metrics), end.clone())));
     let synced = move || caches.pass();
     parts.spawn(ended(watches::run(client.clone(), Arc::clone(&index), synced, end.clone())));
+    let (verdicts, told) = mpsc::channel(VERDICTS);
+    parts.spawn(ended(discovery::events::run(client.clone(), told, end.clone())));
+    parts.spawn({
+        let (index, metrics) = (Arc::clone(&index), Arc::clone(&metrics));
+        ended(discovery::run(client.clone(), options.discovery, leads.clone(), index, metrics, stop.clone()))
+    });
     let names = options.certificates.names();
     parts.spawn({
         let observer = Arc::new(Told(Arc::clone(&metrics)));
@@ -157,6 +174,7 @@ pub async fn run(client: Client, options: Options, stop: CancellationToken) -> R
 
     let mut webhook = Webhook::new(index, metrics);
     webhook.limits = options.limits;
+    webhook.events = Some(verdicts);
     let tls = certificates::server_config(Arc::clone(&resolver))?;
     let name = names.into_iter().next().unwrap_or_default();
     let name = ServerName::try_from(name.clone()).map_err(|_| Error::Name(name))?;

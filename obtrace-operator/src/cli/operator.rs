@@ -35,6 +35,9 @@ pub(super) struct Flags {
     /// Where /metrics is
     #[arg(long, default_value = "[::]:8080", value_name = "ADDRESS:PORT")]
     metrics_address: SocketAddr,
+    /// How often all workloads are listed anew, beside the watch
+    #[arg(long, default_value = "60s", value_name = "TIME", value_parser = duration::parse)]
+    resync: Duration,
     /// How long the webhook's certificate lasts; it is replaced at two thirds of that
     #[arg(long, default_value = "30d", value_name = "TIME", value_parser = duration::parse)]
     certificate_life: Duration,
@@ -76,6 +79,7 @@ impl Flags {
         options.certificates.propagation = self.ca_propagation;
         options.certificates.overlap = self.ca_overlap;
         options.limits.linger = self.linger;
+        options.discovery.resync = self.resync;
         options
     }
 }
