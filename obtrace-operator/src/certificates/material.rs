@@ -126,12 +126,19 @@ impl Material {
         merge(next.chain(self.bundle.iter().cloned()), MAX_BUNDLE)
     }
 
+    /// What vouches for the certificate to serve, if that does: the CA in use or, where only somebody else has its key, the bundle.
+    pub(super) fn anchors(&self) -> Option<Vec<Certificate>> {
+        let anchors = match &self.authority {
+            Some(authority) => vec![authority.certificate.clone()],
+            None => self.bundle.clone(),
+        };
+        let is_served = self.serving.as_ref().is_some_and(|serving| serving.is_trusted_by(&anchors));
+        is_served.then_some(anchors)
+    }
+
     /// Whether what is served is by the CA in use.
     pub(super) fn is_served_by_authority(&self) -> bool {
-        let (Some(serving), Some(authority)) = (&self.serving, &self.authority) else {
-            return false;
-        };
-        serving.is_trusted_by(std::slice::from_ref(&authority.certificate))
+        self.authority.is_some() && self.anchors().is_some()
     }
 }
 

@@ -167,19 +167,12 @@ pub async fn run(
     let mut controller = Controller::new(secrets, configurations, options, resolver, observer);
     let decide = async {
         loop {
-            // Only what is new: an answer to a change may have told more since.
-            if secret.has_changed().unwrap_or_default() {
-                controller.see_secret(&secret.borrow_and_update());
-            }
-            if configuration.has_changed().unwrap_or_default() {
-                controller.see_configuration(&configuration.borrow_and_update());
-            }
             let leads = *leader.borrow_and_update();
             let rest = controller.turn(leads).await;
             tokio::select! {
                 () = stop.cancelled() => return,
-                Ok(()) = secret.changed() => {}
-                Ok(()) = configuration.changed() => {}
+                Ok(()) = secret.changed() => controller.see_secret(&secret.borrow_and_update()),
+                Ok(()) = configuration.changed() => controller.see_configuration(&configuration.borrow_and_update()),
                 Ok(()) = leader.changed() => {}
                 () = sleep(rest.max(Duration::from_millis(10))) => {}
             }

@@ -132,6 +132,8 @@ impl Options {
                 "the CA is replaced {reserve:?} before its end, but serving certificates last {valid:?}: they would outlive it"
             ),
         )?;
+        let (age, takes) = (self.ca.renew_after, self.propagation + self.overlap);
+        ok(age > takes, format!("the CA is replaced after {age:?}, but that alone takes {takes:?}"))?;
         ok(
             self.propagation < self.serving.reserve(),
             format!("propagation: {:?} is longer than what is left of a serving certificate", self.propagation),
@@ -142,5 +144,35 @@ impl Options {
 impl Default for Options {
     fn default() -> Self {
         Self::new(SYSTEM_NAMESPACE)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_work_and_are_replaced_at_two_thirds() {
+        let options = Options::default();
+        options.validate().unwrap();
+        assert_eq!(options.serving.renew_after, 20 * DAY);
+        let now = SystemTime::now();
+        assert!(!options.serving.is_due(now + 11 * DAY, now));
+        assert!(options.serving.is_due(now + 10 * DAY, now));
+    }
+
+    #[test]
+    fn settings_that_cannot_work_are_refused_with_the_reason() {
+        let refused = |change: fn(&mut Options), reason: &str| {
+            let mut options = Options::default();
+            change(&mut options);
+            let error = options.validate().unwrap_err().to_string();
+            assert!(error.contains(reason), "{error}");
+        };
+        refused(|options| options.serving.renew_after = options.serving.valid, "before it would be replaced");
+        refused(|options| options.serving = Life::new(200 * DAY), "outlive");
+        refused(|options| options.ca.renew_after = options.overlap, "that alone takes");
+        refused(|options| options.propagation = 20 * DAY, "propagation");
+        refused(|options| options.serving = Life::new(Duration::from_secs(1)), "shorter than 2 s");
     }
 }

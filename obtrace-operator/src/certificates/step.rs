@@ -70,8 +70,8 @@ impl Step {
 pub(super) struct Held {
     /// By CA: since when every webhook's bundle has had it.
     trusted: HashMap<Vec<u8>, Instant>,
-    /// Since when a certificate of this CA has been served.
-    served: Option<(Certificate, Instant)>,
+    /// Since when the Secret has had a certificate to serve that these vouch for.
+    served: Option<(Vec<Certificate>, Instant)>,
     missing: Option<Instant>,
 }
 
@@ -86,13 +86,16 @@ impl Held {
         for certificate in common {
             self.trusted.entry(certificate.der.to_vec()).or_insert(now);
         }
-        let serves = stored.material().filter(|material| material.is_served_by_authority());
-        let authority = serves.and_then(|material| material.authority.as_ref()).map(|it| it.certificate.clone());
-        self.served = authority.map(|certificate| match self.served.take() {
-            Some((same, since)) if same == certificate => (same, since),
-            _ => (certificate, now),
+        let anchors = stored.material().and_then(Material::anchors);
+        self.served = anchors.map(|anchors| match self.served.take() {
+            Some((same, since)) if same == anchors => (same, since),
+            _ => (anchors, now),
         });
         self.missing = matches!(stored, Stored::Missing).then(|| self.missing.unwrap_or(now));
+    }
+
+    fn served_since(&self) -> Option<Instant> {
+        self.served.as_ref().map(|(_, since)| *since)
     }
 
     /// Since when all of these have been trusted.
@@ -161,7 +164,7 @@ impl View<'_> {
             return Step::Switch;
         }
         if material.bundle.len() > 1 {
-            let left = self.left_of(self.held.served.as_ref().map(|(_, since)| *since), self.options.overlap);
+            let left = self.left_of(self.held.served_since(), self.options.overlap);
             return if left.is_zero() { Step::Retire } else { Step::Rest(left.min(self.until_due(material))) };
         }
         match self.trim(&trusted) {
@@ -212,12 +215,16 @@ impl View<'_> {
         lacks.then(|| Step::Publish { bundle: merge(trusted.iter().cloned().chain(self.published.all()), MAX_BUNDLE) })
     }
 
-    /// Takes out of the bundles what is not ours, once everything that is ours has been in them for the overlap.
+    /// Takes out of the bundles what is not ours, once everything that is ours has been in them and served for the overlap.
     fn trim(&self, trusted: &[Certificate]) -> Step {
         if trusted.is_empty() || self.published.is(trusted) {
             return Step::Rest(LONGEST_REST);
         }
-        let left = self.left_of(self.held.trusted_since(trusted), self.options.overlap);
+        let waits = [self.held.trusted_since(trusted), self.held.served_since()];
+        let left = waits
+            .map(|since| self.left_of(since, self.options.overlap))
+            .into_iter()
+            .fold(Duration::ZERO, Duration::max);
         if left.is_zero() { Step::Publish { bundle: trusted.to_vec() } } else { Step::Rest(left.min(LONGEST_REST)) }
     }
 
