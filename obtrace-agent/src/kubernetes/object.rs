@@ -384,7 +384,7 @@ mod tests {
 
     #[test]
     fn owners_are_resolved_to_the_top_where_that_is_certain() {
-        let minute = 29_922_680; // 2026-11-22T11:20Z
+        let minute = 29_922_440; // 2026-11-22T11:20Z
         let hash = |value: &str| json!({ "pod-template-hash": value });
         for (kind, name, labels, expected) in [
             (
@@ -400,7 +400,7 @@ mod tests {
                 "Job",
                 &format!("nightly-{minute}"),
                 json!({}),
-                vec![("k8s.job.name", "nightly-29922680"), ("k8s.cronjob.name", "nightly")],
+                vec![("k8s.job.name", "nightly-29922440"), ("k8s.cronjob.name", "nightly")],
             ),
             // A date that somebody wrote, a number that is no time of these days.
             ("Job", "report-20261122", json!({}), vec![("k8s.job.name", "report-20261122")]),
@@ -433,7 +433,7 @@ mod tests {
             "store"
         );
         assert_eq!(owned("StatefulSet", "db", json!({})).service, "db");
-        assert_eq!(owned("Job", "nightly-29922680", json!({})).service, "nightly");
+        assert_eq!(owned("Job", "nightly-29922440", json!({})).service, "nightly");
         assert_eq!(record(json!({}), json!({}), json!({})).service, "p");
     }
 
