@@ -11,6 +11,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 MANIFEST = ROOT / "deploy/agent/daemonset.yaml"
 SYSTEM, SHOP, RECEIVER = "obtrace-system", "shop-prod", "monitoring"
 USER = f"system:serviceaccount:{SYSTEM}:obtrace-zero-agent"
+IMAGE = "ghcr.io/obtrace/obtrace-zero-ebpf:0.1.0"
 REQUESTS = 20
 # Waits for the server, then asks it for something else each time.
 CALLER = ["/bin/busybox", "sh", "-c",
@@ -53,12 +54,13 @@ def wanted_resource(pod):
     return {
         "service.name": "plain", "service.namespace": SHOP, "deployment.environment.name": "production",
         "service.instance.id": f"{SHOP}.{metadata['name']}.app",
-        "k8s.namespace.name": SHOP, "k8s.pod.name": metadata["name"], "k8s.pod.uid": metadata["uid"], "k8s.node.name": pod["spec"]["nodeName"],
+        "host.name": pod["spec"]["nodeName"], "k8s.namespace.name": SHOP, "k8s.pod.name": metadata["name"], "k8s.pod.uid": metadata["uid"], "k8s.node.name": pod["spec"]["nodeName"],
         "k8s.container.name": "app", "k8s.deployment.name": "plain", "k8s.replicaset.name": replicaset,
         "container.id": container["containerID"].split("://")[1]}
 
 
-def check(cluster, report):
+def check(cluster, report, image):
+    cluster.load_image(image)
     cluster.namespace(SYSTEM, "privileged")
     for name in (SHOP, RECEIVER):
         cluster.namespace(name)
@@ -85,7 +87,7 @@ def check(cluster, report):
     try:
         cluster.wait_for(complete, "the requests of both nodes are told", 60)
     except Exception as error:  # noqa: BLE001: what came and what the agents say is worth more than the wait
-        for pod in cluster.pods(SYSTEM, "app.kubernetes.io/component=agent"):
+        for pod in agents(cluster):
             print(cluster.logs(SYSTEM, pod["metadata"]["name"]))
         report.check("the requests of both nodes are told", [str(error).splitlines()[0], f"{len(sink.spans())} spans"])
         return
@@ -103,7 +105,15 @@ def check(cluster, report):
     told = [span for pod in pods["hybrid"] for span in of_pod(sink.spans("server"), pod)]
     report.check("a kind of span that a loader reports is left to it", [f"{len(told)} server spans"] if told else [])
     callers(cluster, report, sink)
+    sidecar(cluster, report, sink)
     rights(cluster, report)
+    said = [line for pod in agents(cluster) for line in cluster.logs(SYSTEM, pod["metadata"]["name"]).splitlines() if "WARN" in line or "ERROR" in line]
+    report.check("the agents have nothing to complain about", said[:5])
+    without_rights(cluster, report, sink, pods["plain"])
+
+
+def agents(cluster):
+    return cluster.pods(SYSTEM, "app.kubernetes.io/component=agent")
 
 
 def callers(cluster, report, sink):
@@ -120,6 +130,42 @@ def callers(cluster, report, sink):
     report.check("a called Service is named", wrong)
 
 
+def sidecar(cluster, report, sink):
+    """A Pod as the webhook patches it: its sidecar tells of it without asking anybody, and the agent of the node leaves it alone."""
+    field = lambda path: {"fieldRef": {"fieldPath": path}}
+    environment = {
+        "OBTRACE_INGEST_URL": sink.url, "OBTRACE_SERVICE_NAME": "beside", "OBTRACE_ENVIRONMENT": "production", "OBTRACE_LANGUAGE": "go",
+        "OBTRACE_POD_NAME": field("metadata.name"), "OBTRACE_POD_NAMESPACE": field("metadata.namespace"), "OBTRACE_NODE_NAME": field("spec.nodeName"),
+        "OBTRACE_TRACE_SAMPLE_RATIO": "1"}
+    env = [{"name": key, "value" if isinstance(value, str) else "valueFrom": value} for key, value in environment.items()]
+    documents = annotated(workloads.deployment("beside", SHOP, SERVER, image="registry.test/plain:1"), {"obtrace.io/injected": "true", "obtrace.io/strategy": "ebpf"})
+    spec = documents[0]["spec"]["template"]["spec"]
+    spec["shareProcessNamespace"] = True
+    # It has no account at all.
+    spec["automountServiceAccountToken"] = False
+    spec["containers"].append({
+        "name": "obtrace-ebpf", "image": IMAGE, "env": env,
+        "securityContext": {"privileged": False, "capabilities": {"add": ["BPF", "NET_ADMIN", "SYS_PTRACE", "PERFMON"]}},
+        "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"cpu": "200m", "memory": "128Mi"}}})
+    cluster.apply(*documents)
+    cluster.wait_for(lambda: workloads.available(cluster, SHOP, "beside"), "the Pod with a sidecar is available")
+    pod, = cluster.pods(SHOP, "app=beside")
+    name = pod["metadata"]["name"]
+    cluster.wait_for(lambda: "watching " in cluster.logs(SHOP, name, "obtrace-ebpf"), "the sidecar watches", 120)
+    ask(pod)
+    cluster.wait_for(lambda: len(of_pod(sink.spans("server"), pod)) >= REQUESTS, "the sidecar tells what its Pod serves", 120)
+    spans = of_pod(sink.spans("server"), pod)
+    paths = collections.Counter(span.attributes.get("url.path") for span in spans)
+    wrong = [f"{path} {count} times" for path, count in paths.items() if count != 1]
+    report.check("a Pod with a sidecar is told once", wrong or ([] if len(paths) == REQUESTS else [f"{len(paths)} requests"]))
+    wanted = {"service.name": "beside", "service.namespace": SHOP, "deployment.environment.name": "production", "k8s.namespace.name": SHOP, "k8s.pod.name": name,
+              "k8s.pod.uid": pod["metadata"]["uid"], "k8s.node.name": pod["spec"]["nodeName"]}
+    wrong = [f"{key} is {spans[0].resource.get(key)!r}, not {value!r}" for key, value in wanted.items() if spans[0].resource.get(key) != value]
+    report.check("a sidecar names its Pod without asking anybody", wrong)
+    others = {span.resource.get("k8s.pod.name") for span in sink.spans() if span.resource.get("service.name") == "beside"} - {name}
+    report.check("a sidecar sees no other Pod", sorted(map(str, others)))
+
+
 def rights(cluster, report):
     """What the ServiceAccount may do is what it did."""
     used = {(event["resource"], event["verb"]) for event in cluster.audited(user=USER) if event["resource"]}
@@ -128,3 +174,29 @@ def rights(cluster, report):
     report.check("the agents used what they are granted, and nothing else", [f"{used ^ granted}"] if used != granted else [])
     refused = {event["resource"] for event in cluster.audited(user=USER) if event["code"] in (401, 403)}
     report.check("nothing was refused", [f"{refused}"] if refused else [])
+
+
+def without_rights(cluster, report, sink, pods):
+    """Agents that may not ask for Pods say so, and call processes by their control groups."""
+    cluster.delete({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": "obtrace-zero-agent"}})
+    old = {pod["metadata"]["uid"] for pod in agents(cluster)}
+    cluster.must("DELETE", f"/api/v1/namespaces/{SYSTEM}/pods?labelSelector=app.kubernetes.io%2Fcomponent%3Dagent")
+    said = "the API server does not tell the Pods of this node"
+
+    def warned():
+        new = [pod for pod in agents(cluster) if pod["metadata"]["uid"] not in old]
+        logs = [cluster.logs(SYSTEM, pod["metadata"]["name"]) for pod in new]
+        return len(new) == len(cluster.nodes) and all(said in log and "watching " in log for log in logs) and logs
+
+    logs = cluster.wait_for(warned, "the agents say that they may not", 120)
+    report.check("who may not ask is told once which right is missing",
+                 [log for log in logs if log.count(said) != 1 or "needs list and watch on pods" not in log])
+    # A process is looked at again a moment after it is known that nobody tells.
+    def told():
+        for pod in pods:
+            ask(pod, 1)
+        found = {span.resource.get("k8s.pod.uid") for span in sink.spans("server") if "k8s.pod.name" not in span.resource}
+        return {pod["metadata"]["uid"] for pod in pods} <= found
+
+    cluster.wait_for(told, "spans have the Pods' UIDs", 120)
+    report.check("without rights Pods are called by their control groups", [])

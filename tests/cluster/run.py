@@ -19,6 +19,7 @@ sys.path[:0] = [str(ROOT / "tests/kubernetes"), str(ROOT / "tests/loaders"), str
 
 import applications  # noqa: E402
 import build  # noqa: E402
+import ebpf  # noqa: E402
 import foundation  # noqa: E402
 import nodes  # noqa: E402
 import rig  # noqa: E402
@@ -28,6 +29,7 @@ from report import Report  # noqa: E402
 CASES = {
     "foundation": lambda cluster, report, _: foundation.check(cluster, report),
     "applications": lambda cluster, report, _: applications.check(cluster, report),
+    "ebpf": lambda cluster, report, options: ebpf.check(cluster, report, options.ebpf_image),
 }
 
 
@@ -50,6 +52,7 @@ def shell(cluster):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--obtrace-agent", type=pathlib.Path, required=True, help="the program that receives OTLP in the cluster")
+    parser.add_argument("--ebpf-image", type=pathlib.Path, required=True, help="the archive of the image of the agent of a node")
     parser.add_argument("--node", type=pathlib.Path, required=True, help="a Node.js program")
     parser.add_argument("--jdk", type=pathlib.Path, default=pathlib.Path("/usr/lib/jvm/default-java").resolve())
     parser.add_argument("--only", action="append", choices=CASES, help="only this case (may be given more than once)")

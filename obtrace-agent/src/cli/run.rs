@@ -57,7 +57,9 @@ fn keep_pages_small() {
 }
 
 fn log_to_stderr(config: &Config) {
-    let filter = EnvFilter::try_new(config.get("log")).unwrap_or_default();
+    // The client of the API server logs whole answers; what went wrong is told by who asked.
+    let quiet = if matches!(config.get("log"), "error" | "warn") { ",kube_client=off,kube_runtime=off" } else { "" };
+    let filter = EnvFilter::try_new(format!("{}{quiet}", config.get("log"))).unwrap_or_default();
     // A second subscriber is only refused in tests that run commands in one process.
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)

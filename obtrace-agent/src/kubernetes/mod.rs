@@ -194,16 +194,13 @@ impl Cluster {
             Scope::Pod(identity) => return Identity::clone(identity),
             Scope::Node(settings) => settings,
         };
+        let node = || vec![("k8s.node.name", settings.node.clone()), ("host.name", settings.node.clone())];
         let Some(place) = Place::of_cgroup(cgroup) else {
-            return Identity {
-                attributes: vec![("k8s.node.name", settings.node.clone())],
-                complete: true,
-                ..Identity::default()
-            };
+            return Identity { attributes: node(), complete: true, ..Identity::default() };
         };
         let pod = self.read().pods.get(&place.pod).cloned();
         let Some(pod) = pod else {
-            let mut attributes = vec![("k8s.node.name", settings.node.clone())];
+            let mut attributes = node();
             if !place.pod.is_static() {
                 attributes.push(("k8s.pod.uid", place.pod.to_string()));
             }

@@ -4,7 +4,7 @@ use std::{borrow::Cow, collections::BTreeMap, net::IpAddr};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use obtrace_patch::{hooks, marks};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::json;
 
 use super::{Coverage, PodRecord, PodUid, Settings, peers::Peer};
@@ -17,6 +17,11 @@ const CONFIG_HASH: &str = "kubernetes.io/config.hash";
 const TEMPLATE_HASH: &str = "pod-template-hash";
 /// How much later than scheduled, in seconds, a Pod of a CronJob may be made: one that is retried, or caught up.
 const LATE: i64 = 14 * 24 * 3_600;
+
+/// Go writes a list without elements as `null`.
+fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(deserializer: D) -> Result<T, D::Error> {
+    Option::deserialize(deserializer).map(Option::unwrap_or_default)
+}
 
 macro_rules! resource {
     ($type:ident, $group:literal, $version:literal, $kind:literal, $plural:literal) => {
@@ -64,7 +69,9 @@ pub(super) struct Pod {
 struct PodSpec {
     node_name: String,
     host_network: bool,
+    #[serde(deserialize_with = "or_default")]
     containers: Vec<Container>,
+    #[serde(deserialize_with = "or_default")]
     init_containers: Vec<Container>,
 }
 
@@ -80,10 +87,13 @@ struct Container {
 struct PodStatus {
     #[serde(rename = "podIP")]
     pod_ip: Option<String>,
-    #[serde(rename = "podIPs")]
+    #[serde(rename = "podIPs", deserialize_with = "or_default")]
     pod_ips: Vec<PodIp>,
+    #[serde(deserialize_with = "or_default")]
     container_statuses: Vec<ContainerStatus>,
+    #[serde(deserialize_with = "or_default")]
     init_container_statuses: Vec<ContainerStatus>,
+    #[serde(deserialize_with = "or_default")]
     ephemeral_container_statuses: Vec<ContainerStatus>,
 }
 
@@ -163,6 +173,8 @@ impl Pod {
             ("k8s.pod.name", record.name.clone()),
             ("k8s.pod.uid", record.uid.to_string()),
             ("k8s.node.name", self.spec.node_name.clone()),
+            // In the agent's own container the host is called as its Pod.
+            ("host.name", self.spec.node_name.clone()),
         ];
         let mut push = |key, value: Option<&str>| {
             attributes.extend(value.filter(|value| !value.is_empty()).map(|value| (key, value.to_owned())));
@@ -273,9 +285,9 @@ pub(super) struct Service {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct ServiceSpec {
-    #[serde(rename = "clusterIPs")]
+    #[serde(rename = "clusterIPs", deserialize_with = "or_default")]
     cluster_ips: Vec<String>,
-    #[serde(rename = "externalIPs")]
+    #[serde(rename = "externalIPs", deserialize_with = "or_default")]
     external_ips: Vec<String>,
 }
 
@@ -288,6 +300,7 @@ struct ServiceStatus {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 struct LoadBalancer {
+    #[serde(deserialize_with = "or_default")]
     ingress: Vec<PodIp>,
 }
 
@@ -297,12 +310,14 @@ resource!(Service, "", "v1", "Service", "services");
 #[serde(default)]
 pub(super) struct EndpointSlice {
     metadata: ObjectMeta,
+    #[serde(deserialize_with = "or_default")]
     endpoints: Vec<Endpoint>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 struct Endpoint {
+    #[serde(deserialize_with = "or_default")]
     addresses: Vec<String>,
 }
 
@@ -468,6 +483,7 @@ mod tests {
             attribute::K8S_POD_NAME,
             attribute::K8S_POD_UID,
             attribute::K8S_NODE_NAME,
+            attribute::HOST_NAME,
         ];
         assert!(record.attributes.iter().all(|(key, _)| known.contains(key)), "{:?}", record.attributes);
     }
@@ -517,6 +533,9 @@ mod tests {
         .unwrap();
         assert_eq!((slice.addresses().len(), slice.peer().unwrap().name.as_str()), (2, "cart"));
         assert_eq!(slice.key(), "shop/cart-x");
+        // A Service without Pods has a list of them that is none.
+        let empty: EndpointSlice = serde_json::from_value(json!({ "metadata": {}, "endpoints": null })).unwrap();
+        assert!(empty.addresses().is_empty());
         // One that nobody's Service made.
         assert_eq!(EndpointSlice::default().peer(), None);
     }

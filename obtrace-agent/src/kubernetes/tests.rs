@@ -90,7 +90,8 @@ fn without_the_api_a_pod_is_its_control_group() {
     assert!(cluster.observes(&cgroup(A, &id('a'))));
     assert!(!cluster.observes("0::/system.slice/sshd.service\n"), "and the node's own processes are left alone");
     let identity = cluster.identity(&cgroup(A, &id('a')));
-    let expected = [("k8s.node.name", "node1".to_owned()), ("k8s.pod.uid", A.to_owned())];
+    let expected = [("k8s.node.name", "node1"), ("host.name", "node1"), ("k8s.pod.uid", A)]
+        .map(|(key, value)| (key, value.to_owned()));
     assert_eq!((identity.attributes, identity.complete), (expected.to_vec(), false));
 }
 

@@ -91,7 +91,8 @@ async fn watch_pods(cluster: &Cluster, settings: &Settings, client: Client) {
     let mut listed = FxHashSet::default();
     let mut failing = false;
     while let Some(event) = events.next().await {
-        if event.is_ok() {
+        // What begins anew after an error has not got anywhere yet.
+        if !matches!(event, Err(_) | Ok(watcher::Event::Init)) {
             failing = false;
         }
         match event {
@@ -108,12 +109,16 @@ async fn watch_pods(cluster: &Cluster, settings: &Settings, client: Client) {
             Ok(watcher::Event::Apply(pod)) => set(cluster, settings, &pod),
             Ok(watcher::Event::Delete(pod)) => pod.uid().into_iter().for_each(|uid| cluster.remove_pod(uid)),
             Err(error) => {
-                let refused = is_refusal(&error);
-                if refused && cluster.pods() == 0 {
+                if is_refusal(&error) && cluster.pods() == 0 {
                     cluster.set_blind(true);
                 }
                 if !std::mem::replace(&mut failing, true) {
-                    complain("the Pods of this node", "Pods are called by their control groups alone", refused, &error);
+                    let meanwhile = if cluster.pods() == 0 {
+                        "Pods are called by their control groups alone"
+                    } else {
+                        "those that are known stay"
+                    };
+                    complain("the Pods of this node", meanwhile, &error);
                 }
             }
         }
@@ -147,7 +152,8 @@ where
         }
     };
     while let Some(event) = events.next().await {
-        if event.is_ok() {
+        // What begins anew after an error has not got anywhere yet.
+        if !matches!(event, Err(_) | Ok(watcher::Event::Init)) {
             failing = false;
         }
         match event {
@@ -164,44 +170,56 @@ where
             Ok(watcher::Event::Delete(object)) => cluster.with_peers(|peers| peers.remove(source, &object.key())),
             Err(error) => {
                 if !std::mem::replace(&mut failing, true) {
-                    complain(&K::plural(&()), "peers are called by their addresses", is_refusal(&error), &error);
+                    complain(&K::plural(&()), "peers are called by their addresses", &error);
                 }
             }
         }
     }
 }
 
-/// Whether it is not for now: the API server knows us and says no, or does not know us.
-fn is_refusal(error: &watcher::Error) -> bool {
-    let said = match error {
+/// What the API server answered, if it did.
+fn answer(error: &watcher::Error) -> Option<&kube::core::Status> {
+    match error {
         watcher::Error::InitialListFailed(error)
         | watcher::Error::WatchStartFailed(error)
         | watcher::Error::WatchFailed(error) => match error {
-            kube::Error::Api(status) => status,
-            _ => return false,
+            kube::Error::Api(status) => Some(status),
+            _ => None,
         },
-        watcher::Error::WatchError(status) => status,
-        watcher::Error::NoResourceVersion => return false,
-    };
-    matches!(said.code, 401 | 403)
+        watcher::Error::WatchError(status) => Some(status),
+        watcher::Error::NoResourceVersion => None,
+    }
 }
 
-fn complain(what: &str, meanwhile: &str, refused: bool, error: &watcher::Error) {
-    let mut said = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(inner) = source {
-        // Some say what their source says.
-        let text = inner.to_string();
-        if !said.contains(&text) {
-            said = format!("{said}: {text}");
-        }
-        source = inner.source();
-    }
-    let advice = if refused {
+/// Whether it is not for now: the API server knows us and says no, or does not know us.
+fn is_refusal(error: &watcher::Error) -> bool {
+    answer(error).is_some_and(|status| matches!(status.code, 401 | 403))
+}
+
+fn complain(what: &str, meanwhile: &str, error: &watcher::Error) {
+    let said = match answer(error).filter(|status| !status.message.is_empty()) {
+        Some(status) => format!("{} ({})", status.message, status.code),
+        None => chain(error),
+    };
+    let advice = if is_refusal(error) {
         "its ServiceAccount needs list and watch on pods, services and endpointslices.discovery.k8s.io \
          (deploy/agent/daemonset.yaml)"
     } else {
         "it is tried again"
     };
     tracing::warn!("the API server does not tell {what}: {said}; {meanwhile}; {advice}");
+}
+
+/// An error with its causes, each said once.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut said = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        let text = inner.to_string();
+        if !said.contains(&text) {
+            said = format!("{said}: {text}");
+        }
+        source = inner.source();
+    }
+    said
 }

@@ -201,12 +201,16 @@ pub(super) fn cluster(workspace: &Workspace, report: &mut Report) -> Result<(), 
     if !is_root() {
         return Err(Error::Cannot("needs root".into()));
     }
-    setup::packages(&[Need::Kubernetes, Need::Node])?;
+    setup::packages(&[Need::Kubernetes, Need::Node, Need::ProgramImage])?;
     let python = setup::python(workspace, "tests/kubernetes/requirements.txt")?;
+    let archive = workspace.target.join("ebpf.tar");
+    image::EBPF.image(workspace)?.write(&archive)?;
     let run = Run::new(python)
         .arg(workspace.path(PROGRAM))
         .arg("--obtrace-agent")
         .arg(workspace.build_agent()?)
+        .arg("--ebpf-image")
+        .arg(archive)
         .arg("--node")
         .arg(setup::node(workspace)?)
         .env("PYTHONDONTWRITEBYTECODE", "1")
