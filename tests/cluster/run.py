@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""run.py --obtrace-agent FILE --node PROGRAM: a real cluster with two nodes, all of it in namespaces of its own.
+"""run.py --obtrace-zero PATH --obtrace-agent PATH --operator-image FILE --agent-image FILE --ebpf-image FILE --node PROGRAM: a real cluster with two nodes, all of it in namespaces of its own.
 
 Needs root, Go and Debian's packages; nothing of it stays. `--only` runs the named cases; `--shell` gives a shell in which
 kubectl reaches the cluster, once the cases have run.
@@ -21,6 +21,7 @@ import applications  # noqa: E402
 import build  # noqa: E402
 import ebpf  # noqa: E402
 import foundation  # noqa: E402
+import installation  # noqa: E402
 import nodes  # noqa: E402
 import rig  # noqa: E402
 import workloads  # noqa: E402
@@ -30,6 +31,7 @@ CASES = {
     "foundation": lambda cluster, report, _: foundation.check(cluster, report),
     "applications": lambda cluster, report, _: applications.check(cluster, report),
     "ebpf": lambda cluster, report, options: ebpf.check(cluster, report, options.ebpf_image),
+    "installation": installation.check,
 }
 
 
@@ -52,6 +54,9 @@ def shell(cluster):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--obtrace-agent", type=pathlib.Path, required=True, help="the program that receives OTLP in the cluster")
+    parser.add_argument("--obtrace-zero", type=pathlib.Path, required=True)
+    parser.add_argument("--operator-image", type=pathlib.Path, required=True, help="the archive of the image of the operator")
+    parser.add_argument("--agent-image", type=pathlib.Path, required=True, help="the archive of the image with the loaders")
     parser.add_argument("--ebpf-image", type=pathlib.Path, required=True, help="the archive of the image of the agent of a node")
     parser.add_argument("--node", type=pathlib.Path, required=True, help="a Node.js program")
     parser.add_argument("--jdk", type=pathlib.Path, default=pathlib.Path("/usr/lib/jvm/default-java").resolve())
@@ -65,7 +70,8 @@ def main():
     with nodes.with_nodes(folder) as cluster:
         print(f"-- a cluster of {len(cluster.nodes)} nodes: {time.monotonic() - began:.0f} s", flush=True)
         system = nodes.packages(build.cache())
-        cluster.load_image(*workloads.archives(folder, system, options.node, options.jdk), workloads.Sink.archive(folder, system, options.obtrace_agent))
+        cluster.load_image(*workloads.archives(folder, system, options.node, options.jdk), workloads.Sink.archive(folder, system, options.obtrace_agent),
+                           options.operator_image, options.agent_image, options.ebpf_image)
         print(f"-- with images: {time.monotonic() - began:.0f} s", flush=True)
         for name in options.only or CASES:
             run_case(name, cluster, report, options)

@@ -31,12 +31,12 @@ def layer(root):
     return data.getvalue()
 
 
-def write(path, name, root, command, user="65532:65532"):
+def write(path, name, root, command, user="65532:65532", entrypoint=None):
     """Writes the archive of an image with one layer."""
     data = layer(root)
     config = json.dumps({
         "architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(data).hexdigest()}"]},
-        "config": {"Env": ["PATH=/usr/bin:/bin"], "Cmd": command, "User": user}}).encode()
+        "config": {"Env": ["PATH=/usr/bin:/bin"], "Entrypoint": entrypoint, "Cmd": command, "User": user}}).encode()
     manifest = json.dumps({"schemaVersion": 2, "mediaType": MANIFEST, "config": described(config, CONFIG), "layers": [described(data, LAYER)]}).encode()
     index = {**described(manifest, MANIFEST), "annotations": {"io.containerd.image.name": name}}
     files = {"oci-layout": b'{"imageLayoutVersion":"1.0.0"}', "index.json": json.dumps({"schemaVersion": 2, "manifests": [index]}).encode()}

@@ -201,16 +201,24 @@ pub(super) fn cluster(workspace: &Workspace, report: &mut Report) -> Result<(), 
     if !is_root() {
         return Err(Error::Cannot("needs root".into()));
     }
-    setup::packages(&[Need::Kubernetes, Need::Node, Need::ProgramImage])?;
+    setup::packages(&[Need::Kubernetes, Need::Node, Need::AgentImage, Need::ProgramImage])?;
     let python = setup::python(workspace, "tests/kubernetes/requirements.txt")?;
-    let archive = workspace.target.join("ebpf.tar");
-    image::EBPF.image(workspace)?.write(&archive)?;
+    let [operator, agent, ebpf] = ["operator.tar", "agent.tar", "ebpf.tar"].map(|name| workspace.target.join(name));
+    image::OPERATOR.image(workspace)?.write(&operator)?;
+    image::agent(workspace, Kept::Used)?.write(&agent)?;
+    image::EBPF.image(workspace)?.write(&ebpf)?;
     let run = Run::new(python)
         .arg(workspace.path(PROGRAM))
         .arg("--obtrace-agent")
         .arg(workspace.build_agent()?)
+        .arg("--obtrace-zero")
+        .arg(workspace.build_obtrace_zero()?)
+        .arg("--operator-image")
+        .arg(operator)
+        .arg("--agent-image")
+        .arg(agent)
         .arg("--ebpf-image")
-        .arg(archive)
+        .arg(ebpf)
         .arg("--node")
         .arg(setup::node(workspace)?)
         .env("PYTHONDONTWRITEBYTECODE", "1")
