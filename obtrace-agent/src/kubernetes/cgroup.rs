@@ -242,4 +242,15 @@ mod tests {
         assert_eq!(pod_of_mounts(&line("/var/lib/docker/containers/x/hosts")), None);
         assert_eq!(pod_of_mounts(""), None);
     }
+
+    proptest::proptest! {
+        /// Whatever stands there: no panic, and a UID that is found reads as itself.
+        #[test]
+        fn any_text_is_a_place_or_none(text in "(0::|[0-9a-z,:/.\n]{0,8})(/|\\.|kubepods|-?pod[0-9a-f_-]{30,38}|\\.slice|:|[0-9a-f]{64}|\\PC){0,12}") {
+            if let Some(place) = Place::of_cgroup(&text) {
+                proptest::prop_assert_eq!(place.pod.to_string().parse(), Ok(place.pod));
+            }
+            let _ = pod_of_mounts(&text);
+        }
+    }
 }

@@ -85,6 +85,7 @@ struct Container {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct PodStatus {
+    phase: String,
     #[serde(rename = "podIP")]
     pod_ip: Option<String>,
     #[serde(rename = "podIPs", deserialize_with = "or_default")]
@@ -236,7 +237,8 @@ impl Pod {
     }
 
     fn addresses(&self) -> Vec<IpAddr> {
-        if self.spec.host_network {
+        // Whoever has ended keeps the address in its status while another has got it.
+        if self.spec.host_network || matches!(self.status.phase.as_str(), "Succeeded" | "Failed") {
             return Vec::new();
         }
         let all = self.status.pod_ips.iter().map(|one| one.ip.as_str()).chain(self.status.pod_ip.as_deref());
@@ -514,9 +516,11 @@ mod tests {
     }
 
     #[test]
-    fn a_pod_with_the_nodes_address_has_none_of_its_own() {
-        let found = record(json!({}), json!({ "hostNetwork": true }), json!({ "podIP": "192.0.2.1" }));
-        assert_eq!(found.addresses, Vec::<IpAddr>::new());
+    fn an_address_of_the_node_or_of_before_is_nobodys() {
+        let addresses = |spec, status| record(json!({}), spec, status).addresses.len();
+        assert_eq!(addresses(json!({ "hostNetwork": true }), json!({ "podIP": "192.0.2.1" })), 0);
+        assert_eq!(addresses(json!({}), json!({ "podIP": "10.0.0.7", "phase": "Succeeded" })), 0);
+        assert_eq!(addresses(json!({}), json!({ "podIP": "10.0.0.7", "phase": "Running" })), 1);
     }
 
     #[test]

@@ -127,4 +127,11 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn the_manifest_runs_this_image() {
+        let manifest = include_str!("../../../deploy/agent/daemonset.yaml");
+        let image = format!("image: ghcr.io/obtrace/{}:{VERSION}\n", EBPF.name);
+        assert!(manifest.contains(&image), "{image}");
+    }
 }
