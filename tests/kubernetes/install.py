@@ -1,20 +1,24 @@
-"""`obtrace-zero install` and `uninstall` on the API server: what is made, that nothing more is granted, and that nothing stays.
+"""`obtrace-zero install` and what follows it on a control plane: what is made, that nothing more is granted, and that nothing stays.
 
-No node runs here and no controller: the operator's Pods are never made, so that waiting has to end by saying so; namespaces are brought to their end by
-this test as their controller would.
+No node runs here: the operator's Pods are made and never run, so that waiting has to end by saying so.
 """
 
+import base64
 import json
+import os
 import pathlib
 import subprocess
-import threading
+import tempfile
 
 import yaml
 
+import build
+import preview
+
 SYSTEM = "obtrace-system"
 ACCOUNT = f"system:serviceaccount:{SYSTEM}:obtrace-zero-operator"
-SSA = "application/apply-patch+yaml"
 KEY = "a-key-of-a-test"
+ENCODED = {"api-key": base64.b64encode(KEY.encode()).decode()}
 
 OPTIONS = {
     "nothing": [],
@@ -54,13 +58,7 @@ class Installer:
     """The program with an administrator's kubeconfig."""
 
     def __init__(self, program, api):
-        self.program, self.api = program, api
-        self.kubeconfig = pathlib.Path(api.folder, "kubeconfig")
-        self.kubeconfig.write_text(json.dumps({
-            "apiVersion": "v1", "kind": "Config", "current-context": "test",
-            "clusters": [{"name": "test", "cluster": {"server": f"https://127.0.0.1:{api.port}", "certificate-authority": str(api.folder / "ca.crt")}}],
-            "users": [{"name": "admin", "user": {"client-certificate": str(api.folder / "admin.crt"), "client-key": str(api.folder / "admin.key")}}],
-            "contexts": [{"name": "test", "context": {"cluster": "test", "user": "admin"}}]}))
+        self.program, self.kubeconfig = program, api.kubeconfig
 
     def run(self, command, *flags, code=0, text=None):
         """Standard output and error of a command that has to end so."""
@@ -91,8 +89,7 @@ def listing(api):
     """Every object of the cluster but events: its path's name and namespace with its version."""
     objects = {}
     for path, resource in resources(api).items():
-        if resource["kind"] in ("Event", "Lease", "APIService", "ComponentStatus"):
-            # Leases of the API server itself change by the second; ours is looked for by name.
+        if resource["kind"] in ("Event", "ComponentStatus"):
             continue
         status, answer = api.request("GET", path)
         for item in answer.get("items") or [] if status == 200 else []:
@@ -101,57 +98,44 @@ def listing(api):
     return objects
 
 
-def path_of(api, document):
-    version = document["apiVersion"]
-    group = f"/api/{version}" if "/" not in version else f"/apis/{version}"
-    name = next(it["name"] for it in api.must("GET", group)["resources"] if it["kind"] == document["kind"] and "/" not in it["name"])
-    namespace = document["metadata"].get("namespace")
-    return f"{group}/namespaces/{namespace}/{name}" if namespace else f"{group}/{name}"
-
-
-def check_dry(api, report, installer):
-    """Every object of every choice is one that the API server accepts."""
+def check_objects(api, report, installer):
+    """Every object of every choice is one that the API server accepts, word by word."""
     api.namespace(SYSTEM)
     for what, flags in OPTIONS.items():
         faults = []
         for document in installer.yaml(*flags):
+            # Kinds that this API server does not have yet.
             if document["kind"] in ("Issuer", "Certificate", "ObtraceInstrumentation"):
                 continue
-            name = document["metadata"]["name"]
-            path = f"{path_of(api, document)}/{name}?fieldManager=test&dryRun=All&fieldValidation=Strict&force=true"
-            status, answer = api.request("PATCH", path, document, SSA)
-            faults += [] if status in (200, 201) else [f"{document['kind']} {name}: {status} {answer.get('message')}"]
+            path = f"{api.path_of(document)}?fieldManager=test&dryRun=All&fieldValidation=Strict&force=true"
+            status, answer = api.request("PATCH", path, document, "application/apply-patch+yaml")
+            faults += [] if status in (200, 201) else [f"{preview.full_name(document)}: {status} {answer.get('message')}"]
         report.check(f"the objects of an installation with {what} are accepted", faults)
-    finish(api, SYSTEM)
-
-
-def finish(api, name):
-    """Deletes a namespace as its controller does."""
-    api.request("DELETE", f"/api/v1/namespaces/{name}")
-    status, namespace = api.request("GET", f"/api/v1/namespaces/{name}")
-    if status == 200:
-        namespace["spec"]["finalizers"] = []
-        api.request("PUT", f"/api/v1/namespaces/{name}/finalize", namespace)
+    api.must("DELETE", f"/api/v1/namespaces/{SYSTEM}")
+    api.wait_for(lambda: api.get(f"/api/v1/namespaces/{SYSTEM}") is None, f"{SYSTEM} is gone")
 
 
 def check_install(api, report, installer):
     """Once, again, and what it says where nothing can run."""
-    folder = pathlib.Path(api.folder)
+    folder = api.folder
     (folder / "key").write_text(f"{KEY}\n")
     out, _ = installer.run("install", "--dry-run", "--api-key-file", str(folder / "key"))
-    report.check("a dry run changes nothing", [] if api.request("GET", f"/api/v1/namespaces/{SYSTEM}")[0] == 404 else ["it made the namespace"])
+    report.check("a dry run changes nothing", ["it made the namespace"] if api.get(f"/api/v1/namespaces/{SYSTEM}") else [])
     report.check("a dry run names every object", [] if "Deployment obtrace-system/obtrace-zero-operator created" in out else [out])
     installer.run("install", "--no-wait", "--ingest-url", "https://ingest.example.com", "--api-key-file", str(folder / "key"))
-    before = listing(api)
+    api.wait_for(lambda: len(api.pods(SYSTEM)) == 2, "the operator's Pods are made")
+    # Other than those that controllers report in, the objects keep their versions.
+    paths = [api.path_of(it) for it in installer.yaml() if it["kind"] not in ("Deployment", "PodDisruptionBudget", "Namespace")]
+    before = [api.must("GET", path)["metadata"]["resourceVersion"] for path in paths]
     _, said = installer.run("install", "--no-wait", "--api-key-file", "-", text=KEY)
-    after = listing(api)
-    changed = [name for name in after if before.get(name) != after[name]]
-    report.check("an installation again changes nothing", changed + ([] if "configured" not in said and "created" not in said else [said]))
+    after = [api.must("GET", path)["metadata"]["resourceVersion"] for path in paths]
+    changed = [path for path, old, new in zip(paths, before, after) if old != new]
+    report.check("an installation again changes nothing", changed + ([said] if "configured" in said or "created" in said else []))
     secret = api.must("GET", f"/api/v1/namespaces/{SYSTEM}/secrets/obtrace-api-key")
-    report.check("the key is in the Secret", [] if secret["data"] == {"api-key": "YS1rZXktb2YtYS10ZXN0"} else [str(secret["data"])])
+    report.check("the key is in the Secret", [] if secret["data"] == ENCODED else [str(secret["data"])])
     report.check("the key is never said", [said] if KEY in said else [])
-    _, said = installer.run("install", "--timeout", "2s", code=1)
-    expected = "did not become available within 2 s", "controller manager"
+    _, said = installer.run("install", "--timeout", "5s", code=1)
+    expected = "did not become available within 5 s", "is not scheduled: no nodes available"
     report.check("waiting ends with the reason", [] if all(it in said for it in expected) else [said])
 
 
@@ -186,7 +170,7 @@ def check_allow(api, report, installer):
     faults += [f"may {verb} another" for verb in ("get", "create", "patch") if may(api, verb, "", "secrets", "other", "shop")]
     report.check("in an allowed namespace the operator keeps the key's Secret alone", faults)
     copy = api.must("GET", "/api/v1/namespaces/shop/secrets/obtrace-api-key")
-    report.check("the key is copied", [] if copy["data"] == {"api-key": "YS1rZXktb2YtYS10ZXN0"} else [str(copy)])
+    report.check("the key is copied", [] if copy["data"] == ENCODED else [str(copy)])
     _, said = installer.run("allow", "-n", "nowhere", code=1)
     report.check("a namespace that is not there is not made", [] if "there is no namespace nowhere" in said else [said])
     api.must("DELETE", "/api/v1/namespaces/shop/secrets/obtrace-api-key")
@@ -195,6 +179,23 @@ def check_allow(api, report, installer):
     report.check("a Secret of somebody else is not replaced", [] if "not of Obtrace Zero" in said else [said])
     api.must("DELETE", "/api/v1/namespaces/shop/secrets/obtrace-api-key")
     installer.run("allow", "-n", "shop")
+
+
+def check_mirror(api, report, installer):
+    """With the rights of the operator's account and no others, the copies follow the key."""
+    secret = f"/api/v1/namespaces/{SYSTEM}/secrets/obtrace-api-key"
+    api.must("PATCH", secret, {"stringData": {"api-key": "another"}}, "application/merge-patch+json")
+    account = Installer(installer.program, api)
+    account.kubeconfig = api.client("operator", f"/O=system:serviceaccounts/CN={ACCOUNT}")
+    _, said = account.run("allow")
+    copy = api.must("GET", "/api/v1/namespaces/shop/secrets/obtrace-api-key")
+    key = api.must("GET", secret)
+    report.check("the operator's account keeps the copies", [] if copy["data"] == key["data"] and said.startswith("1 ") else [said])
+    api.must("DELETE", "/api/v1/namespaces/shop/secrets/obtrace-api-key")
+    account.run("allow")
+    report.check("the operator's account makes a copy that is gone", [] if api.get("/api/v1/namespaces/shop/secrets/obtrace-api-key") else ["it is not there"])
+    _, said = account.run("allow")
+    report.check("a copy that is right is left alone", [] if said.startswith("0 ") else [said])
 
 
 def check_questions(api, report, installer):
@@ -240,28 +241,13 @@ def check_upgrade(api, report, installer):
 
 def check_uninstall(api, report, installer, before):
     """Nothing stays."""
-    api.request("DELETE", "/apis/apps/v1/namespaces/shop/deployments/web")
     out, _ = installer.run("uninstall", "--dry-run")
     report.check("a dry run of uninstall deletes nothing", [] if out.startswith("MutatingWebhookConfiguration obtrace-zero would") and
-                 api.request("GET", f"/api/v1/namespaces/{SYSTEM}")[0] == 200 else [out])
-    stop = threading.Event()
-
-    def controller():
-        # A connection of its own: the other one is in use.
-        own = type(api)(api.folder, api.port)
-        while not stop.wait(0.2):
-            status, namespace = own.request("GET", f"/api/v1/namespaces/{SYSTEM}")
-            if status == 200 and namespace["metadata"].get("deletionTimestamp"):
-                finish(own, SYSTEM)
-
-    thread = threading.Thread(target=controller)
-    thread.start()
-    try:
-        installer.run("uninstall", "--yes")
-    finally:
-        stop.set()
-        thread.join()
-    finish(api, "shop")
+                 api.get(f"/api/v1/namespaces/{SYSTEM}") else [out])
+    installer.run("uninstall", "--yes")
+    report.check("uninstall waits until nothing is left", ["the namespace is there"] if api.get(f"/api/v1/namespaces/{SYSTEM}") else [])
+    api.must("DELETE", "/api/v1/namespaces/shop")
+    api.wait_for(lambda: api.get("/api/v1/namespaces/shop") is None, "shop is gone")
     after = listing(api)
     report.check("uninstall leaves nothing", sorted(set(after) - set(before)))
     report.check("uninstall takes nothing else", sorted(set(before) - set(after)))
@@ -269,13 +255,134 @@ def check_uninstall(api, report, installer, before):
     report.check("uninstall again has nothing to do", [] if "not installed" in said else [said])
 
 
-def check(api, report, program):
+def pod(**changes):
+    """A Pod that is instrumented unless it is changed so that it is left alone."""
+    made = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "one"}, "spec": {
+        "containers": [{"name": "app", "image": "acme/app", "command": ["python3", "app.py"]}]}}
+    made["metadata"].update(changes.pop("metadata", {}))
+    made["spec"].update(changes)
+    return made
+
+
+PODS = {
+    "like any other": pod(),
+    "with labels and annotations": pod(metadata={"labels": {"app": "a"}, "annotations": {"team": "b"}}),
+    "already injected": pod(metadata={"annotations": {"obtrace.io/injected": "true"}}),
+    "said not to be injected": pod(metadata={"annotations": {"obtrace.io/injected": "false"}}),
+    "excluded by its label": pod(metadata={"labels": {"obtrace.io/exclude": "true"}}),
+    "excluded by its annotation": pod(metadata={"annotations": {"obtrace.io/exclude": "true"}}),
+    "not excluded": pod(metadata={"labels": {"obtrace.io/exclude": "false"}, "annotations": {"obtrace.io/exclude": "no"}}),
+    "of a file": pod(metadata={"annotations": {"kubernetes.io/config.source": "file"}}),
+    "of the API": pod(metadata={"annotations": {"kubernetes.io/config.source": "api"}}),
+    "that is a mirror": pod(nodeName="n", metadata={"annotations": {"kubernetes.io/config.mirror": "0123"}}),
+    "of a node": pod(metadata={"ownerReferences": [{"apiVersion": "v1", "kind": "Node", "name": "n", "uid": "1"}]}),
+    "of a ReplicaSet": pod(metadata={"ownerReferences": [{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "r", "uid": "1"}]}),
+    "of Windows": pod(os={"name": "windows"}),
+    "of Linux": pod(os={"name": "linux"}, nodeSelector={"kubernetes.io/os": "linux"}),
+    "for nodes of Windows": pod(nodeSelector={"kubernetes.io/os": "windows"}),
+    "on the host's network": pod(hostNetwork=True),
+    "of the system on the host's network": pod(hostNetwork=True, priorityClassName="system-node-critical"),
+    "of the system": pod(priorityClassName="system-cluster-critical"),
+    "our own": pod(metadata={"labels": {"app.kubernetes.io/part-of": "obtrace-zero"}}),
+}
+
+
+def check_conditions(api, report, installer):
+    """The API server calls for exactly the Pods that are not left alone as a whole. With the policy Fail and nobody who answers, a Pod that is called for
+    is refused."""
+    configuration = next(it for it in installer.yaml("--failure-policy", "fail") if it["kind"] == "MutatingWebhookConfiguration")
+    configuration["metadata"]["name"] = "trial"
+    configuration["webhooks"][0].update(clientConfig={"url": "https://127.0.0.1:1/mutate-pods"}, timeoutSeconds=1)
+    api.namespace("conditions")
+    api.apply(configuration)
+
+    def is_called(document, namespace="conditions"):
+        status, answer = api.request("POST", f"/api/v1/namespaces/{namespace}/pods?dryRun=All", document)
+        if status != 201 and "failed calling webhook" not in answer.get("message", ""):
+            raise RuntimeError(f"the Pod is refused for another reason: {answer}")
+        return status != 201
+
+    api.wait_for(lambda: is_called(PODS["like any other"]), "the API server knows the webhook")
+    program = preview.Program(installer.program, build.VERSION)
+    for what, document in PODS.items():
+        is_patched = bool(program.patch([document], "Pod/one", "--namespace", "conditions"))
+        called = is_called(document)
+        report.check(f"the API server calls for a Pod {what} if it is patched", [] if called == is_patched else [f"called {called}, patched {is_patched}"])
+    plain = PODS["like any other"]
+    called = [namespace for namespace in ("kube-system", "kube-public") if is_called(plain, namespace)]
+    api.must("PATCH", "/api/v1/namespaces/conditions", {"metadata": {"labels": {"obtrace.io/exclude": "true"}}}, "application/merge-patch+json")
+    # Its label is seen by a watch.
+    api.wait_for(lambda: not is_called(plain), "an excluded namespace is left alone")
+    report.check("the API server does not call for namespaces of the system", called)
+    api.delete(configuration)
+    api.must("DELETE", "/api/v1/namespaces/conditions")
+    api.wait_for(lambda: api.get("/api/v1/namespaces/conditions") is None, "conditions is gone")
+
+
+VALUES = {
+    "nothing": {},
+    "everything": {
+        "ingestUrl": "https://ingest.example.com:4318/base", "apiKey": {"secretName": "key", "secretKey": "token"}, "allowRestarts": True, "replicas": 3,
+        "priorityClass": "system-cluster-critical", "imagePullSecrets": ["pull"], "excludeNamespaces": ["quiet"], "failurePolicy": "Fail",
+        "webhookTimeout": 5, "image": "registry.example/operator:2", "agentImage": "registry.example/agent:2",
+        "ebpfImage": "registry.example/ebpf:2", "apiServerPorts": [443, 8443]},
+    "a key": {"apiKey": {"value": KEY}},
+    "no default": {"defaultInstrumentation": False},
+    "cert-manager": {"certificates": "cert-manager"},
+}
+
+
+def by_name(documents):
+    return {f"{preview.full_name(it)} {it['metadata'].get('namespace', '')}": it for it in documents if it}
+
+
+def different(wanted, got):
+    """Which objects are not the same, or not there."""
+    wanted, got = by_name(wanted), by_name(got)
+    return [f"{name}: {json.dumps(got.get(name))} instead of {json.dumps(wanted.get(name))}"
+            for name in sorted({*wanted, *got}) if wanted.get(name) != got.get(name)]
+
+
+def check_deploy(report, installer, folder):
+    """The chart and the base that are checked in are those of the program, and make what it installs."""
+    clients = build.clients()
+    with tempfile.TemporaryDirectory() as made:
+        subprocess.run([installer.program, "deploy", made], check=True, capture_output=True, timeout=60)
+        files = {path.relative_to(made): path.read_text() for path in sorted(pathlib.Path(made).rglob("*")) if path.is_file()}
+    kept = {path.relative_to(folder): path.read_text() for part in ("helm", "kustomize") for path in sorted((folder / part).rglob("*")) if path.is_file()}
+    wrong = [str(path) for path in {*files, *kept} if files.get(path) != kept.get(path)]
+    report.check("deploy/ is what `obtrace-zero deploy deploy` writes", wrong)
+    for what, values in VALUES.items():
+        values = {**values, "namespace": {"create": True}}
+        command = [clients["helm"], "template", "obtrace-zero", folder / "helm/obtrace-zero", "--include-crds", "--values", "-"]
+        done = subprocess.run(command, input=json.dumps(values), capture_output=True, text=True, timeout=60, check=True)
+        report.check(f"the chart with {what} is what is installed", different(installer.yaml(*OPTIONS[what]), yaml.safe_load_all(done.stdout)))
+    done = subprocess.run([clients["kubectl"], "kustomize", folder / "kustomize"], capture_output=True, text=True, timeout=60, check=True)
+    report.check("the base of kustomize is what is installed", different(installer.yaml(), yaml.safe_load_all(done.stdout)))
+
+
+def check_plugin(report, installer):
+    """As `kubectl obtrace`."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.symlink(pathlib.Path(installer.program).resolve(), pathlib.Path(folder, "kubectl-obtrace"))
+        environment = {**os.environ, "PATH": f"{folder}:{os.environ['PATH']}", "KUBECONFIG": str(installer.kubeconfig)}
+        command = [build.clients()["kubectl"], "obtrace", "workloads", "--json"]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+        report.check("kubectl obtrace", [] if done.returncode == 0 and '"name":"web"' in done.stdout else [done.stderr])
+
+
+def check(api, report, program, folder):
+    """`api` has controllers and nothing of ours; `folder` is `deploy`."""
     installer = Installer(program, api)
-    check_dry(api, report, installer)
+    check_deploy(report, installer, folder)
+    check_objects(api, report, installer)
+    check_conditions(api, report, installer)
     before = listing(api)
     check_install(api, report, installer)
     check_rights(api, report, installer)
     check_allow(api, report, installer)
+    check_mirror(api, report, installer)
     check_questions(api, report, installer)
+    check_plugin(report, installer)
     check_upgrade(api, report, installer)
     check_uninstall(api, report, installer, before)

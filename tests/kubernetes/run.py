@@ -3,7 +3,8 @@
 
 The definition of the custom resource is installed and asked to refuse what is wrong. Every golden Pod of obtrace-patch is
 created as it was and as it is patched, in a namespace with the level of Pod Security that its settings name. Every manifest below
-`manifests/` goes through `obtrace-zero preview`; an independent implementation of RFC 6902 applies the patch.
+`manifests/` goes through `obtrace-zero preview`; an independent implementation of RFC 6902 applies the patch. Obtrace Zero is installed,
+asked, upgraded and taken away.
 """
 
 import argparse
@@ -14,6 +15,7 @@ import build
 import cluster
 import definition
 import golden
+import install
 import preview
 from report import Report
 
@@ -32,6 +34,8 @@ def main():
         program = preview.Program(arguments.obtrace_zero, build.VERSION)
         preview.check_manifests(api, report, program, HERE / "manifests", golden.pod_of)
         preview.check_golden(report, program, ROOT / "obtrace-patch/testdata/golden")
+    with cluster.running(controllers=True) as api:
+        install.check(api, report, arguments.obtrace_zero, ROOT / "deploy")
     sys.exit(report.conclude())
 
 

@@ -82,7 +82,8 @@ one Secret up to date; it can see no other.
 
 Examples:
   obtrace-zero allow -n shop
-  obtrace-zero allow -n shop -n payments")]
+  obtrace-zero allow -n shop -n payments
+  obtrace-zero allow                        # the key has changed: copy it again at once")]
     Allow(super::cluster::arguments::Allow),
     /// Say whether the operator works, and what is instrumented
     #[cfg(feature = "controller")]

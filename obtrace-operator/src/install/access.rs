@@ -20,15 +20,15 @@ pub(super) fn cluster() -> [Value; 2] {
         { "apiGroups": ["argoproj.io"], "resources": ["rollouts"], "verbs": watch },
         { "apiGroups": ["obtrace.io"], "resources": ["obtraceinstrumentations"], "verbs": watch },
         { "apiGroups": ["obtrace.io"], "resources": ["obtraceinstrumentations/status"], "verbs": ["patch"] },
-        // The CA of its own webhook, and of no other. A watch by name begins with a list by name.
+        // The CA of its own webhook, and of no other.
         {
             "apiGroups": ["admissionregistration.k8s.io"],
             "resources": ["mutatingwebhookconfigurations"],
             "resourceNames": [WEBHOOK],
-            "verbs": ["get", "list", "watch", "patch"],
+            "verbs": ["get", "watch", "patch"],
         },
         // Injected, Skipped and the like, on the workloads.
-        { "apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create", "patch"] },
+        { "apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create"] },
     ]);
     [
         of_cluster(RBAC, "ClusterRole", OPERATOR, json!({ "rules": rules })),
@@ -44,20 +44,20 @@ pub(super) fn system(options: &Options) -> [Value; 2] {
             "apiGroups": ["coordination.k8s.io"],
             "resources": ["leases"],
             "resourceNames": [LEASE],
-            "verbs": ["get", "patch", "update"],
+            "verbs": ["get", "update"],
         },
         { "apiGroups": [""], "resources": ["secrets"], "verbs": ["create"] },
         {
             "apiGroups": [""],
             "resources": ["secrets"],
             "resourceNames": [CERTIFICATE_SECRET],
-            "verbs": ["get", "list", "watch", "patch", "update"],
+            "verbs": ["get", "watch", "update"],
         },
         {
             "apiGroups": [""],
             "resources": ["secrets"],
             "resourceNames": [options.key_reference().name],
-            "verbs": ["get", "list", "watch"],
+            "verbs": ["get", "watch"],
         },
     ]);
     [

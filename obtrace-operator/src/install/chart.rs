@@ -176,8 +176,8 @@ const REPLACED: [(&str, &str); 15] = [
         "{{- $ports := list }}\n{{- range .Values.apiServerPorts }}{{ $ports = append $ports (int .) }}{{ end }}\n{{- with .Values.ingestUrl }}\n{{- $url := urlParse . }}\n{{- $port := regexFind \":[0-9]+$\" $url.host | trimPrefix \":\" | default (eq $url.scheme \"https\" | ternary \"443\" \"80\") | int }}\n{{- $ports = append $ports $port }}\n{{- end }}\n{{- range uniq $ports }}\n    - port: {{ . }}\n      protocol: TCP\n{{- end }}\n",
     ),
     (
-        "  annotations:\n    cert-manager.io/inject-ca-from: obtrace-system/obtrace-zero-webhook-tls\n",
-        "{{- if eq .Values.certificates \"cert-manager\" }}\n  annotations:\n    cert-manager.io/inject-ca-from: obtrace-system/obtrace-zero-webhook-tls\n{{- end }}\n",
+        "  annotations:\n    cert-manager.io/inject-ca-from: obtrace-system/obtrace-zero-webhook\n",
+        "{{- if eq .Values.certificates \"cert-manager\" }}\n  annotations:\n    cert-manager.io/inject-ca-from: obtrace-system/obtrace-zero-webhook\n{{- end }}\n",
     ),
 ];
 

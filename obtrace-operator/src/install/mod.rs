@@ -16,6 +16,7 @@ mod certificate;
 pub mod chart;
 mod cluster;
 mod live;
+pub mod mirror;
 mod operator;
 mod options;
 mod ready;
@@ -67,7 +68,7 @@ pub fn objects(options: &Options) -> Vec<Value> {
     }
     objects.extend(api_key(options));
     if options.certificates == Certificates::CertManager {
-        objects.extend(certificate::cert_manager());
+        objects.extend(certificate::objects());
     }
     objects.extend([operator::service(), operator::network_policy(options), operator::disruption_budget()]);
     objects.push(operator::deployment(options));
@@ -90,7 +91,7 @@ pub fn everything() -> Vec<Value> {
     let made = [
         ("coordination.k8s.io/v1", "Lease", LEASE),
         ("v1", "Secret", CERTIFICATE_SECRET),
-        ("v1", "Secret", "obtrace-zero-ca"),
+        ("v1", "Secret", "obtrace-zero-webhook-ca"),
     ];
     let namespace = all.len().saturating_sub(1);
     for (api_version, kind, name) in made {

@@ -3,7 +3,7 @@
 use obtrace_patch::{EXCLUDED_NAMESPACES, marks};
 use serde_json::{Value, json};
 
-use super::{CERTIFICATE_SECRET, Certificates, Options, SERVICE, WEBHOOK, of_cluster};
+use super::{Certificates, Options, SERVICE, WEBHOOK, certificate, of_cluster};
 use crate::index::SYSTEM_NAMESPACE;
 
 /// Conditions in [CEL](https://kubernetes.io/docs/reference/using-api/cel/). Each is false only for Pods that [`obtrace_patch::plan`] leaves
@@ -86,8 +86,7 @@ pub fn configuration(options: &Options) -> Value {
     if let (Certificates::CertManager, Some(Value::Object(metadata))) =
         (options.certificates, configuration.get_mut("metadata"))
     {
-        let from = format!("{SYSTEM_NAMESPACE}/{CERTIFICATE_SECRET}");
-        metadata.insert("annotations".into(), json!({ "cert-manager.io/inject-ca-from": from }));
+        metadata.insert("annotations".into(), certificate::annotations());
     }
     configuration
 }

@@ -1,17 +1,24 @@
 //! `obtrace-zero allow`.
 
-use obtrace_cli::{Color, Failure, warn};
+use obtrace_cli::{Color, Failure, say, warn};
 use serde_json::{Value, json};
 
 use super::{arguments::Allow, connect, progress::Progress};
 use crate::{
     crd::SecretReference,
     index::SYSTEM_NAMESPACE,
-    install::{Cluster, DEFAULT_RESOURCE, KEY_ANNOTATION, allowed, labels, name_of},
+    install::{Cluster, DEFAULT_RESOURCE, KEY_ANNOTATION, allowed, labels, mirror, name_of, said},
 };
 
 pub(in crate::cli) async fn run(flags: &Allow, color: Color) -> Result<(), Failure> {
     let cluster = connect(&flags.connection).await?;
+    if flags.namespaces.is_empty() {
+        let count = mirror::once(cluster.client()).await;
+        let count =
+            count.map_err(|error| Failure::failed(format_args!("cannot copy the API key: {}", said(&error))))?;
+        say(format_args!("{count} copies of the API key were brought up to date"));
+        return Ok(());
+    }
     let mut progress = Progress::new(color);
     let mut copied = true;
     for namespace in &flags.namespaces {

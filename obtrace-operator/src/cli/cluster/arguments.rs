@@ -156,8 +156,8 @@ pub(in crate::cli) struct Uninstall {
 
 #[derive(Args)]
 pub(in crate::cli) struct Allow {
-    /// The namespace (may be given more than once)
-    #[arg(short = 'n', long = "namespace", value_name = "NAME", required = true)]
+    /// The namespace (may be given more than once); without it the copies are brought up to date where they are allowed
+    #[arg(short = 'n', long = "namespace", value_name = "NAME")]
     pub(super) namespaces: Vec<String>,
     #[command(flatten)]
     pub(super) connection: Connection,
