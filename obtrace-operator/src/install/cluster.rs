@@ -4,7 +4,7 @@ use std::fmt;
 
 use kube::{
     Api, Client,
-    api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams},
+    api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams},
     core::{GroupVersionKind, TypeMeta},
 };
 use serde_json::Value;
@@ -234,8 +234,7 @@ impl Cluster {
     /// What the API server says, also if there is no such object.
     pub async fn merge(&self, object: &Value, patch: &Value) -> Result<Value, ClusterError> {
         let failed = |source| ClusterError::new(format!("change {}", name_of(object)), source);
-        let mut params = PatchParams::default();
-        params.field_manager = Some(FIELD_MANAGER.to_owned());
+        let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
         let api = self.api_of(object);
         let after = api.patch(text(object, "/metadata/name"), &params, &Patch::Merge(patch)).await.map_err(failed)?;
         Ok(to_value(&after))
@@ -248,8 +247,7 @@ impl Cluster {
     /// What the API server says.
     pub async fn create(&self, object: &Value, dry_run: bool) -> Result<Value, ClusterError> {
         let failed = |source| ClusterError::new(format!("create {}", name_of(object)), source);
-        let mut params = kube::api::PostParams::default();
-        params.dry_run = dry_run;
+        let params = PostParams { dry_run, ..PostParams::default() };
         let wanted: DynamicObject =
             serde_json::from_value(object.clone()).map_err(|error| failed(kube::Error::SerdeError(error)))?;
         let made = self.api_of(object).create(&params, &wanted).await.map_err(failed)?;
