@@ -15,6 +15,9 @@ use super::{
     certificate::{Certificate, Serving, Unreadable, provider, read_bundle},
 };
 
+/// The end of the year 9999, since 1970.
+const LAST: Duration = Duration::from_secs(253_402_300_799);
+
 /// A CA's certificate and key.
 pub(super) struct Authority {
     pub(super) certificate: Certificate,
@@ -88,8 +91,10 @@ fn readable(pem: &str) -> Result<Certificate, Error> {
 fn params(now: SystemTime, skew: Duration, end: SystemTime) -> CertificateParams {
     let mut params = CertificateParams::default();
     params.distinguished_name = rcgen::DistinguishedName::new();
-    params.not_before = now.checked_sub(skew).unwrap_or(SystemTime::UNIX_EPOCH).into();
-    params.not_after = end.into();
+    // Whatever the clock says, certificates end before the year 10000.
+    let last = SystemTime::UNIX_EPOCH + LAST;
+    params.not_before = now.checked_sub(skew).unwrap_or(SystemTime::UNIX_EPOCH).min(last).into();
+    params.not_after = end.min(last).into();
     params
 }
 
@@ -105,4 +110,94 @@ fn serial() -> Result<[u8; 16], Error> {
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeSet, sync::Arc};
+
+    use rustls::{
+        RootCertStore,
+        client::{WebPkiServerVerifier, danger::ServerCertVerifier},
+        pki_types::{ServerName, UnixTime},
+    };
+    use x509_parser::prelude::{FromDer, X509Certificate};
+
+    use super::*;
+
+    fn accepts(authority: &Authority, serving: &Serving, name: &str, now: SystemTime) -> Result<(), rustls::Error> {
+        let mut roots = RootCertStore::empty();
+        roots.add(authority.certificate.der.clone()).unwrap();
+        let verifier =
+            WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::new(provider())).build().unwrap();
+        let now = UnixTime::since_unix_epoch(now.duration_since(SystemTime::UNIX_EPOCH).unwrap());
+        let name = ServerName::try_from(name.to_owned()).unwrap();
+        verifier.verify_server_cert(&serving.leaf.der, &[], &name, &[], now).map(|_| ())
+    }
+
+    #[test]
+    fn a_client_that_trusts_the_authority_accepts_its_certificate_for_every_name_and_for_its_life() {
+        let (options, now) = (Options::default(), SystemTime::now());
+        let authority = Authority::generate(&options, now).unwrap();
+        let serving = authority.issue(&options, now).unwrap();
+        for name in options.names() {
+            accepts(&authority, &serving, &name, now).unwrap();
+        }
+        assert!(accepts(&authority, &serving, "elsewhere.svc", now).is_err());
+        // Clocks differ.
+        let minute = Duration::from_secs(60);
+        let name = &options.names()[0];
+        accepts(&authority, &serving, name, now - options.skew + minute).unwrap();
+        accepts(&authority, &serving, name, now + options.serving.valid - minute).unwrap();
+        assert!(accepts(&authority, &serving, name, now + options.serving.valid + minute).is_err());
+        let stranger = Authority::generate(&options, now).unwrap();
+        assert!(accepts(&stranger, &serving, name, now).is_err());
+    }
+
+    #[test]
+    fn certificates_say_what_they_are_for() {
+        let (options, now) = (Options::default(), SystemTime::now());
+        let authority = Authority::generate(&options, now).unwrap();
+        let serving = authority.issue(&options, now).unwrap();
+        let (_, ca) = X509Certificate::from_der(&authority.certificate.der).unwrap();
+        let (_, leaf) = X509Certificate::from_der(&serving.leaf.der).unwrap();
+        let constraints = ca.basic_constraints().unwrap().unwrap();
+        assert!(constraints.critical && constraints.value.ca && constraints.value.path_len_constraint == Some(0));
+        let usage = ca.key_usage().unwrap().unwrap().value;
+        assert!(usage.key_cert_sign() && !usage.digital_signature());
+        assert!(!leaf.is_ca());
+        let usage = leaf.key_usage().unwrap().unwrap().value;
+        assert!(usage.digital_signature() && !usage.key_cert_sign());
+        let extended = leaf.extended_key_usage().unwrap().unwrap().value;
+        assert!(extended.server_auth && !extended.client_auth && !extended.any);
+    }
+
+    #[test]
+    fn nothing_is_given_out_twice_and_nothing_outlives_its_authority() {
+        let (mut options, now) = (Options::default(), SystemTime::now());
+        options.ca = super::super::Life::new(options.serving.valid / 2);
+        let authority = Authority::generate(&options, now).unwrap();
+        let many: Vec<_> = (0..20).map(|_| authority.issue(&options, now).unwrap()).collect();
+        assert!(many.iter().all(|serving| serving.leaf.not_after <= authority.certificate.not_after));
+        let serials = many.iter().map(|serving| {
+            let (_, leaf) = X509Certificate::from_der(&serving.leaf.der).unwrap();
+            assert_eq!(leaf.raw_serial().len(), 16);
+            leaf.raw_serial().to_vec()
+        });
+        assert_eq!(serials.collect::<BTreeSet<_>>().len(), many.len());
+        let keys: BTreeSet<_> = many.iter().map(|serving| serving.leaf.public_key.clone()).collect();
+        assert_eq!(keys.len(), many.len());
+    }
+
+    #[test]
+    fn an_authority_is_read_back_and_signs_on() {
+        let (options, now) = (Options::default(), SystemTime::now());
+        let made = Authority::generate(&options, now).unwrap();
+        let other = Authority::generate(&options, now).unwrap();
+        let bundle = [other.certificate.clone(), made.certificate.clone()];
+        let read = Authority::read(&bundle, made.key_pem().as_bytes()).unwrap();
+        accepts(&made, &read.issue(&options, now).unwrap(), &options.names()[0], now).unwrap();
+        assert_eq!(Authority::read(&bundle[..1], made.key_pem().as_bytes()).unwrap_err(), Unreadable::Mismatch);
+        assert!(!format!("{made:?}").contains("PRIVATE"));
+    }
 }

@@ -63,3 +63,22 @@ pub fn objects(options: &Options) -> Vec<Value> {
 pub fn annotation(options: &Options) -> (String, String) {
     (INJECT.to_owned(), format!("{}/{}", options.namespace, options.service))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cert_manager_is_asked_for_the_same_secret_names_and_lives() {
+        let options = Options::new("elsewhere");
+        let all = objects(&options);
+        let spec = &all.last().unwrap()["spec"];
+        assert_eq!(spec["secretName"], options.secret);
+        assert_eq!(spec["dnsNames"], json!(options.names()));
+        assert_eq!((&spec["duration"], &spec["renewBefore"]), (&json!("2592000s"), &json!("864000s")));
+        assert!(all.iter().all(|object| object["metadata"]["namespace"] == "elsewhere"));
+        // The annotation names the Certificate whose Secret has the bundle.
+        let (_, source) = annotation(&options);
+        assert_eq!(source, format!("elsewhere/{}", all.last().unwrap()["metadata"]["name"].as_str().unwrap()));
+    }
+}

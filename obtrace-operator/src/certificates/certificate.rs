@@ -192,3 +192,47 @@ fn names(certificate: &Certificate) -> Vec<String> {
 pub(super) fn provider() -> CryptoProvider {
     rustls::crypto::ring::default_provider()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A certificate of somebody, by nobody but itself.
+    fn pem(name: &str) -> String {
+        let key = rcgen::KeyPair::generate().unwrap();
+        rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap().self_signed(&key).unwrap().pem()
+    }
+
+    #[test]
+    fn a_bundle_is_read_whatever_is_between_its_certificates() {
+        let (one, two) = (pem("one"), pem("two"));
+        let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        let text = format!("# ours\r\n{one}{broken}{two}{one}-----BEGIN CERTIFICATE-----\nAAAA");
+        let bundle = read_bundle(text.as_bytes());
+        assert_eq!(String::from_utf8(write_bundle(&bundle)).unwrap(), format!("{one}{two}"));
+        assert_eq!(read_bundle(b"\xff\xfe"), []);
+    }
+
+    #[test]
+    fn what_is_read_of_a_bundle_has_a_bound() {
+        let many: String = (0..MAX_CERTIFICATES + 3).map(|number| pem(&number.to_string())).collect();
+        assert_eq!(read_bundle(many.as_bytes()).len(), MAX_CERTIFICATES);
+        let long = format!("{BEGIN}\n{}\n{END}", "A".repeat(MAX_SECTION + 1));
+        assert_eq!(read_bundle(long.as_bytes()), []);
+    }
+
+    #[test]
+    fn a_certificate_and_a_key_have_to_belong_together() {
+        let key = |pem: &str| rcgen::KeyPair::from_pem(pem).unwrap();
+        let (ours, others) =
+            (rcgen::KeyPair::generate().unwrap().serialize_pem(), rcgen::KeyPair::generate().unwrap().serialize_pem());
+        let chain =
+            rcgen::CertificateParams::new(vec!["a.svc".to_owned()]).unwrap().self_signed(&key(&ours)).unwrap().pem();
+        let read = |chain: &str, key: &str| Serving::read(chain.as_bytes(), key.as_bytes()).map(|it| it.names);
+        assert_eq!(read(&chain, &ours), Ok(vec!["a.svc".to_owned()]));
+        assert_eq!(read(&chain, &others), Err(Unreadable::Mismatch));
+        assert_eq!(read(&chain, "no"), Err(Unreadable::NoKey));
+        assert_eq!(read("no", &ours), Err(Unreadable::NoCertificate));
+        assert_eq!(read("", ""), Err(Unreadable::Empty));
+    }
+}

@@ -6,7 +6,6 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use arc_swap::ArcSwapOption;
 use k8s_openapi::api::{admissionregistration::v1::MutatingWebhookConfiguration, core::v1::Secret};
 use kube::{
     Api, Resource, ResourceExt,
@@ -30,8 +29,10 @@ const MANAGER: &str = "obtrace-zero";
 
 const REQUEST: Duration = Duration::from_secs(10);
 
-/// The most steps in a row; a rotation has seven.
-const MAX_STEPS: usize = 16;
+/// The most steps in `CONTESTED`. A rotation has six, and is long.
+const MAX_STEPS: usize = 24;
+const CONTESTED: Duration = Duration::from_secs(10);
+const CONTESTED_PAUSE: Duration = Duration::from_secs(1);
 
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
@@ -48,8 +49,9 @@ pub(super) struct Controller {
     secret: Seen<Secret>,
     configuration: Seen<MutatingWebhookConfiguration>,
     held: Held,
-    serving: ArcSwapOption<Serving>,
+    serving: Option<Serving>,
     faults: String,
+    steps: Vec<Instant>,
     pause: Duration,
 }
 
@@ -70,8 +72,9 @@ impl Controller {
             secret: Seen::Unknown,
             configuration: Seen::Unknown,
             held: Held::default(),
-            serving: ArcSwapOption::empty(),
+            serving: None,
             faults: String::new(),
+            steps: Vec::new(),
             pause: FIRST_PAUSE,
         }
     }
@@ -86,45 +89,64 @@ impl Controller {
         take(&mut self.configuration, seen);
     }
 
-    /// Serves what is to be served and, as the leader, does what is to be done; how long to rest then.
+    /// Serves what is to be served and, as the leader, does one thing of what is to be done; how long to rest then.
     pub(super) async fn turn(&mut self, leads: bool) -> Duration {
-        for _ in 0..MAX_STEPS {
-            let stored = match &self.secret {
-                Seen::Unknown => return REST,
-                Seen::Absent => Stored::Missing,
-                Seen::Present(secret) => Stored::read(Some(secret)),
-            };
-            self.report(&stored);
-            let published = match &self.configuration {
-                Seen::Unknown => return REST,
-                Seen::Absent => Published::Missing,
-                Seen::Present(configuration) => Published::read(Some(configuration)),
-            };
-            self.trust(&stored, &published);
-            let (instant, now) = (Instant::now(), SystemTime::now());
-            self.held.note(&stored, &published, instant);
-            let (options, held) = (&self.options, &self.held);
-            let view = View { stored: &stored, published: &published, held, options, instant, now };
-            let rest = self.serve(&view);
-            if !leads {
-                return rest;
+        let stored = match &self.secret {
+            Seen::Unknown => return REST,
+            Seen::Absent => Stored::Missing,
+            Seen::Present(secret) => Stored::read(Some(secret)),
+        };
+        self.report(&stored);
+        let published = match &self.configuration {
+            Seen::Unknown => return REST,
+            Seen::Absent => Published::Missing,
+            Seen::Present(configuration) => Published::read(Some(configuration)),
+        };
+        let (instant, now) = (Instant::now(), SystemTime::now());
+        self.held.note(&stored, &published, instant);
+        let (options, held) = (&self.options, &self.held);
+        let view = View { stored: &stored, published: &published, held, options, instant, now };
+        let choice = choose(self.serving.as_ref(), &view);
+        let step = leads.then(|| next_step(&view));
+        let rest = self.serve(choice);
+        let step = match step {
+            None => return rest,
+            Some(Step::Rest(until)) => return until.min(rest),
+            Some(step) => step,
+        };
+        if self.is_contested(instant) {
+            return CONTESTED_PAUSE;
+        }
+        match self.take_step(&step, stored, now).await {
+            Ok(()) => {
+                self.pause = FIRST_PAUSE;
+                Duration::ZERO
             }
-            let step = next_step(&view);
-            if let Step::Rest(until) = step {
-                return until.min(rest);
-            }
-            match self.take_step(&step, stored, now).await {
-                Ok(()) => self.pause = FIRST_PAUSE,
-                Err(error) => {
-                    let pause = self.pause;
-                    self.pause = (pause * 2).min(LONGEST_PAUSE);
-                    tracing::error!(%error, ?step, "a step of the certificates' rotation failed; it is tried again in {pause:?}");
-                    return pause;
-                }
+            Err(error) => {
+                let pause = self.pause;
+                self.pause = (pause * 2).min(LONGEST_PAUSE);
+                let step = step.name();
+                tracing::error!(%error, step, "the webhook's certificates are not as they should be; trying again in {pause:?}");
+                pause
             }
         }
-        // Something undoes what is done: not faster than this.
-        FIRST_PAUSE
+    }
+
+    /// Whether so many steps were taken lately that something else has to be undoing them.
+    fn is_contested(&mut self, now: Instant) -> bool {
+        self.steps.retain(|step| now.saturating_duration_since(*step) < CONTESTED);
+        if self.steps.len() >= MAX_STEPS {
+            tracing::warn!(
+                "{MAX_STEPS} changes of the webhook's Secret or bundle in {CONTESTED:?}: something else keeps changing Secret {}/{} or \
+                 the caBundle of MutatingWebhookConfiguration {}; have it leave them alone",
+                self.options.namespace,
+                self.options.secret,
+                self.options.configuration,
+            );
+            return true;
+        }
+        self.steps.push(now);
+        false
     }
 
     /// Says once what cannot be read.
@@ -153,23 +175,18 @@ impl Controller {
         self.resolver.trust(&if common.is_empty() { stored() } else { common });
     }
 
-    /// Takes the Secret's certificate if it is the better one; how long until that is to be asked again.
-    fn serve(&self, view: &View<'_>) -> Duration {
-        let Some(candidate) = view.stored.material().and_then(|material| material.serving.as_ref()) else {
-            return REST;
-        };
-        let current = self.serving.load();
-        let current = current.as_deref();
-        if current.is_some_and(|current| current.leaf == candidate.leaf) {
-            return REST;
+    /// Serves what was chosen; how long until that is to be asked again.
+    fn serve(&mut self, choice: Choice) -> Duration {
+        match choice {
+            Choice::Keep => REST,
+            Choice::NotYet => self.options.propagation.min(REST),
+            Choice::Take(serving) => {
+                self.resolver.set(Arc::clone(&serving.key));
+                self.observer.certificate(serving.leaf.not_after);
+                self.serving = Some(*serving);
+                REST
+            }
         }
-        if !is_better(current, candidate, view) {
-            return self.options.propagation.min(REST);
-        }
-        self.resolver.set(Arc::clone(&candidate.key));
-        self.observer.certificate(candidate.leaf.not_after);
-        self.serving.store(Some(Arc::new(candidate.clone())));
-        REST
     }
 
     async fn take_step(&mut self, step: &Step, stored: Stored, now: SystemTime) -> Result<(), Error> {
@@ -225,18 +242,35 @@ impl Controller {
     }
 }
 
-/// Whether to serve the candidate, rather than what is served or nothing.
+/// What to make of the Secret's certificate.
+#[derive(Debug)]
+pub(super) enum Choice {
+    /// There is none, or it is served already.
+    Keep,
+    /// API servers may not trust it yet.
+    NotYet,
+    /// Serve it.
+    Take(Box<Serving>),
+}
+
+/// Whether to serve the Secret's certificate, rather than what is served or nothing.
 ///
-/// What API servers trust is served on until they have trusted the candidate for a while. A certificate that they would refuse is not
+/// What API servers trust is served on until they have trusted the other for a while. A certificate that they would refuse is not
 /// taken up, unless somebody else keeps both it and the bundle.
-pub(super) fn is_better(current: Option<&Serving>, candidate: &Serving, view: &View<'_>) -> bool {
-    let bundle = view.published.common();
-    let Some(current) = current else {
-        let is_ours = matches!(view.stored, Stored::Own(_));
-        return !is_ours || bundle.is_empty() || candidate.is_trusted_by(&bundle);
+pub(super) fn choose(current: Option<&Serving>, view: &View<'_>) -> Choice {
+    let Some(candidate) = view.stored.material().and_then(|material| material.serving.as_ref()) else {
+        return Choice::Keep;
     };
-    current.leaf != candidate.leaf
-        && (candidate.is_trusted_by(&view.settled(&bundle)) || !current.is_trusted_by(&bundle))
+    let bundle = view.published.common();
+    let is_better = match current {
+        Some(current) if current.leaf == candidate.leaf => return Choice::Keep,
+        Some(current) => candidate.is_trusted_by(&view.settled(&bundle)) || !current.is_trusted_by(&bundle),
+        None => {
+            let is_ours = matches!(view.stored, Stored::Own(_));
+            !is_ours || bundle.is_empty() || candidate.is_trusted_by(&bundle)
+        }
+    };
+    if is_better { Choice::Take(Box::new(candidate.clone())) } else { Choice::NotYet }
 }
 
 fn take<K: ResourceExt + Clone>(known: &mut Seen<K>, seen: &Seen<K>) {

@@ -8,6 +8,9 @@ use crate::index::SYSTEM_NAMESPACE;
 const HOUR: Duration = Duration::from_secs(60 * 60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// The longest life of a certificate.
+const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
 /// How long a certificate lasts, and when it is replaced.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
@@ -123,6 +126,7 @@ impl Options {
         for (name, life) in [("ca", self.ca), ("serving", self.serving)] {
             let (valid, after) = (life.valid, life.renew_after);
             ok(valid >= Duration::from_secs(2), format!("{name}: a life of {valid:?} is shorter than 2 s"))?;
+            ok(valid <= LONGEST, format!("{name}: a life of {valid:?} is longer than 100 years"))?;
             ok(after < valid, format!("{name}: it ends after {valid:?}, before it would be replaced after {after:?}"))?;
         }
         let (reserve, valid) = (self.ca.reserve(), self.serving.valid);

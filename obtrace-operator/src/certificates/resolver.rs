@@ -79,3 +79,52 @@ pub fn server_config(resolver: Arc<Resolver>) -> Result<Arc<ServerConfig>, rustl
     config.send_tls13_tickets = 0;
     Ok(Arc::new(config))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use rustls::{
+        ClientConfig, RootCertStore,
+        pki_types::{CertificateDer, ServerName},
+    };
+    use tokio::io::duplex;
+    use tokio_rustls::{TlsAcceptor, TlsConnector};
+
+    use super::*;
+    use crate::certificates::{Options, authority::Authority};
+
+    /// A handshake with a client that trusts this CA and speaks this protocol.
+    async fn shake(
+        config: &Arc<ServerConfig>,
+        ca: &CertificateDer<'static>,
+        protocol: &[u8],
+    ) -> Result<Vec<u8>, std::io::Error> {
+        let mut roots = RootCertStore::empty();
+        roots.add(ca.clone()).unwrap();
+        let builder = ClientConfig::builder_with_provider(Arc::new(provider())).with_safe_default_protocol_versions();
+        let mut client = builder.unwrap().with_root_certificates(roots).with_no_client_auth();
+        client.alpn_protocols = vec![protocol.to_vec()];
+        let (ours, theirs) = duplex(64 * 1024);
+        let name = ServerName::try_from(Options::default().names()[0].clone()).unwrap();
+        let connector = TlsConnector::from(Arc::new(client));
+        let acceptor = TlsAcceptor::from(Arc::clone(config));
+        let (client, _) = tokio::join!(connector.connect(name, ours), acceptor.accept(theirs));
+        Ok(client?.get_ref().1.alpn_protocol().unwrap_or_default().to_vec())
+    }
+
+    #[tokio::test]
+    async fn what_is_set_is_presented_from_the_next_handshake_on() {
+        let resolver = Arc::new(Resolver::new());
+        let config = server_config(Arc::clone(&resolver)).unwrap();
+        let (options, now) = (Options::default(), SystemTime::now());
+        let [old, new] = [0; 2].map(|_| Authority::generate(&options, now).unwrap());
+        assert!(shake(&config, &old.certificate.der, b"h2").await.is_err() && !resolver.is_ready());
+        resolver.set(old.issue(&options, now).unwrap().key);
+        assert_eq!(shake(&config, &old.certificate.der, b"h2").await.unwrap(), b"h2");
+        assert!(shake(&config, &new.certificate.der, b"h2").await.is_err());
+        resolver.set(new.issue(&options, now).unwrap().key);
+        assert_eq!(shake(&config, &new.certificate.der, b"http/1.1").await.unwrap(), b"http/1.1");
+        assert!(shake(&config, &old.certificate.der, b"h2").await.is_err());
+    }
+}

@@ -22,7 +22,7 @@ use super::{
     authority::Authority,
     bootstrap,
     certificate::{Serving, read_bundle, write_bundle},
-    controller::is_better,
+    controller::{Choice, choose},
     material::{self, Stored, write},
     published::Published,
     secret,
@@ -191,11 +191,10 @@ impl World {
         let (instant, now) = (self.instant(), self.clock());
         let replica = &mut self.replicas[which];
         replica.held.note(&replica.seen, &self.published, instant);
-        let Some(candidate) = replica.seen.material().and_then(|material| material.serving.as_ref()) else { return };
         let (stored, published, held, options) = (&replica.seen, &self.published, &replica.held, &self.options);
         let view = View { stored, published, held, options, instant, now };
-        if is_better(replica.serving.as_ref(), candidate, &view) {
-            replica.serving = Some(candidate.clone());
+        if let Choice::Take(serving) = choose(replica.serving.as_ref(), &view) {
+            replica.serving = Some(*serving);
         }
     }
 

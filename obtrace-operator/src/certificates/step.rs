@@ -46,6 +46,8 @@ pub(super) enum Step {
     Issue,
     /// Forget every CA but the one in use.
     Retire,
+    /// Write the Secret without what cannot be read.
+    Tidy,
     /// Nothing for that long, unless something changes.
     Rest(Duration),
 }
@@ -60,6 +62,7 @@ impl Step {
             Self::Switch => "switch",
             Self::Issue => "issue",
             Self::Retire => "retire",
+            Self::Tidy => "tidy",
             Self::Rest(_) => "rest",
         }
     }
@@ -162,6 +165,9 @@ impl View<'_> {
         }
         if material.next.is_some() {
             return Step::Switch;
+        }
+        if !material.faults.is_empty() {
+            return Step::Tidy;
         }
         if material.bundle.len() > 1 {
             let left = self.left_of(self.held.served_since(), self.options.overlap);
@@ -280,6 +286,7 @@ pub(super) fn apply(
             let Some(authority) = &material.authority else { return Ok(None) };
             material.serving = Some(authority.issue(options, now)?);
         }
+        Step::Tidy => {}
         Step::Retire => {
             let Some(authority) = &material.authority else { return Ok(None) };
             material.bundle = vec![authority.certificate.clone()];

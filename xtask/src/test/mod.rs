@@ -155,7 +155,7 @@ const PARTS: &[Part] = &[
     },
     Part {
         name: "kubernetes",
-        about: "what a real API server says of the definition and of patched Pods",
+        about: "what a real API server says of the definition and of patched Pods; certificates and leaders there",
         root: false,
         open: None,
         run: rigs::kubernetes,

@@ -232,14 +232,29 @@ pub(super) fn kubernetes(workspace: &Workspace, report: &mut Report) -> Result<(
     setup::packages(&[Need::Kubernetes])?;
     let python = setup::python(workspace, "tests/kubernetes/requirements.txt")?;
     let program = workspace.build_obtrace_zero()?;
-    let run = Run::new(python)
+    let run = Run::new(&python)
         .arg(workspace.path("tests/kubernetes/run.py"))
         .arg("--obtrace-zero")
         .arg(program)
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .env("PYTHONUNBUFFERED", "1")
         .env("OBTRACE_CACHE", &workspace.cache);
-    report.run_tests("tests/kubernetes/run.py", run)
+    report.run_tests("tests/kubernetes/run.py", run)?;
+    identity(workspace, report, python)
+}
+
+/// Certificates and leadership of the operator's replicas.
+fn identity(workspace: &Workspace, report: &mut Report, python: PathBuf) -> Result<(), Error> {
+    const PROGRAM: &str = "tests/kubernetes/identity.py";
+    workspace.cargo(["build", "--locked", "--package", "obtrace-operator", "--example", "identity"]).status()?;
+    let run = Run::new(python)
+        .arg(workspace.path(PROGRAM))
+        .arg("--program")
+        .arg(workspace.target.join("debug/examples/identity"))
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .env("PYTHONUNBUFFERED", "1")
+        .env("OBTRACE_CACHE", &workspace.cache);
+    report.run_tests(PROGRAM, run)
 }
 
 /// Runs a rig as root with the release build of the agent and the Python packages that `need` comes with.
