@@ -27,6 +27,7 @@ pub(super) async fn run(listener: TcpListener, front: Front, stop: CancellationT
         stop.cancelled().await;
         sleep(front.limits.linger).await;
     };
+    // A connection that waits for a place when the time is over is closed: nothing of it was read.
     let accepted = tokio::select! {
         result = accept_all(&listener, &front) => result,
         () = lingered => Ok(()),
@@ -37,15 +38,14 @@ pub(super) async fn run(listener: TcpListener, front: Front, stop: CancellationT
 
 async fn accept_all(listener: &TcpListener, front: &Arc<Front>) -> Result<(), ServeError> {
     loop {
-        let slot = slot(front).await;
         match listener.accept().await {
-            Ok((stream, _)) => serve(stream, slot, front),
+            Ok((stream, _)) => serve(stream, slot(front).await, front),
             Err(error) => recover(error, front).await?,
         }
     }
 }
 
-/// A place for one more connection.
+/// A place for one more connection, that of the idlest if there is none. Until there is, no other is accepted.
 async fn slot(front: &Front) -> Option<OwnedSemaphorePermit> {
     loop {
         if let Ok(slot) = Arc::clone(&front.slots).try_acquire_owned() {

@@ -110,17 +110,19 @@ where
     let mut connection = pin!(front.http(is_http2).serve_connection(io, service));
     let mut reason = None;
     let mut last: Option<Instant> = None;
+    // Requests come and go without a word here: a deadline is looked at anew that often.
+    let tick = front.limits.header.min(front.limits.idle);
     loop {
-        let (deadline, head) = last.map_or_else(|| link.deadline(&front.limits), |last| (last, false));
+        let deadline = last.unwrap_or_else(|| link.deadline(&front.limits).0);
         tokio::select! {
             result = connection.as_mut() => return reason.or_else(|| broken(result)),
-            () = sleep_until(deadline.into()) => {
+            () = sleep_until(deadline.min(Instant::now() + tick).into()) => {
+                let (deadline, head) = last.map_or_else(|| link.deadline(&front.limits), |last| (last, false));
+                if deadline > Instant::now() {
+                    continue;
+                }
                 if last.is_some() {
                     return reason;
-                }
-                // It may have been used since.
-                if link.deadline(&front.limits).0 > Instant::now() {
-                    continue;
                 }
                 reason = head.then_some(RefusedConnection::HeaderTimeout);
                 last = Some(Instant::now() + CLOSING);

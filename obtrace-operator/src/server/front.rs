@@ -17,9 +17,6 @@ use crate::telemetry::{Metrics, RefusedConnection};
 /// The largest window of a stream of HTTP/2, in bytes: what a body that waits for room may hold.
 const STREAM_WINDOW: u32 = 32 << 10;
 
-/// The window of a connection of HTTP/2, in bytes. Larger, so that bodies that wait do not hold up the others.
-const CONNECTION_WINDOW: u32 = 1 << 20;
-
 /// The buffer of a connection of HTTP/1.1 and the largest head of a request, in bytes.
 const BUFFER: usize = 32 << 10;
 
@@ -55,7 +52,8 @@ impl Front {
             .timer(TokioTimer::new())
             .max_concurrent_streams(limits.streams)
             .initial_stream_window_size(STREAM_WINDOW)
-            .initial_connection_window_size(CONNECTION_WINDOW)
+            // Bodies that wait for room must leave something of it for the one that they wait for.
+            .initial_connection_window_size(limits.streams.saturating_mul(STREAM_WINDOW).clamp(1 << 20, 1 << 30))
             .max_header_list_size(u32::try_from(BUFFER).unwrap_or(u32::MAX))
             .max_send_buf_size(BUFFER);
         Self {

@@ -86,10 +86,10 @@ impl Readiness {
         let mut all = true;
         for check in self.checks().iter() {
             // Writing to a string does not fail.
-            drop(match &check.failure {
+            let _ = match &check.failure {
                 None => writeln!(text, "[+]{} ok", check.name),
                 Some(why) => writeln!(text, "[-]{} failed: {why}", check.name),
-            });
+            };
             all &= check.failure.is_none();
         }
         text.push_str(if all { "readyz check passed\n" } else { "readyz check failed\n" });
