@@ -16,6 +16,7 @@ use std::{error::Error, fs, net::SocketAddr, path::PathBuf, sync::Arc, time::Dur
 use arc_swap::ArcSwap;
 use clap::Parser;
 use obtrace_operator::{
+    certificates::{Resolver, server_config},
     crd::ObtraceInstrumentation,
     index::{Index, Namespace, SYSTEM_NAMESPACE, World},
     manifests,
@@ -27,10 +28,9 @@ use obtrace_operator::{
     telemetry::Metrics,
 };
 use rustls::{
-    RootCertStore, ServerConfig,
+    RootCertStore,
     crypto::ring,
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
-    server::{ClientHello, ResolvesServerCert},
     sign::CertifiedKey,
 };
 use serde_json::Value;
@@ -76,7 +76,8 @@ async fn main() -> Result<(), Failed> {
     tracing_subscriber::fmt().with_writer(std::io::stderr).init();
     let arguments = Arguments::parse();
     let index = Arc::new(ArcSwap::from_pointee(read_index(&arguments)?));
-    let resolver = Arc::new(Resolver(ArcSwap::from_pointee(read_certificate(&arguments)?)));
+    let resolver = Arc::new(Resolver::new());
+    resolver.set(Arc::new(read_certificate(&arguments)?));
     let (counters, stop) = (Arc::new(Metrics::new()), CancellationToken::new());
 
     let webhook = Webhook::new(Arc::clone(&index), Arc::clone(&counters));
@@ -127,7 +128,7 @@ async fn signals(
             _ = hangup.recv() => match (read_index(&arguments), read_certificate(&arguments)) {
                 (Ok(new), Ok(certificate)) => {
                     index.store(Arc::new(new));
-                    resolver.0.store(Arc::new(certificate));
+                    resolver.set(Arc::new(certificate));
                     tracing::info!("certificate and resources were read again");
                 }
                 (Err(error), _) | (_, Err(error)) => tracing::error!(%error, "what was read before stays"),
@@ -171,22 +172,4 @@ fn read_certificate(arguments: &Arguments) -> Result<CertifiedKey, Failed> {
     let pair = CertifiedKey::new(chain, ring::sign::any_supported_type(&key)?);
     pair.keys_match()?;
     Ok(pair)
-}
-
-/// Gives every new connection the certificate that was read last.
-#[derive(Debug)]
-struct Resolver(ArcSwap<CertifiedKey>);
-
-impl ResolvesServerCert for Resolver {
-    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(self.0.load_full())
-    }
-}
-
-fn server_config(resolver: Arc<Resolver>) -> Result<Arc<ServerConfig>, Failed> {
-    let builder = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()));
-    let builder = builder.with_safe_default_protocol_versions()?.with_no_client_auth();
-    let mut config = builder.with_cert_resolver(resolver);
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(Arc::new(config))
 }

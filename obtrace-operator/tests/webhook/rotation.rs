@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
-use crate::support::{PROTOCOLS, Protocol, Served, is_patched, review, soon};
+use crate::support::{PROTOCOLS, Protocol, Served, certified, is_patched, review, soon};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn open_connections_go_on_and_new_ones_see_the_new_certificate() {
@@ -11,7 +11,7 @@ async fn open_connections_go_on_and_new_ones_see_the_new_certificate() {
         let before = served.connect(protocol).await;
         assert!(is_patched(&before.review(review("1", 0)).await, "1"));
         let (certificate, key) = served.authority.issue();
-        served.resolver.set((certificate.clone(), key));
+        served.resolver.set(certified((certificate.clone(), key)));
         assert!(is_patched(&before.review(review("2", 0)).await, "2"));
         let after = served.connect(protocol).await;
         assert!(is_patched(&after.review(review("3", 0)).await, "3"));
@@ -36,7 +36,7 @@ async fn no_review_fails_while_certificates_are_replaced() {
     };
     let rotate = async {
         for round in 1..=20 {
-            served.resolver.set(served.authority.issue());
+            served.resolver.set(certified(served.authority.issue()));
             soon(async {
                 while asked.load(Relaxed) < round * 10 {
                     tokio::task::yield_now().await;

@@ -11,6 +11,7 @@ use hyper::{
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use obtrace_operator::{
+    certificates::{Resolver, server_config},
     crd::{ObtraceInstrumentation, ObtraceInstrumentationSpec},
     index::{Index, SYSTEM_NAMESPACE, World},
     server::{
@@ -21,10 +22,9 @@ use obtrace_operator::{
 };
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::{
-    ClientConfig, RootCertStore, ServerConfig,
+    ClientConfig, RootCertStore,
     crypto::ring,
     pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName},
-    server::{ClientHello, ResolvesServerCert},
     sign::CertifiedKey,
 };
 use serde_json::{Value, json};
@@ -77,36 +77,8 @@ impl Authority {
     }
 }
 
-/// Gives the certificate that it was given last.
-#[derive(Debug)]
-pub(crate) struct Resolver(ArcSwap<CertifiedKey>);
-
-impl Resolver {
-    pub(crate) fn new(issued: (CertificateDer<'static>, PrivateKeyDer<'static>)) -> Arc<Self> {
-        Arc::new(Self(ArcSwap::from_pointee(certified(issued))))
-    }
-
-    pub(crate) fn set(&self, issued: (CertificateDer<'static>, PrivateKeyDer<'static>)) {
-        self.0.store(Arc::new(certified(issued)));
-    }
-}
-
-fn certified((certificate, key): (CertificateDer<'static>, PrivateKeyDer<'static>)) -> CertifiedKey {
-    CertifiedKey::new(vec![certificate], ring::sign::any_supported_type(&key).unwrap())
-}
-
-impl ResolvesServerCert for Resolver {
-    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(self.0.load_full())
-    }
-}
-
-pub(crate) fn server_config(resolver: Arc<Resolver>) -> Arc<ServerConfig> {
-    let builder = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()));
-    let builder = builder.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
-    let mut config = builder.with_cert_resolver(resolver);
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Arc::new(config)
+pub(crate) fn certified((certificate, key): (CertificateDer<'static>, PrivateKeyDer<'static>)) -> Arc<CertifiedKey> {
+    Arc::new(CertifiedKey::new(vec![certificate], ring::sign::any_supported_type(&key).unwrap()))
 }
 
 /// One resource, for the whole cluster.
@@ -132,7 +104,8 @@ pub(crate) struct Served {
 impl Served {
     pub(crate) async fn start(change: impl FnOnce(&mut Limits)) -> Self {
         let authority = Authority::new();
-        let resolver = Resolver::new(authority.issue());
+        let resolver = Arc::new(Resolver::new());
+        resolver.set(certified(authority.issue()));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let metrics = Arc::new(Metrics::new());
         let mut webhook = Webhook::new(Arc::new(ArcSwap::from_pointee(index())), Arc::clone(&metrics));
@@ -141,7 +114,7 @@ impl Served {
         webhook.limits.linger = Duration::ZERO;
         change(&mut webhook.limits);
         let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
-        let serving = webhook::serve(listener, server_config(Arc::clone(&resolver)), webhook, stop.clone());
+        let serving = webhook::serve(listener, server_config(Arc::clone(&resolver)).unwrap(), webhook, stop.clone());
         Self { address, authority, resolver, metrics, stop, task: tokio::spawn(serving) }
     }
 
