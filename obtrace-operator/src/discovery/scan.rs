@@ -9,10 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{
     Api, Client,
     api::ListParams,
-    runtime::{
-        WatchStreamExt, watcher,
-        watcher::{Config, Error, Event},
-    },
+    runtime::watcher::{Config, Error, Event},
 };
 use obtrace_patch::EXCLUDED_NAMESPACES;
 use tokio::sync::{
@@ -28,7 +25,7 @@ use super::{
 };
 use crate::{
     index::Index,
-    watch::{Steps, WATCH_SECONDS},
+    watch::{NOT_FOUND, WATCH_SECONDS, follow},
 };
 
 /// How many objects a page of a list has.
@@ -47,6 +44,8 @@ pub(super) enum Seen {
     Gone(Kind, String, String),
     /// A list of a kind is whole.
     End(Kind),
+    /// A kind cannot be listed, because there is no such kind or (`false`) because we may not.
+    Refused(Kind, bool),
     /// A list of Pods begins.
     BeginPods,
     /// A Pod that has not ended.
@@ -91,9 +90,7 @@ fn config(more: &[&str]) -> Config {
 /// What the API server said to a list that there is no use in repeating at once.
 fn refusal(error: &Error) -> Option<&kube::core::Status> {
     match error {
-        Error::InitialListFailed(kube::Error::Api(status)) => {
-            (status.is_not_found() || status.is_forbidden()).then_some(status)
-        }
+        Error::InitialListFailed(kube::Error::Api(status)) => matches!(status.code, NOT_FOUND | 403).then_some(status),
         _ => None,
     }
 }
@@ -117,7 +114,7 @@ impl Scanner {
         told_refusal: &mut bool,
     ) -> Result<(), Unheard> {
         let api = Api::<Workload>::all_with(self.client.clone(), &kind.resource());
-        let mut events = std::pin::pin!(watcher(api, config(&[])).backoff(Steps::new()));
+        let mut events = std::pin::pin!(follow(api, config(&[])));
         loop {
             tokio::select! {
                 biased;
@@ -134,13 +131,16 @@ impl Scanner {
                     }
                     Err(error) => match refusal(&error) {
                         Some(status) => {
-                            if !*told_refusal && !(kind == Kind::Rollout && status.is_not_found()) {
+                            let is_normal = kind == Kind::Rollout && status.code == NOT_FOUND;
+                            if !(*told_refusal || is_normal) {
                                 warn!(kind = kind.as_str(), %error, "workloads of this kind cannot be listed, and are not discovered");
                             }
                             *told_refusal = true;
-                            self.say(Seen::Begin(kind)).await?;
-                            self.say(Seen::End(kind)).await?;
-                            return until_again(again).await;
+                            let is_absent = status.code == NOT_FOUND;
+                            self.say(Seen::Refused(kind, is_absent)).await?;
+                            if is_absent {
+                                return until_again(again).await;
+                            }
                         }
                         None => warn!(kind = kind.as_str(), %error, "watching workloads failed, and is tried again"),
                     },
@@ -214,7 +214,7 @@ impl Scanner {
 
     async fn pods_once(&self, again: &mut broadcast::Receiver<Again>) -> Result<(), Unheard> {
         let config = config(&["status.phase!=Succeeded", "status.phase!=Failed"]);
-        let mut events = std::pin::pin!(watcher(Api::<Pod>::all(self.client.clone()), config).backoff(Steps::new()));
+        let mut events = std::pin::pin!(follow(Api::<Pod>::all(self.client.clone()), config));
         loop {
             tokio::select! {
                 what = again.recv() => match what {

@@ -105,6 +105,7 @@ impl Discovered {
         match seen {
             Seen::Begin(kind) => self.begin(kind),
             Seen::End(kind) => self.end(kind),
+            Seen::Refused(kind, is_absent) => self.refused(kind, is_absent),
             Seen::Workload(kind, namespace, name, finding) => self.workload((kind, &namespace, &name), *finding, now),
             Seen::Job(namespace, job, cron_job) => {
                 let list = self.lists.get(&Kind::Job).copied().unwrap_or_default();
@@ -139,6 +140,17 @@ impl Discovered {
             self.last_scan = self.began.elapsed();
             self.metrics.scan(self.last_scan);
         }
+    }
+
+    /// An API server that has just begun refuses everything for a moment: what was known of a kind stands, unless there is no such
+    /// kind.
+    fn refused(&mut self, kind: Kind, is_absent: bool) {
+        if is_absent {
+            self.begin(kind);
+            return self.end(kind);
+        }
+        self.listing.remove(&kind);
+        self.dirty |= self.listed.insert(Some(kind));
     }
 
     fn workload(&mut self, id: (Kind, &str, &str), finding: Finding, now: i64) {

@@ -1,11 +1,6 @@
 //! How long is waited after a watch has failed.
 
-use std::{
-    iter,
-    time::{Duration, Instant},
-};
-
-use kube::runtime::utils::Backoff;
+use std::time::{Duration, Instant};
 
 /// The first wait.
 const FIRST: Duration = Duration::from_millis(500);
@@ -19,17 +14,17 @@ const FORGOTTEN: Duration = Duration::from_secs(60);
 /// A watch reports that it begins before it asks the API server, which is no sign of health: what makes the waits short again is
 /// time without a failure, not a success.
 #[derive(Debug)]
-pub(crate) struct Steps {
+pub(super) struct Steps {
     next: Duration,
     last: Option<Instant>,
 }
 
 impl Steps {
-    pub(crate) fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { next: FIRST, last: None }
     }
 
-    fn step(&mut self, now: Instant) -> Duration {
+    pub(super) fn step(&mut self, now: Instant) -> Duration {
         if self.last.is_none_or(|last| now.saturating_duration_since(last) > FORGOTTEN) {
             self.next = FIRST;
         }
@@ -38,18 +33,6 @@ impl Steps {
         self.next = (wait * 2).min(LONGEST);
         wait
     }
-}
-
-impl iter::Iterator for Steps {
-    type Item = Duration;
-
-    fn next(&mut self) -> Option<Duration> {
-        Some(self.step(Instant::now()))
-    }
-}
-
-impl Backoff for Steps {
-    fn reset(&mut self) {}
 }
 
 #[cfg(test)]
@@ -61,7 +44,6 @@ mod tests {
         let (mut steps, now) = (Steps::new(), Instant::now());
         let waits: Vec<_> = (0..6).map(|_| steps.step(now).as_millis()).collect();
         assert_eq!(waits, [500, 1000, 2000, 4000, 5000, 5000]);
-        steps.reset();
         assert_eq!(steps.step(now + Duration::from_secs(59)), LONGEST);
         assert_eq!(steps.step(now + Duration::from_secs(120)), FIRST);
     }

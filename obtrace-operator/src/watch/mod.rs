@@ -5,6 +5,7 @@
 //! [`World`](crate::index::World); it stops no other.
 
 mod backoff;
+mod follow;
 mod listing;
 mod resource;
 
@@ -20,17 +21,14 @@ use kube::{
     Api, Client, CustomResourceExt, Resource,
     api::{ApiResource, DynamicObject},
     core::PartialObjectMeta,
-    runtime::{
-        WatchStreamExt, watcher,
-        watcher::{Config, Error, Event},
-    },
+    runtime::watcher::{Config, Error, Event},
 };
 use obtrace_patch::Version;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-pub(crate) use self::backoff::Steps;
+pub(crate) use self::follow::follow;
 use self::{listing::Listing, resource::Kept};
 use crate::{
     crd::ObtraceInstrumentation,
@@ -46,6 +44,8 @@ pub const MOST_RESOURCES: usize = 10_000;
 
 /// How long the API server keeps a watch open: a connection that died without a word is noticed soon after.
 pub(crate) const WATCH_SECONDS: u32 = 60;
+/// What the API server says of a kind whose definition is not installed; without any of its group that is no Status but a page.
+pub(crate) const NOT_FOUND: u16 = 404;
 /// How often the cluster's version is asked for, beside each time the API server has been away.
 const VERSION_EVERY: Duration = Duration::from_secs(600);
 /// How soon it is asked for again when there was no answer.
@@ -60,13 +60,13 @@ const VERSION_TIMEOUT: Duration = Duration::from_secs(3);
 /// known stands.
 pub async fn run(client: Client, index: Arc<ArcSwap<Index>>, synced: impl FnOnce() + Send, stop: CancellationToken) {
     let config = || Config::default().timeout(WATCH_SECONDS);
-    let namespaces = watcher(Api::<PartialObjectMeta<NamespaceObject>>::all(client.clone()), config());
+    let namespaces = follow(Api::<PartialObjectMeta<NamespaceObject>>::all(client.clone()), config());
     let resource = ApiResource::erase::<ObtraceInstrumentation>(&());
-    let resources = watcher(Api::<DynamicObject>::all_with(client.clone(), &resource), config());
+    let resources = follow(Api::<DynamicObject>::all_with(client.clone(), &resource), config());
     let mut watch = Watch::new(client, index);
     tokio::select! {
         () = stop.cancelled() => {}
-        () = watch.follow(namespaces.backoff(Steps::new()), resources.backoff(Steps::new()), synced) => {}
+        () = watch.follow(namespaces, resources, synced) => {}
     }
 }
 
@@ -145,7 +145,7 @@ impl Watch {
                 }
                 self.stale |= self.resources.apply(event, resource::read);
             }
-            Err(Error::InitialListFailed(kube::Error::Api(status))) if status.is_not_found() => {
+            Err(Error::InitialListFailed(kube::Error::Api(status))) if status.code == NOT_FOUND => {
                 self.stale |= self.resources.clear();
                 if !self.absent {
                     self.absent = true;
@@ -205,7 +205,7 @@ impl Watch {
         for (_, kept) in self.resources.iter() {
             match kept {
                 Kept::Usable(resource) => world.resources.push((**resource).clone()),
-                Kept::Unusable(about) => world.unusable.push(about.clone()),
+                Kept::Unusable(about) => world.unusable.push((**about).clone()),
             }
         }
         world.synced = true;

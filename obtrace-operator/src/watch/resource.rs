@@ -10,7 +10,7 @@ use crate::{crd::ObtraceInstrumentation, index::Unusable};
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Kept {
     Usable(Box<ObtraceInstrumentation>),
-    Unusable(Unusable),
+    Unusable(Box<Unusable>),
 }
 
 /// A resource's `namespace/name`, and what is kept of it: the spec and what tells it from others, not its status.
@@ -44,7 +44,7 @@ pub(super) fn read(mut object: DynamicObject) -> (String, Kept) {
     };
     let (metadata, error) = fault;
     warn!(resource = name, error, "a resource cannot be used, and is left out");
-    (name, Kept::Unusable(Unusable::new(metadata, error)))
+    (name, Kept::Unusable(Box::new(Unusable::new(metadata, error))))
 }
 
 #[cfg(test)]
