@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use obtrace_detect::Language;
 use obtrace_operator::{
     crd::ObtraceInstrumentation,
-    index::{DEFAULT_INGEST_URL, Index, Namespace, Resolution, SYSTEM_NAMESPACE, World},
+    index::{Changed, DEFAULT_INGEST_URL, Index, Namespace, Resolution, SYSTEM_NAMESPACE, World},
 };
 use obtrace_patch::{PodSecurity, StrategyChoice};
 use serde_json::{Value, json};
@@ -158,4 +158,46 @@ fn the_url_is_inherited_from_the_cluster() {
         "https://ingest.example.com"
     );
     assert_eq!(url(&index(vec![without("shop", "own"), resource("shop", "z", json!({}))])), DEFAULT_INGEST_URL);
+}
+
+#[test]
+fn resources_that_are_for_the_same_pods_as_much_are_a_tie() {
+    let by = |label: &str, value: &str| json!({ "selector": { "matchLabels": { label: value } } });
+    let index = index(vec![
+        resource(SYSTEM_NAMESPACE, "default", json!({})),
+        resource("shop", "a", json!({})),
+        resource("shop", "b", json!({})),
+        resource("other", "only", json!({})),
+        resource("picky", "a", by("app", "web")),
+        resource("picky", "b", by("app", "web")),
+        resource("picky", "c", json!({})),
+    ]);
+    let rival = |namespace: &str, app: &str| {
+        let rival = index.rival(namespace, |name| (name == "app").then_some(app));
+        rival.map(|rival| rival.into_owned())
+    };
+    assert_eq!(rival("shop", "web").as_deref(), Some("shop/b"));
+    assert_eq!(rival("other", "web"), None, "one of the cluster is farther");
+    assert_eq!(rival("unknown", "web"), None);
+    assert_eq!(rival("picky", "web").as_deref(), Some("picky/b"));
+    assert_eq!(rival("picky", "db"), None, "only one without a selector is left");
+    assert_eq!(index.ties().into_iter().collect::<Vec<_>>(), [("shop/a", "shop/b")]);
+}
+
+#[test]
+fn what_has_changed_is_told_by_namespaces_where_it_can_be() {
+    let old = || vec![resource(SYSTEM_NAMESPACE, "default", json!({})), resource("shop", "a", json!({}))];
+    let changed = |resources, more: &str| {
+        let mut world = World::new();
+        world.resources = resources;
+        world.namespaces.insert(more.to_owned(), Namespace::default());
+        Index::new(world).changed_since(&index(old()))
+    };
+    assert_eq!(index(old()).changed_since(&index(old())), Changed::Nothing);
+    let Changed::Namespaces(names) = changed(old(), "new") else { panic!("everything") };
+    assert_eq!(names.into_iter().collect::<Vec<_>>(), ["new", "quiet", "shop"]);
+    let other = vec![old().remove(0), resource("shop", "a", json!({ "strategy": "ebpf" }))];
+    assert_eq!(index(other).changed_since(&index(old())), Changed::Namespaces(["shop".to_owned()].into()));
+    let none = vec![resource("shop", "a", json!({}))];
+    assert_eq!(index(none).changed_since(&index(old())), Changed::All);
 }

@@ -22,7 +22,7 @@ import cluster
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 NAME = "obtraceinstrumentations.obtrace.io"
-SECONDS = 30
+SECONDS = 180
 USER = "discovery"
 RESYNC = "2"
 

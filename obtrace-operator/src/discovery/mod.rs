@@ -30,10 +30,10 @@ use kube::Client;
 use tokio::{
     sync::{broadcast, mpsc, watch},
     task::JoinSet,
-    time::{MissedTickBehavior, interval},
+    time::{MissedTickBehavior, interval, sleep},
 };
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 pub use self::{
     kind::Kind,
@@ -121,13 +121,22 @@ pub async fn run(
         }
         let mut discovery = Discovery::new(&client, &options, &index, &metrics);
         info!("discovery begins: this replica leads");
-        tokio::select! {
+        let failed = tokio::select! {
             () = stop.cancelled() => return,
-            led = leader.wait_for(|leads| !*leads) => if led.is_err() { return },
-            () = discovery.lead() => {}
-        }
-        info!("discovery ends: another replica leads");
+            led = leader.wait_for(|leads| !*leads) => match led {
+                Ok(_) => false,
+                Err(_) => return,
+            },
+            () = discovery.lead() => true,
+        };
         discovery.world.forget();
+        drop(discovery);
+        if failed {
+            error!("a task of discovery ended, which is a fault of obtrace-zero: discovery begins anew");
+            sleep(Duration::from_secs(1)).await;
+        } else {
+            info!("discovery ends: another replica leads");
+        }
     }
 }
 
@@ -173,13 +182,14 @@ impl Discovery {
         }
     }
 
-    /// Works until it is dropped.
+    /// Works until it is dropped, or a task has ended, which none does while it is listened to.
     async fn lead(&mut self) {
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 Some(seen) = self.seen.recv() => self.world.take(seen, now()),
+                Some(_) = self.tasks.join_next() => return,
                 _ = tick.tick() => self.tick().await,
             }
         }
