@@ -63,8 +63,6 @@ def main():
     parser.add_argument("--only", action="append", choices=CASES, help="only this case (may be given more than once)")
     parser.add_argument("--shell", action="store_true")
     options = parser.parse_args()
-    if "ebpf" in (options.only or CASES) and not options.ebpf_image:
-        parser.error("the case ebpf needs --ebpf-image; name the others with --only")
     # While there is a network to fetch from.
     nodes.prepare()
     folder = rig.separate()
