@@ -102,6 +102,7 @@ impl Controller {
             Seen::Absent => Published::Missing,
             Seen::Present(configuration) => Published::read(Some(configuration)),
         };
+        self.trust(&stored, &published);
         let (instant, now) = (Instant::now(), SystemTime::now());
         self.held.note(&stored, &published, instant);
         let (options, held) = (&self.options, &self.held);
