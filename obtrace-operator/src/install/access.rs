@@ -11,14 +11,17 @@ const RESTARTER: &str = "obtrace-zero-operator-restarts";
 
 /// What the operator may do in the whole cluster: see workloads, report on them, keep its own webhook's CA.
 pub(super) fn cluster() -> [Value; 2] {
-    let watch = json!(["get", "list", "watch"]);
+    let watch = json!(["list", "watch"]);
     let rules = json!([
         // Discovery: which workloads there are, and whether their Pods are instrumented.
         { "apiGroups": [""], "resources": ["namespaces", "pods"], "verbs": watch },
-        { "apiGroups": ["apps"], "resources": ["daemonsets", "deployments", "replicasets", "statefulsets"], "verbs": watch },
+        { "apiGroups": ["apps"], "resources": ["daemonsets", "deployments", "statefulsets"], "verbs": watch },
         { "apiGroups": ["batch"], "resources": ["cronjobs", "jobs"], "verbs": watch },
         { "apiGroups": ["argoproj.io"], "resources": ["rollouts"], "verbs": watch },
-        { "apiGroups": ["obtrace.io"], "resources": ["obtraceinstrumentations"], "verbs": watch },
+        // Who made the owner of a Pod.
+        { "apiGroups": ["apps"], "resources": ["replicasets"], "verbs": ["get"] },
+        { "apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["get"] },
+        { "apiGroups": ["obtrace.io"], "resources": ["obtraceinstrumentations"], "verbs": ["get", "list", "watch"] },
         { "apiGroups": ["obtrace.io"], "resources": ["obtraceinstrumentations/status"], "verbs": ["patch"] },
         // The CA of its own webhook, and of no other.
         {
@@ -57,7 +60,7 @@ pub(super) fn system(options: &Options) -> [Value; 2] {
             "apiGroups": [""],
             "resources": ["secrets"],
             "resourceNames": [options.key_reference().name],
-            "verbs": ["get", "watch"],
+            "verbs": ["get"],
         },
     ]);
     [
