@@ -244,7 +244,16 @@ def check_uninstall(api, report, installer, before):
     out, _ = installer.run("uninstall", "--dry-run")
     report.check("a dry run of uninstall deletes nothing", [] if out.startswith("MutatingWebhookConfiguration obtrace-zero would") and
                  api.get(f"/api/v1/namespaces/{SYSTEM}") else [out])
-    installer.run("uninstall", "--yes")
+    # Its Pod says that it is instrumented; no node runs the one that replaces it.
+    labels = {"app": "marked", "obtrace.io/instrumented": "true"}
+    api.must("POST", "/apis/apps/v1/namespaces/shop/deployments", {"metadata": {"name": "marked"}, "spec": {
+        "selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "app", "image": "acme/app"}]}}}})
+    api.wait_for(lambda: api.pods("shop", "app=marked"), "the Pod of the marked Deployment is made")
+    _, said = installer.run("uninstall", "--yes", "--restore", "--timeout", "20s", code=1)
+    template = api.must("GET", "/apis/apps/v1/namespaces/shop/deployments/marked")["spec"]["template"]
+    faults = [] if "kubectl.kubernetes.io/restartedAt" in template["metadata"].get("annotations", {}) else [str(template)]
+    faults += [] if "Deployment shop/marked" in said and "is not scheduled" in said else [said]
+    report.check("what was instrumented is restarted, and why one did not come back is said", faults)
     report.check("uninstall waits until nothing is left", ["the namespace is there"] if api.get(f"/api/v1/namespaces/{SYSTEM}") else [])
     api.must("DELETE", "/api/v1/namespaces/shop")
     api.wait_for(lambda: api.get("/api/v1/namespaces/shop") is None, "shop is gone")

@@ -23,17 +23,47 @@ pub struct Rollout {
     pub reasons: Vec<String>,
 }
 
+/// What a workload says of its Pods.
+struct Counted {
+    wanted: i64,
+    updated: i64,
+    available: i64,
+    /// Those of an older template that have not ended.
+    old: i64,
+    /// Those that are to keep an older template.
+    held: i64,
+}
+
 impl Rollout {
-    /// Reads it from the Deployment, its Pods, and the events of its namespace.
+    /// Reads it from the Deployment (or StatefulSet, or DaemonSet), its Pods, and the events of its namespace.
     #[must_use]
     pub fn read(deployment: &Value, pods: &[Value], events: &[Value]) -> Self {
-        let wanted = deployment.pointer("/spec/replicas").and_then(Value::as_i64).unwrap_or(1);
         let seen = number(deployment, "/status/observedGeneration") >= number(deployment, "/metadata/generation");
-        let updated = number(deployment, "/status/updatedReplicas");
-        let available = number(deployment, "/status/availableReplicas");
-        let total = number(deployment, "/status/replicas");
-        let done = seen && updated >= wanted && available >= wanted && total <= updated;
-        let mut rollout = Self { done, ready: available.min(updated), wanted, reasons: Vec::new() };
+        let status = |name: &str| number(deployment, &format!("/status/{name}"));
+        let counted = match text(deployment, "/kind") {
+            "DaemonSet" => {
+                let wanted = status("desiredNumberScheduled");
+                Counted {
+                    wanted,
+                    updated: status("updatedNumberScheduled"),
+                    available: status("numberAvailable"),
+                    old: 0,
+                    held: 0,
+                }
+            }
+            kind => {
+                let wanted = deployment.pointer("/spec/replicas").and_then(Value::as_i64).unwrap_or(1);
+                let (updated, total) = (status("updatedReplicas"), status("replicas"));
+                // Those below it keep their template.
+                let held = number(deployment, "/spec/updateStrategy/rollingUpdate/partition").min(wanted);
+                let old = if kind == "StatefulSet" { 0 } else { total.saturating_sub(updated) };
+                Counted { wanted, updated, available: status("availableReplicas"), old, held }
+            }
+        };
+        let Counted { wanted, updated, available, old, held } = counted;
+        let done = seen && updated >= wanted.saturating_sub(held) && available >= wanted && old <= 0;
+        let mut rollout =
+            Self { done, ready: available.min(updated.saturating_add(held)), wanted, reasons: Vec::new() };
         if !done {
             if !seen {
                 rollout.add(
@@ -49,8 +79,9 @@ impl Rollout {
                 }
             }
             if rollout.reasons.is_empty() {
+                let name = text(deployment, "/metadata/name");
                 let warnings = events.iter().filter(|event| text(event, "/type") == "Warning");
-                for event in warnings.filter(|event| text(event, "/regarding/name").starts_with(super::OPERATOR)) {
+                for event in warnings.filter(|event| text(event, "/regarding/name").starts_with(name)) {
                     rollout.add(format!("{}: {}", text(event, "/reason"), text(event, "/note")));
                 }
             }
@@ -139,6 +170,25 @@ mod tests {
         assert!(!Rollout::read(&status(1, 2, 3), &[], &[]).done, "an old one answers");
         assert!(!Rollout::read(&status(2, 2, 3), &[], &[]).done, "an old one has not ended");
         assert!(!Rollout::read(&deployment(json!({})), &[], &[]).done);
+    }
+
+    #[test]
+    fn each_kind_counts_in_its_own_words() {
+        let daemons = |updated, available| {
+            json!({ "kind": "DaemonSet", "metadata": { "generation": 1 }, "status": { "observedGeneration": 1,
+                "desiredNumberScheduled": 3, "updatedNumberScheduled": updated, "numberAvailable": available } })
+        };
+        assert!(Rollout::read(&daemons(3, 3), &[], &[]).done);
+        assert!(!Rollout::read(&daemons(2, 3), &[], &[]).done);
+        assert!(!Rollout::read(&daemons(3, 2), &[], &[]).done);
+        let set = |partition, updated| {
+            json!({ "kind": "StatefulSet", "metadata": { "generation": 1 },
+                "spec": { "replicas": 3, "updateStrategy": { "rollingUpdate": { "partition": partition } } },
+                "status": { "observedGeneration": 1, "replicas": 3, "updatedReplicas": updated, "availableReplicas": 3 } })
+        };
+        assert!(Rollout::read(&set(0, 3), &[], &[]).done);
+        assert!(!Rollout::read(&set(0, 2), &[], &[]).done);
+        assert!(Rollout::read(&set(2, 1), &[], &[]).done, "two keep their template");
     }
 
     #[test]

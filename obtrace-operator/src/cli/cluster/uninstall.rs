@@ -42,6 +42,8 @@ pub(in crate::cli) async fn run(flags: &Uninstall, color: Color) -> Result<(), F
         cluster.merge(namespace, &mark).await.map_err(Failure::failed)?;
     }
     remove(&cluster, rest, &mut progress).await?;
+    // Restarts have taken their own time.
+    let deadline = Deadline::after(flags.waiting.timeout);
     gone(&cluster, rest, flags, &deadline, &mut progress).await?;
     drop(progress);
     if !flags.restore && !plan.instrumented.is_empty() {
