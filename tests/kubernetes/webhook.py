@@ -17,13 +17,13 @@ import ssl
 import subprocess
 import sys
 import threading
-import time
 
 import cluster
-from run import Report
+import keys
+from processes import until
+from report import Report
 
 PATIENCE_SECONDS = 120
-CONFIGURATION = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"
 RESOURCES = """
 apiVersion: obtrace.io/v1alpha1
 kind: ObtraceInstrumentation
@@ -38,14 +38,9 @@ metadata: {name: left-alone, annotations: {obtrace.io/exclude: "true"}}
 
 def issue(folder, name):
     """A key and a certificate for 127.0.0.1, from an authority that is made if it is not there."""
-    curve = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
     if not (folder / "webhook-ca.crt").exists():
-        cluster.openssl("req", "-x509", *curve, "-keyout", "webhook-ca.key", "-out", "webhook-ca.crt", "-subj", "/CN=webhook-ca", "-days", "30",
-                        folder=folder)
-    (folder / "webhook.ext").write_text("subjectAltName=IP:127.0.0.1\nextendedKeyUsage=serverAuth\n")
-    cluster.openssl("req", *curve, "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", "/CN=webhook", folder=folder)
-    cluster.openssl("x509", "-req", "-in", f"{name}.csr", "-CA", "webhook-ca.crt", "-CAkey", "webhook-ca.key", "-CAcreateserial", "-days", "30",
-                    "-extfile", "webhook.ext", "-out", f"{name}.crt", folder=folder)
+        keys.authority(folder, "webhook-ca")
+    keys.certificate(folder, name, "/CN=webhook", "server", "IP:127.0.0.1", signer="webhook-ca")
     return folder / f"{name}.crt", folder / f"{name}.key"
 
 
@@ -103,11 +98,7 @@ class Webhook:
 
 
 def wait(what, done):
-    end = time.monotonic() + PATIENCE_SECONDS
-    while not done():
-        if time.monotonic() > end:
-            raise RuntimeError(f"{what} did not come within {PATIENCE_SECONDS} s")
-        time.sleep(0.1)
+    until(done, what, PATIENCE_SECONDS)
 
 
 def configuration(webhook, policy):
@@ -165,10 +156,9 @@ def check_rotation(api, webhook, report, rounds=20):
     done, faults, made = threading.Event(), [], [0, 0]
 
     def create(number):
-        client = cluster.Cluster(api.folder, api.port)
         while not done.is_set():
             name = f"rotation-{number}-{made[number]}"
-            status, answer = client.request("POST", "/api/v1/namespaces/shop/pods", pod(name))
+            status, answer = api.request("POST", "/api/v1/namespaces/shop/pods", pod(name))
             made[number] += 1
             if status != 201 or not is_injected(answer):
                 faults.append(f"{name}: {status} {answer.get('message', 'not injected')}")
@@ -190,11 +180,10 @@ def check_rotation(api, webhook, report, rounds=20):
 
 def check_killed(api, webhook, report):
     pods = "/api/v1/namespaces/shop/pods"
-    api.must("PUT", f"{CONFIGURATION}/obtrace-zero", configuration(webhook, "Fail") | {"metadata": api.must("GET", f"{CONFIGURATION}/obtrace-zero")["metadata"]})
     webhook.kill()
     # What is told to fail does: the API server really asks.
     wait("a refusal", lambda: api.request("POST", f"{pods}?dryRun=All", pod("refused"))[0] == 500)
-    api.must("PUT", f"{CONFIGURATION}/obtrace-zero", configuration(webhook, "Ignore") | {"metadata": api.must("GET", f"{CONFIGURATION}/obtrace-zero")["metadata"]})
+    api.apply(configuration(webhook, "Ignore"))
     wait("failurePolicy Ignore", lambda: api.request("POST", f"{pods}?dryRun=All", pod("ignored"))[0] == 201)
     faults = []
     for number in range(10):
@@ -210,7 +199,7 @@ def check(api, program, report):
         wait("readiness", webhook.is_ready)
         for name in ("shop", "left-alone"):
             api.namespace(name)
-        api.must("POST", CONFIGURATION, configuration(webhook, "Fail"))
+        api.apply(configuration(webhook, "Fail"))
         wait("the first patch", lambda: is_injected(api.must("POST", "/api/v1/namespaces/shop/pods?dryRun=All", pod("first"))))
         check_patches(api, webhook, report)
         check_rotation(api, webhook, report)
@@ -226,8 +215,7 @@ def main():
     report = Report()
     with cluster.running() as api:
         check(api, arguments.webhook.resolve(), report)
-    print(f"{report.passed} passed, {report.failed} failed")
-    sys.exit(1 if report.failed else 0)
+    sys.exit(report.conclude())
 
 
 if __name__ == "__main__":

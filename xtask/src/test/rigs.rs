@@ -240,7 +240,22 @@ pub(super) fn kubernetes(workspace: &Workspace, report: &mut Report) -> Result<(
         .env("PYTHONUNBUFFERED", "1")
         .env("OBTRACE_CACHE", &workspace.cache);
     report.run_tests("tests/kubernetes/run.py", run)?;
+    webhook(workspace, report, python.clone())?;
     identity(workspace, report, python)
+}
+
+/// The API server asks the webhook, which runs by itself.
+fn webhook(workspace: &Workspace, report: &mut Report, python: PathBuf) -> Result<(), Error> {
+    const PROGRAM: &str = "tests/kubernetes/webhook.py";
+    workspace.cargo(["build", "--locked", "--package", "obtrace-operator", "--example", "webhook"]).status()?;
+    let run = Run::new(python)
+        .arg(workspace.path(PROGRAM))
+        .arg("--webhook")
+        .arg(workspace.target.join("debug/examples/webhook"))
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .env("PYTHONUNBUFFERED", "1")
+        .env("OBTRACE_CACHE", &workspace.cache);
+    report.run_tests(PROGRAM, run)
 }
 
 /// Certificates and leadership of the operator's replicas.
