@@ -18,6 +18,7 @@ import threading
 import time
 
 import cluster
+from report import Report
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
@@ -141,7 +142,7 @@ class Rig:
         """Waits until `ask` gives no faults."""
         end, faults = time.monotonic() + SECONDS, ["nothing was asked"]
         # Idle connections are closed by the server.
-        self.api.connection = None
+        self.api.local.connection = None
         while faults and time.monotonic() < end:
             try:
                 faults = ask()
@@ -186,23 +187,6 @@ class Rig:
 
     def patch(self, path, body):
         return self.api.must("PATCH", path, body, "application/merge-patch+json")
-
-
-def user(folder):
-    """A certificate for the program's user, and a kubeconfig with it."""
-    cluster.openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", "user.key", "-out", "user.csr",
-                    "-subj", f"/CN={USER}", folder=folder)
-    cluster.openssl("x509", "-req", "-in", "user.csr", "-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-days", "30",
-                    "-extfile", "admin.ext", "-out", "user.crt", folder=folder)
-
-
-def kubeconfig(folder, port):
-    config = {"apiVersion": "v1", "kind": "Config", "current-context": "c", "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
-              "clusters": [{"name": "c", "cluster": {"server": f"https://127.0.0.1:{port}", "certificate-authority": str(folder / "ca.crt")}}],
-              "users": [{"name": "u", "user": {"client-certificate": str(folder / "user.crt"), "client-key": str(folder / "user.key")}}]}
-    path = folder / "kubeconfig"
-    path.write_text(json.dumps(config))
-    return path
 
 
 def grant(api):
@@ -404,29 +388,15 @@ def check_events(rig):
     rig.report.check("`kubectl describe` finds them", [] if len(found) == 2 else [f"{len(found)}"])
 
 
-def server_process():
-    """The API server that `cluster` has started: its id and how it was started."""
-    for folder in pathlib.Path("/proc").glob("[0-9]*"):
-        try:
-            parent = int((folder / "stat").read_text().rsplit(")", 1)[1].split()[1])
-            words = (folder / "cmdline").read_bytes().decode().split("\0")[:-1]
-        except (OSError, ValueError):
-            continue
-        if parent == os.getpid() and words and words[0].endswith("kube-apiserver"):
-            return int(folder.name), words
-    raise RuntimeError("no kube-apiserver of ours")
-
-
-def check_restart(rig, started):
+def check_restart(rig):
     """The API server goes and comes back."""
-    number, words = server_process()
-    os.kill(number, 9)
+    server = rig.api.processes.running["kube-apiserver"]
+    server.kill()
+    server.wait()
     rig.wait("it is noticed that the API server is away",
              lambda: [] if any("failed, and is tried again" in line for line in rig.program.messages()) else ["no such line"])
-    with open(rig.api.folder / "again.log", "wb") as log:
-        started.append(subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=rig.api.folder))
-    rig.api.connection = None
-    rig.api.wait_ready({"again": started[-1]})
+    rig.api.processes.start("kube-apiserver", *server.args)
+    rig.wait("the API server is back", lambda: [] if rig.api.request("GET", "/readyz")[0] == 200 else ["not yet"])
     rig.api.must("POST", workloads("shop"), deployment("after", "python:3.12"))
     rig.expect("what is made after it came back is found", "after", language="python")
     rig.patch("/api/v1/namespaces/shop", {"metadata": {"labels": {"obtrace.io/exclude": "true"}}})
@@ -437,15 +407,11 @@ def check_restart(rig, started):
 
 def check_many(rig, namespaces, each):
     """Many workloads in many namespaces: all counted, the status bounded, little kept."""
-    local = threading.local()
-
     def make(number):
-        if not hasattr(local, "api"):
-            local.api = cluster.Cluster(rig.api.folder, rig.api.port)
-        local.api.namespace(f"many-{number}")
+        rig.api.namespace(f"many-{number}")
         for index in range(each):
             image = ["node:22", "python:3.12", "registry.example.com/service:1"][index % 3]
-            local.api.must("POST", workloads(f"many-{number}"), deployment(f"service-{number}-{index}", image))
+            rig.api.must("POST", workloads(f"many-{number}"), deployment(f"service-{number}-{index}", image))
 
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         list(pool.map(make, range(namespaces)))
@@ -479,12 +445,11 @@ def check_rights(rig, log):
 
 
 def main():
-    import run
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--discover", type=pathlib.Path, required=True, help="the example `discover` of obtrace-operator")
     parser.add_argument("--namespaces", type=int, default=500, help="how many namespaces of ten workloads each there are at the end")
     arguments = parser.parse_args()
-    report, started = run.Report(), []
+    report = Report(quiet=True)
     with tempfile.TemporaryDirectory(prefix="obtrace-discovery-") as folder:
         folder = pathlib.Path(folder)
         policy, log = folder / "policy.json", folder / "audit.log"
@@ -492,9 +457,8 @@ def main():
                                       "rules": [{"level": "Metadata", "users": [USER]}, {"level": "None"}]}))
         with cluster.running(f"--audit-policy-file={policy}", f"--audit-log-path={log}") as api:
             rig = Rig(api, report)
-            user(api.folder)
             grant(api)
-            rig.program = Program(arguments.discover, kubeconfig(api.folder, api.port))
+            rig.program = Program(arguments.discover, api.client(USER, f"/CN={USER}"))
             try:
                 check_absent_definition(rig)
                 for namespace in ("early", "tied"):
@@ -505,18 +469,15 @@ def main():
                 check_conditions(rig)
                 check_quiet(rig)
                 check_events(rig)
-                check_restart(rig, started)
+                check_restart(rig)
                 check_many(rig, arguments.namespaces, 10)
                 check_rights(rig, log)
             finally:
-                for process in (rig.program.process, *started):
-                    process.terminate()
-                for process in (rig.program.process, *started):
-                    process.wait()
+                rig.program.process.terminate()
+                rig.program.process.wait()
                 if report.failed:
                     print("\n".join(json.dumps(record) for record in rig.program.log if record.get("level") != "INFO"), file=sys.stderr)
-    print(f"{report.passed} passed, {report.failed} failed")
-    sys.exit(1 if report.failed else 0)
+    sys.exit(report.conclude())
 
 
 if __name__ == "__main__":
