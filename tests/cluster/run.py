@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""run.py --obtrace-zero PATH --obtrace-agent PATH --operator-image FILE --agent-image FILE --ebpf-image FILE --node PROGRAM: a real cluster with two nodes, all of it in namespaces of its own.
+"""run.py: a real cluster with two nodes, all of it in namespaces of its own, and the product on it.
 
-Needs root, Go and Debian's packages; nothing of it stays. `--only` runs the named cases; `--shell` gives a shell in which
-kubectl reaches the cluster, once the cases have run.
+Needs root, Go, a JDK and Debian's packages; nothing of it stays. `--only` runs the named cases; `--shell` gives a shell in which
+kubectl reaches the cluster, once the cases have run. `cargo xtask test --part cluster` builds what the options name.
 """
 
 import argparse
@@ -54,7 +54,7 @@ def shell(cluster):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--obtrace-agent", type=pathlib.Path, required=True, help="the program that receives OTLP in the cluster")
-    parser.add_argument("--obtrace-zero", type=pathlib.Path, required=True)
+    parser.add_argument("--obtrace-zero", type=pathlib.Path, required=True, help="the program")
     parser.add_argument("--operator-image", type=pathlib.Path, required=True, help="the archive of the image of the operator")
     parser.add_argument("--agent-image", type=pathlib.Path, required=True, help="the archive of the image with the loaders")
     parser.add_argument("--ebpf-image", type=pathlib.Path, required=True, help="the archive of the image of the agent of a node")

@@ -72,7 +72,8 @@ class Api:
 
     def get(self, path):
         """The object or list at this path; None if there is none."""
-        return None if self.request("GET", path)[0] == 404 else self.must("GET", path)
+        status, answer = self.request("GET", path)
+        return None if status == 404 else answer if status == 200 else self.must("GET", path)
 
     def path_of(self, document):
         """Where an object is, by its kind: as the API server's own lists of kinds have it."""

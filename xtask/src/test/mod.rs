@@ -169,7 +169,7 @@ const PARTS: &[Part] = &[
     },
     Part {
         name: "cluster",
-        about: "a cluster of two real nodes: Pods, Services, names, webhooks and identities",
+        about: "the operator and the agent on a cluster of two real nodes, from install to uninstall",
         root: true,
         open: None,
         run: rigs::cluster,
