@@ -33,7 +33,7 @@ use crate::{
     certificates::{self, Observer, Resolver},
     discovery,
     index::{Index, SYSTEM_NAMESPACE},
-    leader,
+    install, leader,
     server::{
         Limits, ServeError,
         health::{self, Check, Readiness},
@@ -43,9 +43,6 @@ use crate::{
     telemetry::Metrics,
     watch as watches,
 };
-
-/// The name of the Lease that the replicas elect their leader by.
-pub const LEASE: &str = "obtrace-zero-operator";
 
 /// How often a replica asks itself for a review.
 const SELF_REVIEW_EVERY: Duration = Duration::from_secs(30);
@@ -91,7 +88,7 @@ impl Options {
             metrics: everywhere(8080),
             certificates: certificates::Options::new(&namespace),
             limits: Limits::default(),
-            lease: leader::Options::new(LEASE, &namespace, &identity),
+            lease: leader::Options::new(install::LEASE, &namespace, &identity),
             discovery: discovery::Options::default(),
             namespace,
             identity,
@@ -101,7 +98,7 @@ impl Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self::new(SYSTEM_NAMESPACE, "obtrace-zero-operator")
+        Self::new(SYSTEM_NAMESPACE, install::OPERATOR)
     }
 }
 
@@ -164,6 +161,7 @@ pub async fn run(client: Client, options: Options, stop: CancellationToken) -> R
         let (index, metrics) = (Arc::clone(&index), Arc::clone(&metrics));
         ended(discovery::run(client.clone(), options.discovery, leads.clone(), index, metrics, stop.clone()))
     });
+    parts.spawn(ended(install::mirror::run(client.clone(), leads.clone(), stop.clone())));
     let names = options.certificates.names();
     parts.spawn({
         let observer = Arc::new(Told(Arc::clone(&metrics)));

@@ -227,49 +227,32 @@ pub(super) fn cluster(workspace: &Workspace, report: &mut Report) -> Result<(), 
     report.run_tests(PROGRAM, run)
 }
 
-/// The API server is built once from Go modules and kept in the cache.
+/// What a real API server says: of what is shipped, and to the parts of the operator, each of which runs as an example. The server is
+/// built once from Go modules and kept in the cache.
 pub(super) fn kubernetes(workspace: &Workspace, report: &mut Report) -> Result<(), Error> {
     setup::packages(&[Need::Kubernetes])?;
     let python = setup::python(workspace, "tests/kubernetes/requirements.txt")?;
-    let program = workspace.build_obtrace_zero()?;
-    let run = Run::new(&python)
-        .arg(workspace.path("tests/kubernetes/run.py"))
-        .arg("--obtrace-zero")
-        .arg(program)
-        .env("PYTHONDONTWRITEBYTECODE", "1")
-        .env("PYTHONUNBUFFERED", "1")
-        .env("OBTRACE_CACHE", &workspace.cache);
-    report.run_tests("tests/kubernetes/run.py", run)?;
-    webhook(workspace, report, python.clone())?;
-    identity(workspace, report, python)
-}
-
-/// The API server asks the webhook, which runs by itself.
-fn webhook(workspace: &Workspace, report: &mut Report, python: PathBuf) -> Result<(), Error> {
-    const PROGRAM: &str = "tests/kubernetes/webhook.py";
-    workspace.cargo(["build", "--locked", "--package", "obtrace-operator", "--example", "webhook"]).status()?;
-    let run = Run::new(python)
-        .arg(workspace.path(PROGRAM))
-        .arg("--webhook")
-        .arg(workspace.target.join("debug/examples/webhook"))
-        .env("PYTHONDONTWRITEBYTECODE", "1")
-        .env("PYTHONUNBUFFERED", "1")
-        .env("OBTRACE_CACHE", &workspace.cache);
-    report.run_tests(PROGRAM, run)
-}
-
-/// Certificates and leadership of the operator's replicas.
-fn identity(workspace: &Workspace, report: &mut Report, python: PathBuf) -> Result<(), Error> {
-    const PROGRAM: &str = "tests/kubernetes/identity.py";
-    workspace.cargo(["build", "--locked", "--package", "obtrace-operator", "--example", "identity"]).status()?;
-    let run = Run::new(python)
-        .arg(workspace.path(PROGRAM))
-        .arg("--program")
-        .arg(workspace.target.join("debug/examples/identity"))
-        .env("PYTHONDONTWRITEBYTECODE", "1")
-        .env("PYTHONUNBUFFERED", "1")
-        .env("OBTRACE_CACHE", &workspace.cache);
-    report.run_tests(PROGRAM, run)
+    let examples = ["--example", "webhook", "--example", "identity", "--example", "discover"];
+    workspace.cargo(["build", "--locked", "--package", "obtrace-operator"]).args(examples).status()?;
+    let example = |name: &str| workspace.target.join("debug/examples").join(name);
+    let programs = [
+        ("run.py", "--obtrace-zero", workspace.build_obtrace_zero()?),
+        ("webhook.py", "--webhook", example("webhook")),
+        ("identity.py", "--program", example("identity")),
+        ("discovery.py", "--discover", example("discover")),
+    ];
+    for (name, flag, program) in programs {
+        let path = format!("tests/kubernetes/{name}");
+        let run = Run::new(&python)
+            .arg(workspace.path(&path))
+            .arg(flag)
+            .arg(program)
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .env("PYTHONUNBUFFERED", "1")
+            .env("OBTRACE_CACHE", &workspace.cache);
+        report.run_tests(&path, run)?;
+    }
+    Ok(())
 }
 
 /// Runs a rig as root with the release build of the agent and the Python packages that `need` comes with.
