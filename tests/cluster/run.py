@@ -30,8 +30,9 @@ from report import Report  # noqa: E402
 CASES = {
     "foundation": lambda cluster, report, _: foundation.check(cluster, report),
     "applications": lambda cluster, report, _: applications.check(cluster, report),
-    "ebpf": lambda cluster, report, options: ebpf.check(cluster, report, options.ebpf_image),
     "installation": installation.check,
+    # Leaves its agents, which an uninstall would take away.
+    "ebpf": lambda cluster, report, options: ebpf.check(cluster, report, options.ebpf_image),
 }
 
 
