@@ -84,15 +84,19 @@ pub(super) fn deployment(options: &Options) -> Value {
 }
 
 fn pod(options: &Options) -> Value {
-    let spread = |key: &str| {
-        json!({
-            "maxSkew": 1,
-            "topologyKey": key,
-            "whenUnsatisfiable": "ScheduleAnyway",
-            "labelSelector": { "matchLabels": selector() },
-            "matchLabelKeys": ["pod-template-hash"],
-        })
-    };
+    // The scheduler leaves a node out of spreading if it lacks the label of one of several constraints: clusters have no zones as often
+    // as they have, so those are a wish of another kind.
+    let spread = json!([{
+        "maxSkew": 1,
+        "topologyKey": "kubernetes.io/hostname",
+        "whenUnsatisfiable": "ScheduleAnyway",
+        "labelSelector": { "matchLabels": selector() },
+        "matchLabelKeys": ["pod-template-hash"],
+    }]);
+    let zones = json!([{
+        "weight": 50,
+        "podAffinityTerm": { "topologyKey": "topology.kubernetes.io/zone", "labelSelector": { "matchLabels": selector() } },
+    }]);
     let mut pod = json!({
         "serviceAccountName": OPERATOR,
         "enableServiceLinks": false,
@@ -100,7 +104,8 @@ fn pod(options: &Options) -> Value {
         // No runAsUser: the image names its user, and OpenShift wants to choose one itself.
         "securityContext": { "runAsNonRoot": true, "seccompProfile": { "type": "RuntimeDefault" } },
         "terminationGracePeriodSeconds": 30,
-        "topologySpreadConstraints": [spread("kubernetes.io/hostname"), spread("topology.kubernetes.io/zone")],
+        "affinity": { "podAntiAffinity": { "preferredDuringSchedulingIgnoredDuringExecution": zones } },
+        "topologySpreadConstraints": spread,
         "containers": [container(options)],
     });
     if let (Some(class), Value::Object(pod)) = (&options.priority_class, &mut pod) {
