@@ -1,5 +1,6 @@
 //! `cargo xtask test`: everything that CI runs, part by part, with the minutes that each took.
 
+mod beside;
 mod bpf;
 mod code;
 mod crates;
@@ -9,7 +10,7 @@ mod rigs;
 
 use std::time::{Duration, Instant};
 
-use self::report::Report;
+use self::{beside::Beside, report::Report};
 use crate::{error::Error, say, workspace::Workspace};
 
 /// Options of `test`.
@@ -239,7 +240,17 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<(), Error>
     }
     let chosen = |part: &&Part| options.parts.is_empty() || options.parts.iter().any(|name| name == part.name);
     let mut results = Vec::new();
+    let mut aside = None;
     for part in PARTS.iter().filter(chosen) {
+        if options.parts.is_empty() && part.name == beside::FROM {
+            aside = Some(Beside::start(workspace)?);
+        }
+        if options.parts.is_empty() && beside::PARTS.contains(&part.name) {
+            if let Some(aside) = aside.take() {
+                results.extend(aside.wait()?);
+            }
+            continue;
+        }
         say::headline(format_args!("{}: {}", part.name, part.about));
         let start = Instant::now();
         let mut report = Report::default();

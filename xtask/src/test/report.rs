@@ -24,6 +24,22 @@ pub(super) struct Report {
 }
 
 impl Report {
+    /// What another run of this program told of a part.
+    pub(super) fn told(passed: u64, failures: Vec<String>, skipped: Vec<String>) -> Self {
+        Self { passed, failures, skipped, only_alone: Vec::new() }
+    }
+
+    /// Whether something is wrong.
+    pub(super) fn has_failed(&self) -> bool {
+        !self.failures.is_empty()
+    }
+
+    /// How many passed, failed and were skipped.
+    #[cfg(test)]
+    pub(super) fn counts(&self) -> (u64, usize, usize) {
+        (self.passed, self.failures.len(), self.skipped.len())
+    }
+
     /// `what` was checked and is right.
     pub(super) fn pass(&mut self) {
         self.passed += 1;
