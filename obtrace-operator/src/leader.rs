@@ -70,18 +70,7 @@ impl Options {
 
 /// Asks for the Lease until it is told to stop, and gives it back then. The receiver says whether this replica leads.
 ///
-/// Needs the verbs `get`, `create` and `update` on Leases.
-pub async fn run(
-    client: Client,
-    lease: &str,
-    namespace: &str,
-    identity: &str,
-    stop: CancellationToken,
-) -> (watch::Receiver<bool>, JoinHandle<()>) {
-    start(client, Options::new(lease, namespace, identity), stop)
-}
-
-/// The same with other times. It has to be called within a runtime of tokio.
+/// Needs the verbs `get`, `create` and `update` on Leases. It has to be called within a runtime of tokio.
 pub fn start(client: Client, options: Options, stop: CancellationToken) -> (watch::Receiver<bool>, JoinHandle<()>) {
     let (leads, receiver) = watch::channel(false);
     let leases = Api::namespaced(client, &options.namespace);
@@ -212,10 +201,13 @@ impl Candidate {
                 return;
             }
             let asked = Instant::now();
-            match timeout_at(deadline, self.attempt()).await {
+            // A request that is lost on its way leaves time for another.
+            let end = deadline.min(asked + self.options.renew_deadline / 2);
+            match timeout_at(end, self.attempt()).await {
                 Ok(Ok(true)) => deadline = asked + self.options.renew_deadline,
-                Ok(Ok(false)) | Err(_) => return,
                 Ok(Err(error)) => self.warn(&error),
+                Err(_) if end < deadline => self.warn(&"no answer in time"),
+                Ok(Ok(false)) | Err(_) => return,
             }
         }
     }
@@ -260,18 +252,31 @@ impl Candidate {
         if holder(self.known.lease.as_ref()) != Some(self.options.identity.as_str()) {
             return;
         }
-        let Some(mut lease) = self.known.lease.take() else { return };
-        if let Some(spec) = &mut lease.spec {
-            spec.holder_identity = Some(String::new());
-            spec.lease_duration_seconds = Some(RELEASED_SECONDS);
-            spec.renew_time = Some(MicroTime(Timestamp::now()));
-        }
-        let params = PostParams::default();
-        let replaced = self.leases.replace(&self.options.lease, &params, &lease);
-        match timeout(self.options.retry_period, replaced).await {
-            Ok(Ok(_)) => tracing::info!(lease = %self.options.lease, "the Lease is given back"),
+        match timeout(self.options.retry_period, self.give_back()).await {
+            Ok(Ok(true)) => tracing::info!(lease = %self.options.lease, "the Lease is given back"),
+            Ok(Ok(false)) => {}
             Ok(Err(error)) => tracing::warn!(%error, "cannot give the Lease back; the others wait for its end"),
             Err(_) => tracing::warn!("cannot give the Lease back in time; the others wait for its end"),
+        }
+    }
+
+    /// Reads it first: a renewal that the stop has broken off may have been made. False if it is somebody else's by now.
+    async fn give_back(&mut self) -> kube::Result<bool> {
+        loop {
+            let lease = self.leases.get_opt(&self.options.lease).await?;
+            if holder(lease.as_ref()) != Some(self.options.identity.as_str()) {
+                return Ok(false);
+            }
+            let Some(mut lease) = lease else { return Ok(false) };
+            if let Some(spec) = &mut lease.spec {
+                spec.holder_identity = Some(String::new());
+                spec.lease_duration_seconds = Some(RELEASED_SECONDS);
+                spec.renew_time = Some(MicroTime(Timestamp::now()));
+            }
+            match self.leases.replace(&self.options.lease, &PostParams::default(), &lease).await {
+                Err(kube::Error::Api(status)) if status.code == 409 => {}
+                answer => return answer.map(|_| true),
+            }
         }
     }
 

@@ -25,9 +25,10 @@ use tokio::{
     net::TcpListener,
     sync::{mpsc, watch},
     task::JoinSet,
+    time::timeout,
 };
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use crate::{
     certificates::{self, Observer, Resolver},
@@ -52,14 +53,13 @@ const CERTIFICATE_EVERY: Duration = Duration::from_millis(100);
 /// How many verdicts wait for their Events; the others have none, and are counted.
 const VERDICTS: usize = 1024;
 
+/// How long the parts have to end once the webhook has: what they still ask the API server for is given up then.
+const PARTS_END: Duration = Duration::from_secs(3);
+
 /// What is set of an operator.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Options {
-    /// The namespace it runs in. Default: `obtrace-system`.
-    pub namespace: String,
-    /// What this replica calls itself: the name of its Pod.
-    pub identity: String,
     /// Where the webhook listens. Default: port 9443 of every address.
     pub webhook: SocketAddr,
     /// Where `/healthz` and `/readyz` are. Default: port 8081 of every address.
@@ -88,10 +88,8 @@ impl Options {
             metrics: everywhere(8080),
             certificates: certificates::Options::new(&namespace),
             limits: Limits::default(),
-            lease: leader::Options::new(install::LEASE, &namespace, &identity),
+            lease: leader::Options::new(install::LEASE, namespace, identity),
             discovery: discovery::Options::default(),
-            namespace,
-            identity,
         }
     }
 }
@@ -139,6 +137,7 @@ pub enum Error {
 /// # Errors
 /// It cannot start, or a part of it ended. An API server that is away is neither: the operator goes on with what it knows.
 pub async fn run(client: Client, options: Options, stop: CancellationToken) -> Result<(), Error> {
+    options.certificates.validate()?;
     let servers = Servers::bind(&options).await?;
     let metrics = Arc::new(Metrics::new());
     let readiness = Readiness::new();
@@ -151,7 +150,8 @@ pub async fn run(client: Client, options: Options, stop: CancellationToken) -> R
 
     parts.spawn(served(health::serve(servers.health, readiness, end.clone())));
     parts.spawn(served(metrics::serve(servers.metrics, Arc::clone(&metrics), end.clone())));
-    let (leads, _lease) = leader::start(client.clone(), options.lease, stop.clone());
+    let (leads, lease) = leader::start(client.clone(), options.lease, stop.clone());
+    parts.spawn(async { Ok(lease.await?) });
     parts.spawn(ended(tell_leader(leads.clone(), Arc::clone(&metrics), end.clone())));
     let synced = move || caches.pass();
     parts.spawn(ended(watches::run(client.clone(), Arc::clone(&index), synced, end.clone())));
@@ -182,16 +182,20 @@ pub async fn run(client: Client, options: Options, stop: CancellationToken) -> R
     let serving = webhook::serve(servers.webhook, tls, webhook, stop.clone());
 
     let mut serving = std::pin::pin!(serving);
-    let result = loop {
+    let mut broken = None;
+    let served = loop {
         tokio::select! {
             result = &mut serving => break result.map_err(Error::from),
             Some(part) = parts.join_next(), if !stop.is_cancelled() => {
                 if let Err(failed) = part.map_err(Error::from).and_then(|result| result) {
-                    break Err(failed);
+                    error!(error = %failed, "a part of the operator ended; the webhook goes on until nobody sends to it any more");
+                    broken = Some(failed);
+                    stop.cancel();
                 }
             }
         }
     };
+    let result = broken.map_or(served, Err);
     if let Err(failed) = &result {
         error!(error = %failed, "the operator ends");
     } else {
@@ -199,7 +203,16 @@ pub async fn run(client: Client, options: Options, stop: CancellationToken) -> R
     }
     stop.cancel();
     end.cancel();
-    while parts.join_next().await.is_some() {}
+    let all = async {
+        while let Some(part) = parts.join_next().await {
+            if let Err(failed) = part.map_err(Error::from).and_then(|result| result) {
+                error!(error = %failed, "a part of the operator ended badly");
+            }
+        }
+    };
+    if timeout(PARTS_END, all).await.is_err() {
+        warn!(parts = parts.len(), "parts of the operator did not end in time, and are broken off");
+    }
     result
 }
 

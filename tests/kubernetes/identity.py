@@ -358,8 +358,11 @@ def killed(test):
     # Only the replica that is killed may fail its callers.
     test.creators.pause()
     test.until(lambda: test.leader() and "next-ca.key" in (secret(test.api) or {}), "a rotation begins")
-    leader = test.leader()
+    leader = test.until(test.leader, "one leads")
+    # A process that dies closes its connections before it is seen to be gone.
+    leader.stopped = True
     leader.end(signal.SIGKILL)
+    leader.stopped = False
     before = test.authority()
     test.until(lambda: (other := test.leader()) and other is not leader, "the other replica leads")
     test.another_authority(before, "the other goes on with the rotation")

@@ -204,6 +204,8 @@ def check_questions(api, report, installer):
         "selector": {"matchLabels": {"app": "web"}}, "template": {"metadata": {"labels": {"app": "web"}}, "spec": {
             "containers": [{"name": "web", "image": "acme/web", "command": ["python3", "app.py"]}]}}}}
     api.must("POST", "/apis/apps/v1/namespaces/shop/deployments", deployment)
+    # No webhook answers: it is made without us, and has to be restarted.
+    api.wait_for(lambda: api.pods("shop", "app=web"), "the Pod is made")
     rows = [json.loads(line) for line in installer.run("workloads", "-n", "shop", "--json")[0].splitlines()]
     found = [(row["name"], row["language"], row["strategy"], row["state"], row["resource"]) for row in rows]
     report.check("workloads", [] if found == [("web", "python", "sdk", "pending", "obtrace-system/default")] else [str(rows)])

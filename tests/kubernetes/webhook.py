@@ -158,8 +158,12 @@ def check_rotation(api, webhook, report, rounds=20):
     def create(number):
         while not done.is_set():
             name = f"rotation-{number}-{made[number]}"
-            status, answer = api.request("POST", "/api/v1/namespaces/shop/pods", pod(name))
             made[number] += 1
+            try:
+                status, answer = api.request("POST", "/api/v1/namespaces/shop/pods", pod(name))
+            except Exception as error:
+                faults.append(f"{name}: {type(error).__name__}: {error}")
+                continue
             if status != 201 or not is_injected(answer):
                 faults.append(f"{name}: {status} {answer.get('message', 'not injected')}")
 

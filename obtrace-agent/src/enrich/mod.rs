@@ -273,7 +273,9 @@ impl Enricher {
     /// What is known of a process, as the cluster was at `generation`.
     fn describe(&self, pid: u32, process: Option<&Process>, name: &str, generation: u64) -> Known {
         let cgroup = process.map_or("", |process| &process.cgroup);
-        let observed = self.cluster().is_none_or(|cluster| cluster.observes(cgroup));
+        // One that is gone was let through by the filter, which has asked the cluster.
+        let gone = pid != 0 && process.is_none();
+        let observed = gone || self.cluster().is_none_or(|cluster| cluster.observes(cgroup));
         let identity = self
             .cluster()
             .map(|cluster| cluster.identity(cgroup))

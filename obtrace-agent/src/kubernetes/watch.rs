@@ -86,7 +86,9 @@ async fn connect(settings: &Settings) -> Result<Client, Box<dyn std::error::Erro
 }
 
 async fn watch_pods(cluster: &Cluster, settings: &Settings, client: Client) {
-    let config = watcher::Config::default().fields(&format!("spec.nodeName={}", settings.node)).page_size(PAGE);
+    // Those that have ended have no processes, and may be many.
+    let fields = format!("spec.nodeName={},status.phase!=Succeeded,status.phase!=Failed", settings.node);
+    let config = watcher::Config::default().fields(&fields).page_size(PAGE);
     let mut events = pin!(watcher(Api::<Pod>::all(client), config).default_backoff());
     let mut listed = FxHashSet::default();
     let mut failing = false;

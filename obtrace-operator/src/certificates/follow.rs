@@ -47,7 +47,11 @@ where
     loop {
         let round = async {
             match once(&api, &name, &seen).await {
-                Ok(()) => pause = FIRST_PAUSE,
+                Ok(()) => {
+                    pause = FIRST_PAUSE;
+                    // A watch may end as soon as it has begun.
+                    sleep(FIRST_PAUSE).await;
+                }
                 Err(error) => {
                     let kind = K::kind(&());
                     tracing::warn!(%kind, %name, %error, "cannot watch; what was seen last is used. Trying again in {pause:?}");

@@ -20,7 +20,7 @@ use crate::{
 /// How the operator runs.
 #[derive(Args)]
 pub(super) struct Flags {
-    /// The namespace that it runs in
+    /// The namespace of its Lease, its Service and the Secret with its certificate; resources for the whole cluster and the API key are always in obtrace-system
     #[arg(long, env = "POD_NAMESPACE", default_value = SYSTEM_NAMESPACE)]
     namespace: String,
     /// What this replica calls itself; no two may call themselves the same
@@ -86,7 +86,9 @@ impl Flags {
 
 pub(super) fn run(flags: &Flags, color: Color) -> Result<(), Failure> {
     log(flags, color)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    // A quota of one CPU would make one thread, and a review wait until a page of workloads is read.
+    let threads = std::thread::available_parallelism().map_or(2, |threads| threads.get().max(2));
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build();
     let runtime = runtime.map_err(|error| Failure::failed(format!("cannot start threads: {error}")))?;
     runtime.block_on(async {
         let stop = CancellationToken::new();

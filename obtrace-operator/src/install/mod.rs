@@ -103,6 +103,15 @@ pub fn everything() -> Vec<Value> {
     all
 }
 
+/// What other options make and these do not: rights to restart workloads, what cert-manager is asked for.
+pub(crate) fn unwanted(options: &Options) -> Vec<Value> {
+    let wanted: Vec<_> = objects(options).iter().map(name_of).collect();
+    let kinds = ["ClusterRole", "ClusterRoleBinding", "Issuer", "Certificate"];
+    let mut all = everything();
+    all.retain(|it| kinds.contains(&text(it, "/kind")) && !wanted.contains(&name_of(it)));
+    all
+}
+
 /// What says which object it is.
 fn bare(whole: &Value) -> Value {
     let mut metadata = Map::new();
@@ -150,8 +159,8 @@ fn object(api_version: &str, kind: &str, metadata: Value, rest: Value) -> Value 
     Value::Object(object)
 }
 
-/// The operator needs nothing that the strictest level of Pod Security forbids. The agent that observes whole nodes does, and is for another
-/// namespace.
+/// The operator needs nothing that the strictest level of Pod Security forbids. The agent that observes whole nodes does: an administrator opens
+/// the namespace for it, and an installation leaves it open.
 fn namespace() -> Value {
     let mut namespace = of_cluster("v1", "Namespace", SYSTEM_NAMESPACE, Value::Null);
     if let Some(Value::Object(labels)) = namespace.pointer_mut("/metadata/labels") {

@@ -18,6 +18,7 @@ use tokio::{
 };
 use tokio_rustls::TlsConnector;
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
+use tracing::warn;
 
 use super::{health::Check, webhook::PATH};
 use crate::{admission::Verdict, index::SYSTEM_NAMESPACE};
@@ -27,6 +28,9 @@ const TIME: Duration = Duration::from_secs(5);
 
 /// The time to the next one after one that failed.
 const RETRY: Duration = Duration::from_millis(500);
+
+/// How many in a row may fail once one was answered: who is only slow goes on.
+const FORGIVEN: u32 = 2;
 
 /// The name of the Pod that does not exist.
 const POD: &str = "obtrace-zero-self-review";
@@ -136,6 +140,8 @@ pub async fn watch(
     stop: CancellationToken,
 ) {
     let rounds = async {
+        // Before the first answer nothing is forgiven.
+        let mut failures = FORGIVEN;
         loop {
             let result = match roots() {
                 Some(roots) => ask(address, name.clone(), roots).await.map_err(|error| error.to_string()),
@@ -143,8 +149,19 @@ pub async fn watch(
             };
             let wait = if result.is_ok() { interval } else { RETRY };
             match result {
-                Ok(()) => check.pass(),
-                Err(why) => check.fail(why),
+                Ok(()) => {
+                    failures = 0;
+                    check.pass();
+                }
+                Err(why) => {
+                    failures = failures.saturating_add(1);
+                    if failures == FORGIVEN + 1 {
+                        warn!(why, "a review of our own is not answered: this replica is not ready until one is");
+                    }
+                    if failures > FORGIVEN {
+                        check.fail(why);
+                    }
+                }
             }
             sleep(wait).await;
         }

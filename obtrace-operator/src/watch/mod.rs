@@ -24,7 +24,7 @@ use kube::{
     runtime::watcher::{Config, Error, Event},
 };
 use obtrace_patch::Version;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{MissedTickBehavior, interval, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
@@ -124,6 +124,7 @@ impl Watch {
                         synced();
                     }
                 }
+                () = sleep_until(self.version_due.into()), if !waits => {}
                 else => return,
             }
         }

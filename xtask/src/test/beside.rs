@@ -71,11 +71,11 @@ impl Beside {
 fn outcome(name: &'static str, said: &str) -> Option<Outcome> {
     let row = said.lines().rev().find_map(|line| {
         let mut words = line.split_whitespace();
-        let counts = (words.next()? == name).then_some(())?;
+        (words.next()? == name).then_some(())?;
         let numbers: Vec<f64> = words.take(4).map_while(|word| word.parse().ok()).collect();
-        (numbers.len() == 4).then_some((counts, numbers))
+        (numbers.len() == 4).then_some(numbers)
     });
-    let (_, numbers) = row?;
+    let numbers = row?;
     let of = |kind: &str| {
         let prefix = format!("{kind}: {name}: ");
         said.lines().filter_map(|line| line.strip_prefix(&prefix).map(str::to_owned)).collect::<Vec<_>>()

@@ -245,6 +245,14 @@ async fn certificate(cluster: &Cluster) -> Check {
 
 async fn webhook(cluster: &Cluster) -> Check {
     const NAME: &str = "webhook";
+    match wait::is_expected(cluster).await {
+        Ok(true) => {}
+        Ok(false) => {
+            let advice = "make a Pod that a resource is for, and look at it";
+            return Check::warning(NAME, "no resource instruments Pods of the namespace default: not tried", advice);
+        }
+        Err(failure) => return Check::failed(NAME, failure.to_string(), "check your rights in the cluster"),
+    }
     match wait::try_webhook(cluster).await {
         Ok(()) => Check::ok(NAME, "a Pod that was created on trial is instrumented"),
         Err(why) => {

@@ -24,7 +24,7 @@ use crate::{
     index::SYSTEM_NAMESPACE,
     install::{
         ApiKey, Certificates, Changed, Cluster, DEFAULT_RESOURCE, FailurePolicy, OLDEST_KUBERNETES, OPERATOR, Options,
-        name_of, objects,
+        name_of, objects, text, unwanted,
     },
     manifests,
 };
@@ -80,11 +80,16 @@ pub(in crate::cli) async fn run(flags: &Install, color: Color) -> Result<(), Fai
     for object in webhook {
         apply(&cluster, object, &mut progress, &deadline).await?;
     }
+    for object in unwanted(&options) {
+        if cluster.delete(&object).await.map_err(Failure::failed)? {
+            progress.done(&name_of(&object), "deleted");
+        }
+    }
     if !flags.waiting.no_wait {
-        if options.default_resource {
+        if wait::is_expected(&cluster).await? {
             wait::webhook(&cluster, &deadline, &mut progress).await?;
         } else {
-            say("no resource is for the whole cluster: whether the webhook answers is not tried");
+            say("no resource instruments Pods of the namespace default: whether the webhook answers is not tried");
         }
     }
     drop(progress);
@@ -104,12 +109,28 @@ pub(super) async fn apply(
     progress: &mut Progress,
     deadline: &Deadline,
 ) -> Result<Changed, Failure> {
-    let changed = cluster.apply(object, false).await.map_err(Failure::failed)?;
+    let changed = cluster.apply(&as_it_may_be(cluster, object).await?, false).await.map_err(Failure::failed)?;
     if object["kind"] == "CustomResourceDefinition" {
         wait::established(cluster, object, deadline).await?;
     }
     progress.done(&name_of(object), changed.as_str());
     Ok(changed)
+}
+
+/// What is applied of an object. A namespace that somebody else made stays theirs, and one that was opened, as for the agents of nodes, stays
+/// open.
+pub(super) async fn as_it_may_be(cluster: &Cluster, object: &Value) -> Result<Value, Failure> {
+    let mut wanted = object.clone();
+    if object["kind"] == "Namespace"
+        && let Some(found) = cluster.get(object).await.map_err(Failure::failed)?
+        && let Some(Value::Object(labels)) = wanted.pointer_mut("/metadata/labels")
+    {
+        let theirs = text(&found, "/metadata/labels/app.kubernetes.io~1part-of") != "obtrace-zero";
+        let level = text(&found, "/metadata/labels/pod-security.kubernetes.io~1enforce");
+        let open = !matches!(level, "" | "restricted");
+        labels.retain(|name, _| if name.starts_with("pod-security.kubernetes.io/") { !open } else { !theirs });
+    }
+    Ok(wanted)
 }
 
 fn options(flags: &Install) -> Result<Options, Failure> {
@@ -139,6 +160,12 @@ fn options(flags: &Install) -> Result<Options, Failure> {
         options.api_server_ports = flags.api_server_port.iter().map(|port| u32::from(*port)).collect();
     }
     options.check().map_err(Failure::usage)?;
+    if flags.no_default && matches!(&options.api_key, ApiKey::Secret(secret) if *secret != SecretReference::default()) {
+        return Err(Failure::usage(
+            "with --no-default there is no resource to name another Secret than obtrace-api-key/api-key in: leave out one of \
+             --no-default and --api-key-secret",
+        ));
+    }
     Ok(options)
 }
 
@@ -176,6 +203,10 @@ fn print(options: &Options, flags: &Install) -> Result<(), Failure> {
     let webhook = all.pop();
     for namespace in &flags.allow {
         all.extend(crate::install::allowed(namespace, &options.key_reference().name));
+        say(format_args!(
+            "to have the key copied there: kubectl annotate namespace {namespace} {}=true",
+            crate::install::KEY_ANNOTATION
+        ));
     }
     all.extend(webhook);
     let mut out = String::new();
@@ -252,7 +283,8 @@ async fn api_server_ports(cluster: &Cluster) -> Vec<u32> {
     ports.filter_map(|port| port["port"].as_u64()?.try_into().ok()).collect()
 }
 
-/// What was said at an earlier installation and is not said now is kept: where telemetry goes, and which Secret holds the key.
+/// What was said at an earlier installation and is not said now is kept: where telemetry goes, which Secret holds the key, which namespaces
+/// are left alone, which images Pods get.
 async fn keep(cluster: &Cluster, options: &mut Options) -> Result<(), Failure> {
     let resource = json!({
         "apiVersion": "obtrace.io/v1alpha1",
@@ -268,6 +300,17 @@ async fn keep(cluster: &Cluster, options: &mut Options) -> Result<(), Failure> {
         && let (Some(name), Some(key)) = (text("/spec/apiKeySecretRef/name"), text("/spec/apiKeySecretRef/key"))
     {
         options.api_key = ApiKey::Secret(SecretReference::new(name, key));
+    }
+    if options.exclude_namespaces.is_empty() {
+        let names = found.pointer("/spec/exclude/namespaces").and_then(Value::as_array).into_iter().flatten();
+        options.exclude_namespaces = names.filter_map(|name| name.as_str().map(str::to_owned)).collect();
+    }
+    let standard = Options::new();
+    if options.agent_image == standard.agent_image {
+        options.agent_image = text("/spec/images/agent").unwrap_or(standard.agent_image);
+    }
+    if options.ebpf_image == standard.ebpf_image {
+        options.ebpf_image = text("/spec/images/ebpf").unwrap_or(standard.ebpf_image);
     }
     Ok(())
 }

@@ -10,9 +10,14 @@ use crate::install::{Cluster, KEY_ANNOTATION, everything, name_of};
 
 /// What is ours wherever it lies.
 const OURS: &str = "app.kubernetes.io/part-of=obtrace-zero,app.kubernetes.io/managed-by=obtrace-zero";
-/// The kinds of what `allow` puts into namespaces of others.
-const SPREAD: [(&str, &str); 3] =
-    [("rbac.authorization.k8s.io/v1", "RoleBinding"), ("rbac.authorization.k8s.io/v1", "Role"), ("v1", "Secret")];
+/// The kinds of what `allow` puts into namespaces of others, and of the rights of the agents of nodes.
+const SPREAD: [(&str, &str); 5] = [
+    ("rbac.authorization.k8s.io/v1", "ClusterRoleBinding"),
+    ("rbac.authorization.k8s.io/v1", "ClusterRole"),
+    ("rbac.authorization.k8s.io/v1", "RoleBinding"),
+    ("rbac.authorization.k8s.io/v1", "Role"),
+    ("v1", "Secret"),
+];
 
 pub(in crate::cli) async fn run(flags: &Uninstall, color: Color) -> Result<(), Failure> {
     let cluster = connect(&flags.connection).await?;
@@ -24,7 +29,12 @@ pub(in crate::cli) async fn run(flags: &Uninstall, color: Color) -> Result<(), F
     if flags.dry_run {
         return write_out(plan.describe(flags).as_bytes());
     }
-    if !flags.yes && io::stdin().is_terminal() && !confirmed(&plan, flags)? {
+    if !flags.yes && !io::stdin().is_terminal() {
+        return Err(Failure::usage(
+            "there is no terminal to ask on whether all of it is to be taken away: repeat with --yes",
+        ));
+    }
+    if !flags.yes && !confirmed(&plan, flags)? {
         return Err(Failure::failed("nothing was done"));
     }
     let mut progress = Progress::new(color);
@@ -39,7 +49,11 @@ pub(in crate::cli) async fn run(flags: &Uninstall, color: Color) -> Result<(), F
     }
     for namespace in &plan.marked {
         let mark = json!({ "metadata": { "annotations": { KEY_ANNOTATION: null } } });
-        cluster.merge(namespace, &mark).await.map_err(Failure::failed)?;
+        match cluster.merge(namespace, &mark).await {
+            // It went meanwhile.
+            Err(error) if !error.is_not_found() => return Err(Failure::failed(error)),
+            _ => {}
+        }
     }
     remove(&cluster, rest, &mut progress).await?;
     // Restarts have taken their own time.
@@ -86,8 +100,10 @@ impl Plan {
             if let Some(found) = cluster.get(&object).await.map_err(Failure::failed)? {
                 let ours =
                     found.pointer("/metadata/labels/app.kubernetes.io~1part-of").is_some_and(|it| it == "obtrace-zero");
-                // A namespace that somebody else made stays theirs.
-                if object["kind"] != "Namespace" || ours {
+                // A namespace or an API key that somebody else made stays theirs.
+                let may_be_theirs = object["kind"] == "Namespace"
+                    || object["metadata"]["name"] == crate::crd::SecretReference::default().name.as_str();
+                if !may_be_theirs || ours {
                     objects.push(object);
                 }
             }
@@ -95,8 +111,10 @@ impl Plan {
         let webhooks = objects.iter().take_while(|it| it["kind"] == "MutatingWebhookConfiguration").count();
         for (api_version, kind) in SPREAD {
             for found in cluster.list(api_version, kind, "", OURS).await.map_err(Failure::failed)? {
-                let object = json!({ "apiVersion": api_version, "kind": kind, "metadata": {
-                    "name": found["metadata"]["name"], "namespace": found["metadata"]["namespace"] } });
+                let mut object = json!({ "apiVersion": api_version, "kind": kind, "metadata": { "name": found["metadata"]["name"] } });
+                if let Some(namespace) = found.pointer("/metadata/namespace") {
+                    object["metadata"]["namespace"] = namespace.clone();
+                }
                 if !objects.contains(&object) {
                     objects.insert(webhooks, object);
                 }

@@ -1,14 +1,17 @@
 //! Waiting until what was applied works.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use obtrace_cli::Failure;
 use obtrace_patch::marks;
 use serde_json::{Value, json};
 
-use super::progress::Progress;
+use super::{progress::Progress, workloads, world};
 use crate::{
-    index::SYSTEM_NAMESPACE,
+    index::{Index, SYSTEM_NAMESPACE},
     install::{Cluster, OPERATOR, Rollout, SERVICE, WEBHOOK, name_of},
 };
 
@@ -112,6 +115,12 @@ fn trial() -> Value {
             }],
         },
     })
+}
+
+/// Whether the Pod on trial is one that the resources instrument.
+pub(super) async fn is_expected(cluster: &Cluster) -> Result<bool, Failure> {
+    let index = Index::new(world::of(cluster).await?);
+    Ok(workloads::row(&index, &trial(), &BTreeMap::new())?.is_some_and(|row| row.strategy.is_some()))
 }
 
 /// Creates a Pod on trial (nothing is kept of it), and says what is wrong with what became of it.

@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::{arguments::Workloads, connect, table::table, world};
 use crate::{
     index::{Index, Resolution},
-    install::{Cluster, said, text},
+    install::{Cluster, list, said, text},
 };
 
 /// The kinds that make Pods, and are not made by another of them.
@@ -101,13 +101,17 @@ impl Row {
 /// What the API server says.
 pub(super) async fn rows(cluster: &Cluster, namespace: &str) -> Result<Vec<Row>, Failure> {
     let index = Index::new(world::of(cluster).await?);
-    let pods = pods(cluster, namespace).await?;
+    let mut pods = pods(cluster, namespace).await?;
+    add_jobs(cluster, namespace, &mut pods).await?;
     let mut rows = Vec::new();
     for (api_version, kind) in KINDS {
         for object in cluster.list(api_version, kind, namespace, "").await.map_err(Failure::failed)? {
             let owned =
                 object.pointer("/metadata/ownerReferences").and_then(Value::as_array).is_some_and(|it| !it.is_empty());
-            if kind != "Job" || !owned {
+            let ended = list(&object, "/status/conditions")
+                .iter()
+                .any(|it| matches!(text(it, "/type"), "Complete" | "Failed") && text(it, "/status") == "True");
+            if kind != "Job" || !(owned || ended) {
                 rows.extend(row(&index, &object, &pods)?);
             }
         }
@@ -116,7 +120,7 @@ pub(super) async fn rows(cluster: &Cluster, namespace: &str) -> Result<Vec<Row>,
     Ok(rows)
 }
 
-fn row(index: &Index, object: &Value, pods: &BTreeMap<String, Pods>) -> Result<Option<Row>, Failure> {
+pub(super) fn row(index: &Index, object: &Value, pods: &BTreeMap<String, Pods>) -> Result<Option<Row>, Failure> {
     let (namespace, kind, name) =
         (text(object, "/metadata/namespace"), text(object, "/kind"), text(object, "/metadata/name"));
     let failed = |error: &dyn std::fmt::Display| Failure::failed(format_args!("{kind} {namespace}/{name}: {error}"));
@@ -166,7 +170,8 @@ impl Row {
         if self.strategy.is_some() {
             let Pods { running, instrumented } = self.pods;
             (self.state, self.reason) = match (running, instrumented) {
-                (0, _) => ("pending", Some("no Pod runs".to_owned())),
+                // As the status of the resource has it: the next one will be.
+                (0, _) => ("instrumented", Some("no Pod runs".to_owned())),
                 (running, instrumented) if running == instrumented => ("instrumented", None),
                 (running, instrumented) => {
                     let without = running.saturating_sub(instrumented);
@@ -175,6 +180,21 @@ impl Row {
             };
         }
     }
+}
+
+/// Counts the Pods of Jobs for their CronJobs as well.
+async fn add_jobs(cluster: &Cluster, namespace: &str, pods: &mut BTreeMap<String, Pods>) -> Result<(), Failure> {
+    for job in cluster.list("batch/v1", "Job", namespace, "").await.map_err(Failure::failed)? {
+        let within = text(&job, "/metadata/namespace");
+        let of_job = pods.get(&format!("Job {within}/{}", text(&job, "/metadata/name"))).copied();
+        let owner = list(&job, "/metadata/ownerReferences").iter().find(|it| it["kind"] == "CronJob");
+        if let (Some(of_job), Some(owner)) = (of_job, owner) {
+            let entry = pods.entry(format!("CronJob {within}/{}", text(owner, "/name"))).or_default();
+            entry.running += of_job.running;
+            entry.instrumented += of_job.instrumented;
+        }
+    }
+    Ok(())
 }
 
 /// The running Pods of each workload (`Kind namespace/name`), by their metadata alone.

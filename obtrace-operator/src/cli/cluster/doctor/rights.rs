@@ -4,10 +4,10 @@ use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessRevie
 use kube::{Api, api::PostParams};
 use serde_json::Value;
 
-use super::Check;
+use super::{super::allow, Check};
 use crate::{
     index::SYSTEM_NAMESPACE,
-    install::{Cluster, OPERATOR, Options, list, objects, restarter, said, text},
+    install::{ApiKey, Cluster, OPERATOR, Options, list, objects, restarter, said, text},
 };
 
 /// Whether the operator has every right that an installation grants.
@@ -19,7 +19,12 @@ pub(super) async fn check(cluster: &Cluster) -> Check {
         Ok(Some(_)) => restarter().to_vec(),
         _ => Vec::new(),
     };
-    for object in objects(&Options::new()).iter().chain(&extra) {
+    let mut options = Options::new();
+    match allow::reference(cluster).await {
+        Ok(reference) => options.api_key = ApiKey::Secret(reference),
+        Err(failure) => return Check::warning(NAME, failure.to_string(), "check your rights in the cluster"),
+    }
+    for object in objects(&options).iter().chain(&extra) {
         for rule in list(object, "/rules") {
             for question in questions(object, rule) {
                 asked += 1;
