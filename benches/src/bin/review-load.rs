@@ -1,0 +1,261 @@
+//! Sends AdmissionReviews to a webhook over TLS, at a steady rate or as fast as answers come, and prints what came of it as JSON.
+//!
+//! Times are counted from when a review was due, not from when it was sent: a server that is late is late for all that wait behind.
+
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    net::SocketAddr,
+    path::PathBuf,
+    process::ExitCode,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::{Request, client::conn};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use rustls::{
+    ClientConfig, RootCertStore,
+    pki_types::{CertificateDer, ServerName, pem::PemObject},
+};
+use tokio::{net::TcpStream, sync::mpsc};
+use tokio_rustls::TlsConnector;
+
+const USAGE: &str = "usage: review-load --to ADDRESS --ca FILE --name NAME --body FILE... \
+[--http 1|2] [--connections N] [--rate PER_SECOND | --in-flight N] [--seconds N] [--show]";
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// What is asked for.
+struct Options {
+    to: SocketAddr,
+    ca: PathBuf,
+    name: String,
+    bodies: Vec<Bytes>,
+    http2: bool,
+    connections: usize,
+    rate: Option<f64>,
+    in_flight: usize,
+    seconds: f64,
+    show: bool,
+}
+
+fn options() -> Result<Options, Failure> {
+    let mut named: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        let Some(name) = argument.strip_prefix("--") else { return Err(format!("{argument}: not known").into()) };
+        let value = if name == "show" {
+            String::new()
+        } else {
+            arguments.next().ok_or_else(|| format!("{argument} needs a value"))?
+        };
+        named.entry(name.to_owned()).or_default().push(value);
+    }
+    let mut one = |name: &str| named.remove(name).and_then(|values| values.into_iter().next());
+    let number = |text: Option<String>, otherwise: f64| text.map_or(Ok(otherwise), |text| text.parse::<f64>());
+    let required = |text: Option<String>, name: &str| text.ok_or_else(|| format!("--{name} is missing"));
+    let found = Options {
+        to: required(one("to"), "to")?.parse()?,
+        ca: required(one("ca"), "ca")?.into(),
+        name: required(one("name"), "name")?,
+        http2: one("http").is_none_or(|version| version == "2"),
+        connections: number(one("connections"), 4.0)?.max(1.0) as usize,
+        rate: one("rate").map(|text| text.parse()).transpose()?,
+        in_flight: number(one("in-flight"), 16.0)?.max(1.0) as usize,
+        seconds: number(one("seconds"), 5.0)?,
+        show: one("show").is_some(),
+        bodies: Vec::new(),
+    };
+    let files = named.remove("body").ok_or("--body is missing")?;
+    if let Some(name) = named.keys().next() {
+        return Err(format!("--{name}: not known").into());
+    }
+    let bodies = files.iter().map(|file| fs::read(file).map(Bytes::from)).collect::<io::Result<_>>()?;
+    Ok(Options { bodies, ..found })
+}
+
+/// One connection, of either version.
+enum Sender {
+    One(conn::http1::SendRequest<Full<Bytes>>),
+    Two(conn::http2::SendRequest<Full<Bytes>>),
+}
+
+impl Sender {
+    async fn open(options: &Options, tls: &TlsConnector) -> Result<Self, Failure> {
+        let stream = TcpStream::connect(options.to).await?;
+        stream.set_nodelay(true)?;
+        let stream = TokioIo::new(tls.connect(ServerName::try_from(options.name.clone())?, stream).await?);
+        // What breaks here shows in the requests.
+        if options.http2 {
+            let (sender, connection) = conn::http2::handshake(TokioExecutor::new(), stream).await?;
+            tokio::spawn(connection);
+            return Ok(Self::Two(sender));
+        }
+        let (sender, connection) = conn::http1::handshake(stream).await?;
+        tokio::spawn(connection);
+        Ok(Self::One(sender))
+    }
+
+    /// The status and the body of the answer.
+    async fn send(&mut self, options: &Options, body: Bytes) -> Result<(u16, Bytes), Failure> {
+        let host = &options.name;
+        let target = if options.http2 {
+            format!("https://{host}/mutate-pods?timeout=10s")
+        } else {
+            "/mutate-pods?timeout=10s".to_owned()
+        };
+        let request = Request::post(target)
+            .header("host", host)
+            .header("content-type", "application/json")
+            .header("accept", "application/json, */*");
+        let request = request.body(Full::new(body))?;
+        let response = match self {
+            Self::One(sender) => {
+                sender.ready().await?;
+                sender.send_request(request).await?
+            }
+            Self::Two(sender) => {
+                sender.ready().await?;
+                sender.send_request(request).await?
+            }
+        };
+        let status = response.status().as_u16();
+        Ok((status, response.into_body().collect().await?.to_bytes()))
+    }
+
+    /// Another that sends over the same connection, where the version allows it.
+    fn share(&self) -> Option<Self> {
+        match self {
+            Self::One(_) => None,
+            Self::Two(sender) => Some(Self::Two(sender.clone())),
+        }
+    }
+}
+
+/// What came of one review: the time since it was due, and whether it was answered as it should be.
+type Result_ = (Duration, Result<(), String>);
+
+fn judge(answer: Result<(u16, Bytes), Failure>) -> Result<(), String> {
+    let (status, body) = answer.map_err(|error| error.to_string())?;
+    let allowed = |answer: serde_json::Value| answer["response"]["allowed"] == true;
+    match serde_json::from_slice(&body).map(allowed) {
+        Ok(true) if status == 200 => Ok(()),
+        _ => Err(format!("{status}: {}", String::from_utf8_lossy(&body[..body.len().min(200)]))),
+    }
+}
+
+async fn load(options: Arc<Options>) -> Result<(), Failure> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_file_iter(&options.ca)? {
+        roots.add(certificate?)?;
+    }
+    let mut config = ClientConfig::builder_with_provider(rustls::crypto::ring::default_provider().into())
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![if options.http2 { b"h2".to_vec() } else { b"http/1.1".to_vec() }];
+    let tls = TlsConnector::from(Arc::new(config));
+
+    if options.show {
+        let mut sender = Sender::open(&options, &tls).await?;
+        for body in &options.bodies {
+            let (_, answer) = sender.send(&options, body.clone()).await?;
+            println!("{}", String::from_utf8_lossy(&answer));
+        }
+        return Ok(());
+    }
+
+    // Reviews wait here until a sender is free: when they were due is kept.
+    let (due, waiting) = mpsc::channel::<(usize, Instant)>(1 << 16);
+    let waiting = Arc::new(tokio::sync::Mutex::new(waiting));
+    let (told, mut results) = mpsc::unbounded_channel::<Result_>();
+    let senders = options.in_flight.max(options.connections);
+    let mut open = Vec::new();
+    for index in 0..senders {
+        let shared = open.get(index % options.connections).and_then(Sender::share);
+        open.push(match shared {
+            Some(sender) => sender,
+            None => Sender::open(&options, &tls).await?,
+        });
+    }
+    let began = Instant::now();
+    let until = began + Duration::from_secs_f64(options.seconds);
+    for mut sender in open {
+        let (options, waiting, told) = (options.clone(), waiting.clone(), told.clone());
+        tokio::spawn(async move {
+            let mut count = 0;
+            loop {
+                let (index, when) = if options.rate.is_some() {
+                    let Some(next) = waiting.lock().await.recv().await else { break };
+                    next
+                } else {
+                    count += 1;
+                    (count, Instant::now())
+                };
+                if options.rate.is_none() && when >= until {
+                    break;
+                }
+                let body = options.bodies[index % options.bodies.len()].clone();
+                let result = judge(sender.send(&options, body).await);
+                let failed = result.is_err();
+                if told.send((when.elapsed(), result)).is_err() || failed {
+                    break;
+                }
+            }
+        });
+    }
+    drop(told);
+    let mut unsent = 0_u64;
+    if let Some(rate) = options.rate {
+        let total = (rate * options.seconds) as usize;
+        for index in 0..total {
+            let when = began + Duration::from_secs_f64(index as f64 / rate);
+            tokio::time::sleep_until(when.into()).await;
+            unsent += u64::from(due.try_send((index, when)).is_err());
+        }
+    }
+    drop(due);
+    let mut times = Vec::new();
+    let mut failures: BTreeMap<String, u64> = BTreeMap::new();
+    while let Some((time, result)) = results.recv().await {
+        match result {
+            Ok(()) => times.push(time),
+            Err(reason) => *failures.entry(reason).or_default() += 1,
+        }
+    }
+    let elapsed = began.elapsed();
+    times.sort_unstable();
+    let at = |share: f64| {
+        times
+            .get(((times.len() as f64 * share) as usize).min(times.len().saturating_sub(1)))
+            .map_or(0.0, |time| time.as_secs_f64() * 1000.0)
+    };
+    let summary = serde_json::json!({
+        "answered": times.len(), "unsent": unsent, "failures": failures, "seconds": elapsed.as_secs_f64(),
+        "milliseconds": { "p50": at(0.5), "p99": at(0.99), "p99.9": at(0.999), "max": at(1.0) },
+    });
+    println!("{summary}");
+    if failures.is_empty() && unsent == 0 { Ok(()) } else { Err("not all were answered".into()) }
+}
+
+fn main() -> ExitCode {
+    let options = match options() {
+        Ok(options) => Arc::new(options),
+        Err(error) => {
+            eprintln!("{error}\n{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    // One thread: it is pinned to the other core.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    match runtime.map_err(Failure::from).and_then(|runtime| runtime.block_on(load(options))) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("review-load: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
