@@ -1,6 +1,7 @@
 //! What passed, failed and was skipped, and the table at the end.
 
 use std::{
+    process::ExitStatus,
     sync::{Mutex, mpsc},
     thread,
     time::Duration,
@@ -72,34 +73,21 @@ impl Report {
     /// Runs commands that are one check each, two at a time: for those that take one processor and measure no time. What each
     /// printed is shown when it has ended.
     pub(super) fn check_in_pairs(&mut self, checks: Vec<(String, Run)>) -> Result<(), Error> {
-        let waiting = Mutex::new(checks.into_iter());
-        let (done, ended) = mpsc::channel();
-        thread::scope(|scope| {
-            for _ in 0..2 {
-                let (waiting, done) = (&waiting, done.clone());
-                scope.spawn(move || {
-                    // Interrupted: what has not begun is left.
-                    let next = || waiting.lock().ok().filter(|_| interrupt::check().is_ok())?.next();
-                    while let Some((what, run)) = next() {
-                        let line = run.line();
-                        if done.send((what, line, run.gather())).is_err() {
-                            break;
-                        }
-                    }
-                });
+        in_pairs(checks, |what, line, status, _| {
+            if status.success() {
+                self.pass();
+            } else {
+                self.fail(what, &format!("`{line}`: {}", describe(status)));
             }
-            drop(done);
-            for (what, line, result) in ended {
-                let (status, said) = result?;
-                say::step(&what);
-                print!("{said}");
-                if status.success() {
-                    self.pass();
-                } else {
-                    self.fail(&what, &format!("`{line}`: {}", describe(status)));
-                }
-            }
-            interrupt::check()
+        })
+    }
+
+    /// As [`Report::run_tests`], two programs at a time: for those that mostly wait.
+    pub(super) fn run_tests_in_pairs(&mut self, programs: Vec<(String, Run)>) -> Result<(), Error> {
+        in_pairs(programs, |what, line, status, said| {
+            let mut counts = Counts::default();
+            said.lines().for_each(|text| counts.read(text));
+            self.tell(what, line, status, counts);
         })
     }
 
@@ -110,6 +98,12 @@ impl Report {
         let line = run.line();
         let mut counts = Counts::default();
         let status = run.lines(|text| counts.read(text))?;
+        self.tell(what, &line, status, counts);
+        Ok(())
+    }
+
+    /// Takes over what a program said of its checks.
+    fn tell(&mut self, what: &str, line: &str, status: ExitStatus, counts: Counts) {
         self.passed += counts.passed;
         self.skipped.extend(counts.skipped);
         self.only_alone.extend(counts.only_alone);
@@ -121,7 +115,6 @@ impl Report {
         } else if counts.passed == 0 {
             self.fail(what, &format!("`{line}` ran no test"));
         }
-        Ok(())
     }
 
     fn tone(&self) -> (Tone, &'static str) {
@@ -131,6 +124,35 @@ impl Report {
             (true, ..) => (Tone::Good, "ok"),
         }
     }
+}
+
+/// Runs programs two at a time; `told` gets each with its command line, its status and what it printed, which is shown when it has ended.
+fn in_pairs(programs: Vec<(String, Run)>, mut told: impl FnMut(&str, &str, ExitStatus, &str)) -> Result<(), Error> {
+    let waiting = Mutex::new(programs.into_iter());
+    let (done, ended) = mpsc::channel();
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            let (waiting, done) = (&waiting, done.clone());
+            scope.spawn(move || {
+                // Interrupted: what has not begun is left.
+                let next = || waiting.lock().ok().filter(|_| interrupt::check().is_ok())?.next();
+                while let Some((what, run)) = next() {
+                    let line = run.line();
+                    if done.send((what, line, run.gather())).is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+        drop(done);
+        for (what, line, result) in ended {
+            let (status, said) = result?;
+            say::step(&what);
+            print!("{said}");
+            told(&what, &line, status, &said);
+        }
+        interrupt::check()
+    })
 }
 
 /// The most lines about failed cases that the table at the end repeats for a program.

@@ -236,12 +236,12 @@ pub(super) fn kubernetes(workspace: &Workspace, report: &mut Report) -> Result<(
     workspace.cargo(["build", "--locked", "--package", "obtrace-operator"]).args(examples).status()?;
     let example = |name: &str| workspace.target.join("debug/examples").join(name);
     let programs = [
-        ("run.py", "--obtrace-zero", workspace.build_obtrace_zero()?),
-        ("webhook.py", "--webhook", example("webhook")),
         ("identity.py", "--program", example("identity")),
+        ("run.py", "--obtrace-zero", workspace.build_obtrace_zero()?),
         ("discovery.py", "--discover", example("discover")),
+        ("webhook.py", "--webhook", example("webhook")),
     ];
-    for (name, flag, program) in programs {
+    let rig = |(name, flag, program): (&str, &str, PathBuf)| {
         let path = format!("tests/kubernetes/{name}");
         let run = Run::new(&python)
             .arg(workspace.path(&path))
@@ -250,9 +250,10 @@ pub(super) fn kubernetes(workspace: &Workspace, report: &mut Report) -> Result<(
             .env("PYTHONDONTWRITEBYTECODE", "1")
             .env("PYTHONUNBUFFERED", "1")
             .env("OBTRACE_CACHE", &workspace.cache);
-        report.run_tests(&path, run)?;
-    }
-    Ok(())
+        (path, run)
+    };
+    // Each has an API server of its own.
+    report.run_tests_in_pairs(programs.map(rig).into())
 }
 
 /// Runs a rig as root with the release build of the agent and the Python packages that `need` comes with.
