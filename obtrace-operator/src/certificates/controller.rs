@@ -257,7 +257,8 @@ pub(super) enum Choice {
 /// Whether to serve the Secret's certificate, rather than what is served or nothing.
 ///
 /// What API servers trust is served on until they have trusted the other for a while. A certificate that they would refuse is not
-/// taken up, unless somebody else keeps both it and the bundle.
+/// taken up, unless somebody else keeps both it and the bundle. Who begins has nothing else to serve, and takes what the bundle vouches for at that
+/// moment: if somebody put an old Secret back just before, an API server may refuse it until it has seen that bundle, too.
 pub(super) fn choose(current: Option<&Serving>, view: &View<'_>) -> Choice {
     let Some(candidate) = view.stored.material().and_then(|material| material.serving.as_ref()) else {
         return Choice::Keep;

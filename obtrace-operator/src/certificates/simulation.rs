@@ -124,6 +124,8 @@ struct World {
     known: HashMap<(Vec<u8>, Vec<u8>), bool>,
     /// Somebody else took trust away, and it is not all mended.
     is_excused: bool,
+    /// Somebody put an old Secret back, and it is not all mended.
+    is_restored: bool,
 }
 
 impl World {
@@ -147,6 +149,7 @@ impl World {
             published,
             known: HashMap::new(),
             is_excused: false,
+            is_restored: false,
         };
         (0..3).for_each(|which| world.replica_looks(which));
         world
@@ -244,6 +247,8 @@ impl World {
             }
             Event::ReplicaLooks(which) => self.replica_looks(usize::from(which % 3)),
             Event::ReplicaRestarts(which) => {
+                // It has nothing to serve but what the old Secret has, and cannot know that an API server may not trust that again yet.
+                self.is_excused |= self.is_restored;
                 let which = usize::from(which % 3);
                 self.replicas[which] = Replica::default();
                 self.replica_looks(which);
@@ -253,6 +258,7 @@ impl World {
             Event::SecretKept => self.kept = self.now.secret.clone(),
             Event::SecretRestored => {
                 if let Some(kept) = self.kept.clone() {
+                    self.is_restored = true;
                     self.set_secret(Some(kept));
                 }
             }
@@ -316,13 +322,17 @@ impl World {
                 is_fine &= *self.known.entry(key).or_insert_with(|| serving.is_trusted_by(&read_bundle(pem)));
             }
         }
-        if self.is_excused {
+        let was_excused = self.is_excused;
+        if self.is_excused || self.is_restored {
             let stored = Stored::read(self.now.secret.as_ref());
             let trusted = stored.material().map(Material::trusted).unwrap_or_default();
             let is_mended = !trusted.is_empty() && trusted.iter().all(|certificate| self.published.has(certificate));
             let is_seen = self.replicas.iter().all(|replica| replica.late.is_none());
-            self.is_excused = !(is_fine && is_mended && is_seen);
-        } else {
+            let is_over = is_fine && is_mended && is_seen;
+            self.is_excused &= !is_over;
+            self.is_restored &= !is_over;
+        }
+        if !was_excused {
             let served: Vec<_> = self.replicas.iter().map(|replica| &replica.serving).collect();
             let visible: Vec<_> = visible.iter().map(|pem| read_bundle(pem)).collect();
             assert!(is_fine, "at {:?}: {served:?} under {visible:?}", self.passed);

@@ -13,6 +13,7 @@
 
 mod access;
 mod certificate;
+#[cfg(feature = "cli")]
 pub mod chart;
 mod cluster;
 mod live;
@@ -26,7 +27,9 @@ mod webhook;
 use k8s_openapi::ByteString;
 use serde_json::{Map, Value, json};
 
-pub(crate) use self::cluster::{list, said, text};
+pub(crate) use self::cluster::text;
+#[cfg(feature = "cli")]
+pub(crate) use self::cluster::{list, said};
 pub use self::{
     access::{allowed, restarter},
     cluster::{Changed, Cluster, ClusterError, name_of},
@@ -104,6 +107,7 @@ pub fn everything() -> Vec<Value> {
 }
 
 /// What other options make and these do not: rights to restart workloads, what cert-manager is asked for.
+#[cfg(feature = "cli")]
 pub(crate) fn unwanted(options: &Options) -> Vec<Value> {
     let wanted: Vec<_> = objects(options).iter().map(name_of).collect();
     let kinds = ["ClusterRole", "ClusterRoleBinding", "Issuer", "Certificate"];

@@ -2,7 +2,7 @@
 //!
 //! Nothing here is on the path of a request: requests read the index without a lock. Namespaces are watched by their metadata
 //! alone. A resource that cannot be read, or whose values the definition would refuse, is left out, and told of in the
-//! [`World`](crate::index::World); it stops no other.
+//! [`World`]; it stops no other.
 
 mod backoff;
 mod follow;
