@@ -27,9 +27,8 @@ mod webhook;
 use k8s_openapi::ByteString;
 use serde_json::{Map, Value, json};
 
-pub(crate) use self::cluster::text;
 #[cfg(feature = "cli")]
-pub(crate) use self::cluster::{list, said};
+pub(crate) use self::cluster::{list, said, text};
 pub use self::{
     access::{allowed, restarter},
     cluster::{Changed, Cluster, ClusterError, name_of},
