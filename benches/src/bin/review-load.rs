@@ -20,11 +20,17 @@ use rustls::{
     ClientConfig, RootCertStore,
     pki_types::{CertificateDer, ServerName, pem::PemObject},
 };
-use tokio::{net::TcpStream, sync::mpsc};
+use tokio::{
+    net::TcpStream,
+    sync::{Mutex, mpsc},
+};
 use tokio_rustls::TlsConnector;
 
 const USAGE: &str = "usage: review-load --to ADDRESS --ca FILE --name NAME --body FILE... \
 [--http 1|2] [--connections N] [--rate PER_SECOND | --in-flight N] [--seconds N] [--show]";
+
+/// How many reviews may be due and not sent.
+const MOST_WAITING: usize = 1 << 16;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -136,7 +142,7 @@ impl Sender {
 }
 
 /// What came of one review: the time since it was due, and whether it was answered as it should be.
-type Result_ = (Duration, Result<(), String>);
+type Sent = (Duration, Result<(), String>);
 
 fn judge(answer: Result<(u16, Bytes), Failure>) -> Result<(), String> {
     let (status, body) = answer.map_err(|error| error.to_string())?;
@@ -147,7 +153,8 @@ fn judge(answer: Result<(u16, Bytes), Failure>) -> Result<(), String> {
     }
 }
 
-async fn load(options: Arc<Options>) -> Result<(), Failure> {
+/// TLS that trusts the given CA alone.
+fn tls(options: &Options) -> Result<TlsConnector, Failure> {
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_file_iter(&options.ca)? {
         roots.add(certificate?)?;
@@ -157,65 +164,85 @@ async fn load(options: Arc<Options>) -> Result<(), Failure> {
         .with_root_certificates(roots)
         .with_no_client_auth();
     config.alpn_protocols = vec![if options.http2 { b"h2".to_vec() } else { b"http/1.1".to_vec() }];
-    let tls = TlsConnector::from(Arc::new(config));
+    Ok(TlsConnector::from(Arc::new(config)))
+}
 
-    if options.show {
-        let mut sender = Sender::open(&options, &tls).await?;
-        for body in &options.bodies {
-            let (_, answer) = sender.send(&options, body.clone()).await?;
-            println!("{}", String::from_utf8_lossy(&answer));
+/// Prints the answer to each body.
+async fn show(options: &Options, tls: &TlsConnector) -> Result<(), Failure> {
+    let mut sender = Sender::open(options, tls).await?;
+    for body in &options.bodies {
+        let (status, answer) = sender.send(options, body.clone()).await?;
+        let answer = String::from_utf8_lossy(&answer);
+        if status != 200 {
+            return Err(format!("{status}: {answer}").into());
         }
-        return Ok(());
+        println!("{}", answer.trim_end());
     }
+    Ok(())
+}
 
-    // Reviews wait here until a sender is free: when they were due is kept.
-    let (due, waiting) = mpsc::channel::<(usize, Instant)>(1 << 16);
-    let waiting = Arc::new(tokio::sync::Mutex::new(waiting));
-    let (told, mut results) = mpsc::unbounded_channel::<Result_>();
-    let senders = options.in_flight.max(options.connections);
-    let mut open = Vec::new();
-    for index in 0..senders {
+/// As many senders as requests may be under way, over as many connections as were asked for.
+async fn senders(options: &Options, tls: &TlsConnector) -> Result<Vec<Sender>, Failure> {
+    let mut open: Vec<Sender> = Vec::new();
+    for index in 0..options.in_flight.max(options.connections) {
         let shared = open.get(index % options.connections).and_then(Sender::share);
         open.push(match shared {
             Some(sender) => sender,
-            None => Sender::open(&options, &tls).await?,
+            None => Sender::open(options, tls).await?,
         });
     }
+    Ok(open)
+}
+
+/// Reviews that wait until a sender is free: which body, and when it was due.
+type Waiting = Arc<Mutex<mpsc::Receiver<(usize, Instant)>>>;
+
+/// Sends what is due, or one review after the other, until the time is over or one fails.
+async fn work(
+    mut sender: Sender,
+    options: Arc<Options>,
+    waiting: Waiting,
+    until: Instant,
+    told: mpsc::UnboundedSender<Sent>,
+) {
+    for count in 0.. {
+        let (index, when) = if options.rate.is_some() {
+            let Some(next) = waiting.lock().await.recv().await else { return };
+            next
+        } else if Instant::now() < until {
+            (count, Instant::now())
+        } else {
+            return;
+        };
+        let body = options.bodies[index % options.bodies.len()].clone();
+        let result = judge(sender.send(&options, body).await);
+        let failed = result.is_err();
+        if told.send((when.elapsed(), result)).is_err() || failed {
+            return;
+        }
+    }
+}
+
+async fn load(options: Arc<Options>) -> Result<(), Failure> {
+    let tls = tls(&options)?;
+    if options.show {
+        return show(&options, &tls).await;
+    }
+    let open = senders(&options, &tls).await?;
+    let (due, waiting) = mpsc::channel(MOST_WAITING);
+    let waiting = Arc::new(Mutex::new(waiting));
+    let (told, mut results) = mpsc::unbounded_channel();
     let began = Instant::now();
     let until = began + Duration::from_secs_f64(options.seconds);
-    for mut sender in open {
-        let (options, waiting, told) = (options.clone(), waiting.clone(), told.clone());
-        tokio::spawn(async move {
-            let mut count = 0;
-            loop {
-                let (index, when) = if options.rate.is_some() {
-                    let Some(next) = waiting.lock().await.recv().await else { break };
-                    next
-                } else {
-                    count += 1;
-                    (count, Instant::now())
-                };
-                if options.rate.is_none() && when >= until {
-                    break;
-                }
-                let body = options.bodies[index % options.bodies.len()].clone();
-                let result = judge(sender.send(&options, body).await);
-                let failed = result.is_err();
-                if told.send((when.elapsed(), result)).is_err() || failed {
-                    break;
-                }
-            }
-        });
+    for sender in open {
+        tokio::spawn(work(sender, options.clone(), waiting.clone(), until, told.clone()));
     }
     drop(told);
     let mut unsent = 0_u64;
-    if let Some(rate) = options.rate {
-        let total = (rate * options.seconds) as usize;
-        for index in 0..total {
-            let when = began + Duration::from_secs_f64(index as f64 / rate);
-            tokio::time::sleep_until(when.into()).await;
-            unsent += u64::from(due.try_send((index, when)).is_err());
-        }
+    for index in 0..options.rate.map_or(0, |rate| (rate * options.seconds) as usize) {
+        let when = began + Duration::from_secs_f64(index as f64 / options.rate.unwrap_or(1.0));
+        tokio::time::sleep_until(when.into()).await;
+        unsent += u64::from(due.try_send((index, when)).is_err());
     }
     drop(due);
     let mut times = Vec::new();
@@ -226,19 +253,25 @@ async fn load(options: Arc<Options>) -> Result<(), Failure> {
             Err(reason) => *failures.entry(reason).or_default() += 1,
         }
     }
-    let elapsed = began.elapsed();
+    println!("{}", summary(times, &failures, unsent, began.elapsed()));
+    if failures.is_empty() && unsent == 0 { Ok(()) } else { Err("not all were answered".into()) }
+}
+
+fn summary(
+    mut times: Vec<Duration>,
+    failures: &BTreeMap<String, u64>,
+    unsent: u64,
+    elapsed: Duration,
+) -> serde_json::Value {
     times.sort_unstable();
+    let last = times.len().saturating_sub(1);
     let at = |share: f64| {
-        times
-            .get(((times.len() as f64 * share) as usize).min(times.len().saturating_sub(1)))
-            .map_or(0.0, |time| time.as_secs_f64() * 1000.0)
+        times.get(((times.len() as f64 * share) as usize).min(last)).map_or(0.0, |it| it.as_secs_f64() * 1000.0)
     };
-    let summary = serde_json::json!({
+    serde_json::json!({
         "answered": times.len(), "unsent": unsent, "failures": failures, "seconds": elapsed.as_secs_f64(),
         "milliseconds": { "p50": at(0.5), "p99": at(0.99), "p99.9": at(0.999), "max": at(1.0) },
-    });
-    println!("{summary}");
-    if failures.is_empty() && unsent == 0 { Ok(()) } else { Err("not all were answered".into()) }
+    })
 }
 
 fn main() -> ExitCode {
