@@ -1,6 +1,9 @@
 //! Images of one static program: the operator, and the agent that observes from the kernel.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use serde_json::{Value, json};
 
@@ -52,10 +55,15 @@ pub(crate) const EBPF: Program = Program {
 };
 
 impl Program {
+    /// Builds the program alone.
+    pub(crate) fn build(&self, workspace: &Workspace) -> Result<PathBuf, Error> {
+        workspace.build_static(self.package, self.binary, self.features)
+    }
+
     /// Builds the program and its image.
     pub(crate) fn image(&self, workspace: &Workspace) -> Result<Image, Error> {
         setup::packages(&[Need::ProgramImage])?;
-        let program = workspace.build_static(self.package, self.binary, self.features)?;
+        let program = self.build(workspace)?;
         let mut certificates = Tree::default();
         certificates.file("etc/ssl/certs/ca-certificates.crt", 0o644, pinned_certificates(workspace)?);
         licenses::of_certificates(&mut certificates)?;

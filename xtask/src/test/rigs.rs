@@ -83,7 +83,9 @@ pub(super) fn detect(workspace: &Workspace, report: &mut Report) -> Result<(), E
 
 fn in_guest(workspace: &Workspace, report: &mut Report, arguments: &[&str]) -> Result<(), Error> {
     setup::packages(&[Need::Guest])?;
-    let run = Run::new("python3").arg(workspace.path("tests/guest/run.py")).args(arguments);
+    // The program of the image: the guest has no shared libraries.
+    let agent = image::EBPF.build(workspace)?;
+    let run = Run::new("python3").arg(workspace.path("tests/guest/run.py")).arg("--agent").arg(agent).args(arguments);
     report.run_tests("guest", run.env("OBTRACE_CACHE", &workspace.cache).env("PYTHONUNBUFFERED", "1"))
 }
 
