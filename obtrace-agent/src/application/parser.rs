@@ -64,6 +64,9 @@ pub(super) struct Channels {
     pub(super) used: Receiver<Vec<SpanRecord>>,
 }
 
+/// How many of the processes that ran before the agent are read when it begins, in some 60 ms; others when something is seen of them.
+const READ_AT_START: usize = 1024;
+
 /// What the connection table tells its findings to.
 #[derive(Debug)]
 struct Work {
@@ -151,7 +154,14 @@ impl Parser {
         channels: Channels,
     ) -> Self {
         let mut enricher = Enricher::new(settings.enrich.clone());
-        known.iter().for_each(|process| enricher.started(process.tgid, process.local_tgid));
+        for (index, process) in known.iter().enumerate() {
+            if index < READ_AT_START {
+                // As one that has just begun: it may end before its first event is looked at.
+                enricher.executed(process.tgid, process.local_tgid, "");
+            } else {
+                enricher.started(process.tgid, process.local_tgid);
+            }
+        }
         let work = Work {
             traces: Traces::new(settings.traces.clone()),
             enricher,

@@ -18,7 +18,9 @@ static NOINLINE int write_process(u8 op, u8 flags, u64 pid_tgid, struct task_str
         READ(e.child_tgid, named->tgid);
         READ(e.child_tid, named->pid);
     }
-    if (bpf_ringbuf_output(&ring, &e, sizeof(e), wake_flag(sizeof(e))))
+    // What a program is can be read only while it runs, and some run for a few milliseconds.
+    u64 wake = op == OP_EXEC ? BPF_RB_FORCE_WAKEUP : wake_flag(sizeof(e));
+    if (bpf_ringbuf_output(&ring, &e, sizeof(e), wake))
         lost(LOSS_RING, 0);
     return 0;
 }
