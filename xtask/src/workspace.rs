@@ -55,9 +55,11 @@ impl Workspace {
         self.root.join(relative)
     }
 
-    /// `cargo` with the root as its working folder.
+    /// `cargo` with the root as its working folder. In CI without what only a build after another change would use, and which
+    /// takes gigabytes.
     pub(crate) fn cargo<const N: usize>(&self, arguments: [&str; N]) -> Run {
-        Run::new(cargo()).args(arguments).current_dir(&self.root)
+        let run = Run::new(cargo()).args(arguments).current_dir(&self.root);
+        if env::var_os("CI").is_some() { run.env("CARGO_INCREMENTAL", "0") } else { run }
     }
 
     /// Builds the agent for release and tells where it is.

@@ -4,6 +4,7 @@ mod beside;
 mod bpf;
 mod code;
 mod crates;
+mod disk;
 mod fuzz;
 mod report;
 mod rigs;
@@ -237,6 +238,9 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<(), Error>
             println!("{:<16} {}{}", part.name, part.about, if part.root { " (needs root)" } else { "" });
         }
         return Ok(());
+    }
+    if options.parts.is_empty() {
+        disk::check(workspace)?;
     }
     let chosen = |part: &&Part| options.parts.is_empty() || options.parts.iter().any(|name| name == part.name);
     let mut results = Vec::new();

@@ -70,13 +70,15 @@ impl Report {
         Ok(())
     }
 
-    /// Runs commands that are one check each, two at a time: for those that take one processor and measure no time. What each
-    /// printed is shown when it has ended.
-    pub(super) fn check_in_pairs(&mut self, checks: Vec<(String, Run)>) -> Result<(), Error> {
-        in_pairs(checks, |what, line, status, _| {
+    /// Runs commands that are one check each, two at a time: for those that take one processor and measure no time. What one
+    /// printed is shown when it has ended: all of it if it failed, else the lines that begin with `summary`.
+    pub(super) fn check_in_pairs(&mut self, checks: Vec<(String, Run)>, summary: &str) -> Result<(), Error> {
+        in_pairs(checks, |what, line, status, said| {
             if status.success() {
+                said.lines().filter(|text| text.starts_with(summary)).for_each(|text| println!("{text}"));
                 self.pass();
             } else {
+                print!("{said}");
                 self.fail(what, &format!("`{line}`: {}", describe(status)));
             }
         })
@@ -85,6 +87,7 @@ impl Report {
     /// As [`Report::run_tests`], two programs at a time: for those that mostly wait.
     pub(super) fn run_tests_in_pairs(&mut self, programs: Vec<(String, Run)>) -> Result<(), Error> {
         in_pairs(programs, |what, line, status, said| {
+            print!("{said}");
             let mut counts = Counts::default();
             said.lines().for_each(|text| counts.read(text));
             self.tell(what, line, status, counts);
@@ -126,7 +129,7 @@ impl Report {
     }
 }
 
-/// Runs programs two at a time; `told` gets each with its command line, its status and what it printed, which is shown when it has ended.
+/// Runs programs two at a time; `told` gets each with its command line, its status and what it printed, when it has ended.
 fn in_pairs(programs: Vec<(String, Run)>, mut told: impl FnMut(&str, &str, ExitStatus, &str)) -> Result<(), Error> {
     let waiting = Mutex::new(programs.into_iter());
     let (done, ended) = mpsc::channel();
@@ -148,7 +151,6 @@ fn in_pairs(programs: Vec<(String, Run)>, mut told: impl FnMut(&str, &str, ExitS
         for (what, line, result) in ended {
             let (status, said) = result?;
             say::step(&what);
-            print!("{said}");
             told(&what, &line, status, &said);
         }
         interrupt::check()
