@@ -1,4 +1,4 @@
-"""Kubernetes' own programs, built once for a version from the modules that `servers/go.mod` and `dns/go.mod` pin."""
+"""Kubernetes' own programs, and cert-manager's, built once for a version from the modules that the `go.mod` files below here pin."""
 
 import contextlib
 import fcntl
@@ -25,6 +25,8 @@ PROGRAMS = {
     "pause": ("servers", "./pause"),
     "coredns": ("dns", "."),
 }
+CERT_MANAGER = "1.11.5"
+CERT_MANAGER_MODULE = "github.com/cert-manager/cert-manager"
 SERVER = ("etcd", "kube-apiserver")
 CONTROLLERS = ("kube-controller-manager", "kube-scheduler")
 NODE = ("kubelet", "kube-proxy", "pause", "coredns")
@@ -61,11 +63,35 @@ def programs(names=SERVER):
     return paths
 
 
-def build(module, package, path):
+def cert_manager():
+    """cert-manager's programs `controller` and `cainjector` by their names, and under `crds` the file with its definitions."""
+    folder = cache() / "kubernetes" / f"cert-manager-{CERT_MANAGER}"
+    paths = {name: folder / name for name in ("crds", "controller", "cainjector")}
+    with only_one(folder):
+        folder.mkdir(exist_ok=True)
+        if not paths["crds"].exists():
+            subprocess.run(["go", "mod", "download", CERT_MANAGER_MODULE], cwd=HERE / "cert-manager", check=True)
+            where = ["go", "list", "-m", "-f", "{{.Version}} {{.Dir}}", CERT_MANAGER_MODULE]
+            version, source = subprocess.run(where, cwd=HERE / "cert-manager", check=True, stdout=subprocess.PIPE, text=True).stdout.split()
+            if version != f"v{CERT_MANAGER}":
+                raise RuntimeError(f"cert-manager/go.mod pins {version}, not v{CERT_MANAGER}")
+            definitions = [text.read_text() for text in sorted(pathlib.Path(source, "deploy/crds").glob("*.yaml"))]
+            # Labels of a chart are templates.
+            made = "---\n".join("".join(line for line in text.splitlines(keepends=True) if "{{" not in line) for text in definitions)
+            paths["crds"].with_suffix(".unfinished").write_text(made)
+            paths["crds"].with_suffix(".unfinished").rename(paths["crds"])
+        for name in ("controller", "cainjector"):
+            if not paths[name].exists():
+                print(f"building cert-manager's {name} from its Go module: a minute or two, once", flush=True)
+                build("cert-manager", f"{CERT_MANAGER_MODULE}/cmd/{name}", paths[name], "-s -w")
+    return paths
+
+
+def build(module, package, path, flags=None):
     # Without its version in it the server calls itself v0.0.0, and clients refuse to talk to it.
     versions = "k8s.io/component-base/version"
     major, minor, _ = VERSION.split(".")
-    flags = f"-s -w -X {versions}.gitVersion=v{VERSION} -X {versions}.gitMajor={major} -X {versions}.gitMinor={minor}"
+    flags = flags or f"-s -w -X {versions}.gitVersion=v{VERSION} -X {versions}.gitMajor={major} -X {versions}.gitMinor={minor}"
     unfinished = path.with_name(f"{path.name}.{os.getpid()}.unfinished")
     environment = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-trimpath -mod=readonly"}
     command = ["go", "build", "-ldflags", flags, "-o", unfinished, package]

@@ -242,6 +242,7 @@ pub(super) fn kubernetes(workspace: &Workspace, report: &mut Report) -> Result<(
         ("run.py", "--obtrace-zero", workspace.build_obtrace_zero()?),
         ("discovery.py", "--discover", example("discover")),
         ("webhook.py", "--webhook", example("webhook")),
+        ("cert_manager.py", "--obtrace-zero", workspace.build_obtrace_zero()?),
     ];
     let rig = |(name, flag, program): (&str, &str, PathBuf)| {
         let path = format!("tests/kubernetes/{name}");
