@@ -1,18 +1,25 @@
 """Obtrace Zero on the cluster as a user has it: installed by one command, at work, installed again, upgraded, and gone without a trace."""
 
+import base64
 import json
 import subprocess
 import time
 
 import applications
 import observe
+import resilience
+import rights
 import workloads
 from applications import SHOP, TELEMETRY
 
 SYSTEM = "obtrace-system"
 OPERATOR = "obtrace-zero-operator"
 KEY = "a-key-of-the-test"
+ENCODED = {"api-key": base64.b64encode(KEY.encode()).decode()}
 LOADERS = ("nodejs", "python", "java")
+# The operator's image by its own name, and as somebody's registry has it: of a version before, and of this one.
+IMAGE = "ghcr.io/obtrace/obtrace-zero:0.1.0"
+FORMER, RELEASED, ABSENT = "registry.test/mirror/obtrace-zero:0.0.9", "registry.test/mirror/obtrace-zero:0.1.0", "registry.test/mirror/obtrace-zero:9.9.9"
 # The init container that brings loaders, and the container that observes a program without one.
 INIT, SIDECAR = "obtrace-agent-init", "obtrace-ebpf"
 
@@ -31,17 +38,14 @@ class Program:
         return done.stdout
 
     def install(self, sink, *flags):
-        return self.run("install", "--ingest-url", sink.url, "--api-key", KEY, "--allow", SHOP, "--exclude-namespace", TELEMETRY, *flags)
-
-
-def operators(cluster):
-    return [pod for pod in cluster.pods(SYSTEM, "app.kubernetes.io/component=operator") if not pod["metadata"].get("deletionTimestamp")]
+        return self.run("install", "--ingest-url", sink.url, "--api-key", KEY, "--allow", SHOP, "--exclude-namespace", TELEMETRY, "--image", FORMER, *flags)
 
 
 def check(cluster, report, options):
     before = observe.inventory(cluster)
     program = Program(cluster, options.obtrace_zero)
-    with observe.namespace(cluster, SHOP), observe.namespace(cluster, TELEMETRY):
+    cluster.name_image(IMAGE, FORMER, RELEASED)
+    with rights.rollouts(cluster), observe.namespace(cluster, SHOP), observe.namespace(cluster, TELEMETRY):
         sink = workloads.Sink(cluster, TELEMETRY)
         sink.start()
         began = time.monotonic()
@@ -50,7 +54,12 @@ def check(cluster, report, options):
         check_workloads(cluster, report, sink)
         check_status(cluster, report, program)
         check_again(cluster, report, program, sink)
-        check_rights(cluster, report)
+        check_upgrade(cluster, report, program)
+        rights.exercise(cluster, SHOP)
+        resilience.check(cluster, report)
+        copy = cluster.wait_for(lambda: cluster.get(rights.copy_of_key(SHOP)), "the API key is copied again")
+        report.check("a copy of the API key that was deleted is made again", [] if copy["data"] == ENCODED else [f"{copy['data'].keys()}"])
+        rights.check(cluster, report, f"system:serviceaccount:{SYSTEM}:{OPERATOR}", SYSTEM)
         check_gone(cluster, report, program)
     left = observe.inventory(cluster) ^ before
     report.check("every object of the cluster is as it was", sorted(left))
@@ -105,37 +114,36 @@ def check_status(cluster, report, program):
     report.check("it knows which are instrumented, and their languages", wrong)
 
 
+def image(cluster):
+    return cluster.must("GET", resilience.DEPLOYMENT)["spec"]["template"]["spec"]["containers"][0]["image"]
+
+
 def check_again(cluster, report, program, sink):
-    """What is installed a second time changes nothing that runs; Pods made meanwhile are all made, and whole."""
-    before = {pod["metadata"]["name"] for pod in operators(cluster)}
-    with observe.Creations(cluster, SHOP) as creations:
-        program.install(sink)
-        after = {pod["metadata"]["name"] for pod in operators(cluster)}
-        report.check("installed once more, its Pods are the same", [] if before == after else [f"{before} {after}"])
-        roll(cluster)
-    report.check(f"of {creations.created} Pods made while both operators were replaced none is refused", [fault for _, fault in creations.faults][:5])
-    bare = [pod["metadata"]["name"] for pod in creations.pods() if INIT not in [container["name"] for container in pod["spec"].get("initContainers", [])]]
-    report.check("each of them is instrumented", bare[:5] and [f"{len(bare)} are not: {bare[:5]}"])
+    """What is installed a second time changes nothing that runs."""
+    before = {pod["metadata"]["name"] for pod in resilience.operators(cluster)}
+    program.install(sink)
+    after = {pod["metadata"]["name"] for pod in resilience.operators(cluster)}
+    report.check("installed once more, its Pods are the same", [] if before == after else [f"{before} {after}"])
+
+
+def check_upgrade(cluster, report, program):
+    """Another version replaces both operators, and one that cannot run is taken back; Pods made meanwhile are all made, and whole."""
+    resource = f"/apis/obtrace.io/v1alpha1/namespaces/{SYSTEM}/obtraceinstrumentations/default"
+    cluster.must("PATCH", resource, {"spec": {"samplingRatio": 0.5}}, "application/merge-patch+json")
+    wanted = cluster.must("GET", resource)["spec"]
+    with observe.Creations(cluster, SHOP, wanted=INIT) as creations:
+        creations.more()
+        program.run("upgrade")
+        report.check("`upgrade` goes to this version, in the registry of the former", [] if image(cluster) == RELEASED else [image(cluster)])
+        program.run("upgrade", "--image", ABSENT, "--timeout", "10s", status=1)
+        report.check("what cannot run is taken back", [] if image(cluster) == RELEASED else [image(cluster)])
+        resilience.wait_available(cluster, "the operators are those of before")
+        creations.more()
+    resilience.judge(report, "upgraded twice, once in vain", creations)
+    kept = cluster.must("GET", resource)["spec"]
+    report.check("upgrades keep what users have set", [] if kept == wanted else [f"{kept}, not {wanted}"])
     # Nobody makes them anew: those that stay would keep what they were given.
     cluster.must("DELETE", f"/api/v1/namespaces/{SHOP}/pods?labelSelector=created%3Dyes&gracePeriodSeconds=0")
-
-
-def roll(cluster):
-    """Replaces every Pod of the operator, as an upgrade does."""
-    path = f"/apis/apps/v1/namespaces/{SYSTEM}/deployments/{OPERATOR}"
-    annotation = {"spec": {"template": {"metadata": {"annotations": {"test.obtrace.io/rolled": str(time.time())}}}}}
-    cluster.must("PATCH", path, annotation, "application/strategic-merge-patch+json")
-    cluster.wait_for(lambda: workloads.available(cluster, SYSTEM, OPERATOR), "the operators are replaced", 300)
-
-
-def check_rights(cluster, report):
-    """The operator asks for nothing that it may not have."""
-    user = f"system:serviceaccount:{SYSTEM}:{OPERATOR}"
-    refused = {f"{request['verb']} {request['resource']} in {request['namespace'] or 'the cluster'}" for request in observe.refused(cluster, user)}
-    report.check("the operator is refused nothing that it asks for", sorted(refused))
-    granted = observe.granted(cluster, user)
-    wide = [right for right in granted if "*" in right[:3] or (right[1] == "secrets" and not right[3])]
-    report.check("no right of it is for everything, and none for all Secrets", [f"{right}" for right in wide])
 
 
 def check_gone(cluster, report, program):

@@ -48,8 +48,14 @@ def refused(cluster, user):
 
 def granted(cluster, user):
     """What a service account's Roles and ClusterRoles let it do: (group, resource, verb, namespace), the namespace empty for all of them."""
+    return {(group, resource, verb, place) for place, rule in rules(cluster, user)
+            for group in rule.get("apiGroups", []) for resource in rule.get("resources", []) for verb in rule["verbs"]}
+
+
+def rules(cluster, user):
+    """The rules of a service account's Roles and ClusterRoles, each with the namespace that it is for, which is empty for all of them."""
     _, _, namespace, name = user.split(":")
-    found, root = set(), "/apis/rbac.authorization.k8s.io/v1"
+    root = "/apis/rbac.authorization.k8s.io/v1"
     for binding in [*cluster.must("GET", f"{root}/clusterrolebindings")["items"], *cluster.must("GET", f"{root}/rolebindings")["items"]]:
         subjects = [(subject["kind"], subject.get("namespace"), subject["name"]) for subject in binding.get("subjects", [])]
         if ("ServiceAccount", namespace, name) not in subjects:
@@ -57,15 +63,16 @@ def granted(cluster, user):
         place, role = binding["metadata"].get("namespace", ""), binding["roleRef"]
         path = f"{root}/clusterroles/{role['name']}" if role["kind"] == "ClusterRole" else f"{root}/namespaces/{place}/roles/{role['name']}"
         for rule in cluster.must("GET", path).get("rules") or []:
-            found |= {(group, resource, verb, place) for group in rule.get("apiGroups", []) for resource in rule.get("resources", []) for verb in rule["verbs"]}
-    return found
+            yield place, rule
 
 
 class Creations:
-    """Bare Pods that are created all the time and never get a node, while something else is done to the cluster."""
+    """Bare Pods that are created all the time and never get a node, while something else is done to the cluster. `faults` are the times and reasons
+    of those that were refused, `plain` the times and names of those that did not get the init container `wanted`."""
 
-    def __init__(self, cluster, namespace, a_second=50, threads=4, labels=None):
+    def __init__(self, cluster, namespace, a_second=50, threads=4, labels=None, name="created", wanted=None):
         self.cluster, self.namespace, self.pause, self.labels = cluster, namespace, threads / a_second, labels or {}
+        self.name, self.wanted, self.plain = name, wanted, []
         self.threads = [threading.Thread(target=self.create, args=(number,), daemon=True) for number in range(threads)]
         self.stopping, self.lock = threading.Event(), threading.Lock()
         self.created, self.faults = 0, []
@@ -74,7 +81,7 @@ class Creations:
         count, due = 0, time.monotonic()
         while not self.stopping.wait(max(0, due - time.monotonic())):
             due, count = due + self.pause, count + 1
-            pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": f"created-{number}-{count}", "labels": {"created": "yes", **self.labels}}, "spec": {
+            pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": f"{self.name}-{number}-{count}", "labels": {"created": "yes", **self.labels}}, "spec": {
                 "schedulingGates": [{"name": "test.obtrace.io/never"}], "containers": [{"name": "app", "image": "registry.test/nodejs:1", "command": ["node", "app.js"]}]}}
             try:
                 status, answer = self.cluster.request("POST", f"/api/v1/namespaces/{self.namespace}/pods", pod)
@@ -85,6 +92,8 @@ class Creations:
                 self.created += fault is None
                 if fault:
                     self.faults.append((time.monotonic(), fault))
+                elif self.wanted and self.wanted not in [container["name"] for container in answer["spec"].get("initContainers", [])]:
+                    self.plain.append((time.monotonic(), answer["metadata"]["name"]))
 
     def __enter__(self):
         for thread in self.threads:
@@ -96,8 +105,10 @@ class Creations:
         for thread in self.threads:
             thread.join()
 
-    def pods(self):
-        return self.cluster.pods(self.namespace, "created=yes")
+    def more(self, count=50):
+        """Waits until so many others were made."""
+        enough = self.created + count
+        self.cluster.wait_for(lambda: self.created >= enough, f"{count} more Pods are made")
 
 
 @contextlib.contextmanager

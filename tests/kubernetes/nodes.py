@@ -140,11 +140,15 @@ class Node:
             self.name, "nsenter", f"--net=/run/netns/{self.name}", "unshare", "--mount", "--uts", "--ipc", "--pid", "--fork", "--kill-child", "--mount-proc",
             sys.executable, HERE / "node.py", self.folder / "node.json")
 
-    def load(self, archive):
-        command = [f"{self.system}/usr/bin/ctr", "--address", self.folder / "run/containerd/containerd.sock", "--namespace", "k8s.io", "images", "import", archive]
-        done = subprocess.run(command, capture_output=True, text=True)
+    def images(self, *command):
+        """What containerd's own client does with images."""
+        client = [f"{self.system}/usr/bin/ctr", "--address", self.folder / "run/containerd/containerd.sock", "--namespace", "k8s.io", "images"]
+        done = subprocess.run([*client, *command], capture_output=True, text=True)
         if done.returncode:
-            raise RuntimeError(f"{self.name}: ctr images import {archive}: {done.stderr.strip()}")
+            raise RuntimeError(f"{self.name}: ctr images {' '.join(map(str, command))}: {done.stderr.strip()}")
+
+    def load(self, archive):
+        self.images("import", archive)
 
     def is_up(self, api):
         """Whether the kubelet says that it is ready, and Services are reached from it."""
@@ -175,6 +179,11 @@ class Cluster:
         """Makes images known to every node, by the names in these OCI archives."""
         with concurrent.futures.ThreadPoolExecutor() as pool:
             list(pool.map(lambda node: [node.load(path) for path in (archive, *others)], self.nodes))
+
+    def name_image(self, image, *others):
+        """Makes an image that every node has known by other names, too."""
+        for node in self.nodes:
+            node.images("tag", image, *others)
 
 
 def start_names(api, folder, program):

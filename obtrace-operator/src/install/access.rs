@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{CERTIFICATE_SECRET, LEASE, OPERATOR, Options, WEBHOOK, labels, object, of_cluster, of_system};
+use super::{CERTIFICATE_SECRET, DEFAULT_RESOURCE, LEASE, OPERATOR, Options, WEBHOOK, labels, object, of_cluster, of_system};
 use crate::index::SYSTEM_NAMESPACE;
 
 const RBAC: &str = "rbac.authorization.k8s.io/v1";
@@ -21,7 +21,7 @@ pub(super) fn cluster() -> [Value; 2] {
         // Who made the owner of a Pod.
         { "apiGroups": ["apps"], "resources": ["replicasets"], "verbs": ["get"] },
         { "apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["get"] },
-        { "apiGroups": ["obtrace.io"], "resources": ["obtraceinstrumentations"], "verbs": ["get", "list", "watch"] },
+        { "apiGroups": ["obtrace.io"], "resources": ["obtraceinstrumentations"], "verbs": watch },
         { "apiGroups": ["obtrace.io"], "resources": ["obtraceinstrumentations/status"], "verbs": ["patch"] },
         // The CA of its own webhook, and of no other.
         {
@@ -60,6 +60,13 @@ pub(super) fn system(options: &Options) -> [Value; 2] {
             "apiGroups": [""],
             "resources": ["secrets"],
             "resourceNames": [options.key_reference().name],
+            "verbs": ["get"],
+        },
+        // Which Secret that is.
+        {
+            "apiGroups": ["obtrace.io"],
+            "resources": ["obtraceinstrumentations"],
+            "resourceNames": [DEFAULT_RESOURCE],
             "verbs": ["get"],
         },
     ]);

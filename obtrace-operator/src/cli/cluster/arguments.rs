@@ -122,7 +122,7 @@ pub(in crate::cli) struct Waiting {
 
 #[derive(Args)]
 pub(in crate::cli) struct Upgrade {
-    /// The operator's image
+    /// The operator's image; without it, this version's from the registry and repository of the installed one
     #[arg(long, value_name = "REFERENCE")]
     pub(super) image: Option<String>,
     /// Ask the API server what would change, and change nothing

@@ -20,7 +20,7 @@ pub(in crate::cli) async fn run(flags: &Upgrade, color: Color) -> Result<(), Fai
         return Err(Failure::failed("Obtrace Zero is not installed here: use `obtrace-zero install`"));
     };
     let mut options = as_installed(&cluster, &former).await?;
-    options.image = flags.image.clone().unwrap_or_else(|| DEFAULT_OPERATOR_IMAGE.to_owned());
+    options.image = flags.image.clone().unwrap_or_else(|| released(&options.image));
     let mut objects = objects(&options);
     // What users may have changed since stays as it is.
     objects.retain(|object| !matches!(object["kind"].as_str(), Some("ObtraceInstrumentation" | "Secret")));
@@ -71,6 +71,19 @@ async fn as_installed(cluster: &Cluster, deployment: &Value) -> Result<Options, 
     Ok(options)
 }
 
+/// The image of this version, where the installed one comes from: many clusters reach no registry but their own.
+fn released(installed: &str) -> String {
+    let version = DEFAULT_OPERATOR_IMAGE.rsplit_once(':').map_or("latest", |(_, version)| version);
+    let named = installed.split('@').next().unwrap_or_default();
+    // A colon before the last slash is that of a port.
+    let name = named.rfind('/').map_or(0, |slash| slash.saturating_add(1));
+    let tag = named.get(name..).and_then(|last| last.find(':')).map_or(named.len(), |colon| name.saturating_add(colon));
+    match named.get(..tag) {
+        Some(repository) if !repository.is_empty() => format!("{repository}:{version}"),
+        _ => DEFAULT_OPERATOR_IMAGE.to_owned(),
+    }
+}
+
 /// What can be applied again of an object as it was.
 fn bare(former: &Value) -> Value {
     json!({
@@ -83,4 +96,25 @@ fn bare(former: &Value) -> Value {
         },
         "spec": former["spec"],
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_upgrade_stays_in_the_registry_of_what_is_installed() {
+        let version = DEFAULT_OPERATOR_IMAGE.rsplit_once(':').unwrap().1;
+        for (installed, repository) in [
+            ("ghcr.io/obtrace/obtrace-zero:0.0.1", "ghcr.io/obtrace/obtrace-zero"),
+            ("registry.example:5000/mirror/obtrace-zero", "registry.example:5000/mirror/obtrace-zero"),
+            ("registry.example:5000/mirror/obtrace-zero:0.0.1", "registry.example:5000/mirror/obtrace-zero"),
+            ("registry.example/obtrace-zero:0.0.1@sha256:0123", "registry.example/obtrace-zero"),
+            ("registry.example/obtrace-zero@sha256:0123", "registry.example/obtrace-zero"),
+            ("obtrace-zero:dev", "obtrace-zero"),
+        ] {
+            assert_eq!(released(installed), format!("{repository}:{version}"), "{installed}");
+        }
+        assert_eq!(released(""), DEFAULT_OPERATOR_IMAGE);
+    }
 }
