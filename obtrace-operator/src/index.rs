@@ -45,6 +45,8 @@ pub struct World {
     pub namespaces: BTreeMap<String, Namespace>,
     /// The keys of ConfigMaps, by namespace and name. The webhook knows none.
     pub config_maps: BTreeMap<String, BTreeMap<String, BTreeSet<String>>>,
+    /// The namespaces in which a ResourceQuota or a LimitRange bounds what Pods may ask for.
+    pub bounded: BTreeSet<String>,
     /// The cluster's version.
     pub version: Option<Version>,
     /// Resources that are there and cannot be used.
@@ -334,6 +336,7 @@ fn settings(world: &World, resource: &ObtraceInstrumentation, namespace: &str, i
     settings.excluded_namespaces.clone_from(&spec.exclude.namespaces);
     let level = about.and_then(|about| about.labels.get(PodSecurity::LABEL));
     settings.pod_security = PodSecurity::from_label(level.map(String::as_str));
+    settings.bounded = world.bounded.contains(namespace);
     settings.cluster_version = world.version;
     settings.sample_ratio = spec.sampling_ratio.unwrap_or(1.0);
     settings.coexist = spec.coexist;

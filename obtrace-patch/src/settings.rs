@@ -44,6 +44,9 @@ pub struct Settings {
     pub excluded_namespaces: Vec<String>,
     /// What the namespace lets Pods ask for.
     pub pod_security: PodSecurity,
+    /// Whether a ResourceQuota or a LimitRange bounds what Pods of the namespace may ask for. Such a Pod gets nothing that it has not asked for itself:
+    /// no sidecar, and an init container with the resources of one of its own.
+    pub bounded: bool,
     /// The cluster's version, if known. Without it nothing that is new is used.
     pub cluster_version: Option<Version>,
     /// The part of the traces that is kept, from 0 to 1.
@@ -85,6 +88,7 @@ impl Settings {
             namespace_excluded: false,
             excluded_namespaces: Vec::new(),
             pod_security: PodSecurity::Privileged,
+            bounded: false,
             cluster_version: None,
             sample_ratio: 1.0,
             agent_image: DEFAULT_AGENT_IMAGE.to_owned(),
@@ -96,6 +100,11 @@ impl Settings {
             image_configs: BTreeMap::new(),
             image_env: BTreeMap::new(),
         }
+    }
+
+    /// What the init container is to have whatever the Pod has, where the namespace lets it have that.
+    pub(crate) fn init_resources(&self) -> Option<&Resources> {
+        self.init_resources.as_ref().filter(|_| !self.bounded)
     }
 }
 

@@ -21,7 +21,7 @@ DEFINITION = {
 def rollouts(cluster):
     """The definition of Argo's Rollouts for as long as the block runs."""
     cluster.apply(DEFINITION)
-    cluster.wait_for(lambda: cluster.get("/apis/argoproj.io/v1alpha1/rollouts"), "Rollouts can be listed")
+    cluster.wait_for(lambda: cluster.request("GET", "/apis/argoproj.io/v1alpha1/rollouts")[0] == 200, "Rollouts can be listed")
     try:
         yield
     finally:

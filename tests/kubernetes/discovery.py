@@ -30,6 +30,8 @@ RESYNC = "2"
 RIGHTS = {
     ("", "namespaces"): {"list", "watch"},
     ("", "pods"): {"list", "watch"},
+    ("", "limitranges"): {"list", "watch"},
+    ("", "resourcequotas"): {"list", "watch"},
     ("apps", "deployments"): {"list", "watch"},
     ("apps", "statefulsets"): {"list", "watch"},
     ("apps", "daemonsets"): {"list", "watch"},

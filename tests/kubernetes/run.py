@@ -4,7 +4,7 @@
 The definition of the custom resource is installed and asked to refuse what is wrong. Every golden Pod of obtrace-patch is
 created as it was and as it is patched, in a namespace with the level of Pod Security that its settings name. Every manifest below
 `manifests/` goes through `obtrace-zero preview`; an independent implementation of RFC 6902 applies the patch. Obtrace Zero is installed,
-asked, upgraded and taken away.
+asked, upgraded and taken away. In namespaces with quotas and limits it has no Pod refused.
 """
 
 import argparse
@@ -16,6 +16,7 @@ import cluster
 import definition
 import golden
 import install
+import limits
 import preview
 from report import Report
 
@@ -36,6 +37,8 @@ def main():
         preview.check_golden(report, program, ROOT / "obtrace-patch/testdata/golden")
     with cluster.running(controllers=True) as api:
         install.check(api, report, arguments.obtrace_zero, ROOT / "deploy")
+    with cluster.running(*limits.FLAGS, controllers=True) as api:
+        limits.check(api, report, arguments.obtrace_zero)
     sys.exit(report.conclude())
 
 

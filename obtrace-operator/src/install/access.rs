@@ -13,6 +13,8 @@ const RESTARTER: &str = "obtrace-zero-operator-restarts";
 pub(super) fn cluster() -> [Value; 2] {
     let watch = json!(["list", "watch"]);
     let rules = json!([
+        // In which namespaces a Pod with a sidecar might be refused.
+        { "apiGroups": [""], "resources": ["limitranges", "resourcequotas"], "verbs": watch },
         // Discovery: which workloads there are, and whether their Pods are instrumented.
         { "apiGroups": [""], "resources": ["namespaces", "pods"], "verbs": watch },
         { "apiGroups": ["apps"], "resources": ["daemonsets", "deployments", "statefulsets"], "verbs": watch },

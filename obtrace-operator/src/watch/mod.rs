@@ -1,10 +1,11 @@
-//! What admission answers from: the namespaces and the resources of a cluster, watched, as an [`Index`] that is replaced whole.
+//! What admission answers from: the namespaces, what bounds their Pods, and the resources of a cluster, watched, as an [`Index`] that is replaced whole.
 //!
 //! Nothing here is on the path of a request: requests read the index without a lock. Namespaces are watched by their metadata
 //! alone. A resource that cannot be read, or whose values the definition would refuse, is left out, and told of in the
 //! [`World`]; it stops no other.
 
 mod backoff;
+pub(crate) mod bounds;
 mod follow;
 mod listing;
 mod resource;
@@ -15,8 +16,9 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use futures::{Stream, StreamExt};
-use k8s_openapi::api::core::v1::Namespace as NamespaceObject;
+use futures::{Stream, StreamExt, stream};
+use k8s_openapi::api::core::v1::{LimitRange, Namespace as NamespaceObject, ResourceQuota};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{
     Api, Client, CustomResourceExt, Resource,
     api::{ApiResource, DynamicObject},
@@ -41,6 +43,8 @@ pub const REBUILD_EVERY: Duration = Duration::from_millis(100);
 pub const MOST_NAMESPACES: usize = 50_000;
 /// The most resources that are kept.
 pub const MOST_RESOURCES: usize = 10_000;
+/// The most ResourceQuotas, and the most LimitRanges, that are kept.
+pub const MOST_BOUNDS: usize = 50_000;
 
 /// How long the API server keeps a watch open: a connection that died without a word is noticed soon after.
 pub(crate) const WATCH_SECONDS: u32 = 60;
@@ -63,11 +67,20 @@ pub async fn run(client: Client, index: Arc<ArcSwap<Index>>, synced: impl FnOnce
     let namespaces = follow(Api::<PartialObjectMeta<NamespaceObject>>::all(client.clone()), config());
     let resource = ApiResource::erase::<ObtraceInstrumentation>(&());
     let resources = follow(Api::<DynamicObject>::all_with(client.clone(), &resource), config());
+    let quotas = follow(Api::<ResourceQuota>::all(client.clone()), config()).map(Seen::Quota);
+    let ranges = follow(Api::<LimitRange>::all(client.clone()), config()).map(Seen::Range);
+    let bounds = stream::select(quotas, ranges);
     let mut watch = Watch::new(client, index);
     tokio::select! {
         () = stop.cancelled() => {}
-        () = watch.follow(namespaces, resources, synced) => {}
+        () = watch.follow(namespaces, resources, bounds, synced) => {}
     }
+}
+
+/// What bounds the Pods of a namespace.
+enum Seen {
+    Quota(Result<Event<ResourceQuota>, Error>),
+    Range(Result<Event<LimitRange>, Error>),
 }
 
 /// What is known so far.
@@ -76,6 +89,9 @@ struct Watch {
     index: Arc<ArcSwap<Index>>,
     namespaces: Listing<Namespace>,
     resources: Listing<Kept>,
+    /// Whether each of them bounds what Pods may ask for.
+    quotas: Listing<bool>,
+    ranges: Listing<bool>,
     version: Option<Version>,
     /// When the version is asked for next.
     version_due: Instant,
@@ -94,6 +110,8 @@ impl Watch {
             index,
             namespaces: Listing::new(MOST_NAMESPACES),
             resources: Listing::new(MOST_RESOURCES),
+            quotas: Listing::new(MOST_BOUNDS),
+            ranges: Listing::new(MOST_BOUNDS),
             version: None,
             version_due: Instant::now(),
             stale: false,
@@ -102,14 +120,16 @@ impl Watch {
         }
     }
 
-    /// Follows both streams. They do not end.
+    /// Follows these streams. They do not end.
     async fn follow(
         &mut self,
         namespaces: impl Stream<Item = Result<Event<PartialObjectMeta<NamespaceObject>>, Error>> + Send,
         resources: impl Stream<Item = Result<Event<DynamicObject>, Error>> + Send,
+        bounds: impl Stream<Item = Seen> + Send,
         synced: impl FnOnce() + Send,
     ) {
         let (mut namespaces, mut resources) = (std::pin::pin!(namespaces), std::pin::pin!(resources));
+        let mut bounds = std::pin::pin!(bounds);
         let mut synced = Some(synced);
         let mut rebuild = interval(REBUILD_EVERY);
         rebuild.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -118,6 +138,7 @@ impl Watch {
             tokio::select! {
                 Some(event) = namespaces.next() => self.on_namespace(event),
                 Some(event) = resources.next() => self.on_resource(event),
+                Some(seen) = bounds.next() => self.on_bounds(seen),
                 _ = rebuild.tick(), if waits => {
                     self.ask_version().await;
                     if self.rebuild() && let Some(synced) = synced.take() {
@@ -160,6 +181,19 @@ impl Watch {
         }
     }
 
+    fn on_bounds(&mut self, seen: Seen) {
+        match seen {
+            Seen::Quota(Ok(event)) => {
+                self.stale |= self.quotas.apply(event, |quota| (full_name(&quota.metadata), bounds::of_quota(&quota)));
+            }
+            Seen::Range(Ok(event)) => {
+                self.stale |= self.ranges.apply(event, |range| (full_name(&range.metadata), bounds::of_range(&range)));
+            }
+            Seen::Quota(Err(error)) => self.away("resourcequotas", &error),
+            Seen::Range(Err(error)) => self.away("limitranges", &error),
+        }
+    }
+
     /// A watch broke. What was known stands; whoever answers next may be of another version.
     fn away(&mut self, what: &str, error: &Error) {
         warn!(%error, "watching {what} failed, and is tried again; what is known stays in use");
@@ -195,7 +229,8 @@ impl Watch {
 
     /// Makes the index anew if there is something to make it from; whether it was made.
     fn rebuild(&mut self) -> bool {
-        let known = self.namespaces.is_complete() && self.resources.is_complete() && self.version.is_some();
+        let listed = self.namespaces.is_complete() && self.resources.is_complete();
+        let known = listed && self.quotas.is_complete() && self.ranges.is_complete() && self.version.is_some();
         if !self.stale || !(known || self.index.load().is_synced()) {
             return false;
         }
@@ -209,6 +244,8 @@ impl Watch {
                 Kept::Unusable(about) => world.unusable.push((**about).clone()),
             }
         }
+        let bounding = self.quotas.iter().chain(self.ranges.iter()).filter(|(_, bounds)| **bounds);
+        world.bounded = bounding.filter_map(|(name, _)| Some(name.split_once('/')?.0.to_owned())).collect();
         world.synced = true;
         debug!(namespaces = world.namespaces.len(), resources = world.resources.len(), "made the index anew");
         self.index.store(Arc::new(Index::new(world)));
@@ -217,15 +254,22 @@ impl Watch {
     }
 
     fn tell_left_out(&mut self) {
-        let left_out = self.namespaces.left_out() + self.resources.left_out();
+        let bounds = self.quotas.left_out() + self.ranges.left_out();
+        let left_out = self.namespaces.left_out() + self.resources.left_out() + bounds;
         if left_out != self.told_left_out {
             self.told_left_out = left_out;
             warn!(
                 left_out,
-                "more than {MOST_NAMESPACES} namespaces or {MOST_RESOURCES} resources: the others are not known"
+                "more than {MOST_NAMESPACES} namespaces, {MOST_RESOURCES} resources or {MOST_BOUNDS} quotas: the others are not known"
             );
         }
     }
+}
+
+/// `namespace/name`.
+fn full_name(metadata: &ObjectMeta) -> String {
+    let of = |text: &Option<String>| text.clone().unwrap_or_default();
+    format!("{}/{}", of(&metadata.namespace), of(&metadata.name))
 }
 
 /// A namespace's name, and what is kept of it: annotations of others may be long, and none of them is read.

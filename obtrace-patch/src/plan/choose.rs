@@ -224,7 +224,7 @@ fn hook<'a>(
 
 /// The memory limit that the init container would have.
 fn init_memory(container: &Container<'_>, settings: &Settings) -> Option<f64> {
-    match &settings.init_resources {
+    match settings.init_resources() {
         Some(resources) => quantity_bytes(resources.limits.get("memory")?.as_bytes()),
         None => quantity_bytes(resources::of(container)?.limit("memory")?),
     }

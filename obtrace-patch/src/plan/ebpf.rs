@@ -58,6 +58,12 @@ fn sidecar(pod: &Pod<'_>, settings: &Settings) -> Result<Ebpf, NoSidecar> {
     if settings.pod_security != PodSecurity::Privileged {
         return Err(NoSidecar::PodSecurity(settings.pod_security));
     }
+    if settings.bounded {
+        return Err(NoSidecar::Bounded);
+    }
+    if spec.resources {
+        return Err(NoSidecar::PodResources);
+    }
     if spec.host_users == Some(false) {
         return Err(NoSidecar::UserNamespace);
     }

@@ -196,6 +196,10 @@ pub enum NoSidecar {
     ProcessesApart,
     /// The namespace does not let Pods have the capabilities.
     PodSecurity(PodSecurity),
+    /// The namespace bounds what Pods may ask for, and the sidecar would be more.
+    Bounded,
+    /// The Pod asks for resources as a whole, and the sidecar would be more.
+    PodResources,
     /// The Pod is meant to end, and an ordinary sidecar would keep it from ending.
     Completes,
     /// The Pod has a user namespace of its own, in which capabilities do not reach the kernel.
@@ -211,6 +215,8 @@ impl fmt::Display for NoSidecar {
             Self::ProcessesApart => "the Pod has shareProcessNamespace: false",
             Self::PodSecurity(PodSecurity::Restricted) => "the namespace enforces Pod Security restricted",
             Self::PodSecurity(_) => "the namespace enforces Pod Security baseline",
+            Self::Bounded => "a ResourceQuota or a LimitRange of the namespace bounds what Pods ask for",
+            Self::PodResources => "the Pod has resources as a whole",
             Self::Completes => "it would keep the Pod from ending on this version of Kubernetes",
             Self::UserNamespace => "the Pod has hostUsers: false",
             Self::NameTaken => "the Pod has another container named obtrace-ebpf",

@@ -1,6 +1,6 @@
 //! What a cluster says of itself, for the index.
 
-use k8s_openapi::api::core::v1::Namespace as NamespaceObject;
+use k8s_openapi::api::core::v1::{LimitRange, Namespace as NamespaceObject, ResourceQuota};
 use kube::api::{Api, ListParams};
 use obtrace_cli::Failure;
 use obtrace_patch::Version;
@@ -9,9 +9,10 @@ use crate::{
     crd::ObtraceInstrumentation,
     index::{Namespace, World},
     install::{Cluster, said},
+    watch::bounds,
 };
 
-/// Reads the resources, the namespaces and the version of a cluster.
+/// Reads the resources, the namespaces, what bounds their Pods, and the version of a cluster.
 ///
 /// # Errors
 ///
@@ -29,6 +30,13 @@ pub(in crate::cli) async fn of(cluster: &Cluster) -> Result<World, Failure> {
         Err(kube::Error::Api(status)) if status.code == 404 => Vec::new(),
         Err(error) => return Err(failed("list the ObtraceInstrumentations", &error)),
     };
+    let quotas = Api::<ResourceQuota>::all(client.clone()).list(&ListParams::default()).await;
+    let quotas = quotas.map_err(|error| failed("list the ResourceQuotas", &error))?;
+    let bounding = quotas.items.into_iter().filter(bounds::of_quota).filter_map(|it| it.metadata.namespace);
+    world.bounded.extend(bounding);
+    let ranges = Api::<LimitRange>::all(client.clone()).list(&ListParams::default()).await;
+    let ranges = ranges.map_err(|error| failed("list the LimitRanges", &error))?;
+    world.bounded.extend(ranges.items.into_iter().filter(bounds::of_range).filter_map(|it| it.metadata.namespace));
     let namespaces = Api::<NamespaceObject>::all(client).list_metadata(&ListParams::default()).await;
     for namespace in namespaces.map_err(|error| failed("list the namespaces", &error))? {
         let (labels, annotations) = (namespace.metadata.labels, namespace.metadata.annotations);

@@ -10,6 +10,7 @@ use crate::{
     crd::{ObtraceInstrumentation, ObtraceInstrumentationSpec},
     index::{DEFAULT_INGEST_URL, Namespace, SYSTEM_NAMESPACE, World},
     manifests::Document,
+    watch::bounds,
 };
 
 /// What the file says of the cluster, and what is worth saying about that.
@@ -33,6 +34,7 @@ impl Seen {
             let namespace = document.namespace().or(flags.namespace.as_deref()).unwrap_or("default");
             match document.kind() {
                 "Namespace" => seen.add_namespace(document),
+                "ResourceQuota" | "LimitRange" => seen.add_bounds(document, namespace),
                 "ObtraceInstrumentation" => seen.add_resource(document, namespace)?,
                 "ConfigMap" if flags.assume_configmaps => seen.add_config_map(document, namespace),
                 _ => {}
@@ -53,6 +55,18 @@ impl Seen {
         let strings = |pointer: &str| strings(document.value.pointer(pointer));
         let namespace = Namespace::new(strings("/metadata/labels"), strings("/metadata/annotations"));
         self.world.namespaces.insert(document.name().to_owned(), namespace);
+    }
+
+    /// Of what cannot be read nothing is known.
+    fn add_bounds(&mut self, document: &Document, namespace: &str) {
+        let value = || document.value.clone();
+        let bounds = match document.kind() {
+            "ResourceQuota" => serde_json::from_value(value()).is_ok_and(|quota| bounds::of_quota(&quota)),
+            _ => serde_json::from_value(value()).is_ok_and(|range| bounds::of_range(&range)),
+        };
+        if bounds {
+            self.world.bounded.insert(namespace.to_owned());
+        }
     }
 
     fn add_resource(&mut self, document: &Document, namespace: &str) -> Result<(), String> {
