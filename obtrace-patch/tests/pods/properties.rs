@@ -210,6 +210,7 @@ fn any_settings() -> BoxedStrategy<Value> {
         ("placement", always(one_of(&["auto", "auto", "sidecar", "node"]))),
         ("cluster_version", always(one_of(&["1.28", "1.29", "1.34"]))),
         ("pod_security", always(one_of(&["privileged", "privileged", "baseline", "restricted"]))),
+        ("bounded", always(any::<bool>().prop_map(Value::from))),
         ("coexist", always(any::<bool>().prop_map(Value::from))),
         (
             "config_maps",

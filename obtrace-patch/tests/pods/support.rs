@@ -122,6 +122,7 @@ fn set(settings: &mut Settings, name: &str, value: &Value) {
         "excluded_namespaces" => settings.excluded_namespaces = texts(value),
         "pod_security" => settings.pod_security = PodSecurity::from_label(value.as_str()),
         "cluster_version" => settings.cluster_version = Some(Version::parse(&text(value)).unwrap()),
+        "bounded" => settings.bounded = value.as_bool().unwrap(),
         "sample_ratio" => settings.sample_ratio = value.as_f64().unwrap(),
         "agent_image" => settings.agent_image = text(value),
         "ebpf_image" => settings.ebpf_image = text(value),
