@@ -205,7 +205,7 @@ impl Discovery {
         let now = Instant::now();
         self.judge_again(now);
         if now >= self.resync {
-            self.list_again(now);
+            self.list_again(Again::Resync, now);
         }
         let due = self.wrote.is_none_or(|wrote| now >= wrote + self.options.write_every);
         if due && self.world.is_whole() && (self.world.is_dirty() || !self.writer.is_settled()) {
@@ -238,14 +238,14 @@ impl Discovery {
             }
             // Listing everything takes its time: not for each of many changes.
             _ if now < self.free => return,
-            _ => self.list_again(now),
+            _ => self.list_again(Again::Workloads, now),
         }
         self.world.resources(&index);
         self.judged_by = index;
     }
 
-    fn list_again(&mut self, now: Instant) {
-        self.ask(Again::Workloads);
+    fn list_again(&mut self, workloads: Again, now: Instant) {
+        self.ask(workloads);
         self.resyncs += 1;
         if self.resyncs.is_multiple_of(RESYNCS_OF_PODS) {
             self.ask(Again::Pods);

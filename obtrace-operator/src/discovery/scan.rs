@@ -59,7 +59,9 @@ pub(super) enum Seen {
 /// What the tasks are asked to look at again.
 #[derive(Clone, Debug)]
 pub(super) enum Again {
-    /// The workloads.
+    /// The workloads. A list that is running is as good: one that takes longer than the time between two of these would never end.
+    Resync,
+    /// The workloads, by another index: what a running list has told of is old.
     Workloads,
     /// Those of some namespaces.
     Namespaces(Arc<BTreeSet<String>>),
@@ -115,19 +117,30 @@ impl Scanner {
     ) -> Result<(), Unheard> {
         let api = Api::<Workload>::all_with(self.client.clone(), &kind.resource());
         let mut events = std::pin::pin!(follow(api, config(&[])));
+        let (mut is_listing, mut is_old) = (true, false);
         loop {
             tokio::select! {
                 biased;
                 what = again.recv() => match what {
-                    Ok(Again::Workloads) | Err(RecvError::Lagged(_)) => return Ok(()),
+                    Ok(Again::Resync) if is_listing => {}
+                    Ok(Again::Workloads) | Err(RecvError::Lagged(_)) if is_listing => is_old = true,
+                    Ok(Again::Resync | Again::Workloads) | Err(RecvError::Lagged(_)) => return Ok(()),
                     Ok(Again::Namespaces(names)) => self.namespaces(kind, &names).await?,
                     Ok(Again::Pods) => {}
                     Err(RecvError::Closed) => return Err(Unheard),
                 },
                 Some(event) = events.next() => match event {
                     Ok(event) => {
+                        is_listing = match event {
+                            Event::Init => true,
+                            Event::InitDone => false,
+                            _ => is_listing,
+                        };
                         self.on_workload(kind, event).await?;
                         *told_refusal = false;
+                        if is_old && !is_listing {
+                            return Ok(());
+                        }
                     }
                     Err(error) => match refusal(&error) {
                         Some(status) => {
@@ -215,16 +228,23 @@ impl Scanner {
     async fn pods_once(&self, again: &mut broadcast::Receiver<Again>) -> Result<(), Unheard> {
         let config = config(&["status.phase!=Succeeded", "status.phase!=Failed"]);
         let mut events = std::pin::pin!(follow(Api::<Pod>::all(self.client.clone()), config));
+        let mut is_listing = true;
         loop {
             tokio::select! {
                 what = again.recv() => match what {
-                    Ok(Again::Pods) => return Ok(()),
+                    Ok(Again::Pods) if !is_listing => return Ok(()),
                     Ok(_) | Err(RecvError::Lagged(_)) => {}
                     Err(RecvError::Closed) => return Err(Unheard),
                 },
                 Some(event) = events.next() => match event {
-                    Ok(Event::Init) => self.say(Seen::BeginPods).await?,
-                    Ok(Event::InitDone) => self.say(Seen::EndPods).await?,
+                    Ok(Event::Init) => {
+                        is_listing = true;
+                        self.say(Seen::BeginPods).await?;
+                    }
+                    Ok(Event::InitDone) => {
+                        is_listing = false;
+                        self.say(Seen::EndPods).await?;
+                    }
                     Ok(Event::InitApply(pod) | Event::Apply(pod)) => self.say(Seen::Pod(Box::new(pod.metadata))).await?,
                     Ok(Event::Delete(pod)) => self.say(Seen::GonePod(Box::new(pod.metadata))).await?,
                     Err(error) => warn!(%error, "watching Pods failed, and is tried again"),
@@ -238,7 +258,7 @@ impl Scanner {
 async fn until_again(again: &mut broadcast::Receiver<Again>) -> Result<(), Unheard> {
     loop {
         match again.recv().await {
-            Ok(Again::Workloads) | Err(RecvError::Lagged(_)) => return Ok(()),
+            Ok(Again::Resync | Again::Workloads) | Err(RecvError::Lagged(_)) => return Ok(()),
             Ok(_) => {}
             Err(RecvError::Closed) => return Err(Unheard),
         }
@@ -247,4 +267,65 @@ async fn until_again(again: &mut broadcast::Receiver<Again>) -> Result<(), Unhea
 
 fn names(metadata: ObjectMeta) -> (String, String) {
     (metadata.namespace.unwrap_or_default(), metadata.name.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{Request, Response};
+    use kube::client::Body;
+    use serde_json::json;
+    use tower::service_fn;
+
+    use super::*;
+
+    /// What is told of a kind that is listed in three pages, while before every page but the first it is asked for again; so many words of it.
+    async fn told(again: Again, words: usize) -> Vec<&'static str> {
+        let (ask, asked) = broadcast::channel(16);
+        let (tell, mut seen) = mpsc::channel(16);
+        let mut left = 2;
+        let server = move |request: Request<Body>| {
+            let query = request.uri().query().unwrap_or_default().to_owned();
+            let page = ["continue=1", "continue=2"].iter().position(|it| query.contains(it)).map_or(0, |at| at + 1);
+            if page > 0 && left > 0 {
+                left -= 1;
+                ask.send(again.clone()).unwrap();
+            }
+            async move {
+                if query.contains("watch=") {
+                    std::future::pending::<()>().await;
+                }
+                let rest = (page < 2).then(|| (page + 1).to_string());
+                let name = json!({ "name": page.to_string(), "namespace": "shop" });
+                let list = json!({ "kind": "DeploymentList", "apiVersion": "apps/v1", "metadata": { "resourceVersion": "1", "continue": rest },
+                    "items": [{ "metadata": name, "spec": { "template": {} } }] });
+                Ok::<_, std::io::Error>(Response::new(Body::from(list.to_string().into_bytes())))
+            }
+        };
+        let client = Client::new(service_fn(server), "default");
+        let scanner = Scanner { client, index: Arc::default(), tell };
+        let task = tokio::spawn(scanner.workloads(Kind::Deployment, asked));
+        let mut all = Vec::new();
+        while all.len() < words {
+            all.push(match seen.recv().await.unwrap() {
+                Seen::Begin(_) => "begin",
+                Seen::Workload(..) => "workload",
+                Seen::End(_) => "end",
+                other => panic!("{other:?}"),
+            });
+        }
+        task.abort();
+        all
+    }
+
+    const LIST: [&str; 5] = ["begin", "workload", "workload", "workload", "end"];
+
+    #[tokio::test]
+    async fn a_list_that_takes_longer_than_the_resync_comes_to_its_end() {
+        assert_eq!(told(Again::Resync, 5).await, LIST);
+    }
+
+    #[tokio::test]
+    async fn what_an_older_index_judged_is_listed_again_after_a_whole_list() {
+        assert_eq!(told(Again::Workloads, 10).await, [LIST, LIST].concat());
+    }
 }
