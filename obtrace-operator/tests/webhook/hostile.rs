@@ -72,7 +72,7 @@ async fn whatever_is_sent_is_allowed_or_refused_by_http_and_nothing_breaks() {
     let mut numbers = Numbers(2026);
     for protocol in PROTOCOLS {
         let client = served.connect(protocol).await;
-        for round in 0..2500 {
+        for round in 0..5000 {
             let body = hostile(&mut numbers);
             let (status, answer) = client.review(body.clone()).await;
             let response = &answer["response"];
