@@ -207,6 +207,7 @@ impl Index {
         }
         let differs = |name: &&String| new.namespaces.get(*name) != old.namespaces.get(*name);
         names.extend(new.namespaces.keys().chain(old.namespaces.keys()).filter(differs).cloned());
+        names.extend(new.bounded.symmetric_difference(&old.bounded).cloned());
         if names.is_empty() { Changed::Nothing } else { Changed::Namespaces(names) }
     }
 

@@ -198,6 +198,13 @@ fn what_has_changed_is_told_by_namespaces_where_it_can_be() {
     assert_eq!(names.into_iter().collect::<Vec<_>>(), ["new", "quiet", "shop"]);
     let other = vec![old().remove(0), resource("shop", "a", json!({ "strategy": "ebpf" }))];
     assert_eq!(index(other).changed_since(&index(old())), Changed::Namespaces(["shop".to_owned()].into()));
+    let mut bounded = World::new();
+    (bounded.resources, bounded.bounded) = (old(), ["shop".to_owned()].into());
+    let bounded = Index::new(bounded);
+    let Changed::Namespaces(names) = bounded.changed_since(&index(old())) else { panic!("everything") };
+    assert!(names.contains("shop"));
+    let Resolution::Settings(settings, _) = bounded.resolve("shop", |_| None) else { panic!() };
+    assert!(settings.bounded);
     let none = vec![resource("shop", "a", json!({}))];
     assert_eq!(index(none).changed_since(&index(old())), Changed::All);
 }

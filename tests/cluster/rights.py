@@ -10,6 +10,7 @@ Right = collections.namedtuple("Right", "group resource verb name namespace")
 NAMED = ("get", "update", "patch", "delete")
 
 
+OTHER = "jobs"
 DEFINITION = {
     "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": {"name": "rollouts.argoproj.io"}, "spec": {
         "group": "argoproj.io", "scope": "Namespaced", "names": {"plural": "rollouts", "singular": "rollout", "kind": "Rollout", "listKind": "RolloutList"},
@@ -33,21 +34,25 @@ def copy_of_key(namespace):
     return f"/api/v1/namespaces/{namespace}/secrets/obtrace-api-key"
 
 
-def exercise(cluster, namespace):
-    """Has the operator do what nothing else here needs: a resource of one namespace's own, Pods of Jobs, a copy of the API key that is missing."""
+def exercise(cluster, allowed):
+    """Has the operator do what nothing else here needs: a resource of one namespace's own, Pods of Jobs, and a copy of the API key that is missing where
+    it is `allowed`."""
     # The next leader looks at once.
-    cluster.must("DELETE", copy_of_key(namespace))
-    cluster.apply({"apiVersion": "obtrace.io/v1alpha1", "kind": "ObtraceInstrumentation", "metadata": {"name": "own", "namespace": namespace}, "spec": {
+    cluster.must("DELETE", copy_of_key(allowed))
+    cluster.namespace(OTHER)
+    cluster.apply({"apiVersion": "obtrace.io/v1alpha1", "kind": "ObtraceInstrumentation", "metadata": {"name": "own", "namespace": OTHER}, "spec": {
         "ingestUrl": "https://ingest.example.com", "selector": {"matchLabels": {"app": "nobody"}}}})
     jobs = ("first", "second")
     template = {"spec": {"restartPolicy": "Never", "schedulingGates": [{"name": "test.obtrace.io/never"}],
                          "containers": [{"name": "app", "image": "registry.test/nodejs:1", "command": ["node", "app.js"]}]}}
     for name in jobs:
-        cluster.apply({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name, "namespace": namespace}, "spec": {"template": template}})
-    events = f"/apis/events.k8s.io/v1/namespaces/{namespace}/events?fieldSelector=reason%3DInjected"
+        cluster.apply({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name, "namespace": OTHER}, "spec": {"template": template}})
+    events = f"/apis/events.k8s.io/v1/namespaces/{OTHER}/events?fieldSelector=reason%3DInjected"
     cluster.wait_for(lambda: set(jobs) <= {event["regarding"].get("name") for event in cluster.must("GET", events)["items"]}, "Jobs have Events")
-    own = f"/apis/obtrace.io/v1alpha1/namespaces/{namespace}/obtraceinstrumentations/own"
+    own = f"/apis/obtrace.io/v1alpha1/namespaces/{OTHER}/obtraceinstrumentations/own"
     cluster.wait_for(lambda: cluster.must("GET", own).get("status", {}).get("conditions"), "the namespace's own resource has a status")
+    # It is gone by the time that anybody asks.
+    cluster.must("DELETE", f"/api/v1/namespaces/{OTHER}")
 
 
 def granted(cluster, user):
@@ -90,3 +95,4 @@ def check(cluster, report, user, home):
             could.append(f"{told(right)}: used for {next(iter(used)).name} only")
     report.check(f"each of its {len(rights)} rights was used", unused)
     report.check("none of them could be for less", could)
+    cluster.wait_for(lambda: cluster.get(f"/api/v1/namespaces/{OTHER}") is None, f"the namespace {OTHER} is gone")

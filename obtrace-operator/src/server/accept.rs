@@ -21,7 +21,8 @@ const RECOVERY: Duration = Duration::from_millis(100);
 const EVICTION: Duration = Duration::from_millis(50);
 
 /// Serves until `stop`, then goes on for [`Limits::linger`](super::Limits::linger), then ends what is left.
-pub(super) async fn run(listener: TcpListener, front: Front, stop: CancellationToken) -> Result<(), ServeError> {
+pub(super) async fn run(listener: TcpListener, mut front: Front, stop: CancellationToken) -> Result<(), ServeError> {
+    front.stopping = stop.clone();
     let front = Arc::new(front);
     let lingered = async {
         stop.cancelled().await;

@@ -106,6 +106,10 @@ where
         let (link, front) = (Arc::clone(link), Arc::clone(front));
         service_fn(move |request| answer(request, Arc::clone(&link), Arc::clone(&front)))
     };
+    if is_http2 {
+        // What both sides say of themselves comes first, and at once.
+        link.received();
+    }
     let io = TokioIo::new(Watched { io, link: (!is_http2).then(|| Arc::clone(link)) });
     let mut connection = pin!(front.http(is_http2).serve_connection(io, service));
     let mut reason = None;
@@ -155,7 +159,8 @@ async fn answer(request: Request<Incoming>, link: Arc<Link>, front: Arc<Front>) 
     let _busy = link.begin();
     let version = request.version();
     let mut response = front.router.clone().call(request).await?;
-    if front.closing.is_cancelled() && version != Version::HTTP_2 {
+    if front.stopping.is_cancelled() && version != Version::HTTP_2 {
+        // Closed after an answer, and not when the next request may be on its way.
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     Ok(response)

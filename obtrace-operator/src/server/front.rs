@@ -34,6 +34,8 @@ pub(super) struct Front {
     pub(super) registry: Arc<Registry>,
     pub(super) slots: Arc<Semaphore>,
     pub(super) tasks: TaskTracker,
+    /// Told to stop: connections are used for the last time.
+    pub(super) stopping: CancellationToken,
     /// No request more than those that are being answered.
     pub(super) closing: CancellationToken,
     /// Not even those.
@@ -64,6 +66,7 @@ impl Front {
             metrics,
             registry: Arc::default(),
             tasks: TaskTracker::new(),
+            stopping: CancellationToken::new(),
             closing: CancellationToken::new(),
             end: CancellationToken::new(),
             http1: builder.clone().http1_only(),

@@ -17,9 +17,9 @@ pub struct Limits {
     pub bodies: usize,
     /// Time in which TLS has to be agreed on.
     pub handshake: Duration,
-    /// Time in which the first request has to begin, and any request's head to end.
+    /// Time in which any request's head has to end once it has begun, and in which HTTP/2 has to begin.
     pub header: Duration,
-    /// Time after which a connection without a request is closed. API servers close theirs after 90 s.
+    /// Time after which a connection without a request is closed, also one that never had any. API servers close theirs after 90 s.
     pub idle: Duration,
     /// Time from a request's head to its answer. A shorter one that the API server asks for (`?timeout=5s`) counts.
     pub request: Duration,

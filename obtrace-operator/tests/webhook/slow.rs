@@ -43,6 +43,8 @@ async fn two_hundred_slow_connections_are_closed_and_disturb_nobody() {
         // Handshakes of a machine with 200 other things to do are not meant to be late.
         (limits.handshake, limits.header) = (Duration::from_secs(20), Duration::from_secs(1));
         limits.request = Duration::from_secs(2);
+        // Of those that say nothing at all.
+        limits.idle = Duration::from_secs(2);
     })
     .await;
     let gone = AtomicUsize::new(0);
@@ -82,6 +84,16 @@ async fn two_hundred_slow_connections_are_closed_and_disturb_nobody() {
     let late = ["timeout", "overloaded"]
         .map(|reason| served.metric(&format!("obtrace_zero_requests_refused_total{{reason=\"{reason}\"}}")));
     assert!(late.iter().sum::<u64>() >= 25, "{late:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_that_was_not_needed_yet_is_no_slow_one() {
+    let served = Served::start(|limits| limits.header = Duration::from_millis(200)).await;
+    let unused = served.connect(Protocol::Http1).await;
+    // Opened later, and late.
+    hang(tls(served.address, served.authority.roots(), Protocol::Http1).await, b"POST /mutate-pods").await;
+    assert_eq!(served.refused("header_timeout"), 1);
+    assert!(is_patched(&unused.review(review("first", 0)).await, "first"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

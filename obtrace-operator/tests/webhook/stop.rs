@@ -24,6 +24,18 @@ async fn new_connections_are_served_while_it_lingers() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_it_lingers_connections_are_used_for_the_last_time() {
+    let served = Served::start(|limits| limits.linger = Duration::from_secs(600)).await;
+    let client = served.connect(Protocol::Http1).await;
+    assert!(is_patched(&client.review(review("1", 0)).await, "1"));
+    served.stop.cancel();
+    // The answer says that there is no second: nothing is sent into a connection that is about to be closed.
+    assert!(is_patched(&client.review(review("2", 0)).await, "2"));
+    soon(client.connection).await.unwrap();
+    assert!(!served.task.is_finished());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_has_begun_is_answered_and_then_all_is_closed() {
     let served = Served::start(|limits| limits.grace = Duration::from_secs(600)).await;
     let idle = [served.connect(Protocol::Http1).await, served.connect(Protocol::Http2).await];
