@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::{CERTIFICATE_SECRET, DEFAULT_RESOURCE, LEASE, OPERATOR, Options, WEBHOOK, labels, object, of_cluster, of_system};
+use super::{
+    CERTIFICATE_SECRET, DEFAULT_RESOURCE, LEASE, OPERATOR, Options, WEBHOOK, labels, object, of_cluster, of_system,
+};
 use crate::index::SYSTEM_NAMESPACE;
 
 const RBAC: &str = "rbac.authorization.k8s.io/v1";

@@ -167,7 +167,10 @@ mod tests {
         let (limits, registry) = (Limits::default(), Arc::new(Registry::default()));
         let entry = registry.open();
         let (unused, late) = entry.link.deadline(&limits);
-        assert!(!late && unused > Instant::now() + limits.header + limits.handshake, "API servers open some in advance");
+        assert!(
+            !late && unused > Instant::now() + limits.header + limits.handshake,
+            "API servers open some in advance"
+        );
         entry.link.received();
         assert!(entry.link.deadline(&limits).1);
         drop(entry.link.begin());

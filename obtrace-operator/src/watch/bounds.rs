@@ -33,7 +33,9 @@ mod tests {
 
     #[test]
     fn quotas_of_objects_bound_nothing() {
-        assert!(!quota(json!({ "hard": { "pods": "10", "services": "5", "count/secrets": "9", "requests.storage": "1Gi" } })));
+        assert!(!quota(
+            json!({ "hard": { "pods": "10", "services": "5", "count/secrets": "9", "requests.storage": "1Gi" } })
+        ));
         assert!(!quota(json!({ "hard": { "gold.storageclass.storage.k8s.io/requests.storage": "1Gi" } })));
         for name in ["cpu", "memory", "requests.cpu", "limits.memory", "requests.ephemeral-storage", "hugepages-2Mi"] {
             assert!(quota(json!({ "hard": { "pods": "10", name: "1" } })), "{name}");

@@ -17,8 +17,10 @@ use std::{
 
 use arc_swap::ArcSwap;
 use futures::{Stream, StreamExt, stream};
-use k8s_openapi::api::core::v1::{LimitRange, Namespace as NamespaceObject, ResourceQuota};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::{
+    api::core::v1::{LimitRange, Namespace as NamespaceObject, ResourceQuota},
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
 use kube::{
     Api, Client, CustomResourceExt, Resource,
     api::{ApiResource, DynamicObject},
