@@ -366,6 +366,7 @@ pub struct ObtraceInstrumentationStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
     /// `Ready`: it is in use. `Conflict`: another is for the same Pods as much. `Drift`: Pods were made while no webhook answered.
+    /// `Restarts`: with `rolloutRestart: onChange`, whether workloads are restarted.
     /// `NamespaceSelectorIgnored`: it has a selector of namespaces, and is not in `obtrace-system`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]

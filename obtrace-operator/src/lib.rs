@@ -21,6 +21,8 @@ pub mod leader;
 pub mod manifests;
 #[cfg(feature = "controller")]
 pub mod operator;
+#[cfg(feature = "controller")]
+pub mod restart;
 #[cfg(feature = "crd")]
 pub mod selector;
 #[cfg(feature = "controller")]

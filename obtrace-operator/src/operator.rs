@@ -6,6 +6,7 @@
 //!     │        certificates ┘ ◄── Secret        every replica
 //!  ───┼──────────────────────────────────────────────────────
 //!     └──► discovery ──► status                 the leader
+//!              └──► restarts ──► workloads
 //!          certificates ──► Secret, caBundle
 //! ```
 //!
@@ -23,7 +24,7 @@ use kube::Client;
 use rustls::pki_types::ServerName;
 use tokio::{
     net::TcpListener,
-    sync::{mpsc, watch},
+    sync::{mpsc, watch as channel},
     task::JoinSet,
     time::timeout,
 };
@@ -34,7 +35,7 @@ use crate::{
     certificates::{self, Observer, Resolver},
     discovery,
     index::{Index, SYSTEM_NAMESPACE},
-    install, leader,
+    install, leader, restart,
     server::{
         Limits, ServeError,
         health::{self, Check, Readiness},
@@ -74,6 +75,8 @@ pub struct Options {
     pub lease: leader::Options,
     /// How workloads are discovered.
     pub discovery: discovery::Options,
+    /// How workloads are restarted.
+    pub restarts: restart::Options,
 }
 
 impl Options {
@@ -90,6 +93,7 @@ impl Options {
             limits: Limits::default(),
             lease: leader::Options::new(install::LEASE, namespace, identity),
             discovery: discovery::Options::default(),
+            restarts: restart::Options::default(),
         }
     }
 }
@@ -141,6 +145,7 @@ pub async fn run(client: Client, options: Options, stop: CancellationToken) -> R
     let servers = Servers::bind(&options).await?;
     let metrics = Arc::new(Metrics::new());
     let readiness = Readiness::new();
+    let ready = readiness.clone();
     let [certificate, caches, review] = ["certificate", "caches", "review"].map(|name| readiness.check(name));
     let index = Arc::new(ArcSwap::from_pointee(Index::default()));
     let resolver = Arc::new(Resolver::new());
@@ -157,9 +162,17 @@ pub async fn run(client: Client, options: Options, stop: CancellationToken) -> R
     parts.spawn(ended(watches::run(client.clone(), Arc::clone(&index), synced, end.clone())));
     let (verdicts, told) = mpsc::channel(VERDICTS);
     parts.spawn(ended(discovery::events::run(client.clone(), told, end.clone())));
+    let (candidates, needy) = channel::channel(Arc::from([]));
+    let (restarted, told) = channel::channel(Arc::default());
+    let discovery = discovery::Options { candidates: Some(candidates), restarts: Some(told), ..options.discovery };
     parts.spawn({
         let (index, metrics) = (Arc::clone(&index), Arc::clone(&metrics));
-        ended(discovery::run(client.clone(), options.discovery, leads.clone(), index, metrics, stop.clone()))
+        ended(discovery::run(client.clone(), discovery, leads.clone(), index, metrics, stop.clone()))
+    });
+    parts.spawn({
+        let sources = restart::Sources::new(Arc::clone(&index), needy, ready);
+        let (leads, metrics) = (leads.clone(), Arc::clone(&metrics));
+        ended(restart::run(client.clone(), options.restarts, sources, restarted, leads, metrics, stop.clone()))
     });
     parts.spawn(ended(install::mirror::run(client.clone(), leads.clone(), stop.clone())));
     let names = options.certificates.names();
@@ -263,7 +276,7 @@ async fn ended(part: impl Future<Output = ()>) -> Result<(), Error> {
     Ok(())
 }
 
-async fn tell_leader(mut leads: watch::Receiver<bool>, metrics: Arc<Metrics>, end: CancellationToken) {
+async fn tell_leader(mut leads: channel::Receiver<bool>, metrics: Arc<Metrics>, end: CancellationToken) {
     loop {
         let is_leader = *leads.borrow_and_update();
         metrics.leader(is_leader);

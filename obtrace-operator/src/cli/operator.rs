@@ -53,6 +53,18 @@ pub(super) struct Flags {
     /// How long the webhook goes on answering new connections when it is told to stop
     #[arg(long, default_value = "5s", value_name = "TIME", value_parser = duration::parse)]
     linger: Duration,
+    /// How many workloads are restarted at once in the cluster, where a resource asks for it (rolloutRestart: onChange); in a namespace one at a time
+    #[arg(long, default_value = "3", value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..))]
+    restart_at_once: u16,
+    /// How long after a restart has begun the next one begins
+    #[arg(long, default_value = "10s", value_name = "TIME", value_parser = duration::parse)]
+    restart_every: Duration,
+    /// How long a restarted workload's Pods have to become ready before the restart is taken back
+    #[arg(long, default_value = "5m", value_name = "TIME", value_parser = duration::parse)]
+    restart_grace: Duration,
+    /// How long they have to stay ready until the restart is over
+    #[arg(long, default_value = "30s", value_name = "TIME", value_parser = duration::parse)]
+    restart_steady: Duration,
     /// What is logged: error, warn, info, debug, trace, also by module
     #[arg(long, env = "OBTRACE_LOG", default_value = "info", value_name = "FILTER")]
     log: String,
@@ -80,6 +92,10 @@ impl Flags {
         options.certificates.overlap = self.ca_overlap;
         options.limits.linger = self.linger;
         options.discovery.resync = self.resync;
+        options.restarts.at_once = self.restart_at_once.into();
+        options.restarts.every = self.restart_every;
+        options.restarts.grace = self.restart_grace;
+        options.restarts.steady = self.restart_steady;
         options
     }
 }

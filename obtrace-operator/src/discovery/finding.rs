@@ -6,7 +6,10 @@ use obtrace_detect::{Confidence, Detection, Framework, Language, Strategy};
 use obtrace_patch::{Outcome, Plan, PodSkip, Template, marks, plan};
 
 use super::kind::Kind;
-use crate::index::{Index, Resolution};
+use crate::{
+    index::{Index, Resolution},
+    restart::EXCLUDE_REASON,
+};
 
 /// The longest reason that is kept, in bytes.
 const LONGEST_REASON: usize = 256;
@@ -67,10 +70,11 @@ pub(super) fn find(kind: Kind, namespace: &str, name: &str, template: &str, inde
         }
         Resolution::Settings(settings, resource) => {
             let plan = plan(&pod, &settings);
-            Finding {
-                resource: Some(Arc::from(&*resource)),
-                ..of_plan(&plan, pod.annotation(marks::DETECTED_LANGUAGE).as_deref())
+            let mut finding = of_plan(&plan, pod.annotation(marks::DETECTED_LANGUAGE).as_deref());
+            if let (Some(PodSkip::Excluded), Some(why)) = (&plan.skip, pod.annotation(EXCLUDE_REASON)) {
+                finding.reason = Some(clipped(&format!("{}: {why}", PodSkip::Excluded)));
             }
+            Finding { resource: Some(Arc::from(&*resource)), ..finding }
         }
     };
     Finding { rival, ..finding }

@@ -7,8 +7,9 @@
 //!
 //! A workload is *pending* while it should be instrumented and a Pod of it is not. A Pod that was made after its workload should have
 //! been instrumented has *drifted*: no webhook answered when it was made. Drifted workloads are a condition of the resource, a state
-//! in the metrics, a line in the log and [`Options::drifted`].
+//! in the metrics, a line in the log and [`Options::drifted`]. Of what should be restarted, [`Options::candidates`] are told.
 
+mod candidate;
 pub mod events;
 mod finding;
 mod kind;
@@ -36,6 +37,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 pub use self::{
+    candidate::{Candidate, Id, MOST_CANDIDATES},
     kind::Kind,
     status::{MOST_BYTES, MOST_ENTRIES},
 };
@@ -46,6 +48,7 @@ use self::{
 };
 use crate::{
     index::{Changed, Index},
+    restart::Told,
     telemetry::Metrics,
 };
 
@@ -72,6 +75,10 @@ pub struct Options {
     pub most_pods: usize,
     /// Where the workloads with drifted Pods are told, for whoever restarts them; at most [`MOST_DRIFTED`].
     pub drifted: Option<watch::Sender<Arc<[Drifted]>>>,
+    /// Where the workloads are told that a restart would instrument and whose resource asks for it; at most [`MOST_CANDIDATES`].
+    pub candidates: Option<watch::Sender<Arc<[Candidate]>>>,
+    /// What became of their restarts, for the statuses.
+    pub restarts: Option<watch::Receiver<Arc<Told>>>,
 }
 
 /// The most workloads with drifted Pods that are listed.
@@ -85,6 +92,8 @@ impl Default for Options {
             most_workloads: 200_000,
             most_pods: 1_000_000,
             drifted: None,
+            candidates: None,
+            restarts: None,
         }
     }
 }
@@ -207,6 +216,9 @@ impl Discovery {
         if now >= self.resync {
             self.list_again(Again::Resync, now);
         }
+        if self.options.restarts.as_mut().is_some_and(|told| told.has_changed().unwrap_or(false)) {
+            self.world.touch();
+        }
         let due = self.wrote.is_none_or(|wrote| now >= wrote + self.options.write_every);
         if due && self.world.is_whole() && (self.world.is_dirty() || !self.writer.is_settled()) {
             self.write().await;
@@ -266,7 +278,15 @@ impl Discovery {
             return;
         }
         let index = Arc::clone(&self.judged_by);
-        let composed = self.world.compose(&index, |name| self.writer.known(name));
+        let told = self.options.restarts.as_mut().map(|told| Arc::clone(&told.borrow_and_update()));
+        let composed = self.world.compose(&index, told.as_deref(), |name| self.writer.known(name));
+        if let Some(sender) = &self.options.candidates {
+            sender.send_if_modified(|candidates| {
+                let differs = **candidates != *composed.candidates;
+                *candidates = composed.candidates.into();
+                differs
+            });
+        }
         if let Some(sender) = &self.options.drifted {
             sender.send_if_modified(|drifted| {
                 let differs = **drifted != *composed.drifted;

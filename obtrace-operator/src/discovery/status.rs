@@ -5,12 +5,14 @@ use obtrace_patch::EXCLUDED_NAMESPACES;
 use serde::Serialize;
 
 use super::{
+    candidate::Id,
     finding::Finding,
     store::{Key, Pods},
 };
 use crate::{
-    crd::{ObtraceInstrumentation, ObtraceInstrumentationStatus, Totals, WorkloadStatus},
+    crd::{ObtraceInstrumentation, ObtraceInstrumentationStatus, RolloutRestart, Totals, WorkloadStatus},
     index::{SYSTEM_NAMESPACE, Unusable},
+    restart::Told,
 };
 
 /// The most workloads that a status lists.
@@ -66,11 +68,12 @@ pub(super) struct Row<'a> {
 }
 
 /// The status of a resource that is in use. `previous` is the one that it has, `rivals` the other resources that are for the same Pods as
-/// much, `now` the time that a condition gets whose status is new.
+/// much, `told` what became of restarts, `now` the time that a condition gets whose status is new.
 pub(super) fn compose(
     resource: &ObtraceInstrumentation,
     mut rows: Vec<Row<'_>>,
     rivals: &[&str],
+    told: Option<&Told>,
     previous: Option<&ObtraceInstrumentationStatus>,
     now: &Time,
 ) -> ObtraceInstrumentationStatus {
@@ -84,11 +87,12 @@ pub(super) fn compose(
             State::Instrumented => totals.instrumented += 1,
         }
     }
-    let workloads = entries(&rows, length(&resource.spec));
+    let told = told.filter(|_| resource.spec.rollout_restart == RolloutRestart::OnChange);
+    let workloads = entries(&rows, told, length(&resource.spec));
     let conditions = Conditions { metadata: &resource.metadata, previous, now };
     ObtraceInstrumentationStatus {
         observed_generation: resource.metadata.generation,
-        conditions: conditions.of(resource, &rows, rivals),
+        conditions: conditions.of(resource, &rows, rivals, told),
         totals,
         truncated: workloads.len() < rows.len(),
         workloads,
@@ -120,7 +124,7 @@ fn length(value: &impl Serialize) -> usize {
 
 /// As many rows as fit. The spec counts three times: what `kubectl apply` keeps of it and the list of its fields' managers may each be
 /// as large as it is.
-fn entries(rows: &[Row<'_>], spec: usize) -> Vec<WorkloadStatus> {
+fn entries(rows: &[Row<'_>], told: Option<&Told>, spec: usize) -> Vec<WorkloadStatus> {
     let mut left = MOST_BYTES.saturating_sub(RESERVE).saturating_sub(spec.saturating_mul(3));
     let fits = |entry: &WorkloadStatus| {
         let size = length(entry) + 1;
@@ -128,11 +132,12 @@ fn entries(rows: &[Row<'_>], spec: usize) -> Vec<WorkloadStatus> {
         left = left.saturating_sub(size);
         fits
     };
-    rows.iter().take(MOST_ENTRIES).map(entry).take_while(fits).collect()
+    rows.iter().take(MOST_ENTRIES).map(|row| entry(row, told)).take_while(fits).collect()
 }
 
-fn entry(row: &Row<'_>) -> WorkloadStatus {
+fn entry(row: &Row<'_>, told: Option<&Told>) -> WorkloadStatus {
     let Row { state, key, finding, pods } = row;
+    let note = told.and_then(|told| told.notes.get(&Id::new(key.kind, &*key.namespace, &*key.name)));
     WorkloadStatus {
         kind: key.kind.as_str().to_owned(),
         namespace: key.namespace.to_string(),
@@ -142,18 +147,16 @@ fn entry(row: &Row<'_>) -> WorkloadStatus {
         strategy: finding.strategy.map_or("none", |strategy| strategy.as_str()).to_owned(),
         confidence: f64::from(finding.confidence.hundredths()) / 100.0,
         state: if *state == State::Drifted { State::Pending } else { *state }.as_str().to_owned(),
-        reason: reason(*state, *pods).or_else(|| finding.reason.as_deref().map(str::to_owned)),
+        reason: reason(*state, *pods, note.map(String::as_str)).or_else(|| finding.reason.as_deref().map(str::to_owned)),
     }
 }
 
-fn reason(state: State, Pods { all, bare, drifted }: Pods) -> Option<String> {
+/// Why it is as it is, with what becomes of it.
+fn reason(state: State, Pods { all, bare, drifted }: Pods, note: Option<&str>) -> Option<String> {
+    let note = note.unwrap_or("restart it to instrument them");
     match state {
-        State::Drifted => {
-            Some(format!("{drifted} of {all} Pods were made while no webhook answered, restart it to instrument them"))
-        }
-        State::Pending => {
-            Some(format!("{bare} of {all} Pods are older than the instrumentation, restart it to instrument them"))
-        }
+        State::Drifted => Some(format!("{drifted} of {all} Pods were made while no webhook answered, {note}")),
+        State::Pending => Some(format!("{bare} of {all} Pods are older than the instrumentation, {note}")),
         State::Skipped | State::Instrumented => None,
     }
 }
@@ -166,9 +169,16 @@ struct Conditions<'a> {
 }
 
 impl Conditions<'_> {
-    fn of(&self, resource: &ObtraceInstrumentation, rows: &[Row<'_>], rivals: &[&str]) -> Vec<Condition> {
+    fn of(
+        &self,
+        resource: &ObtraceInstrumentation,
+        rows: &[Row<'_>],
+        rivals: &[&str],
+        told: Option<&Told>,
+    ) -> Vec<Condition> {
         let namespace = self.metadata.namespace.as_deref().unwrap_or_default();
         let mut conditions = vec![self.ready(namespace, rows), self.conflict(rivals), self.drift(rows)];
+        conditions.extend(told.map(|told| self.restarts(told)));
         if namespace != SYSTEM_NAMESPACE && resource.spec.namespace_selector.is_some() {
             let message = format!(
                 "spec.namespaceSelector counts in {SYSTEM_NAMESPACE} only; here the resource is for its own namespace"
@@ -224,6 +234,13 @@ impl Conditions<'_> {
             first.key.name
         );
         self.make("Drift", true, "PodsNotInstrumented", message)
+    }
+
+    fn restarts(&self, told: &Told) -> Condition {
+        match &told.refused {
+            Some(why) => self.make("Restarts", false, "Forbidden", why.clone()),
+            None => self.make("Restarts", true, "OnChange", "workloads are restarted to instrument their Pods".to_owned()),
+        }
     }
 
     /// A condition; if its status is that of the previous one it has its time.

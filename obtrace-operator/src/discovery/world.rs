@@ -11,7 +11,8 @@ use obtrace_detect::Language;
 use tracing::{info, warn};
 
 use super::{
-    Drifted, MOST_DRIFTED, Options,
+    Candidate, Drifted, MOST_DRIFTED, Options,
+    candidate::candidates,
     finding::Finding,
     kind::Kind,
     pace::Pace,
@@ -19,7 +20,7 @@ use super::{
     status::{self, Row, State},
     store::Store,
 };
-use crate::{crd::ObtraceInstrumentationStatus, index::Index, telemetry::Metrics};
+use crate::{crd::ObtraceInstrumentationStatus, index::Index, restart::Told, telemetry::Metrics};
 
 /// Lines about workloads: so many at once, …
 const LINES: u32 = 1000;
@@ -31,6 +32,7 @@ pub(super) struct Composed {
     /// By the resource's `namespace/name`.
     pub(super) statuses: Vec<(String, ObtraceInstrumentationStatus)>,
     pub(super) drifted: Vec<Drifted>,
+    pub(super) candidates: Vec<Candidate>,
 }
 
 /// What has been discovered.
@@ -52,6 +54,7 @@ pub(super) struct Discovered {
     lines: Pace,
     counted: BTreeSet<(Language, &'static str)>,
     told_left_out: u64,
+    told_more: usize,
     told_drifted: BTreeSet<(Kind, String, String)>,
 }
 
@@ -71,6 +74,7 @@ impl Discovered {
             lines: Pace::new(LINES, LINE_EVERY, now),
             counted: BTreeSet::new(),
             told_left_out: 0,
+            told_more: 0,
             told_drifted: BTreeSet::new(),
         }
     }
@@ -93,6 +97,11 @@ impl Discovered {
     /// Whether something has changed since it was composed.
     pub(super) fn is_dirty(&self) -> bool {
         self.dirty
+    }
+
+    /// Something that the statuses tell has changed elsewhere.
+    pub(super) fn touch(&mut self) {
+        self.dirty = true;
     }
 
     /// How long the last list of all kinds took.
@@ -181,10 +190,12 @@ impl Discovered {
         );
     }
 
-    /// The statuses that follow for the resources of an index; `previous` gives the one that a resource has.
+    /// The statuses that follow for the resources of an index; `told` is what became of restarts, `previous` gives the status that a resource
+    /// has.
     pub(super) fn compose<'p>(
         &mut self,
         index: &Index,
+        told: Option<&Told>,
         previous: impl Fn(&str) -> Option<&'p ObtraceInstrumentationStatus>,
     ) -> Composed {
         self.dirty = false;
@@ -212,12 +223,13 @@ impl Discovered {
             rows.entry(resource).or_default().push(Row { state, key, finding, pods });
         }
         let drifted = drifted(&rows);
+        let (candidates, more) = candidates(index, &rows);
         let mut statuses = Vec::with_capacity(index.resources().len());
         for resource in index.resources() {
             let name = name(resource.metadata.namespace.as_deref(), resource.metadata.name.as_deref());
             let rows = rows.remove(name.as_str()).unwrap_or_default();
             let rivals: Vec<&str> = rivals.get(name.as_str()).into_iter().flatten().copied().collect();
-            let status = status::compose(resource, rows, &rivals, previous(&name), &now);
+            let status = status::compose(resource, rows, &rivals, told, previous(&name), &now);
             statuses.push((name, status));
         }
         for about in index.unusable() {
@@ -228,8 +240,8 @@ impl Discovered {
         drop(rows);
         self.count(counts);
         self.tell_drifted(&drifted);
-        self.tell_bounds(unmatched);
-        Composed { statuses, drifted }
+        self.tell_bounds(unmatched, more);
+        Composed { statuses, drifted, candidates }
     }
 
     fn count(&mut self, counts: BTreeMap<(Language, &'static str), u64>) {
@@ -259,7 +271,7 @@ impl Discovered {
         self.told_drifted = drifted.iter().map(id).collect();
     }
 
-    fn tell_bounds(&mut self, unmatched: u64) {
+    fn tell_bounds(&mut self, unmatched: u64, more: usize) {
         let (workloads, pods) = self.store.size();
         let lines = self.lines.refused();
         if lines > 0 {
@@ -267,6 +279,10 @@ impl Discovered {
                 lines,
                 workloads, pods, unmatched, "more has changed than there are lines for: the statuses tell all of it"
             );
+        }
+        if more != self.told_more {
+            self.told_more = more;
+            warn!(more, "more workloads need a restart than are looked at in turn: the others follow when these are done");
         }
         if self.store.left_out != self.told_left_out {
             self.told_left_out = self.store.left_out;
@@ -298,6 +314,6 @@ fn drifted(rows: &HashMap<&str, Vec<Row<'_>>>) -> Vec<Drifted> {
 }
 
 /// A resource's `namespace/name`, as the index has it.
-fn name(namespace: Option<&str>, name: Option<&str>) -> String {
+pub(super) fn name(namespace: Option<&str>, name: Option<&str>) -> String {
     format!("{}/{}", namespace.unwrap_or_default(), name.unwrap_or_default())
 }

@@ -84,8 +84,10 @@ pub(super) fn system(options: &Options) -> [Value; 2] {
 #[must_use]
 pub fn restarter() -> [Value; 2] {
     let rules = json!([
-        { "apiGroups": ["apps"], "resources": ["daemonsets", "deployments", "statefulsets"], "verbs": ["patch"] },
-        { "apiGroups": ["policy"], "resources": ["poddisruptionbudgets"], "verbs": ["get", "list", "watch"] },
+        { "apiGroups": ["apps"], "resources": ["daemonsets", "deployments", "statefulsets"], "verbs": ["get", "patch"] },
+        { "apiGroups": ["policy"], "resources": ["poddisruptionbudgets"], "verbs": ["list"] },
+        // A StatefulSet that is rolled back waits for its Pods that never became ready.
+        { "apiGroups": [""], "resources": ["pods"], "verbs": ["delete"] },
     ]);
     [
         of_cluster(RBAC, "ClusterRole", RESTARTER, json!({ "rules": rules })),

@@ -100,7 +100,7 @@ failurePolicy: {}
 webhookTimeout: {}
 # Where the webhook's certificate comes from: operator or cert-manager.
 certificates: operator
-# Give the operator the right to restart workloads. Nothing uses it yet: `rolloutRestart: onChange` is not acted on.
+# Give the operator the right to restart workloads, for resources with `rolloutRestart: onChange`.
 allowRestarts: false
 # Ports of the API server as Pods reach it, for the NetworkPolicy.
 apiServerPorts: [{}]

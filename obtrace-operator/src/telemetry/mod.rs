@@ -11,7 +11,7 @@
 //! | `obtrace_zero_connections_refused_total` | `reason` | connections that were closed or not taken |
 //! | `obtrace_zero_workloads` | `language`, `state` | workloads that discovery knows |
 //! | `obtrace_zero_discovery_scan_duration_seconds` | | how long a scan took (histogram) |
-//! | `obtrace_zero_restarts_total` | `outcome` | restarts of workloads; nothing restarts any yet |
+//! | `obtrace_zero_restarts_total` | `outcome` | restarts of workloads: `completed`, `unchanged` (their Pods are not instrumented all the same), `rolled_back`, `superseded` (by somebody's change) |
 //! | `obtrace_zero_certificate_expiry_timestamp_seconds` | | when the serving certificate ends, in seconds since 1970 |
 //! | `obtrace_zero_certificate_rotations_total` | | certificates that were made |
 //! | `obtrace_zero_leader` | | 1 on the replica that leads |

@@ -91,7 +91,7 @@ pub(in crate::cli) struct Install {
     /// Where the webhook's certificate comes from
     #[arg(long, value_enum, default_value_t = Certificates::Auto)]
     pub(super) certificates: Certificates,
-    /// Give the operator the right to restart workloads (nothing uses it yet: `rolloutRestart: onChange` is not acted on)
+    /// Give the operator the right to restart workloads for resources with `rolloutRestart: onChange`
     #[arg(long)]
     pub(super) allow_restarts: bool,
     /// A port of the API server as Pods reach it, for the NetworkPolicy (may be given more than once)

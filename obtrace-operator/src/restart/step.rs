@@ -1,0 +1,251 @@
+//! What is to be done next: of what was just read and the time, and of nothing else.
+
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
+
+use super::{
+    Options,
+    object::{Budget, Counts, Pod, Workload},
+    record::{Before, Phase, RESTART_REASON, RESTARTED_AT, Record},
+};
+use crate::discovery::Kind;
+
+/// Who asks for a restart.
+#[derive(Clone, Debug)]
+pub(super) struct Asked {
+    /// The resource, as `namespace/name`.
+    pub(super) resource: String,
+    pub(super) uid: String,
+    pub(super) generation: i64,
+    /// Whether Pods were made while no webhook answered.
+    pub(super) drifted: bool,
+}
+
+/// What becomes of a workload that is asked to be restarted.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) enum Begin {
+    /// It is restarted: this is remembered.
+    Start(Record),
+    /// A restart of it is under way.
+    Adopt,
+    /// Not now.
+    Wait(String),
+    /// Not at all, as it is.
+    Leave(String),
+    /// There is no need.
+    Nothing,
+}
+
+/// Whether a workload is restarted now. One that is not healthy to begin with is not: what fails afterwards has failed by the restart.
+pub(super) fn begin(
+    kind: Kind,
+    workload: &Workload,
+    asked: &Asked,
+    (budgets, pods): (&[Budget], &[Pod]),
+    options: &Options,
+    now: Timestamp,
+) -> Begin {
+    let record = workload.record();
+    if record.as_ref().is_some_and(|it| it.phase.is_open()) {
+        return Begin::Adopt;
+    }
+    let bare = pods.iter().filter(|pod| !pod.is_gone() && !pod.is_instrumented()).count();
+    if workload.metadata.deletion_timestamp.is_some() || bare == 0 {
+        return Begin::Nothing;
+    }
+    if workload.is_excluded() {
+        return Begin::Leave("its template is excluded".to_owned());
+    }
+    if let Some(why) = record.as_ref().and_then(|record| spent(record, asked, options, now)) {
+        return Begin::Leave(why);
+    }
+    if let Some(why) = workload.holds_back() {
+        return Begin::Leave(why.to_owned());
+    }
+    if let Some(why) = unfit(kind, workload).or_else(|| forbidding(kind, workload, budgets)) {
+        return Begin::Wait(why);
+    }
+    let before = Before {
+        restarted_at: workload.of_template(RESTARTED_AT).map(str::to_owned),
+        reason: workload.of_template(RESTART_REASON).map(str::to_owned),
+    };
+    Begin::Start(Record {
+        phase: Phase::Restarting,
+        resource: asked.resource.clone(),
+        uid: asked.uid.clone(),
+        generation: asked.generation,
+        started_at: now,
+        since: now,
+        template: workload.template_digest(),
+        before,
+        reason: None,
+    })
+}
+
+/// Why there is no other restart after that one: there is one for each generation of a resource. Only where it did instrument the Pods,
+/// and others were made while no webhook answered, there is another after a while.
+fn spent(record: &Record, asked: &Asked, options: &Options, now: Timestamp) -> Option<String> {
+    if (&record.uid, record.generation) != (&asked.uid, asked.generation) {
+        return None;
+    }
+    let ended = record.since;
+    match record.phase {
+        Phase::Restarted if asked.drifted && after(ended, options.again) <= now => None,
+        Phase::Restarted => Some(format!("it was restarted at {ended}")),
+        Phase::RolledBack => {
+            let why = record.reason.as_deref().unwrap_or("its Pods failed");
+            Some(format!("its restart was rolled back at {ended}: {why}"))
+        }
+        Phase::Superseded => Some(format!("its restart was given up at {ended}: somebody else changed it")),
+        _ => Some(format!("it was restarted, and its Pods were not instrumented at {ended} either")),
+    }
+}
+
+/// Why a workload cannot be restarted as it is now.
+fn unfit(kind: Kind, workload: &Workload) -> Option<String> {
+    if workload.is_paused() {
+        return Some("it is paused".to_owned());
+    }
+    let Counts { wanted, updated, available, .. } = workload.counts(kind);
+    (!workload.is_settled(kind)).then(|| {
+        format!("it is being rolled out or not healthy: of {wanted} Pods {updated} are of its template, {available} available")
+    })
+}
+
+/// The PodDisruptionBudget that does not allow what an update of the workload does.
+fn forbidding(kind: Kind, workload: &Workload, budgets: &[Budget]) -> Option<String> {
+    let needs = workload.most_unavailable(kind).max(1);
+    let budget = budgets.iter().find(|budget| budget.is_for(workload) && budget.allows() < needs)?;
+    let (name, allows) = (&budget.metadata.name, budget.allows());
+    Some(match allows {
+        ..=0 => format!("its PodDisruptionBudget {name} allows no disruption now"),
+        _ => format!(
+            "its update takes away {needs} Pods at once, and its PodDisruptionBudget {name} allows {allows}: lower its maxUnavailable"
+        ),
+    })
+}
+
+/// What becomes of a restart that is under way.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) enum Watch {
+    /// It goes on.
+    Wait,
+    /// It is over.
+    End(Phase, Option<String>),
+    /// It failed: the template is put back, and excluded.
+    RollBack(String),
+    /// These Pods (name and id) stand in the way of the rollback.
+    Delete(Vec<(String, String)>),
+}
+
+/// How a restart goes on.
+pub(super) fn watch(
+    kind: Kind,
+    workload: &Workload,
+    record: &Record,
+    pods: &[Pod],
+    options: &Options,
+    now: Timestamp,
+) -> Watch {
+    if workload.template_digest() != record.template {
+        return Watch::End(Phase::Superseded, Some("its template was changed meanwhile".to_owned()));
+    }
+    if workload.is_paused() {
+        return Watch::End(Phase::Superseded, Some("it was paused meanwhile".to_owned()));
+    }
+    match record.phase {
+        Phase::RollingBack => rolling_back(kind, workload, record, pods, options, now),
+        _ => restarting(kind, workload, record, pods, options, now),
+    }
+}
+
+fn restarting(
+    kind: Kind,
+    workload: &Workload,
+    record: &Record,
+    pods: &[Pod],
+    options: &Options,
+    now: Timestamp,
+) -> Watch {
+    let began = record.started_at.to_string();
+    if workload.of_template(RESTARTED_AT) != Some(began.as_str()) {
+        return Watch::End(Phase::Superseded, Some("it was restarted by somebody else meanwhile".to_owned()));
+    }
+    let new: Vec<&Pod> = pods.iter().filter(|pod| !pod.is_gone() && pod.is_of(record.started_at)).collect();
+    if let Some(why) = new.iter().find_map(|pod| crash(pod)) {
+        return Watch::RollBack(why);
+    }
+    // Until its controller has looked at it, nothing that is seen is about the new template.
+    if !workload.is_observed() {
+        return Watch::Wait;
+    }
+    if workload.is_settled(kind) {
+        let steady = |pod: &&Pod| pod.ready_since().is_some_and(|since| after(since, options.steady) <= now);
+        let present = || pods.iter().filter(|pod| !pod.is_gone());
+        return match present().all(|pod| steady(&pod)) {
+            false => late(&new, workload, options, now).map_or(Watch::Wait, Watch::RollBack),
+            true if present().all(Pod::is_instrumented) => Watch::End(Phase::Restarted, None),
+            true => Watch::End(Phase::Unchanged, Some("its new Pods are not instrumented either".to_owned())),
+        };
+    }
+    let why = late(&new, workload, options, now).or_else(|| stuck(workload, record, pods, options, now));
+    why.map_or(Watch::Wait, Watch::RollBack)
+}
+
+fn rolling_back(
+    kind: Kind,
+    workload: &Workload,
+    record: &Record,
+    pods: &[Pod],
+    options: &Options,
+    now: Timestamp,
+) -> Watch {
+    if workload.is_settled(kind) {
+        return Watch::End(Phase::RolledBack, record.reason.clone());
+    }
+    // A StatefulSet waits for a Pod that never becomes ready, whatever its template is now:
+    // https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/#forced-rollback
+    let broken = |pod: &&Pod| !pod.is_gone() && pod.is_of(record.started_at) && pod.ready_since().is_none();
+    let broken: Vec<_> = pods.iter().filter(broken).map(|pod| (pod.metadata.name.clone(), pod.metadata.uid.clone())).collect();
+    if kind == Kind::StatefulSet && workload.is_observed() && !broken.is_empty() {
+        return Watch::Delete(broken);
+    }
+    let newest = newest(pods).unwrap_or(record.since).max(record.since);
+    if after(newest, options.grace) > now {
+        return Watch::Wait;
+    }
+    let why = record.reason.as_deref().unwrap_or("its Pods failed");
+    Watch::End(Phase::RolledBack, Some(format!("{why}; and not all of its Pods are available since")))
+}
+
+/// A Pod that runs and ends again and again.
+fn crash(pod: &Pod) -> Option<String> {
+    let trouble = pod.trouble().filter(|trouble| trouble.crashes)?;
+    Some(format!("Pod {} does not stay up: {}", pod.metadata.name, trouble.told))
+}
+
+/// A new Pod that is not ready in time.
+fn late(new: &[&Pod], workload: &Workload, options: &Options, now: Timestamp) -> Option<String> {
+    if workload.has_stalled() {
+        return Some("its progressDeadlineSeconds are over".to_owned());
+    }
+    let late = new.iter().find(|pod| pod.unready_since().is_some_and(|since| after(since, options.grace) <= now))?;
+    let trouble = late.trouble().map_or_else(String::new, |trouble| format!(": {}", trouble.told));
+    Some(format!("Pod {} is not ready after {} s{trouble}", late.metadata.name, options.grace.as_secs()))
+}
+
+/// A rollout in which nothing happens any more.
+fn stuck(workload: &Workload, record: &Record, pods: &[Pod], options: &Options, now: Timestamp) -> Option<String> {
+    let newest = newest(pods).unwrap_or(record.since).max(record.since);
+    let patience = options.grace.saturating_add(std::time::Duration::from_secs(workload.min_ready_seconds()));
+    (after(newest, patience) <= now).then(|| format!("no Pod was made or became ready for {} s", patience.as_secs()))
+}
+
+/// When something last happened to the Pods; one that is being deleted has until its time is over.
+fn newest(pods: &[Pod]) -> Option<Timestamp> {
+    pods.iter().flat_map(|pod| [pod.created(), pod.ready_since(), pod.ends()]).flatten().max()
+}
+
+fn after(time: Timestamp, duration: std::time::Duration) -> Timestamp {
+    let duration = SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX);
+    time.saturating_add(duration).unwrap_or(Timestamp::MAX)
+}
