@@ -58,7 +58,8 @@ pub(super) fn candidates(index: &Index, rows: &HashMap<&str, Vec<Row<'_>>>) -> (
     for resource in index.resources().iter().filter(asks) {
         let name = super::world::name(resource.metadata.namespace.as_deref(), resource.metadata.name.as_deref());
         let rows = rows.get(name.as_str()).into_iter().flatten();
-        let bare = rows.filter(|row| matches!(row.state, State::Drifted | State::Pending) && is_restarted(row.key.kind));
+        let bare =
+            rows.filter(|row| matches!(row.state, State::Drifted | State::Pending) && is_restarted(row.key.kind));
         found.extend(bare.map(|row| Candidate {
             id: Id::new(row.key.kind, &*row.key.namespace, &*row.key.name),
             resource: name.clone(),

@@ -147,7 +147,8 @@ fn entry(row: &Row<'_>, told: Option<&Told>) -> WorkloadStatus {
         strategy: finding.strategy.map_or("none", |strategy| strategy.as_str()).to_owned(),
         confidence: f64::from(finding.confidence.hundredths()) / 100.0,
         state: if *state == State::Drifted { State::Pending } else { *state }.as_str().to_owned(),
-        reason: reason(*state, *pods, note.map(String::as_str)).or_else(|| finding.reason.as_deref().map(str::to_owned)),
+        reason: reason(*state, *pods, note.map(String::as_str))
+            .or_else(|| finding.reason.as_deref().map(str::to_owned)),
     }
 }
 
@@ -239,7 +240,9 @@ impl Conditions<'_> {
     fn restarts(&self, told: &Told) -> Condition {
         match &told.refused {
             Some(why) => self.make("Restarts", false, "Forbidden", why.clone()),
-            None => self.make("Restarts", true, "OnChange", "workloads are restarted to instrument their Pods".to_owned()),
+            None => {
+                self.make("Restarts", true, "OnChange", "workloads are restarted to instrument their Pods".to_owned())
+            }
         }
     }
 

@@ -282,7 +282,10 @@ impl Discovered {
         }
         if more != self.told_more {
             self.told_more = more;
-            warn!(more, "more workloads need a restart than are looked at in turn: the others follow when these are done");
+            warn!(
+                more,
+                "more workloads need a restart than are looked at in turn: the others follow when these are done"
+            );
         }
         if self.store.left_out != self.told_left_out {
             self.told_left_out = self.store.left_out;

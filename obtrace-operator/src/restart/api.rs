@@ -101,12 +101,14 @@ impl Cluster {
 
     /// The Pods that a selector means, also those that have ended.
     pub(super) async fn pods(&self, namespace: &str, selector: &LabelSelector) -> Result<Vec<Pod>, Fault> {
-        let selector: Selector = selector.clone().try_into().map_err(|error| Fault::Failed(format!("its selector: {error}")))?;
+        let selector: Selector =
+            selector.clone().try_into().map_err(|error| Fault::Failed(format!("its selector: {error}")))?;
         // That of nothing means everything in a list, and nothing in a workload.
         if selector.selects_all() {
             return Ok(Vec::new());
         }
-        self.all(&resource("", "v1", "Pod", "pods"), Some(namespace), ListParams::default().labels_from(&selector)).await
+        self.all(&resource("", "v1", "Pod", "pods"), Some(namespace), ListParams::default().labels_from(&selector))
+            .await
     }
 
     /// The PodDisruptionBudgets of a namespace.

@@ -7,7 +7,8 @@
 //! ```
 //!
 //! The leader restarts Deployments, StatefulSets and DaemonSets as `kubectl rollout restart` does, by an annotation of their template:
-//! so many at once in the cluster, one in a namespace, and one begins so long after the other. A workload is restarted only while it is
+//! so many at once in the cluster, one in a namespace, and one begins so long after the other; one at a time until the first has
+//! instrumented Pods, and none for a while after one that did not. A workload is restarted only while it is
 //! healthy, no rollout of it runs, it is not paused, and every PodDisruptionBudget of its Pods allows what its update takes away; why
 //! one waits is told in an Event and in the resource's status. New Pods that crash again and again, or are not ready within the grace
 //! time, take the restart back: the template is as it was, and excluded (`obtrace.io/exclude`), because its Pods would be instrumented
@@ -87,6 +88,9 @@ pub struct Options {
     pub retry: Duration,
     /// How long after a restart there may be another because Pods were made while no webhook answered. Default: 1 h.
     pub again: Duration,
+    /// How long after a restart that changed nothing the next one begins, whosever it is: the webhook may be out of the API server's reach.
+    /// Default: 5 min.
+    pub caution: Duration,
     /// How long nothing is asked after the API server said that the operator has no right to. Default: 5 min.
     pub refused: Duration,
     /// How often what is under way is looked at. Default: 2 s.
@@ -102,6 +106,7 @@ impl Default for Options {
             steady: Duration::from_secs(30),
             retry: Duration::from_secs(15),
             again: Duration::from_secs(3600),
+            caution: Duration::from_secs(300),
             refused: Duration::from_secs(300),
             poll: Duration::from_secs(2),
         }
@@ -168,6 +173,8 @@ struct Restarter {
     open: BTreeSet<Id>,
     /// When a candidate may be looked at again.
     looked: BTreeMap<Id, Instant>,
+    /// Whether a restart has instrumented Pods since this replica leads. Until one has there is one at a time.
+    proven: bool,
     /// When the next restart may begin.
     next: Instant,
     /// Until when nothing is asked that needs rights which the operator has not.
@@ -190,6 +197,7 @@ impl Restarter {
             metrics: Arc::clone(metrics),
             open: BTreeSet::new(),
             looked: BTreeMap::new(),
+            proven: false,
             next: Instant::now() + options.every,
             refused: None,
         }
@@ -213,7 +221,12 @@ impl Restarter {
                 match self.cluster.open(kind).await {
                     Ok(found) => {
                         for id in &found {
-                            info!(kind = kind.as_str(), namespace = id.namespace, name = id.name, "its restart goes on");
+                            info!(
+                                kind = kind.as_str(),
+                                namespace = id.namespace,
+                                name = id.name,
+                                "its restart goes on"
+                            );
                         }
                         self.open.extend(found);
                         break;
@@ -269,7 +282,8 @@ impl Restarter {
     }
 
     fn may_begin(&self) -> bool {
-        let has_room = self.open.len() < self.options.at_once.max(1) && Instant::now() >= self.next;
+        let at_once = if self.proven { self.options.at_once.max(1) } else { 1 };
+        let has_room = self.open.len() < at_once && Instant::now() >= self.next;
         has_room && !self.is_refused() && self.sources.readiness.is_ready()
     }
 
@@ -371,10 +385,18 @@ impl Restarter {
                 self.teller.note(id, format!("it is being {what} since {}", record.since));
                 Ok(())
             }
-            Watch::RollBack(why) => self.roll_back(id, &workload, record, why).await,
+            Watch::RollBack(why) => {
+                self.proven |= pods.iter().any(|pod| pod.is_of(record.started_at) && pod.is_instrumented());
+                self.roll_back(id, &workload, record, why).await
+            }
             Watch::Delete(pods) => {
                 for (name, uid) in pods {
-                    warn!(kind = id.kind.as_str(), namespace = id.namespace, pod = name, "deleting a Pod that never became ready: the rollback waits for it");
+                    warn!(
+                        kind = id.kind.as_str(),
+                        namespace = id.namespace,
+                        pod = name,
+                        "deleting a Pod that never became ready: the rollback waits for it"
+                    );
                     self.cluster.delete_pod(&id.namespace, &name, uid).await?;
                 }
                 Ok(())
@@ -408,12 +430,29 @@ impl Restarter {
         // Discovery hears of the new Pods a little later.
         self.looked.insert(id.clone(), Instant::now() + self.options.retry);
         let why = record.reason.as_deref().unwrap_or_default();
+        match phase {
+            Phase::Restarted => self.proven = true,
+            Phase::Unchanged => {
+                self.proven = false;
+                self.next = Instant::now() + self.options.caution;
+            }
+            _ => {}
+        }
         // That of a rollback was counted and told when it began.
         let note = match phase {
             Phase::Restarted => "Its Pods are instrumented".to_owned(),
-            Phase::Unchanged => "It was restarted, and its Pods are not instrumented all the same: it is not restarted again for this".to_owned(),
+            Phase::Unchanged => {
+                "It was restarted, and its Pods are not instrumented all the same: it is not restarted again for this"
+                    .to_owned()
+            }
             Phase::RolledBack => {
-                info!(kind = id.kind.as_str(), namespace = id.namespace, name = id.name, reason = why, "its rollback is over");
+                info!(
+                    kind = id.kind.as_str(),
+                    namespace = id.namespace,
+                    name = id.name,
+                    reason = why,
+                    "its rollback is over"
+                );
                 return Ok(());
             }
             _ => format!("Its restart is left to whoever changed it: {why}"),

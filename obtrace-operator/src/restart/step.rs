@@ -205,7 +205,8 @@ fn rolling_back(
     // A StatefulSet waits for a Pod that never becomes ready, whatever its template is now:
     // https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/#forced-rollback
     let broken = |pod: &&Pod| !pod.is_gone() && pod.is_of(record.started_at) && pod.ready_since().is_none();
-    let broken: Vec<_> = pods.iter().filter(broken).map(|pod| (pod.metadata.name.clone(), pod.metadata.uid.clone())).collect();
+    let broken: Vec<_> =
+        pods.iter().filter(broken).map(|pod| (pod.metadata.name.clone(), pod.metadata.uid.clone())).collect();
     if kind == Kind::StatefulSet && workload.is_observed() && !broken.is_empty() {
         return Watch::Delete(broken);
     }

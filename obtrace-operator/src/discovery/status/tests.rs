@@ -44,6 +44,17 @@ fn pods(all: u32, bare: u32, drifted: u32) -> Pods {
     Pods { all, bare, drifted }
 }
 
+/// What is said where nothing is restarted.
+fn compose(
+    resource: &ObtraceInstrumentation,
+    rows: Vec<Row<'_>>,
+    rivals: &[&str],
+    previous: Option<&ObtraceInstrumentationStatus>,
+    now: &Time,
+) -> ObtraceInstrumentationStatus {
+    super::compose(resource, rows, rivals, None, previous, now)
+}
+
 #[test]
 fn states_follow_from_verdicts_and_pods() {
     let sdk = || finding(Some(Strategy::Sdk), None);
@@ -143,4 +154,27 @@ fn a_hundred_thousand_workloads_fit() {
         (0..600).map(|number| (key(&format!("web-{number}")), finding(None, None), pods(0, 0, 0))).collect();
     let status = compose(&resource, rows(&short), &[], None, &at(1));
     assert_eq!((status.workloads.len(), status.truncated), (MOST_ENTRIES, true));
+}
+
+#[test]
+fn what_becomes_of_restarts_is_told_where_they_are_asked_for() {
+    let all = [(key("web"), finding(Some(Strategy::Sdk), None), pods(2, 2, 0))];
+    let mut told = Told::default();
+    told.notes.insert(Id::new(Kind::Deployment, "shop", "web"), "its restart waits: it is paused".to_owned());
+    let mut resource = resource(SYSTEM_NAMESPACE);
+    let status = |resource: &ObtraceInstrumentation, told: &Told| {
+        super::compose(resource, rows(&all), &[], Some(told), None, &at(7))
+    };
+    let quiet = status(&resource, &told);
+    assert!(quiet.conditions.iter().all(|it| it.type_ != "Restarts"));
+    assert!(quiet.workloads[0].reason.as_deref().unwrap().ends_with("restart it to instrument them"));
+    resource.spec.rollout_restart = RolloutRestart::OnChange;
+    let asked = status(&resource, &told);
+    assert_eq!(condition(&asked, "Restarts").status, "True");
+    let reason = "2 of 2 Pods are older than the instrumentation, its restart waits: it is paused";
+    assert_eq!(asked.workloads[0].reason.as_deref(), Some(reason));
+    told.refused = Some("no right".to_owned());
+    let refused = status(&resource, &told);
+    let found = condition(&refused, "Restarts");
+    assert_eq!((&*found.status, &*found.reason, &*found.message), ("False", "Forbidden", "no right"));
 }
