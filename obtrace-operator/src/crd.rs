@@ -424,7 +424,7 @@ pub struct WorkloadStatus {
     pub confidence: f64,
     /// `instrumented`, `pending` or `skipped`.
     pub state: String,
-    /// Why it, or a container of it, is left alone; why it is pending.
+    /// Why it, or a container of it, is left alone; why it is pending; else what its image said, if that told the language.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }

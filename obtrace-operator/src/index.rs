@@ -7,6 +7,7 @@ use std::{
     borrow::Cow,
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
 };
 
 use k8s_openapi::{
@@ -16,6 +17,7 @@ use k8s_openapi::{
         apis::meta::v1::{LabelSelector, ObjectMeta},
     },
 };
+use obtrace_detect::ImageConfig;
 use obtrace_patch::{Placement, PodSecurity, Resources, SecretKey, Settings, StrategyChoice, Version};
 
 use crate::{
@@ -47,6 +49,8 @@ pub struct World {
     pub config_maps: BTreeMap<String, BTreeMap<String, BTreeSet<String>>>,
     /// The namespaces in which a ResourceQuota or a LimitRange bounds what Pods may ask for.
     pub bounded: BTreeSet<String>,
+    /// What images say of themselves, by their references as Pods have them, as far as somebody has looked.
+    pub images: Arc<Images>,
     /// The cluster's version.
     pub version: Option<Version>,
     /// Resources that are there and cannot be used.
@@ -54,6 +58,9 @@ pub struct World {
     /// Whether this is all that there is, or only what is known so far.
     pub synced: bool,
 }
+
+/// Image configurations by image references.
+pub type Images = BTreeMap<String, ImageConfig<'static>>;
 
 impl World {
     /// Nothing known.
@@ -153,6 +160,18 @@ impl Index {
         &self.world.resources
     }
 
+    /// The namespaces that are known, by their names.
+    #[must_use]
+    pub fn namespaces(&self) -> &BTreeMap<String, Namespace> {
+        &self.world.namespaces
+    }
+
+    /// What is known of images.
+    #[must_use]
+    pub fn images(&self) -> &Images {
+        &self.world.images
+    }
+
     /// The resources that cannot be used.
     #[must_use]
     pub fn unusable(&self) -> &[Unusable] {
@@ -194,7 +213,7 @@ impl Index {
     #[must_use]
     pub fn changed_since(&self, older: &Self) -> Changed {
         let (new, old) = (&self.world, &older.world);
-        if new.version != old.version {
+        if new.version != old.version || new.images != old.images {
             return Changed::All;
         }
         let (new_resources, old_resources) = (by_name(new), by_name(old));
@@ -349,6 +368,7 @@ fn settings(world: &World, resource: &ObtraceInstrumentation, namespace: &str, i
     }
     settings.init_resources = spec.resources.init.as_ref().map(resources);
     settings.sidecar_resources = spec.resources.sidecar.as_ref().map(resources);
+    settings.image_configs = Arc::clone(&world.images);
     settings.config_maps = world.config_maps.get(namespace).cloned().unwrap_or_default();
     settings
 }

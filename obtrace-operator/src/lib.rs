@@ -22,6 +22,8 @@ pub mod manifests;
 #[cfg(feature = "controller")]
 pub mod operator;
 #[cfg(feature = "controller")]
+pub mod registry;
+#[cfg(feature = "controller")]
 pub mod restart;
 #[cfg(feature = "crd")]
 pub mod selector;

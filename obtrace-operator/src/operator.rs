@@ -35,7 +35,9 @@ use crate::{
     certificates::{self, Observer, Resolver},
     discovery,
     index::{Index, SYSTEM_NAMESPACE},
-    install, leader, restart,
+    install, leader,
+    registry::{self, Lookups, Wanted},
+    restart,
     server::{
         Limits, ServeError,
         health::{self, Check, Readiness},
@@ -77,6 +79,8 @@ pub struct Options {
     pub discovery: discovery::Options,
     /// How workloads are restarted.
     pub restarts: restart::Options,
+    /// How images are looked up in their registries; `None`: they are not.
+    pub images: Option<registry::Options>,
 }
 
 impl Options {
@@ -94,6 +98,7 @@ impl Options {
             lease: leader::Options::new(install::LEASE, namespace, identity),
             discovery: discovery::Options::default(),
             restarts: restart::Options::default(),
+            images: None,
         }
     }
 }
@@ -155,16 +160,28 @@ pub async fn run(client: Client, options: Options, stop: CancellationToken) -> R
 
     parts.spawn(served(health::serve(servers.health, readiness, end.clone())));
     parts.spawn(served(metrics::serve(servers.metrics, Arc::clone(&metrics), end.clone())));
+    let namespace = options.lease.namespace.clone();
     let (leads, lease) = leader::start(client.clone(), options.lease, stop.clone());
     parts.spawn(async { Ok(lease.await?) });
     parts.spawn(ended(tell_leader(leads.clone(), Arc::clone(&metrics), end.clone())));
     let synced = move || caches.pass();
-    parts.spawn(ended(watches::run(client.clone(), Arc::clone(&index), synced, end.clone())));
+    let mut discovery = options.discovery;
+    let images = options.images.map(|options| {
+        let wanted = Arc::new(Wanted::new());
+        discovery.images = Some(Arc::clone(&wanted));
+        let lookups =
+            Lookups::new(client.clone(), &namespace, options, wanted, Arc::clone(&index), Arc::clone(&metrics));
+        parts.spawn(ended(lookups.run(leads.clone(), stop.clone())));
+        let (images, following) = registry::follow_images(client.clone(), &namespace, end.clone());
+        parts.spawn(ended(following));
+        images
+    });
+    parts.spawn(ended(watches::run(client.clone(), Arc::clone(&index), images, synced, end.clone())));
     let (verdicts, told) = mpsc::channel(VERDICTS);
     parts.spawn(ended(discovery::events::run(client.clone(), told, end.clone())));
     let (candidates, needy) = channel::channel(Arc::from([]));
     let (restarted, told) = channel::channel(Arc::default());
-    let discovery = discovery::Options { candidates: Some(candidates), restarts: Some(told), ..options.discovery };
+    (discovery.candidates, discovery.restarts) = (Some(candidates), Some(told));
     parts.spawn({
         let (index, metrics) = (Arc::clone(&index), Arc::clone(&metrics));
         ended(discovery::run(client.clone(), discovery, leads.clone(), index, metrics, stop.clone()))

@@ -1,6 +1,9 @@
 //! What somebody has decided before a Pod comes along.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use obtrace_detect::{Framework, ImageConfig, Language};
 
@@ -63,8 +66,8 @@ pub struct Settings {
     pub coexist: bool,
     /// ConfigMaps of the namespace that are known, with their keys.
     pub config_maps: BTreeMap<String, BTreeSet<String>>,
-    /// Image configurations that are known, by the image reference as Pods have it.
-    pub image_configs: BTreeMap<String, ImageConfig<'static>>,
+    /// Image configurations that are known, by the image reference as Pods have it. One map may serve many settings.
+    pub image_configs: Arc<BTreeMap<String, ImageConfig<'static>>>,
     /// Variables that the image itself sets, said again by the user since a Pod does not show them.
     pub image_env: BTreeMap<String, String>,
 }
@@ -97,7 +100,7 @@ impl Settings {
             sidecar_resources: None,
             coexist: false,
             config_maps: BTreeMap::new(),
-            image_configs: BTreeMap::new(),
+            image_configs: Arc::default(),
             image_env: BTreeMap::new(),
         }
     }

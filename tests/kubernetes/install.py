@@ -26,7 +26,8 @@ OPTIONS = {
         "--ingest-url", "https://ingest.example.com:4318/base", "--api-key-secret", "key/token", "--allow-restarts", "--replicas", "3",
         "--priority-class", "system-cluster-critical", "--image-pull-secret", "pull", "--exclude-namespace", "quiet", "--failure-policy", "fail",
         "--webhook-timeout", "5", "--image", "registry.example/operator:2", "--agent-image", "registry.example/agent:2",
-        "--ebpf-image", "registry.example/ebpf:2", "--api-server-port", "443", "--api-server-port", "8443"],
+        "--ebpf-image", "registry.example/ebpf:2", "--api-server-port", "443", "--api-server-port", "8443",
+        "--image-lookups", "--insecure-registry", "registry.example:5000", "--registry-port", "8443"],
     "a key": ["--api-key", KEY],
     "no default": ["--no-default"],
     "cert-manager": ["--certificates", "cert-manager"],
@@ -333,7 +334,8 @@ def check_conditions(api, report, installer):
 VALUES = {
     "nothing": {},
     "everything": {
-        "ingestUrl": "https://ingest.example.com:4318/base", "apiKey": {"secretName": "key", "secretKey": "token"}, "allowRestarts": True, "replicas": 3,
+        "ingestUrl": "https://ingest.example.com:4318/base", "apiKey": {"secretName": "key", "secretKey": "token"}, "allowRestarts": True,
+        "imageLookups": {"enabled": True, "insecureRegistries": ["registry.example:5000"], "ports": [443, 8443, 5000]}, "replicas": 3,
         "priorityClass": "system-cluster-critical", "imagePullSecrets": ["pull"], "excludeNamespaces": ["quiet"], "failurePolicy": "Fail",
         "webhookTimeout": 5, "image": "registry.example/operator:2", "agentImage": "registry.example/agent:2",
         "ebpfImage": "registry.example/ebpf:2", "apiServerPorts": [443, 8443]},

@@ -28,7 +28,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 
 /// What is known of the object.
 #[derive(Clone, Debug, Default)]
-pub(super) enum Seen<K> {
+pub(crate) enum Seen<K> {
     /// Nothing yet.
     #[default]
     Unknown,
@@ -39,7 +39,7 @@ pub(super) enum Seen<K> {
 }
 
 /// Follows an object until it is told to stop; what was seen last is in the channel.
-pub(super) async fn follow<K>(api: Api<K>, name: String, seen: watch::Sender<Seen<K>>, stop: CancellationToken)
+pub(crate) async fn follow<K>(api: Api<K>, name: String, seen: watch::Sender<Seen<K>>, stop: CancellationToken)
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
 {

@@ -20,7 +20,7 @@ mod authority;
 pub mod cert_manager;
 mod certificate;
 mod controller;
-mod follow;
+pub(crate) mod follow;
 mod material;
 mod options;
 mod published;

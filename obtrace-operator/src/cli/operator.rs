@@ -15,6 +15,7 @@ use crate::{
     certificates::Life,
     index::SYSTEM_NAMESPACE,
     operator::{self, Options},
+    registry,
 };
 
 /// How the operator runs.
@@ -65,6 +66,18 @@ pub(super) struct Flags {
     /// How long they have to stay ready until the restart is over
     #[arg(long, default_value = "30s", value_name = "TIME", value_parser = duration::parse)]
     restart_steady: Duration,
+    /// Look images up in their registries where nothing else tells what a container runs
+    #[arg(long)]
+    image_lookups: bool,
+    /// A registry that is asked without TLS (may be given more than once)
+    #[arg(long, value_name = "HOST[:PORT]", requires = "image_lookups")]
+    insecure_registry: Vec<String>,
+    /// How long what a tag of an image means is believed
+    #[arg(long, default_value = "6h", value_name = "TIME", value_parser = duration::parse, requires = "image_lookups")]
+    image_refresh: Duration,
+    /// How long an image is left alone that could not be looked up; each time twice as long, up to 60 times
+    #[arg(long, default_value = "60s", value_name = "TIME", value_parser = duration::parse, requires = "image_lookups")]
+    image_retry: Duration,
     /// What is logged: error, warn, info, debug, trace, also by module
     #[arg(long, env = "OBTRACE_LOG", default_value = "info", value_name = "FILTER")]
     log: String,
@@ -96,6 +109,10 @@ impl Flags {
         options.restarts.every = self.restart_every;
         options.restarts.grace = self.restart_grace;
         options.restarts.steady = self.restart_steady;
+        options.images = self.image_lookups.then(|| {
+            let insecure = self.insecure_registry.iter().map(|host| host.to_ascii_lowercase()).collect();
+            registry::Options { insecure, refresh: self.image_refresh, retry: self.image_retry }
+        });
         options
     }
 }

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use obtrace_detect::{Confidence, Detection, Framework, Language, Strategy};
+use obtrace_detect::{Confidence, Detection, Framework, Language, Source, Speaks, Strategy};
 use obtrace_patch::{Outcome, Plan, PodSkip, Template, marks, plan};
 
-use super::kind::Kind;
+use super::{images, kind::Kind};
 use crate::{
     index::{Index, Resolution},
+    registry::Wanted,
     restart::EXCLUDE_REASON,
 };
 
@@ -29,7 +30,7 @@ pub(super) struct Finding {
     pub(super) confidence: Confidence,
     /// What is done; `None`: they are left alone.
     pub(super) strategy: Option<Strategy>,
-    /// Why they are left alone, or some of their containers.
+    /// Why they are left alone, or some of their containers; else what their image said, if that told the language.
     pub(super) reason: Option<Box<str>>,
 }
 
@@ -46,14 +47,30 @@ impl Finding {
         }
     }
 
+    /// With why their images could not be looked up, where that keeps them from being instrumented.
+    fn but(mut self, fault: Option<&str>) -> Self {
+        if let (Some(fault), false) = (fault, self.instruments()) {
+            let reason = self.reason.as_deref().unwrap_or("nothing says what it runs");
+            self.reason = Some(clipped(&format!("{reason}; looking the image up failed: {fault}")));
+        }
+        self
+    }
+
     /// Whether Pods that are made now are instrumented.
     pub(super) fn instruments(&self) -> bool {
         self.strategy.is_some()
     }
 }
 
-/// What admission would say of the Pods of a workload: its own code is asked.
-pub(super) fn find(kind: Kind, namespace: &str, name: &str, template: &str, index: &Index) -> Finding {
+/// What admission would say of the Pods of a workload: its own code is asked. `images` is told which images more should be known of.
+pub(super) fn find(
+    kind: Kind,
+    namespace: &str,
+    name: &str,
+    template: &str,
+    index: &Index,
+    images: Option<&Wanted>,
+) -> Finding {
     let manifest = manifest(kind, namespace, name, template);
     let found = Template::find(manifest.as_bytes());
     let pod = match found.and_then(|template| template.map(|template| template.pod()).transpose()) {
@@ -74,7 +91,9 @@ pub(super) fn find(kind: Kind, namespace: &str, name: &str, template: &str, inde
             if let (Some(PodSkip::Excluded), Some(why)) = (&plan.skip, pod.annotation(EXCLUDE_REASON)) {
                 finding.reason = Some(clipped(&format!("{}: {why}", PodSkip::Excluded)));
             }
-            Finding { resource: Some(Arc::from(&*resource)), ..finding }
+            let finding = Finding { resource: Some(Arc::from(&*resource)), ..finding };
+            let fault = images.and_then(|wanted| images::want(wanted, &plan, namespace, template));
+            finding.but(fault.as_deref())
         }
     };
     Finding { rival, ..finding }
@@ -116,7 +135,8 @@ fn of_containers(plan: &Plan<'_>) -> Finding {
         _ => format!("container {name}: {}", reason.to_string()),
     };
     if let Some(main) = plan.main() {
-        let reason = rule().map(|(container, reason)| clipped(&with_name(container.name, reason)));
+        let rule = rule().map(|(container, reason)| clipped(&with_name(container.name, reason)));
+        let reason = rule.or_else(|| of_image(&main.detection));
         return Finding { strategy: plan.strategy, reason, framework: plan.framework(), ..seen(&main.detection) };
     }
     let told =
@@ -127,6 +147,13 @@ fn of_containers(plan: &Plan<'_>) -> Finding {
         }
         None => Finding::none(Some("its template has no containers")),
     }
+}
+
+/// What an image's configuration said, if it told the language.
+fn of_image(detection: &Detection<'_>) -> Option<Box<str>> {
+    let mut evidence = detection.evidence.iter();
+    let told = evidence.find(|reason| reason.speaks == Speaks::For)?;
+    (told.source == Source::ImageConfig).then(|| clipped(&told.to_string()))
 }
 
 fn seen(detection: &Detection<'_>) -> Finding {
@@ -166,7 +193,7 @@ mod tests {
     }
 
     fn ask(kind: Kind, namespace: &str, template: Value) -> Finding {
-        find(kind, namespace, "web", &template.to_string(), &index())
+        find(kind, namespace, "web", &template.to_string(), &index(), None)
     }
 
     fn image(image: &str) -> Value {

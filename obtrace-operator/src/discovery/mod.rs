@@ -12,6 +12,7 @@
 mod candidate;
 pub mod events;
 mod finding;
+mod images;
 mod kind;
 mod object;
 mod pace;
@@ -48,6 +49,7 @@ use self::{
 };
 use crate::{
     index::{Changed, Index},
+    registry::Wanted,
     restart::Told,
     telemetry::Metrics,
 };
@@ -79,6 +81,8 @@ pub struct Options {
     pub candidates: Option<watch::Sender<Arc<[Candidate]>>>,
     /// What became of their restarts, for the statuses.
     pub restarts: Option<watch::Receiver<Arc<Told>>>,
+    /// Who is told which images more should be known of.
+    pub images: Option<Arc<Wanted>>,
 }
 
 /// The most workloads with drifted Pods that are listed.
@@ -94,6 +98,7 @@ impl Default for Options {
             drifted: None,
             candidates: None,
             restarts: None,
+            images: None,
         }
     }
 }
@@ -183,7 +188,7 @@ impl Discovery {
             seen,
             again,
             tasks: JoinSet::new(),
-            scanner: Scanner { client: client.clone(), index: Arc::clone(index), tell },
+            scanner: Scanner { client: client.clone(), index: Arc::clone(index), images: options.images.clone(), tell },
             resync: now + options.resync,
             resyncs: 0,
             free: now,

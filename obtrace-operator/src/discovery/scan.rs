@@ -25,6 +25,7 @@ use super::{
 };
 use crate::{
     index::Index,
+    registry::Wanted,
     watch::{NOT_FOUND, WATCH_SECONDS, follow},
 };
 
@@ -74,6 +75,7 @@ pub(super) enum Again {
 pub(super) struct Scanner {
     pub(super) client: Client,
     pub(super) index: Arc<ArcSwap<Index>>,
+    pub(super) images: Option<Arc<Wanted>>,
     pub(super) tell: mpsc::Sender<Seen>,
 }
 
@@ -187,7 +189,7 @@ impl Scanner {
             (Kind::Job, Some((true, cron_job)), Some(_)) => Seen::Job(namespace, name, cron_job),
             (Kind::Job, Some(_), _) | (_, _, None) => Seen::Gone(kind, namespace, name),
             (_, _, Some(template)) => {
-                let finding = find(kind, &namespace, &name, &template, &self.index.load());
+                let finding = find(kind, &namespace, &name, &template, &self.index.load(), self.images.as_deref());
                 Seen::Workload(kind, namespace, name, Box::new(finding))
             }
         };

@@ -5,11 +5,16 @@ use serde_json::{Value, json};
 use super::{
     CERTIFICATE_SECRET, DEFAULT_RESOURCE, LEASE, OPERATOR, Options, WEBHOOK, labels, object, of_cluster, of_system,
 };
-use crate::index::SYSTEM_NAMESPACE;
+use crate::{index::SYSTEM_NAMESPACE, registry::CONFIG_MAP};
 
 const RBAC: &str = "rbac.authorization.k8s.io/v1";
 /// The name of the rights to restart workloads.
 const RESTARTER: &str = "obtrace-zero-operator-restarts";
+
+/// The name of the rights to keep what is known of images.
+const IMAGES: &str = "obtrace-zero-operator-images";
+/// The name of the rights to read pull secrets, in the namespaces where that is allowed.
+const PULL_SECRETS: &str = "obtrace-zero-operator-pull-secrets";
 
 /// What the operator may do in the whole cluster: see workloads, report on them, keep its own webhook's CA.
 pub(super) fn cluster() -> [Value; 2] {
@@ -109,6 +114,34 @@ pub fn allowed(namespace: &str, secret: &str) -> [Value; 2] {
     [
         object(RBAC, "Role", metadata.clone(), json!({ "rules": [rule] })),
         object(RBAC, "RoleBinding", metadata, binding("Role", OPERATOR)),
+    ]
+}
+
+/// What the operator may do in its own namespace where it looks images up: keep what it finds.
+pub(super) fn images() -> [Value; 2] {
+    let rules = json!([
+        { "apiGroups": [""], "resources": ["configmaps"], "verbs": ["create"] },
+        {
+            "apiGroups": [""],
+            "resources": ["configmaps"],
+            "resourceNames": [CONFIG_MAP],
+            "verbs": ["get", "watch", "update"],
+        },
+    ]);
+    [
+        of_system(RBAC, "Role", IMAGES, json!({ "rules": rules })),
+        of_system(RBAC, "RoleBinding", IMAGES, binding("Role", IMAGES)),
+    ]
+}
+
+/// What lets the operator read these pull secrets of a namespace, and no others.
+#[must_use]
+pub fn allowed_pull_secrets(namespace: &str, secrets: &[String]) -> [Value; 2] {
+    let metadata = json!({ "name": PULL_SECRETS, "namespace": namespace, "labels": labels() });
+    let rule = json!({ "apiGroups": [""], "resources": ["secrets"], "resourceNames": secrets, "verbs": ["get"] });
+    [
+        object(RBAC, "Role", metadata.clone(), json!({ "rules": [rule] })),
+        object(RBAC, "RoleBinding", metadata, binding("Role", PULL_SECRETS)),
     ]
 }
 

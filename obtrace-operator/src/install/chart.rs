@@ -104,6 +104,13 @@ certificates: operator
 allowRestarts: false
 # Ports of the API server as Pods reach it, for the NetworkPolicy.
 apiServerPorts: [{}]
+imageLookups:
+  # Look images up in their registries where nothing else tells what a container runs.
+  enabled: false
+  # Registries that are asked without TLS, as hosts with their ports.
+  insecureRegistries: []
+  # Ports of registries, for the NetworkPolicy.
+  ports: [{}]
 ",
         reference.name,
         reference.key,
@@ -112,6 +119,7 @@ apiServerPorts: [{}]
         options.failure_policy.as_str(),
         options.timeout_seconds,
         ports.join(", "),
+        options.registry_ports.iter().map(u32::to_string).collect::<Vec<_>>().join(", "),
     )
 }
 
@@ -121,6 +129,8 @@ const REPLICAS: u32 = 1_999_000_001;
 const SECONDS: u32 = 1_999_000_002;
 /// The same for a port.
 const PORT: u32 = 1_999_000_003;
+/// The same for a port of registries.
+const REGISTRY_PORT: u32 = 1_999_000_004;
 
 /// What can be chosen, each in the place of its word.
 fn words() -> Options {
@@ -138,11 +148,14 @@ fn words() -> Options {
     options.certificates = Certificates::CertManager;
     options.restarts = true;
     options.api_server_ports = vec![PORT];
+    options.image_lookups = true;
+    options.insecure_registries = vec!["WORD-insecureRegistry".into()];
+    options.registry_ports = vec![REGISTRY_PORT];
     options
 }
 
 /// What the words are replaced by, each with what stands around it.
-const REPLACED: [(&str, &str); 15] = [
+const REPLACED: [(&str, &str); 17] = [
     ("replicas: 1999000001\n", "replicas: {{ .Values.replicas }}\n"),
     ("timeoutSeconds: 1999000002\n", "timeoutSeconds: {{ .Values.webhookTimeout }}\n"),
     ("image: WORD-image\n", "image: {{ .Values.image | quote }}\n"),
@@ -176,6 +189,14 @@ const REPLACED: [(&str, &str); 15] = [
         "{{- $ports := list }}\n{{- range .Values.apiServerPorts }}{{ $ports = append $ports (int .) }}{{ end }}\n{{- with .Values.ingestUrl }}\n{{- $url := urlParse . }}\n{{- $port := regexFind \":[0-9]+$\" $url.host | trimPrefix \":\" | default (eq $url.scheme \"https\" | ternary \"443\" \"80\") | int }}\n{{- $ports = append $ports $port }}\n{{- end }}\n{{- range uniq $ports }}\n    - port: {{ . }}\n      protocol: TCP\n{{- end }}\n",
     ),
     (
+        "        - --image-lookups\n        - --insecure-registry=WORD-insecureRegistry\n",
+        "{{- if .Values.imageLookups.enabled }}\n        - --image-lookups\n{{- range .Values.imageLookups.insecureRegistries }}\n        - {{ printf \"--insecure-registry=%s\" . | quote }}\n{{- end }}\n{{- end }}\n",
+    ),
+    (
+        "  - ports:\n    - port: 1999000004\n      protocol: TCP\n",
+        "{{- if .Values.imageLookups.enabled }}\n  - ports:\n{{- range .Values.imageLookups.ports }}\n    - port: {{ . }}\n      protocol: TCP\n{{- end }}\n{{- end }}\n",
+    ),
+    (
         "  annotations:\n    cert-manager.io/inject-ca-from: obtrace-system/obtrace-zero-webhook\n",
         "{{- if eq .Values.certificates \"cert-manager\" }}\n  annotations:\n    cert-manager.io/inject-ca-from: obtrace-system/obtrace-zero-webhook\n{{- end }}\n",
     ),
@@ -188,6 +209,7 @@ fn condition(object: &Value) -> Option<&'static str> {
         "Issuer" | "Certificate" => Some("eq .Values.certificates \"cert-manager\""),
         "ObtraceInstrumentation" => Some(".Values.defaultInstrumentation"),
         "Secret" => Some(".Values.apiKey.value"),
+        _ if text(object, "/metadata/name").ends_with("-images") => Some(".Values.imageLookups.enabled"),
         _ if text(object, "/metadata/name").ends_with("-restarts") => Some(".Values.allowRestarts"),
         _ => None,
     }

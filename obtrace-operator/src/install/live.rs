@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 use super::{
     Certificates, FailurePolicy, Options,
     cluster::{list, text},
+    operator::{IMAGE_LOOKUPS, INSECURE_REGISTRY},
 };
 
 impl Options {
@@ -16,6 +17,10 @@ impl Options {
         self.replicas = number(deployment, "/spec/replicas").unwrap_or(self.replicas);
         let class = text(deployment, "/spec/template/spec/priorityClassName");
         self.priority_class = Some(class.to_owned()).filter(|class| !class.is_empty());
+        let words = || list(deployment, "/spec/template/spec/containers/0/args").iter().filter_map(Value::as_str);
+        self.image_lookups = words().any(|word| word == IMAGE_LOOKUPS);
+        let insecure = words().filter_map(|word| word.strip_prefix(INSECURE_REGISTRY));
+        self.insecure_registries = insecure.map(str::to_owned).collect();
         let find = |start: &str| live.iter().find(|(name, _)| name.starts_with(start)).map(|(_, object)| object);
         if let Some(account) = find("ServiceAccount ") {
             let secrets = list(account, "/imagePullSecrets").iter();
@@ -27,6 +32,10 @@ impl Options {
         if let Some(policy) = find("NetworkPolicy ") {
             let ports = list(policy, "/spec/egress/1/ports").iter().filter_map(|port| number(port, "/port"));
             self.api_server_ports = ports.collect();
+            let ports = list(policy, "/spec/egress/2/ports").iter().filter_map(|port| number(port, "/port"));
+            if self.image_lookups {
+                self.registry_ports = ports.collect();
+            }
         }
         if let Some(configuration) = find("MutatingWebhookConfiguration ") {
             let failing = text(configuration, "/webhooks/0/failurePolicy") == FailurePolicy::Fail.as_str();
@@ -57,6 +66,9 @@ mod tests {
         options.timeout_seconds = 5;
         options.exclude_namespaces = vec!["quiet".into()];
         options.api_server_ports = vec![443, 8443];
+        options.image_lookups = true;
+        options.insecure_registries = vec!["registry.example:5000".into()];
+        options.registry_ports = vec![443, 5000];
         let made = objects(&options);
         let deployment = made.iter().find(|it| it["kind"] == "Deployment").unwrap();
         let live = made.iter().map(|it| (name_of(it), it.clone())).collect();

@@ -27,16 +27,17 @@ mod webhook;
 use k8s_openapi::ByteString;
 use serde_json::{Map, Value, json};
 
+pub(crate) use self::cluster::said;
 #[cfg(feature = "cli")]
-pub(crate) use self::cluster::{list, said, text};
+pub(crate) use self::cluster::{list, text};
 pub use self::{
-    access::{allowed, restarter},
+    access::{allowed, allowed_pull_secrets, restarter},
     cluster::{Changed, Cluster, ClusterError, name_of},
     options::{ApiKey, Certificates, FailurePolicy, InvalidOptions, Options},
     ready::Rollout,
     webhook::configuration,
 };
-use crate::{crd, index::SYSTEM_NAMESPACE};
+use crate::{crd, index::SYSTEM_NAMESPACE, registry::CONFIG_MAP};
 
 /// The name of the operator's Deployment, of its account and of what gives it its rights.
 pub const OPERATOR: &str = "obtrace-zero-operator";
@@ -56,6 +57,9 @@ pub const DEFAULT_OPERATOR_IMAGE: &str = "ghcr.io/obtrace/obtrace-zero:0.1.0";
 pub const DEFAULT_RESOURCE: &str = "default";
 /// Annotation of a Namespace, `true`: the operator keeps a copy of the API key there. Written by `obtrace-zero allow`.
 pub const KEY_ANNOTATION: &str = "obtrace.io/api-key";
+/// Annotation of a Namespace: names of pull secrets, with commas between them, that images are looked up with. Written by
+/// `obtrace-zero allow --pull-secret`.
+pub const PULL_SECRETS_ANNOTATION: &str = "obtrace.io/pull-secrets";
 /// The oldest Kubernetes that all of this works on, as (major, minor): `matchConditions` and the pause before a Pod is stopped are in it.
 pub const OLDEST_KUBERNETES: (u32, u32) = (1, 30);
 
@@ -67,6 +71,9 @@ pub fn objects(options: &Options) -> Vec<Value> {
     objects.extend(access::system(options));
     if options.restarts {
         objects.extend(access::restarter());
+    }
+    if options.image_lookups {
+        objects.extend(access::images());
     }
     objects.extend(api_key(options));
     if options.certificates == Certificates::CertManager {
@@ -86,12 +93,14 @@ pub fn objects(options: &Options) -> Vec<Value> {
 pub fn everything() -> Vec<Value> {
     let mut options = Options::new();
     options.restarts = true;
+    options.image_lookups = true;
     options.certificates = Certificates::CertManager;
     options.api_key = ApiKey::Value(String::new());
     let mut all: Vec<_> = objects(&options).iter().rev().map(bare).collect();
     // What the operator and cert-manager make themselves.
     let made = [
         ("coordination.k8s.io/v1", "Lease", LEASE),
+        ("v1", "ConfigMap", CONFIG_MAP),
         ("v1", "Secret", CERTIFICATE_SECRET),
         ("v1", "Secret", "obtrace-zero-webhook-ca"),
     ];
@@ -105,11 +114,11 @@ pub fn everything() -> Vec<Value> {
     all
 }
 
-/// What other options make and these do not: rights to restart workloads, what cert-manager is asked for.
+/// What other options make and these do not: rights to restart workloads or to look images up, what cert-manager is asked for.
 #[cfg(feature = "cli")]
 pub(crate) fn unwanted(options: &Options) -> Vec<Value> {
     let wanted: Vec<_> = objects(options).iter().map(name_of).collect();
-    let kinds = ["ClusterRole", "ClusterRoleBinding", "Issuer", "Certificate"];
+    let kinds = ["ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding", "Issuer", "Certificate"];
     let mut all = everything();
     all.retain(|it| kinds.contains(&text(it, "/kind")) && !wanted.contains(&name_of(it)));
     all

@@ -13,6 +13,11 @@ const METRICS_PORT: u16 = 8080;
 /// How long a Pod that is to stop goes on answering, in seconds: until every API server has learnt that it is no endpoint any more.
 const DRAIN_SECONDS: u32 = 5;
 
+/// The flag of `obtrace-zero operator` that looks images up.
+pub(super) const IMAGE_LOOKUPS: &str = "--image-lookups";
+/// The beginning of the one that names a registry without TLS.
+pub(super) const INSECURE_REGISTRY: &str = "--insecure-registry=";
+
 pub(super) fn account(options: &Options) -> Value {
     let secrets: Vec<_> = options.image_pull_secrets.iter().map(|name| json!({ "name": name })).collect();
     let rest = if secrets.is_empty() { Value::Null } else { json!({ "imagePullSecrets": secrets }) };
@@ -47,11 +52,17 @@ pub(super) fn network_policy(options: &Options) -> Value {
     }
     let incoming: Vec<_> = [METRICS_PORT, HEALTH_PORT, WEBHOOK_PORT].into_iter().map(|port| tcp(port.into())).collect();
     let outgoing: Vec<_> = ports.into_iter().map(tcp).collect();
+    let mut egress =
+        vec![json!({ "ports": [{ "port": 53, "protocol": "UDP" }, tcp(53)] }), json!({ "ports": outgoing })];
+    if options.image_lookups {
+        let ports: Vec<_> = options.registry_ports.iter().copied().map(tcp).collect();
+        egress.push(json!({ "ports": ports }));
+    }
     let spec = json!({
         "podSelector": { "matchLabels": selector() },
         "policyTypes": ["Ingress", "Egress"],
         "ingress": [{ "ports": incoming }],
-        "egress": [{ "ports": [{ "port": 53, "protocol": "UDP" }, tcp(53)] }, { "ports": outgoing }],
+        "egress": egress,
     });
     of_system("networking.k8s.io/v1", "NetworkPolicy", OPERATOR, json!({ "spec": spec }))
 }
@@ -114,6 +125,16 @@ fn pod(options: &Options) -> Value {
     pod
 }
 
+/// The command line; [`Options::read`] reads it back.
+fn arguments(options: &Options) -> Vec<String> {
+    let mut arguments = vec!["operator".to_owned()];
+    if options.image_lookups {
+        arguments.push(IMAGE_LOOKUPS.to_owned());
+        arguments.extend(options.insecure_registries.iter().map(|host| format!("{INSECURE_REGISTRY}{host}")));
+    }
+    arguments
+}
+
 fn container(options: &Options) -> Value {
     let field = |name: &str, path: &str| json!({ "name": name, "valueFrom": { "fieldRef": { "fieldPath": path } } });
     let port = |name: &str, port: u16| json!({ "name": name, "containerPort": port, "protocol": "TCP" });
@@ -129,7 +150,7 @@ fn container(options: &Options) -> Value {
         "name": "operator",
         "image": options.image,
         "imagePullPolicy": "IfNotPresent",
-        "args": ["operator"],
+        "args": arguments(options),
         "env": [field("POD_NAME", "metadata.name"), field("POD_NAMESPACE", "metadata.namespace")],
         "ports": [port("webhook", WEBHOOK_PORT), port("health", HEALTH_PORT), port("metrics", METRICS_PORT)],
         "readinessProbe": probe("/readyz", 2, 2),

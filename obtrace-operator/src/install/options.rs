@@ -5,7 +5,7 @@ use std::fmt;
 use obtrace_patch::{DEFAULT_AGENT_IMAGE, DEFAULT_EBPF_IMAGE};
 
 use super::DEFAULT_OPERATOR_IMAGE;
-use crate::crd::SecretReference;
+use crate::{crd::SecretReference, registry};
 
 /// What can be chosen about an installation.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -41,6 +41,12 @@ pub struct Options {
     pub restarts: bool,
     /// Ports of the API server as Pods reach it, which the NetworkPolicy lets through.
     pub api_server_ports: Vec<u32>,
+    /// Whether the operator looks images up in their registries.
+    pub image_lookups: bool,
+    /// Registries that are asked without TLS, as hosts with their ports.
+    pub insecure_registries: Vec<String>,
+    /// Ports of registries, which the NetworkPolicy lets through if images are looked up.
+    pub registry_ports: Vec<u32>,
 }
 
 impl Options {
@@ -63,6 +69,9 @@ impl Options {
             certificates: Certificates::Operator,
             restarts: false,
             api_server_ports: vec![443, 6443],
+            image_lookups: false,
+            insecure_registries: Vec::new(),
+            registry_ports: vec![443],
         }
     }
 
@@ -93,6 +102,11 @@ impl Options {
         }
         if let Some(name) = self.exclude_namespaces.iter().find(|name| !is_label(name)) {
             return refused(format!("no namespace can be called {name:?}"));
+        }
+        if let Some(host) = self.insecure_registries.iter().find(|host| !registry::is_registry(host)) {
+            return refused(format!(
+                "no registry can be called {host:?}: a host is meant, with its port, such as registry.example.com:5000"
+            ));
         }
         Ok(())
     }

@@ -109,6 +109,11 @@ pub(super) struct Restart {
 }
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+pub(super) struct Lookup {
+    pub(super) outcome: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
 pub(super) struct Build {
     pub(super) version: &'static str,
 }

@@ -40,6 +40,9 @@ pub struct Metrics {
     certificate_rotations: Counter,
     leader: Gauge,
     events_dropped: Counter,
+    image_lookups: Family<labels::Lookup, Counter>,
+    images: Gauge,
+    images_dropped: Counter,
 }
 
 impl Default for Metrics {
@@ -68,6 +71,9 @@ impl Metrics {
             certificate_rotations: Counter::default(),
             leader: Gauge::default(),
             events_dropped: Counter::default(),
+            image_lookups: Family::default(),
+            images: Gauge::default(),
+            images_dropped: Counter::default(),
         };
         metrics.registered()
     }
@@ -115,6 +121,9 @@ impl Metrics {
         );
         registry.register("leader", "1 on the replica that leads", self.leader.clone());
         registry.register("events_dropped", "Events that were not sent", self.events_dropped.clone());
+        registry.register("image_lookups", "Look-ups of images in their registries", self.image_lookups.clone());
+        registry.register("images", "Images that are known", self.images.clone());
+        registry.register("images_dropped", "Images that were known and not kept", self.images_dropped.clone());
         let build = Family::<labels::Build, Gauge>::default();
         build.get_or_create(&labels::Build { version: env!("CARGO_PKG_VERSION") }).set(1);
         registry.register("build_info", "The program that tells this", build);
@@ -194,6 +203,17 @@ impl Metrics {
         self.events_dropped.inc();
     }
 
+    /// An image was looked up; `dropped` images were not kept for it.
+    pub fn image_lookup(&self, outcome: &'static str, dropped: u64) {
+        self.image_lookups.get_or_create(&labels::Lookup { outcome }).inc();
+        self.images_dropped.inc_by(dropped);
+    }
+
+    /// How many images are known.
+    pub fn images(&self, count: usize) {
+        self.images.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
     /// All of them, in the text format of OpenMetrics 1.0.
     ///
     /// # Errors
@@ -226,6 +246,8 @@ mod tests {
         metrics.rotation();
         metrics.leader(true);
         metrics.events_dropped();
+        metrics.image_lookup("found", 2);
+        metrics.images(3);
         let text = metrics.encode().unwrap();
         for line in [
             r#"obtrace_zero_admissions_total{outcome="injected",reason="",dry_run="false"} 1"#,
@@ -243,6 +265,9 @@ mod tests {
             "obtrace_zero_certificate_rotations_total 1",
             "obtrace_zero_leader 1",
             "obtrace_zero_events_dropped_total 1",
+            r#"obtrace_zero_image_lookups_total{outcome="found"} 1"#,
+            "obtrace_zero_images 3",
+            "obtrace_zero_images_dropped_total 2",
             concat!("obtrace_zero_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),
             "# EOF",
         ] {

@@ -28,7 +28,10 @@ use kube::{
     runtime::watcher::{Config, Error, Event},
 };
 use obtrace_patch::Version;
-use tokio::time::{MissedTickBehavior, interval, sleep_until, timeout};
+use tokio::{
+    sync::watch,
+    time::{MissedTickBehavior, interval, sleep_until, timeout},
+};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
@@ -36,7 +39,7 @@ pub(crate) use self::follow::follow;
 use self::{listing::Listing, resource::Kept};
 use crate::{
     crd::ObtraceInstrumentation,
-    index::{Index, Namespace, World},
+    index::{Images, Index, Namespace, World},
 };
 
 /// How often the index is made anew at most. What changes in between goes into the next.
@@ -59,12 +62,24 @@ const VERSION_AGAIN: Duration = Duration::from_secs(2);
 /// How long an answer about the version may take.
 const VERSION_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Keeps the index up to date until it is stopped.
+/// How long an index waits for what is known of images when nothing else is missing.
+const IMAGES_WITHIN: Duration = Duration::from_secs(5);
+
+/// What is known of images, as it changes; `None` until it was read once.
+pub type ImagesReceiver = watch::Receiver<Option<Arc<Images>>>;
+
+/// Keeps the index up to date until it is stopped. `images` is what is known of images, where they are looked up.
 ///
 /// `synced` is called once, after the first index that knows all namespaces, all resources and the cluster's version. While the
 /// definition of the resource is not installed it waits, and says so once. An API server that is away changes nothing: what was
 /// known stands.
-pub async fn run(client: Client, index: Arc<ArcSwap<Index>>, synced: impl FnOnce() + Send, stop: CancellationToken) {
+pub async fn run(
+    client: Client,
+    index: Arc<ArcSwap<Index>>,
+    images: Option<ImagesReceiver>,
+    synced: impl FnOnce() + Send,
+    stop: CancellationToken,
+) {
     let config = || Config::default().timeout(WATCH_SECONDS);
     let namespaces = follow(Api::<PartialObjectMeta<NamespaceObject>>::all(client.clone()), config());
     let resource = ApiResource::erase::<ObtraceInstrumentation>(&());
@@ -72,7 +87,7 @@ pub async fn run(client: Client, index: Arc<ArcSwap<Index>>, synced: impl FnOnce
     let quotas = follow(Api::<ResourceQuota>::all(client.clone()), config()).map(Seen::Quota);
     let ranges = follow(Api::<LimitRange>::all(client.clone()), config()).map(Seen::Range);
     let bounds = stream::select(quotas, ranges);
-    let mut watch = Watch::new(client, index);
+    let mut watch = Watch::new(client, index, images);
     tokio::select! {
         () = stop.cancelled() => {}
         () = watch.follow(namespaces, resources, bounds, synced) => {}
@@ -103,10 +118,13 @@ struct Watch {
     absent: bool,
     /// How many objects had been left out when that was last told.
     told_left_out: u64,
+    images: Option<ImagesReceiver>,
+    /// When images are waited for no more.
+    images_due: Instant,
 }
 
 impl Watch {
-    fn new(client: Client, index: Arc<ArcSwap<Index>>) -> Self {
+    fn new(client: Client, index: Arc<ArcSwap<Index>>, images: Option<ImagesReceiver>) -> Self {
         Self {
             client,
             index,
@@ -119,6 +137,8 @@ impl Watch {
             stale: false,
             absent: false,
             told_left_out: 0,
+            images,
+            images_due: Instant::now() + IMAGES_WITHIN,
         }
     }
 
@@ -141,6 +161,7 @@ impl Watch {
                 Some(event) = namespaces.next() => self.on_namespace(event),
                 Some(event) = resources.next() => self.on_resource(event),
                 Some(seen) = bounds.next() => self.on_bounds(seen),
+                () = changed(&mut self.images) => self.stale = true,
                 _ = rebuild.tick(), if waits => {
                     self.ask_version().await;
                     if self.rebuild() && let Some(synced) = synced.take() {
@@ -233,7 +254,7 @@ impl Watch {
     fn rebuild(&mut self) -> bool {
         let listed = self.namespaces.is_complete() && self.resources.is_complete();
         let known = listed && self.quotas.is_complete() && self.ranges.is_complete() && self.version.is_some();
-        if !self.stale || !(known || self.index.load().is_synced()) {
+        if !self.stale || !(known && self.images_are_known() || self.index.load().is_synced()) {
             return false;
         }
         self.tell_left_out();
@@ -248,11 +269,19 @@ impl Watch {
         }
         let bounding = self.quotas.iter().chain(self.ranges.iter()).filter(|(_, bounds)| **bounds);
         world.bounded = bounding.filter_map(|(name, _)| Some(name.split_once('/')?.0.to_owned())).collect();
+        let images = self.images.as_mut().and_then(|images| images.borrow_and_update().clone());
+        world.images = images.unwrap_or_default();
         world.synced = true;
         debug!(namespaces = world.namespaces.len(), resources = world.resources.len(), "made the index anew");
         self.index.store(Arc::new(Index::new(world)));
         self.stale = false;
         true
+    }
+
+    /// Whether images are known or not worth waiting for any longer.
+    fn images_are_known(&self) -> bool {
+        let unknown = self.images.as_ref().is_some_and(|images| images.borrow().is_none());
+        !unknown || Instant::now() >= self.images_due
     }
 
     fn tell_left_out(&mut self) {
@@ -272,6 +301,16 @@ impl Watch {
 fn full_name(metadata: &ObjectMeta) -> String {
     let of = |text: &Option<String>| text.clone().unwrap_or_default();
     format!("{}/{}", of(&metadata.namespace), of(&metadata.name))
+}
+
+/// Waits until something else is known of images; for ever where nobody looks.
+async fn changed(images: &mut Option<ImagesReceiver>) {
+    if let Some(receiver) = images
+        && receiver.changed().await.is_ok()
+    {
+        return;
+    }
+    std::future::pending().await
 }
 
 /// A namespace's name, and what is kept of it: annotations of others may be long, and none of them is read.

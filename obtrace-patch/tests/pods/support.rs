@@ -138,7 +138,8 @@ fn set(settings: &mut Settings, name: &str, value: &Value) {
         "image_env" => settings.image_env = pairs(value),
         "image_configs" => {
             let images = value.as_object().unwrap().iter();
-            settings.image_configs = images.map(|(image, config)| (image.clone(), image_config(config))).collect();
+            settings.image_configs =
+                std::sync::Arc::new(images.map(|(image, config)| (image.clone(), image_config(config))).collect());
         }
         other => panic!("unknown setting {other}"),
     }

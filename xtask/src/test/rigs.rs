@@ -241,6 +241,7 @@ pub(super) fn kubernetes(workspace: &Workspace, report: &mut Report) -> Result<(
         ("identity.py", "--program", example("identity")),
         ("run.py", "--obtrace-zero", workspace.build_obtrace_zero()?),
         ("discovery.py", "--discover", example("discover")),
+        ("lookups.py", "--obtrace-zero", workspace.build_obtrace_zero()?),
         ("webhook.py", "--webhook", example("webhook")),
         ("cert_manager.py", "--obtrace-zero", workspace.build_obtrace_zero()?),
     ];

@@ -1,5 +1,7 @@
 //! `obtrace-zero allow`.
 
+use std::collections::BTreeSet;
+
 use obtrace_cli::{Color, Failure, say, warn};
 use serde_json::{Value, json};
 
@@ -7,7 +9,10 @@ use super::{arguments::Allow, connect, progress::Progress};
 use crate::{
     crd::SecretReference,
     index::SYSTEM_NAMESPACE,
-    install::{Cluster, DEFAULT_RESOURCE, KEY_ANNOTATION, allowed, labels, mirror, name_of, said},
+    install::{
+        Cluster, DEFAULT_RESOURCE, KEY_ANNOTATION, PULL_SECRETS_ANNOTATION, allowed, allowed_pull_secrets, labels,
+        mirror, name_of, said,
+    },
 };
 
 pub(in crate::cli) async fn run(flags: &Allow, color: Color) -> Result<(), Failure> {
@@ -20,6 +25,12 @@ pub(in crate::cli) async fn run(flags: &Allow, color: Color) -> Result<(), Failu
         return Ok(());
     }
     let mut progress = Progress::new(color);
+    if !flags.pull_secret.is_empty() {
+        for namespace in &flags.namespaces {
+            pull_secrets(&cluster, namespace, &flags.pull_secret, &mut progress).await?;
+        }
+        return Ok(());
+    }
     let mut copied = true;
     for namespace in &flags.namespaces {
         copied &= one(&cluster, namespace, &mut progress).await?;
@@ -34,6 +45,32 @@ pub(in crate::cli) async fn run(flags: &Allow, color: Color) -> Result<(), Failu
             color,
         );
     }
+    Ok(())
+}
+
+/// Lets the operator read pull secrets of a namespace, beside those that it may read there already.
+async fn pull_secrets(
+    cluster: &Cluster,
+    namespace: &str,
+    secrets: &[String],
+    progress: &mut Progress,
+) -> Result<(), Failure> {
+    let about = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": namespace } });
+    let Some(found) = cluster.get(&about).await.map_err(Failure::failed)? else {
+        return Err(Failure::failed(format_args!("there is no namespace {namespace}")));
+    };
+    let marked = found.pointer("/metadata/annotations").and_then(|all| all.get(PULL_SECRETS_ANNOTATION));
+    let marked = marked.and_then(Value::as_str).unwrap_or_default().split(',').map(str::trim);
+    let names = marked.filter(|name| !name.is_empty()).chain(secrets.iter().map(String::as_str));
+    let names: BTreeSet<String> = names.map(str::to_owned).collect();
+    let names: Vec<String> = names.into_iter().collect();
+    for object in allowed_pull_secrets(namespace, &names) {
+        let changed = cluster.apply(&object, false).await.map_err(Failure::failed)?;
+        progress.done(&name_of(&object), changed.as_str());
+    }
+    let mark = json!({ "metadata": { "annotations": { PULL_SECRETS_ANNOTATION: names.join(",") } } });
+    cluster.merge(&about, &mark).await.map_err(Failure::failed)?;
+    progress.done(&name_of(&about), "allowed");
     Ok(())
 }
 

@@ -97,6 +97,15 @@ pub(in crate::cli) struct Install {
     /// A port of the API server as Pods reach it, for the NetworkPolicy (may be given more than once)
     #[arg(long, value_name = "PORT")]
     pub(super) api_server_port: Vec<u16>,
+    /// Let the operator look images up in their registries where nothing else tells what a container runs
+    #[arg(long)]
+    pub(super) image_lookups: bool,
+    /// A registry that is asked without TLS (may be given more than once)
+    #[arg(long, value_name = "HOST[:PORT]", requires = "image_lookups")]
+    pub(super) insecure_registry: Vec<String>,
+    /// A port of registries beside 443, for the NetworkPolicy (may be given more than once)
+    #[arg(long, value_name = "PORT", requires = "image_lookups")]
+    pub(super) registry_port: Vec<u16>,
     /// Ask the API server what would change, and change nothing
     #[arg(long)]
     pub(super) dry_run: bool,
@@ -159,6 +168,9 @@ pub(in crate::cli) struct Allow {
     /// The namespace (may be given more than once); without it the copies are brought up to date where they are allowed
     #[arg(short = 'n', long = "namespace", value_name = "NAME")]
     pub(super) namespaces: Vec<String>,
+    /// Let the operator read this pull secret there, to look images up with, instead of copying the API key (may be given more than once)
+    #[arg(long, value_name = "NAME", requires = "namespaces")]
+    pub(super) pull_secret: Vec<String>,
     #[command(flatten)]
     pub(super) connection: Connection,
 }

@@ -159,6 +159,15 @@ fn options(flags: &Install) -> Result<Options, Failure> {
     if !flags.api_server_port.is_empty() {
         options.api_server_ports = flags.api_server_port.iter().map(|port| u32::from(*port)).collect();
     }
+    options.image_lookups = flags.image_lookups;
+    options.insecure_registries.clone_from(&flags.insecure_registry);
+    let insecure =
+        flags.insecure_registry.iter().map(|host| host.rsplit_once(':').map_or(Some(80), |it| it.1.parse().ok()));
+    for port in flags.registry_port.iter().map(|port| Some(u32::from(*port))).chain(insecure).flatten() {
+        if !options.registry_ports.contains(&port) {
+            options.registry_ports.push(port);
+        }
+    }
     options.check().map_err(Failure::usage)?;
     if flags.no_default && matches!(&options.api_key, ApiKey::Secret(secret) if *secret != SecretReference::default()) {
         return Err(Failure::usage(

@@ -6,7 +6,7 @@ use obtrace_cli::{Color, Failure, say, warn, write_out};
 use serde_json::{Value, json};
 
 use super::{arguments::Uninstall, connect, progress::Progress, restore, wait::Deadline};
-use crate::install::{Cluster, KEY_ANNOTATION, everything, name_of};
+use crate::install::{Cluster, KEY_ANNOTATION, PULL_SECRETS_ANNOTATION, everything, name_of};
 
 /// What is ours wherever it lies.
 const OURS: &str = "app.kubernetes.io/part-of=obtrace-zero,app.kubernetes.io/managed-by=obtrace-zero";
@@ -48,7 +48,7 @@ pub(in crate::cli) async fn run(flags: &Uninstall, color: Color) -> Result<(), F
         left = restore::run(&cluster, &plan.instrumented, flags.waiting.timeout, &mut progress).await?;
     }
     for namespace in &plan.marked {
-        let mark = json!({ "metadata": { "annotations": { KEY_ANNOTATION: null } } });
+        let mark = json!({ "metadata": { "annotations": { KEY_ANNOTATION: null, PULL_SECRETS_ANNOTATION: null } } });
         match cluster.merge(namespace, &mark).await {
             // It went meanwhile.
             Err(error) if !error.is_not_found() => return Err(Failure::failed(error)),
@@ -121,8 +121,8 @@ impl Plan {
             }
         }
         let namespaces = cluster.list("v1", "Namespace", "", "").await.map_err(Failure::failed)?;
-        let is_marked =
-            |it: &Value| it.pointer("/metadata/annotations").and_then(|all| all.get(KEY_ANNOTATION)).is_some();
+        let has = |it: &Value, mark: &str| it.pointer("/metadata/annotations").and_then(|all| all.get(mark)).is_some();
+        let is_marked = |it: &Value| has(it, KEY_ANNOTATION) || has(it, PULL_SECRETS_ANNOTATION);
         let marked = namespaces.into_iter().filter(is_marked).collect();
         let instrumented = restore::instrumented(cluster).await?;
         Ok(Self { objects, webhooks, marked, instrumented })

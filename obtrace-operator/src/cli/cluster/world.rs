@@ -1,14 +1,17 @@
 //! What a cluster says of itself, for the index.
 
-use k8s_openapi::api::core::v1::{LimitRange, Namespace as NamespaceObject, ResourceQuota};
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::{ConfigMap, LimitRange, Namespace as NamespaceObject, ResourceQuota};
 use kube::api::{Api, ListParams};
 use obtrace_cli::Failure;
 use obtrace_patch::Version;
 
 use crate::{
     crd::ObtraceInstrumentation,
-    index::{Namespace, World},
+    index::{Namespace, SYSTEM_NAMESPACE, World},
     install::{Cluster, said},
+    registry,
     watch::bounds,
 };
 
@@ -37,6 +40,9 @@ pub(in crate::cli) async fn of(cluster: &Cluster) -> Result<World, Failure> {
     let ranges = Api::<LimitRange>::all(client.clone()).list(&ListParams::default()).await;
     let ranges = ranges.map_err(|error| failed("list the LimitRanges", &error))?;
     world.bounded.extend(ranges.items.into_iter().filter(bounds::of_range).filter_map(|it| it.metadata.namespace));
+    // Without the right to read it, or without look-ups, there is nothing known of images.
+    let images = Api::<ConfigMap>::namespaced(client.clone(), SYSTEM_NAMESPACE).get_opt(registry::CONFIG_MAP).await;
+    world.images = images.ok().flatten().map(|map| Arc::new(registry::images(&map))).unwrap_or_default();
     let namespaces = Api::<NamespaceObject>::all(client).list_metadata(&ListParams::default()).await;
     for namespace in namespaces.map_err(|error| failed("list the namespaces", &error))? {
         let (labels, annotations) = (namespace.metadata.labels, namespace.metadata.annotations);
