@@ -172,6 +172,7 @@ fn clipped(text: &str) -> Box<str> {
 
 #[cfg(test)]
 mod tests {
+    use obtrace_detect::ImageConfig;
     use serde_json::{Value, json};
 
     use super::*;
@@ -243,6 +244,37 @@ mod tests {
             json!({ "obtrace.io/injected": "true", "obtrace.io/detected-language": "java" });
         let found = ask(Kind::Deployment, "shop", template);
         assert_eq!((found.language, found.strategy), (Language::Java, Some(Strategy::Sdk)));
+    }
+
+    #[test]
+    fn what_an_image_says_is_asked_for_where_nothing_else_tells_and_judged_by_once_it_is_known() {
+        let (wanted, index) = (Wanted::new(), index());
+        let ask = |template: &Value, index: &Index| {
+            find(Kind::Deployment, "shop", "web", &template.to_string(), index, Some(&wanted))
+        };
+        let mut template = image("example.com/thing:1");
+        template["spec"]["imagePullSecrets"] = json!([{ "name": "regcred" }]);
+        template["spec"]["containers"].as_array_mut().unwrap().extend([
+            json!({ "name": "proxy", "image": "envoyproxy/envoy:v1" }),
+            json!({ "name": "sure", "image": "example.com/sure:1", "command": ["python", "a.py"] }),
+        ]);
+        ask(&template, &index);
+        let asked: Vec<_> = wanted.all().into_iter().map(|(image, _)| image).collect();
+        assert_eq!(asked, [Arc::from("example.com/thing:1")]);
+        template["spec"]["containers"].as_array_mut().unwrap().truncate(1);
+        wanted.say("example.com/thing:1", Some("no such image"));
+        let found = ask(&template, &index);
+        let reason = "nothing says what it runs; looking the image up failed: no such image";
+        assert!(found.reason.as_deref().is_some_and(|it| it.contains(reason)), "{:?}", found.reason);
+        let config = ImageConfig::new().with_cmd(vec!["node".into(), "a.js".into()]);
+        let mut world = World::new();
+        world.resources = index.resources().to_vec();
+        world.images = Arc::new([("example.com/thing:1".to_owned(), config)].into());
+        let knows = Index::new(world);
+        assert_eq!(knows.changed_since(&index), crate::index::Changed::All);
+        let found = ask(&template, &knows);
+        assert_eq!((found.language, found.confidence), (Language::NodeJs, Confidence::SOLID));
+        assert!(found.reason.as_deref().is_some_and(|it| it.starts_with("image config: ")), "{:?}", found.reason);
     }
 
     #[test]

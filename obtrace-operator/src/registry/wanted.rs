@@ -17,9 +17,9 @@ const FORGOTTEN_AFTER: Duration = Duration::from_secs(24 * 3600);
 
 /// Where an image is used: the namespace, and the pull secret that the Pods name, if any.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub(super) struct Source {
-    pub(super) namespace: Arc<str>,
-    pub(super) secret: Option<Arc<str>>,
+pub(crate) struct Source {
+    pub(crate) namespace: Arc<str>,
+    pub(crate) secret: Option<Arc<str>>,
 }
 
 #[derive(Debug)]
@@ -78,7 +78,7 @@ impl Wanted {
     }
 
     /// The images that were asked for of late, with where they are used.
-    pub(super) fn all(&self) -> Vec<(Arc<str>, BTreeSet<Source>)> {
+    pub(crate) fn all(&self) -> Vec<(Arc<str>, BTreeSet<Source>)> {
         let mut images = self.lock();
         let now = Instant::now();
         images.retain(|_, want| now.duration_since(want.seen) < FORGOTTEN_AFTER);
@@ -86,7 +86,7 @@ impl Wanted {
     }
 
     /// Notes why an image cannot be looked up, or that it can; whether that is new.
-    pub(super) fn say(&self, image: &str, fault: Option<&str>) -> bool {
+    pub(crate) fn say(&self, image: &str, fault: Option<&str>) -> bool {
         match self.lock().get_mut(image) {
             Some(want) if want.fault.as_deref() != fault => {
                 want.fault = fault.map(Arc::from);
