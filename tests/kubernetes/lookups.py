@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""lookups.py --obtrace-zero PATH: what images say of themselves, looked up in a registry of this test.
+"""lookups.py --obtrace-zero PATH: what images say of themselves, looked up in registries of this test.
 
 The program is installed on a real API server, and two operators run as the account that it gets. No node runs: reviews are sent to the
 operators by this test.
@@ -21,6 +21,7 @@ import tempfile
 import threading
 
 import cluster
+import keys
 from install import ACCOUNT, SYSTEM, Installer
 from report import Report
 
@@ -34,9 +35,10 @@ def digest(data):
 
 
 class Registry:
-    """A registry without TLS: whoever pulls from `private/` needs a token, which is given for a password."""
+    """A registry, with TLS by an authority of its own in `folder` if one is given: whoever pulls from `private/` needs a token, which is
+    given for a password."""
 
-    def __init__(self):
+    def __init__(self, folder=None):
         self.blobs, self.tags, self.asked = {}, {}, []
         registry = self
 
@@ -53,6 +55,14 @@ class Registry:
 
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.host = f"127.0.0.1:{self.server.server_port}"
+        self.scheme = "https" if folder else "http"
+        if folder:
+            keys.authority(folder, "registry-ca")
+            keys.certificate(folder, "registry", "/CN=registry", "server", "IP:127.0.0.1", signer="registry-ca")
+            tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            tls.load_cert_chain(folder / "registry.crt", folder / "registry.key")
+            # Its thread shakes hands with a client, and not the one that accepts.
+            self.server.socket = tls.wrap_socket(self.server.socket, server_side=True, do_handshake_on_connect=False)
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def push(self, name, tag, config, docker=False):
@@ -77,7 +87,7 @@ class Registry:
         name, _, what = request.path.removeprefix("/v2/").rpartition("/")
         name = name.removesuffix("/manifests").removesuffix("/blobs")
         if name.startswith("private/") and who != f"Bearer {TOKEN}":
-            return self.send(request, 401, b"", {"WWW-Authenticate": f'Bearer realm="http://{self.host}/token",service="test"'})
+            return self.send(request, 401, b"", {"WWW-Authenticate": f'Bearer realm="{self.scheme}://{self.host}/token",service="test"'})
         found = self.blobs.get((name, self.tags.get((name, what), what)))
         return self.send(request, 200, found, {"Docker-Content-Digest": digest(found)}) if found else self.send(request, 404, b"")
 
@@ -94,14 +104,16 @@ class Registry:
 class Operator:
     """A replica as the Deployment would run it, but for its ports and its pace."""
 
-    def __init__(self, api, program, name, registry):
+    def __init__(self, api, program, name, plain):
         self.name, self.port = name, cluster.free_port()
         self.metrics_port = cluster.free_port()
         log = api.folder / f"operator-{name}.log"
         flags = ["--pod-name", name, "--webhook-address", f"127.0.0.1:{self.port}", "--metrics-address", f"127.0.0.1:{self.metrics_port}",
                  "--health-address", f"127.0.0.1:{cluster.free_port()}", "--resync", "1s", "--linger", "0s",
-                 "--image-lookups", f"--insecure-registry={registry.host}", "--image-retry", "1s"]
+                 "--image-lookups", f"--insecure-registry={plain.host}", "--image-retry", "1s"]
         environment = {**os.environ, "KUBECONFIG": str(api.client("operator", f"/O=system:serviceaccounts/CN={ACCOUNT}"))}
+        # Whom the system trusts.
+        environment["SSL_CERT_FILE"] = str(api.folder / "registry-ca.crt")
         for proxy in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"):
             environment.pop(proxy, None)
         self.log = log
@@ -133,7 +145,8 @@ class Operator:
 class Test:
     def __init__(self, api, report, program):
         self.api, self.report, self.program = api, report, program
-        self.installer, self.registry, self.operators = Installer(program, api), Registry(), []
+        self.installer, self.operators = Installer(program, api), []
+        self.registry, self.plain = Registry(api.folder), Registry()
 
     def check(self, what, is_so, told=""):
         self.report.check(what, [] if is_so else [str(told) or "it is not so"])
@@ -152,7 +165,7 @@ class Test:
         return found
 
     def start(self, name):
-        self.operators.append(Operator(self.api, self.program, name, self.registry))
+        self.operators.append(Operator(self.api, self.program, name, self.plain))
         return self.operators[-1]
 
     def workload(self, name):
@@ -180,15 +193,15 @@ class Test:
         return "".join(it.log.read_text() for it in self.operators)
 
     def prepare(self):
-        self.registry.push("open/thing", "1", {"Entrypoint": ["python3"], "Cmd": ["-m", "shop"], "Env": [f"DB_PASSWORD={PASSWORD}"]}, docker=True)
+        self.plain.push("open/thing", "1", {"Entrypoint": ["python3"], "Cmd": ["-m", "shop"], "Env": [f"DB_PASSWORD={PASSWORD}"]}, docker=True)
         self.registry.push("private/thing", "1", {"Cmd": ["node", "cart.js"]})
-        self.installer.run("install", "--image-lookups", "--insecure-registry", self.registry.host, "--no-wait",
+        self.installer.run("install", "--image-lookups", "--insecure-registry", self.plain.host, "--no-wait",
                            "--ingest-url", "https://ingest.example.com")
         self.api.namespace("shop")
         config = json.dumps({"auths": {self.registry.host: {"username": "user", "password": PASSWORD}}})
         self.api.must("POST", "/api/v1/namespaces/shop/secrets", {
             "metadata": {"name": "regcred"}, "type": "kubernetes.io/dockerconfigjson", "stringData": {".dockerconfigjson": config}})
-        self.open, self.private = f"{self.registry.host}/open/thing:1", f"{self.registry.host}/private/thing:1"
+        self.open, self.private = f"{self.plain.host}/open/thing:1", f"{self.registry.host}/private/thing:1"
         self.deploy("open", self.open)
         self.deploy("cart", self.private, "regcred")
 
