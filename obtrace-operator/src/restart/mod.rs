@@ -440,7 +440,8 @@ impl Restarter {
         }
         // That of a rollback was counted and told when it began.
         let note = match phase {
-            Phase::Restarted => "Its Pods are instrumented".to_owned(),
+            Phase::Restarted if why.is_empty() => "Its Pods are instrumented".to_owned(),
+            Phase::Restarted => format!("Its Pods are instrumented, but for some: {why}"),
             Phase::Unchanged => {
                 "It was restarted, and its Pods are not instrumented all the same: it is not restarted again for this"
                     .to_owned()

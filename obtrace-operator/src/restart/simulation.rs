@@ -264,7 +264,12 @@ impl World {
                 self.write(other);
             }
             Event::Killed => drop(self.decide()),
-            Event::Seconds(seconds) => self.now += i64::from(seconds),
+            Event::Seconds(seconds) => {
+                self.now += i64::from(seconds);
+                // Nothing stands still for so long: that would be a reason to roll back.
+                self.kubelet();
+                self.controller();
+            }
             Event::Scale(replicas) => self.user(json!({ "spec": { "replicas": replicas } })),
             Event::Change(number) => {
                 self.changed = true;
@@ -275,7 +280,7 @@ impl World {
 
     /// Lets everybody do what there is to do.
     fn settle(&mut self) {
-        for _ in 0..200 {
+        for _ in 0..80 {
             for event in [Event::Controller, Event::Kubelet, Event::Operator, Event::Seconds(20)] {
                 self.on(event);
             }
@@ -329,6 +334,8 @@ fn fate() -> impl Strategy<Value = Fate> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, max_shrink_iters: 200, failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn whatever_happens_it_is_restarted_once_and_runs_in_the_end(fate in fate(), events in vec(event(), 0..80)) {
         let mut world = World::new(fate);

@@ -183,7 +183,12 @@ fn restarting(
         let present = || pods.iter().filter(|pod| !pod.is_gone());
         return match present().all(|pod| steady(&pod)) {
             false => late(&new, workload, options, now).map_or(Watch::Wait, Watch::RollBack),
-            true if present().all(Pod::is_instrumented) => Watch::End(Phase::Restarted, None),
+            true if present().any(Pod::is_instrumented) || present().next().is_none() => {
+                // The others were made while no webhook answered: they have drifted.
+                let bare = present().filter(|pod| !pod.is_instrumented()).count();
+                let why = (bare > 0).then(|| format!("{bare} of its new Pods were made while no webhook answered"));
+                Watch::End(Phase::Restarted, why)
+            }
             true => Watch::End(Phase::Unchanged, Some("its new Pods are not instrumented either".to_owned())),
         };
     }
