@@ -47,7 +47,7 @@ pub struct Candidate {
 }
 
 /// Whether a restart makes new Pods of a workload of that kind, and we have the right to.
-const fn is_restarted(kind: Kind) -> bool {
+pub(super) const fn is_restarted(kind: Kind) -> bool {
     matches!(kind, Kind::Deployment | Kind::StatefulSet | Kind::DaemonSet)
 }
 

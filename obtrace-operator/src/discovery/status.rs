@@ -5,7 +5,7 @@ use obtrace_patch::EXCLUDED_NAMESPACES;
 use serde::Serialize;
 
 use super::{
-    candidate::Id,
+    candidate::{Id, is_restarted},
     finding::Finding,
     store::{Key, Pods},
 };
@@ -137,7 +137,11 @@ fn entries(rows: &[Row<'_>], told: Option<&Told>, spec: usize) -> Vec<WorkloadSt
 
 fn entry(row: &Row<'_>, told: Option<&Told>) -> WorkloadStatus {
     let Row { state, key, finding, pods } = row;
-    let note = told.and_then(|told| told.notes.get(&Id::new(key.kind, &*key.namespace, &*key.name)));
+    let note = told.and_then(|told| {
+        let note = told.notes.get(&Id::new(key.kind, &*key.namespace, &*key.name)).map(String::as_str);
+        let waits = told.refused.is_none() && is_restarted(key.kind);
+        note.or(waits.then_some("its restart waits for its turn"))
+    });
     WorkloadStatus {
         kind: key.kind.as_str().to_owned(),
         namespace: key.namespace.to_string(),
@@ -147,8 +151,7 @@ fn entry(row: &Row<'_>, told: Option<&Told>) -> WorkloadStatus {
         strategy: finding.strategy.map_or("none", |strategy| strategy.as_str()).to_owned(),
         confidence: f64::from(finding.confidence.hundredths()) / 100.0,
         state: if *state == State::Drifted { State::Pending } else { *state }.as_str().to_owned(),
-        reason: reason(*state, *pods, note.map(String::as_str))
-            .or_else(|| finding.reason.as_deref().map(str::to_owned)),
+        reason: reason(*state, *pods, note).or_else(|| finding.reason.as_deref().map(str::to_owned)),
     }
 }
 

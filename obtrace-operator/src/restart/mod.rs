@@ -459,6 +459,7 @@ impl Restarter {
             _ => format!("Its restart is left to whoever changed it: {why}"),
         };
         self.metrics.restart(phase.as_str());
+        self.teller.note(id, step::told(&record));
         self.teller.event(id, workload, Said::Restarted, &note).await;
         Ok(())
     }

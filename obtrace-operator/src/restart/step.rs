@@ -87,16 +87,18 @@ fn spent(record: &Record, asked: &Asked, options: &Options, now: Timestamp) -> O
     if (&record.uid, record.generation) != (&asked.uid, asked.generation) {
         return None;
     }
-    let ended = record.since;
+    let again = record.phase == Phase::Restarted && asked.drifted && after(record.since, options.again) <= now;
+    (!again).then(|| told(record))
+}
+
+/// What came of a restart.
+pub(super) fn told(record: &Record) -> String {
+    let (ended, why) = (record.since, record.reason.as_deref());
     match record.phase {
-        Phase::Restarted if asked.drifted && after(ended, options.again) <= now => None,
-        Phase::Restarted => Some(format!("it was restarted at {ended}")),
-        Phase::RolledBack => {
-            let why = record.reason.as_deref().unwrap_or("its Pods failed");
-            Some(format!("its restart was rolled back at {ended}: {why}"))
-        }
-        Phase::Superseded => Some(format!("its restart was given up at {ended}: somebody else changed it")),
-        _ => Some(format!("it was restarted, and its Pods were not instrumented at {ended} either")),
+        Phase::Restarted => format!("it was restarted at {ended}"),
+        Phase::RolledBack => format!("its restart was rolled back at {ended}: {}", why.unwrap_or("its Pods failed")),
+        Phase::Superseded => format!("its restart was given up at {ended}: {}", why.unwrap_or("somebody changed it")),
+        _ => format!("it was restarted, and its Pods were not instrumented at {ended} either"),
     }
 }
 

@@ -244,6 +244,7 @@ pub(super) fn kubernetes(workspace: &Workspace, report: &mut Report) -> Result<(
         ("lookups.py", "--obtrace-zero", workspace.build_obtrace_zero()?),
         ("webhook.py", "--webhook", example("webhook")),
         ("cert_manager.py", "--obtrace-zero", workspace.build_obtrace_zero()?),
+        ("restart.py", "--obtrace-zero", workspace.build_obtrace_zero()?),
     ];
     let rig = |(name, flag, program): (&str, &str, PathBuf)| {
         let path = format!("tests/kubernetes/{name}");
