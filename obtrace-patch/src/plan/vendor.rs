@@ -175,6 +175,34 @@ const fn note(beginnings: &mut [u32; 256], name: &str) {
     beginnings[name.as_bytes()[0] as usize] |= bit(name.as_bytes()[1]);
 }
 
+/// The most words of one vendor.
+const MOST_WORDS: usize = 8;
+
+/// The [`letters`] of each word of [`SIGNS`].
+const LETTERS: [[u64; MOST_WORDS]; SIGNS.len()] = {
+    let mut all = [[0; MOST_WORDS]; SIGNS.len()];
+    let mut index = 0;
+    while index < SIGNS.len() {
+        let mut word = 0;
+        while word < SIGNS[index].words.len() {
+            all[index][word] = letters(SIGNS[index].words[word]);
+            word += 1;
+        }
+        index += 1;
+    }
+    all
+};
+
+/// Which bytes a text has, as bits: a text that lacks one of a word does not hold the word.
+const fn letters(text: &str) -> u64 {
+    let (bytes, mut letters, mut index) = (text.as_bytes(), 0, 0);
+    while index < bytes.len() {
+        letters |= 1 << (bytes[index] & 63);
+        index += 1;
+    }
+    letters
+}
+
 /// A second byte's place among 32: letters of both cases share theirs.
 const fn bit(byte: u8) -> u32 {
     1 << (byte & 31)
@@ -217,9 +245,10 @@ pub(super) fn in_container<'a>(container: &'a Container<'a>) -> Option<Reason<'a
         }
         let value = var.value.as_deref().unwrap_or("true");
         let loads = LOADING.contains(&&*var.name) || is_profiler(&var.name);
-        for signs in SIGNS {
+        let loaded = if loads { Words::new(value) } else { Words::default() };
+        for (index, signs) in SIGNS.iter().enumerate() {
             let asked = starts(&var.name, signs.variables) && !matches!(value, "" | "false" | "0");
-            if asked || (loads && holds(value, signs.words)) {
+            if asked || loaded.hold(index) {
                 return found(signs.vendor, &var.name);
             }
         }
@@ -228,7 +257,8 @@ pub(super) fn in_container<'a>(container: &'a Container<'a>) -> Option<Reason<'a
         }
     }
     for word in container.command.iter().chain(&container.args) {
-        if let Some(signs) = SIGNS.iter().find(|signs| holds(word, signs.words)) {
+        let words = Words::new(word);
+        if let Some((_, signs)) = SIGNS.iter().enumerate().find(|(index, _)| words.hold(*index)) {
             return found(signs.vendor, word);
         }
     }
@@ -249,6 +279,22 @@ fn starts(text: &str, beginnings: &[&str]) -> bool {
     beginnings.iter().any(|beginning| beginning.as_bytes().first() == first && text.starts_with(beginning))
 }
 
-fn holds(text: &str, words: &[&str]) -> bool {
-    words.iter().any(|word| text.contains(word))
+/// A text in which words of vendors are looked for.
+#[derive(Default)]
+struct Words<'a> {
+    text: &'a str,
+    letters: u64,
+}
+
+impl<'a> Words<'a> {
+    fn new(text: &'a str) -> Self {
+        Self { text, letters: letters(text) }
+    }
+
+    /// Whether one of the words of the vendor of that index in [`SIGNS`] is in it.
+    fn hold(&self, index: usize) -> bool {
+        let (Some(signs), Some(letters)) = (SIGNS.get(index), LETTERS.get(index)) else { return false };
+        let mut both = signs.words.iter().zip(letters);
+        both.any(|(word, letters)| letters & !self.letters == 0 && self.text.contains(word))
+    }
 }
