@@ -60,6 +60,8 @@ pub(super) struct Store {
     pods: HashMap<Box<str>, Pod>,
     /// The CronJob of each Job that has one, and when that was last seen.
     jobs: HashMap<Arc<Key>, (Arc<Key>, u32)>,
+    /// Every key that is used, once: Pods are told to their workloads by where its key is.
+    keys: HashSet<Arc<Key>>,
     namespaces: HashSet<Arc<str>>,
     most_workloads: usize,
     most_pods: usize,
@@ -73,6 +75,7 @@ impl Store {
             workloads: HashMap::new(),
             pods: HashMap::new(),
             jobs: HashMap::new(),
+            keys: HashSet::new(),
             namespaces: HashSet::new(),
             most_workloads,
             most_pods,
@@ -93,12 +96,22 @@ impl Store {
         Key { namespace, kind, name: name.into() }
     }
 
-    /// A key that is kept once where it is a workload's.
+    /// A key that is kept once.
     fn shared(&mut self, kind: Kind, namespace: &str, name: &str) -> Arc<Key> {
         let key = self.key(kind, namespace, name);
-        match self.workloads.get_key_value(&key) {
-            Some((known, _)) => Arc::clone(known),
-            None => Arc::new(key),
+        if let Some(known) = self.keys.get(&key) {
+            return Arc::clone(known);
+        }
+        let new = Arc::new(key);
+        self.keys.insert(Arc::clone(&new));
+        new
+    }
+
+    /// Forgets a key that nobody else has.
+    fn release(&mut self, key: &Arc<Key>) {
+        // That of the caller, and that of the set.
+        if Arc::strong_count(key) <= 2 {
+            self.keys.remove(key);
         }
     }
 
@@ -115,7 +128,7 @@ impl Store {
     ) -> bool {
         let full = self.workloads.len() >= self.most_workloads;
         let key = self.shared(kind, namespace, name);
-        match self.workloads.entry(key) {
+        match self.workloads.entry(Arc::clone(&key)) {
             Entry::Occupied(mut entry) => {
                 let known = entry.get_mut();
                 known.seen = seen;
@@ -129,8 +142,10 @@ impl Store {
                 known.finding = finding;
                 true
             }
-            Entry::Vacant(_) if full => {
+            Entry::Vacant(entry) if full => {
+                drop(entry);
                 self.left_out += 1;
+                self.release(&key);
                 false
             }
             Entry::Vacant(entry) => {
@@ -146,18 +161,21 @@ impl Store {
             self.left_out += 1;
             return;
         }
-        let job = Arc::new(self.key(Kind::Job, namespace, job));
+        let job = self.shared(Kind::Job, namespace, job);
         let cron_job = self.shared(Kind::CronJob, namespace, cron_job);
         self.jobs.insert(job, (cron_job, seen));
     }
 
     /// A workload is gone; whether it was known.
     pub(super) fn remove(&mut self, kind: Kind, namespace: &str, name: &str) -> bool {
-        let key = self.key(kind, namespace, name);
-        if kind == Kind::Job {
-            self.jobs.remove(&key);
+        let key = self.shared(kind, namespace, name);
+        let cron_job = if kind == Kind::Job { self.jobs.remove(&key) } else { None };
+        let was_known = self.workloads.remove(&key).is_some();
+        self.release(&key);
+        if let Some((cron_job, _)) = cron_job {
+            self.release(&cron_job);
         }
-        self.workloads.remove(&key).is_some()
+        was_known
     }
 
     /// All of a kind has been told of: what was not is gone. Whether there was something.
@@ -174,7 +192,7 @@ impl Store {
     /// Takes a Pod in; whether that changes anything.
     pub(super) fn pod(&mut self, metadata: &ObjectMeta, seen: u32) -> bool {
         let name = pod_name(metadata);
-        let Some((kind, owner)) = owner(metadata) else { return self.pods.remove(&*name).is_some() };
+        let Some((kind, owner)) = owner(metadata) else { return self.remove_pod(metadata) };
         let marked = metadata.labels.as_ref().and_then(|labels| labels.get(marks::INSTRUMENTED));
         let marked = marked.is_some_and(|value| value == "true");
         if let Some(known) = self.pods.get_mut(&*name) {
@@ -194,7 +212,9 @@ impl Store {
 
     /// A Pod is gone, or has ended; whether it was known.
     pub(super) fn remove_pod(&mut self, metadata: &ObjectMeta) -> bool {
-        self.pods.remove(&*pod_name(metadata)).is_some()
+        let Some(pod) = self.pods.remove(&*pod_name(metadata)) else { return false };
+        self.release(&pod.owner);
+        true
     }
 
     /// All Pods have been told of: those that were not are gone. Whether there were some.
@@ -207,6 +227,7 @@ impl Store {
 
     /// Gives back what much larger tables took.
     fn shrink(&mut self) {
+        self.keys.retain(|key| Arc::strong_count(key) > 1);
         self.namespaces.retain(|name| Arc::strong_count(name) > 1);
         if self.pods.capacity() / 4 > self.pods.len() {
             self.pods.shrink_to_fit();
@@ -214,25 +235,32 @@ impl Store {
         if self.workloads.capacity() / 4 > self.workloads.len() {
             self.workloads.shrink_to_fit();
         }
+        if self.keys.capacity() / 4 > self.keys.len() {
+            self.keys.shrink_to_fit();
+        }
     }
 
     /// The workloads, in no order, each with its Pods counted if they should be instrumented.
     pub(super) fn workloads(&self) -> impl Iterator<Item = (&Key, &Finding, Pods)> {
         let counts = self.counts();
-        self.workloads
-            .iter()
-            .map(move |(key, known)| (&**key, &known.finding, counts.get(&**key).copied().unwrap_or_default()))
+        self.workloads.iter().map(move |(key, known)| {
+            let pods = counts.get(&Arc::as_ptr(key)).map(|(_, pods)| *pods);
+            (&**key, &known.finding, pods.unwrap_or_default())
+        })
     }
 
-    fn counts(&self) -> HashMap<&Key, Pods> {
-        let mut counts: HashMap<&Key, Pods> = HashMap::new();
+    /// The Pods of each workload that is instrumented, by where its key is.
+    fn counts(&self) -> HashMap<*const Key, (Option<&Known>, Pods)> {
+        let mut counts = HashMap::with_capacity(self.workloads.len());
         for pod in self.pods.values() {
-            let owner = self.jobs.get(&pod.owner).map_or(&pod.owner, |(cron_job, _)| cron_job);
-            let Some((key, known)) = self.workloads.get_key_value(owner) else { continue };
-            if !known.finding.instruments() {
-                continue;
-            }
-            let count = counts.entry(key).or_default();
+            let owner = match pod.owner.kind {
+                Kind::Job => self.jobs.get(&pod.owner).map_or(&pod.owner, |(cron_job, _)| cron_job),
+                _ => &pod.owner,
+            };
+            // There are many Pods to an owner, whose name is looked up once.
+            let known = || self.workloads.get(owner).filter(|known| known.finding.instruments());
+            let (known, count) = counts.entry(Arc::as_ptr(owner)).or_insert_with(|| (known(), Pods::default()));
+            let Some(known) = known else { continue };
             count.all += 1;
             if !pod.marked {
                 count.bare += 1;
@@ -336,7 +364,24 @@ mod tests {
         assert_eq!(store.namespaces.len(), 1);
         store.remove(Kind::DaemonSet, "shop", "node");
         store.keep_seen(Kind::Job, 2);
-        assert_eq!((store.size(), store.namespaces.len()), ((0, 0), 0));
+        assert_eq!((store.size(), store.keys.len(), store.namespaces.len()), ((0, 0), 0, 0));
+    }
+
+    #[test]
+    fn a_name_is_kept_once_and_no_longer_than_it_is_used() {
+        let mut store = Store::new(10, 10);
+        let all = [pod("web-h-1", 10, true, "web-h", "ReplicaSet"), pod("nightly-1-x", 10, false, "nightly-1", "Job")];
+        all.iter().for_each(|pod| assert!(store.pod(pod, 1)));
+        store.workload(WEB, finding(Some(Strategy::Sdk)), 1, 0, 0);
+        store.job("shop", "nightly-1", "nightly", 1);
+        assert_eq!(store.keys.len(), 3);
+        assert!(store.remove(WEB.0, WEB.1, WEB.2));
+        assert_eq!(store.keys.len(), 3, "its Pod is there");
+        all.iter().for_each(|pod| assert!(store.remove_pod(pod)));
+        assert_eq!(store.keys.len(), 2);
+        store.remove(Kind::Job, "shop", "nightly-1");
+        assert!(!store.remove(Kind::Job, "shop", "other"));
+        assert_eq!(store.keys.len(), 0);
     }
 
     #[test]
