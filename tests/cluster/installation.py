@@ -56,7 +56,7 @@ def check(cluster, report, options):
         check_again(cluster, report, program, sink)
         check_upgrade(cluster, report, program)
         rights.exercise(cluster, SHOP)
-        resilience.check(cluster, report)
+        resilience.check(cluster, report, program)
         copy = cluster.wait_for(lambda: cluster.get(rights.copy_of_key(SHOP)), "the API key is copied again")
         report.check("a copy of the API key that was deleted is made again", [] if copy["data"] == ENCODED else [f"{copy['data'].keys()}"])
         rights.check(cluster, report, f"system:serviceaccount:{SYSTEM}:{OPERATOR}", SYSTEM)

@@ -36,7 +36,7 @@ def wait_available(cluster, what):
     cluster.wait_for(lambda: workloads.available(cluster, SYSTEM, OPERATOR) and len(operators(cluster)) == 2, what, 300)
 
 
-def check(cluster, report):
+def check(cluster, report, program):
     """Expects two replicas that are ready, and leaves them so."""
     nodes = [pod["spec"]["nodeName"] for pod in operators(cluster)]
     report.check("the replicas are on different nodes", [] if len(set(nodes)) == len(nodes) == 2 else nodes)
@@ -48,7 +48,7 @@ def check(cluster, report):
         set_policy(cluster, "Ignore")
         check_rotated(cluster, report, "Ignore")
         check_killed(cluster, report, "Ignore")
-        check_drift(cluster, report)
+        check_drift(cluster, report, program)
 
 
 def set_policy(cluster, policy):
@@ -218,7 +218,7 @@ def scale(cluster, replicas):
     cluster.must("PATCH", DEPLOYMENT, {"spec": {"replicas": replicas}}, MERGE)
 
 
-def check_drift(cluster, report):
+def check_drift(cluster, report, program):
     """What was made while no webhook answered is made, and found afterwards."""
     scale(cluster, 0)
     cluster.wait_for(lambda: not cluster.pods(SYSTEM, "app.kubernetes.io/component=operator"), "the operators are gone")
@@ -236,6 +236,9 @@ def check_drift(cluster, report):
         return drift.get("status") == "True" and rows and "no webhook answered" in (rows[0].get("reason") or "")
 
     report.check("afterwards it is listed as one that no webhook has seen", [] if cluster.wait_for(listed, "the status lists it") else ["no"])
+    rows = [json.loads(line) for line in program.run("workloads", "--namespace", STORM, "--json").splitlines()]
+    states = {row["name"]: row["state"] for row in rows}
+    report.check("`workloads` lists it as one to be restarted", [] if states.get("unanswered") == "pending" else [f"{rows}"])
 
 
 def gated(name):
