@@ -9,7 +9,7 @@ use std::{
 use rustls::{
     RootCertStore,
     client::verify_server_cert_signed_by_trust_anchor,
-    crypto::CryptoProvider,
+    crypto::{CryptoProvider, ring::cipher_suite::TLS13_AES_128_GCM_SHA256},
     pki_types::{CertificateDer, PrivateKeyDer, UnixTime, pem::PemObject},
     server::ParsedCertificate,
     sign::CertifiedKey,
@@ -85,6 +85,14 @@ impl Certificate {
         let (not_before, not_after) =
             (time(x509.validity().not_before.timestamp()), time(x509.validity().not_after.timestamp()));
         Some(Self { pem, public_key, not_before, not_after, der: der.clone() })
+    }
+
+    /// The SHA-256 of its DER, in hex: what `openssl x509 -fingerprint -sha256` shows, without the colons.
+    pub(super) fn fingerprint(&self) -> String {
+        // The provider's SHA-256, by a suite that has it: no other crate is needed for one hash.
+        let hash = TLS13_AES_128_GCM_SHA256.tls13().map(|suite| suite.common.hash_provider.hash(&self.der));
+        let bytes = hash.iter().flat_map(|hash| hash.as_ref());
+        bytes.map(|byte| format!("{byte:02x}")).collect()
     }
 }
 

@@ -12,6 +12,7 @@ use kube::{
     api::{Patch, PatchParams, PostParams},
 };
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use tokio::time::timeout;
 
 use super::{
@@ -193,15 +194,15 @@ impl Controller {
     async fn take_step(&mut self, step: &Step, stored: Stored, now: SystemTime) -> Result<(), Error> {
         let name = &self.options.secret;
         match (step, &self.secret, &self.configuration) {
-            (Step::Publish { bundle }, _, Seen::Present(configuration)) => {
-                let patch = Patch::Strategic(published::patch(configuration, bundle));
-                let name = &self.options.configuration;
-                let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
-                let answer = within(self.configurations.patch(name, &params, &patch)).await;
-                let action = format!("patch MutatingWebhookConfiguration {name}");
-                settle(answer, &action, &self.configurations, name, &mut self.configuration).await?;
+            (Step::Publish { bundle, settled }, _, Seen::Present(configuration)) => {
+                let patch = published::patch(configuration, bundle, settled);
+                self.patch_configuration(patch).await?;
                 tracing::info!(certificates = bundle.len(), "the API server's bundle is written");
                 Ok(())
+            }
+            (Step::Settle { settled }, _, Seen::Present(configuration)) => {
+                let patch = published::settle(configuration, settled);
+                self.patch_configuration(patch).await
             }
             (_, Seen::Present(secret), _) => {
                 let mut changed = (**secret).clone();
@@ -225,6 +226,15 @@ impl Controller {
                 Ok(())
             }
         }
+    }
+
+    async fn patch_configuration(&mut self, patch: Value) -> Result<(), Error> {
+        let name = &self.options.configuration;
+        let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
+        let answer = within(self.configurations.patch(name, &params, &Patch::Strategic(patch))).await;
+        let action = format!("patch MutatingWebhookConfiguration {name}");
+        settle(answer, &action, &self.configurations, name, &mut self.configuration).await?;
+        Ok(())
     }
 
     fn told(&self, step: &Step, is_done: bool) {
@@ -257,8 +267,9 @@ pub(super) enum Choice {
 /// Whether to serve the Secret's certificate, rather than what is served or nothing.
 ///
 /// What API servers trust is served on until they have trusted the other for a while. A certificate that they would refuse is not
-/// taken up, unless somebody else keeps both it and the bundle. Who begins has nothing else to serve, and takes what the bundle vouches for at that
-/// moment: if somebody put an old Secret back just before, an API server may refuse it until it has seen that bundle, too.
+/// taken up, unless somebody else keeps both it and the bundle. Who begins, and serves nothing yet, takes it at once if the configuration
+/// says that API servers have long known what vouches for it; else, as when somebody has put an old Secret back, it waits like the others,
+/// is not ready, and leaves the answers to them.
 pub(super) fn choose(current: Option<&Serving>, view: &View<'_>) -> Choice {
     let Some(candidate) = view.stored.material().and_then(|material| material.serving.as_ref()) else {
         return Choice::Keep;
@@ -269,7 +280,7 @@ pub(super) fn choose(current: Option<&Serving>, view: &View<'_>) -> Choice {
         Some(current) => candidate.is_trusted_by(&view.settled(&bundle)) || !current.is_trusted_by(&bundle),
         None => {
             let is_ours = matches!(view.stored, Stored::Own(_));
-            !is_ours || bundle.is_empty() || candidate.is_trusted_by(&bundle)
+            !is_ours || bundle.is_empty() || candidate.is_trusted_by(&view.vouching(&bundle))
         }
     };
     if is_better { Choice::Take(Box::new(candidate.clone())) } else { Choice::NotYet }

@@ -21,10 +21,10 @@ use super::{
     Life, Options,
     authority::Authority,
     bootstrap,
-    certificate::{Serving, read_bundle, write_bundle},
+    certificate::{Certificate, Serving, read_bundle, write_bundle},
     controller::{Choice, choose},
     material::{self, Material, Stored, write},
-    published::Published,
+    published::{Published, SETTLED, annotation},
     secret,
     step::{Held, Step, View, apply, next_step},
 };
@@ -124,8 +124,6 @@ struct World {
     known: HashMap<(Vec<u8>, Vec<u8>), bool>,
     /// Somebody else took trust away, and it is not all mended.
     is_excused: bool,
-    /// Somebody put an old Secret back, and it is not all mended.
-    is_restored: bool,
 }
 
 impl World {
@@ -133,7 +131,8 @@ impl World {
         let mut webhook = MutatingWebhook { name: "pods.obtrace.io".to_owned(), ..MutatingWebhook::default() };
         let (secret, bundle) = bootstrap(&options()).unwrap();
         webhook.client_config.ca_bundle = Some(ByteString(bundle.clone()));
-        let configuration = MutatingWebhookConfiguration { webhooks: Some(vec![webhook]), ..Default::default() };
+        let mut configuration = MutatingWebhookConfiguration { webhooks: Some(vec![webhook]), ..Default::default() };
+        configuration.metadata.generation = Some(1);
         let published = Published::read(Some(&configuration));
         let mut world = Self {
             options: options(),
@@ -149,7 +148,6 @@ impl World {
             published,
             known: HashMap::new(),
             is_excused: false,
-            is_restored: false,
         };
         (0..3).for_each(|which| world.replica_looks(which));
         world
@@ -177,11 +175,20 @@ impl World {
     fn set_bundle(&mut self, pem: Vec<u8>) {
         let webhooks = self.now.configuration.webhooks.as_mut().unwrap();
         webhooks[0].client_config.ca_bundle = Some(ByteString(pem.clone()));
+        *self.now.configuration.metadata.generation.get_or_insert_default() += 1;
         self.now.versions.1 += 1;
         self.published = Published::read(Some(&self.now.configuration));
         self.bundles.push((self.passed, pem));
         // Replicas and the leader see it at once or not at all: what they make of it is what is tested, not when.
         (0..3).for_each(|which| self.replica_decides(which));
+    }
+
+    /// Writes down what has settled, as the leader's patches do.
+    fn set_settled(&mut self, settled: &[Certificate]) {
+        let value = annotation(settled).map(|value| (SETTLED.to_owned(), value));
+        self.now.configuration.metadata.annotations = Some(value.into_iter().collect());
+        self.now.versions.1 += 1;
+        self.published = Published::read(Some(&self.now.configuration));
     }
 
     fn replica_looks(&mut self, which: usize) {
@@ -209,10 +216,13 @@ impl World {
         let (options, instant, now) = (self.options.clone(), self.instant(), self.clock());
         let view = View { stored: &stored, published: &published, held, options: &options, instant, now };
         let step = next_step(&view);
-        if let Step::Publish { bundle } = &step
+        if let Step::Publish { settled, .. } | Step::Settle { settled } = &step
             && seen.versions.1 == self.now.versions.1
         {
-            self.set_bundle(write_bundle(bundle));
+            self.set_settled(settled);
+            if let Step::Publish { bundle, .. } = &step {
+                self.set_bundle(write_bundle(bundle));
+            }
         }
         if let Some(material) = apply(&step, stored, &options, now).unwrap()
             && seen.versions.0 == self.now.versions.0
@@ -247,8 +257,6 @@ impl World {
             }
             Event::ReplicaLooks(which) => self.replica_looks(usize::from(which % 3)),
             Event::ReplicaRestarts(which) => {
-                // It has nothing to serve but what the old Secret has, and cannot know that an API server may not trust that again yet.
-                self.is_excused |= self.is_restored;
                 let which = usize::from(which % 3);
                 self.replicas[which] = Replica::default();
                 self.replica_looks(which);
@@ -258,7 +266,6 @@ impl World {
             Event::SecretKept => self.kept = self.now.secret.clone(),
             Event::SecretRestored => {
                 if let Some(kept) = self.kept.clone() {
-                    self.is_restored = true;
                     self.set_secret(Some(kept));
                 }
             }
@@ -323,14 +330,12 @@ impl World {
             }
         }
         let was_excused = self.is_excused;
-        if self.is_excused || self.is_restored {
+        if self.is_excused {
             let stored = Stored::read(self.now.secret.as_ref());
             let trusted = stored.material().map(Material::trusted).unwrap_or_default();
             let is_mended = !trusted.is_empty() && trusted.iter().all(|certificate| self.published.has(certificate));
             let is_seen = self.replicas.iter().all(|replica| replica.late.is_none());
-            let is_over = is_fine && is_mended && is_seen;
-            self.is_excused &= !is_over;
-            self.is_restored &= !is_over;
+            self.is_excused = !(is_fine && is_mended && is_seen);
         }
         if !was_excused {
             let served: Vec<_> = self.replicas.iter().map(|replica| &replica.serving).collect();
@@ -364,6 +369,43 @@ fn rotation_after_rotation_and_nobody_is_refused() {
     }
     assert!(steps["switch"] >= 10 && steps["issue"] >= 10 && steps["retire"] >= 10, "{steps:?}");
     assert!(steps["publish"] >= steps["switch"] + steps["retire"], "{steps:?}");
+}
+
+#[test]
+fn who_begins_serves_at_once_before_during_and_after_rotations() {
+    let mut world = World::new();
+    let mut waited = 0;
+    while world.passed < Duration::from_secs(200) {
+        let step = world.leader_turn();
+        // The Secret has what the leader just made known everywhere, and says so only with its next step.
+        world.happen(&Event::ReplicaRestarts(0));
+        waited += u32::from(world.replicas[0].serving.is_none());
+        if matches!(step, Step::Rest(_)) {
+            world.tick();
+        }
+    }
+    assert_eq!(waited, 0);
+}
+
+#[test]
+fn who_begins_after_an_old_secret_came_back_leaves_the_answers_to_the_others_until_it_is_trusted() {
+    let mut world = World::new();
+    world.happen(&Event::SecretKept);
+    while world.bundles.last().unwrap().1 == world.bundles[0].1 || world.bundles.len() < 6 {
+        while !matches!(world.leader_turn(), Step::Rest(_)) {}
+        world.tick();
+    }
+    world.happen(&Event::SecretRestored);
+    while !matches!(world.leader_turn(), Step::Publish { .. }) {}
+    world.happen(&Event::ReplicaRestarts(0));
+    assert!(world.replicas[0].serving.is_none());
+    assert!(world.replicas[1].serving.is_some());
+    // Nobody leads any more; it waits by its own clock.
+    let ends = world.passed + world.options.propagation;
+    while world.passed < ends {
+        world.tick();
+    }
+    assert!(world.replicas[0].serving.is_some());
 }
 
 #[test]

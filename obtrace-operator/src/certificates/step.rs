@@ -6,6 +6,7 @@
 //! Stage    the CA is to be replaced           → a new CA beside it in the Secret
 //! Publish  API servers do not know a CA yet   → the bundle has the old and the new
 //!   (wait: propagation)
+//! Settle   by now they do                     → the configuration says so, to replicas that begin
 //! Switch   they do                            → a certificate of the new CA is what replicas serve
 //! Issue    only that is to be replaced        → another one by the same CA
 //!   (wait: overlap)
@@ -38,8 +39,10 @@ pub(super) enum Step {
     Create { retained: Vec<Certificate> },
     /// Put a new CA into the Secret, beside what is there.
     Stage { bundle: Vec<Certificate> },
-    /// Give API servers this bundle.
-    Publish { bundle: Vec<Certificate> },
+    /// Give API servers this bundle; of `settled` all of them have learnt.
+    Publish { bundle: Vec<Certificate>, settled: Vec<Certificate> },
+    /// Write down that every API server has learnt of these.
+    Settle { settled: Vec<Certificate> },
     /// Serve a certificate of the next CA, which becomes the one in use.
     Switch,
     /// Serve another certificate of the CA in use.
@@ -59,6 +62,7 @@ impl Step {
             Self::Create { .. } => "create",
             Self::Stage { .. } => "stage",
             Self::Publish { .. } => "publish",
+            Self::Settle { .. } => "settle",
             Self::Switch => "switch",
             Self::Issue => "issue",
             Self::Retire => "retire",
@@ -163,6 +167,9 @@ impl View<'_> {
         if !left.is_zero() {
             return Step::Rest(left);
         }
+        if let Some(settle) = self.settle() {
+            return settle;
+        }
         if material.next.is_some() {
             return Step::Switch;
         }
@@ -218,7 +225,21 @@ impl View<'_> {
     /// Adds to the bundles what they lack. Nothing leaves them by that.
     fn publish(&self, trusted: &[Certificate]) -> Option<Step> {
         let lacks = trusted.iter().any(|certificate| !self.published.has(certificate));
-        lacks.then(|| Step::Publish { bundle: merge(trusted.iter().cloned().chain(self.published.all()), MAX_BUNDLE) })
+        lacks.then(|| self.to_publish(merge(trusted.iter().cloned().chain(self.published.all()), MAX_BUNDLE)))
+    }
+
+    /// The step that publishes this. What is new in it has to settle first, unless nobody trusts anything: waiting would win nothing.
+    fn to_publish(&self, bundle: Vec<Certificate>) -> Step {
+        let is_first = self.published.all().is_empty();
+        let settled = if is_first { bundle.clone() } else { self.vouching(&bundle) };
+        Step::Publish { bundle, settled }
+    }
+
+    /// Writes down which CAs have settled, if that is not known yet.
+    fn settle(&self) -> Option<Step> {
+        let settled = self.vouching(&self.published.common());
+        let is_news = settled.iter().any(|certificate| !self.published.has_settled(certificate));
+        is_news.then_some(Step::Settle { settled })
     }
 
     /// Takes out of the bundles what is not ours, once everything that is ours has been in them and served for the overlap.
@@ -231,7 +252,7 @@ impl View<'_> {
             .map(|since| self.left_of(since, self.options.overlap))
             .into_iter()
             .fold(Duration::ZERO, Duration::max);
-        if left.is_zero() { Step::Publish { bundle: trusted.to_vec() } } else { Step::Rest(left.min(LONGEST_REST)) }
+        if left.is_zero() { self.to_publish(trusted.to_vec()) } else { Step::Rest(left.min(LONGEST_REST)) }
     }
 
     fn until_due(&self, material: &Material) -> Duration {
@@ -248,6 +269,13 @@ impl View<'_> {
             self.left_of(since, self.options.propagation).is_zero()
         };
         certificates.iter().filter(has_settled).cloned().collect()
+    }
+
+    /// Those that API servers have trusted for that long by the configuration's own words, or as this process has seen it.
+    pub(super) fn vouching(&self, certificates: &[Certificate]) -> Vec<Certificate> {
+        let seen = self.settled(certificates);
+        let vouches = |it: &&Certificate| seen.contains(it) || self.published.has_settled(it);
+        certificates.iter().filter(vouches).cloned().collect()
     }
 
     /// What is left of a wait that began then; all of it if it has not begun.
@@ -268,7 +296,7 @@ pub(super) fn apply(
         Stored::Missing | Stored::CertManager(..) => Material::default(),
     };
     match step {
-        Step::Publish { .. } | Step::Rest(_) => return Ok(None),
+        Step::Publish { .. } | Step::Settle { .. } | Step::Rest(_) => return Ok(None),
         // Nobody trusts anything: nobody is lost by serving at once.
         Step::Create { retained } if retained.is_empty() => material = Material::generate(options, now)?,
         Step::Create { retained: bundle } | Step::Stage { bundle } => {
