@@ -1,6 +1,6 @@
 //! Accepting connections, until told to stop, whatever goes wrong on the way.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use futures::FutureExt;
 use tokio::{
@@ -40,7 +40,7 @@ pub(super) async fn run(listener: TcpListener, mut front: Front, stop: Cancellat
 async fn accept_all(listener: &TcpListener, front: &Arc<Front>) -> Result<(), ServeError> {
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => serve(stream, slot(front).await, front),
+            Ok((stream, peer)) => serve(stream, peer, slot(front).await, front),
             Err(error) => recover(error, front).await?,
         }
     }
@@ -81,8 +81,8 @@ async fn recover(error: io::Error, front: &Front) -> Result<(), ServeError> {
     Ok(())
 }
 
-fn serve(stream: TcpStream, slot: Option<OwnedSemaphorePermit>, front: &Arc<Front>) {
-    let entry = front.registry.open();
+fn serve(stream: TcpStream, peer: SocketAddr, slot: Option<OwnedSemaphorePermit>, front: &Arc<Front>) {
+    let entry = front.registry.open(peer.ip().to_canonical());
     front.count_connections();
     let front = Arc::clone(front);
     front.tasks.clone().spawn(async move {
@@ -96,8 +96,8 @@ fn serve(stream: TcpStream, slot: Option<OwnedSemaphorePermit>, front: &Arc<Fron
 
 /// Takes what the system has accepted already, answers what has begun, and closes.
 async fn end(listener: TcpListener, front: &Arc<Front>) {
-    while let Some(Ok((stream, _))) = listener.accept().now_or_never() {
-        serve(stream, None, front);
+    while let Some(Ok((stream, peer))) = listener.accept().now_or_never() {
+        serve(stream, peer, None, front);
     }
     drop(listener);
     front.closing.cancel();

@@ -143,6 +143,7 @@ where
                     continue;
                 }
             }
+            () = link.untaken.cancelled() => return Some(RefusedConnection::Untaken),
             () = front.end.cancelled() => return Some(RefusedConnection::Stopped),
         }
         connection.as_mut().graceful_shutdown();
@@ -155,9 +156,14 @@ fn broken(result: Result<(), Box<dyn std::error::Error + Send + Sync>>) -> Optio
     Some(RefusedConnection::Broken)
 }
 
-async fn answer(request: Request<Incoming>, link: Arc<Link>, front: Arc<Front>) -> Result<Response<Body>, Infallible> {
+async fn answer(
+    mut request: Request<Incoming>,
+    link: Arc<Link>,
+    front: Arc<Front>,
+) -> Result<Response<Body>, Infallible> {
     let _busy = link.begin();
     let version = request.version();
+    request.extensions_mut().insert(link);
     let mut response = front.router.clone().call(request).await?;
     if front.stopping.is_cancelled() && version != Version::HTTP_2 {
         // Closed after an answer, and not when the next request may be on its way.

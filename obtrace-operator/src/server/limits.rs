@@ -15,6 +15,8 @@ pub struct Limits {
     pub body: usize,
     /// Bytes of all bodies that are in memory at once; others wait. At least four times [`body`](Self::body) are taken.
     pub bodies: usize,
+    /// Bytes of all answers that clients have not taken yet. A connection that does not take its own is closed while others wait for that.
+    pub answers: usize,
     /// Time in which TLS has to be agreed on.
     pub handshake: Duration,
     /// Time in which any request's head has to end once it has begun, and in which HTTP/2 has to begin.
@@ -36,6 +38,7 @@ impl Default for Limits {
             streams: 128,
             body: 8 << 20,
             bodies: 32 << 20,
+            answers: 16 << 20,
             handshake: Duration::from_secs(5),
             header: Duration::from_secs(5),
             idle: Duration::from_secs(120),
@@ -54,6 +57,7 @@ impl Limits {
             streams: 16,
             body: 0,
             bodies: 0,
+            answers: 0,
             idle: Duration::from_secs(90),
             linger: Duration::ZERO,
             grace: Duration::from_secs(2),

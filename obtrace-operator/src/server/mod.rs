@@ -10,6 +10,7 @@ mod front;
 pub mod health;
 mod limits;
 pub mod metrics;
+mod pool;
 mod registry;
 pub mod self_review;
 pub mod webhook;

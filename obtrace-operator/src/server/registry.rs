@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    net::IpAddr,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
@@ -16,6 +17,8 @@ use super::Limits;
 /// What is known of a connection while it is open. Times are milliseconds since it was.
 #[derive(Debug)]
 pub(super) struct Link {
+    /// Who is at the other end.
+    pub(super) peer: IpAddr,
     opened: Instant,
     in_flight: AtomicUsize,
     requests: AtomicU64,
@@ -24,17 +27,21 @@ pub(super) struct Link {
     head_since: AtomicU64,
     /// Told to make room for another.
     pub(super) evicted: CancellationToken,
+    /// Told that its client has not taken its answers for too long.
+    pub(super) untaken: CancellationToken,
 }
 
 impl Link {
-    fn new() -> Self {
+    fn new(peer: IpAddr) -> Self {
         Self {
+            peer,
             opened: Instant::now(),
             in_flight: AtomicUsize::new(0),
             requests: AtomicU64::new(0),
             idle_since: AtomicU64::new(0),
             head_since: AtomicU64::new(0),
             evicted: CancellationToken::new(),
+            untaken: CancellationToken::new(),
         }
     }
 
@@ -101,10 +108,10 @@ pub(super) struct Registry {
 }
 
 impl Registry {
-    /// Adds a connection, for as long as the entry lives.
-    pub(super) fn open(self: &Arc<Self>) -> Entry {
+    /// Adds a connection from there, for as long as the entry lives.
+    pub(super) fn open(self: &Arc<Self>, peer: IpAddr) -> Entry {
         let id = self.next.fetch_add(1, Relaxed);
-        let link = Arc::new(Link::new());
+        let link = Arc::new(Link::new(peer));
         self.links().insert(id, Arc::clone(&link));
         Entry { registry: Arc::clone(self), id, link }
     }
@@ -142,12 +149,14 @@ impl Drop for Entry {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use super::*;
 
     #[test]
     fn the_idlest_makes_room_and_the_busy_do_not() {
         let registry = Arc::new(Registry::default());
-        let [busy, first, second] = [(); 3].map(|()| registry.open());
+        let [busy, first, second] = [(); 3].map(|()| registry.open(Ipv4Addr::LOCALHOST.into()));
         let request = busy.link.begin();
         first.link.idle_since.store(30, Relaxed);
         second.link.idle_since.store(20, Relaxed);
@@ -165,7 +174,7 @@ mod tests {
     #[test]
     fn a_head_that_does_not_end_is_late_before_an_idle_connection_is() {
         let (limits, registry) = (Limits::default(), Arc::new(Registry::default()));
-        let entry = registry.open();
+        let entry = registry.open(Ipv4Addr::LOCALHOST.into());
         let (unused, late) = entry.link.deadline(&limits);
         assert!(
             !late && unused > Instant::now() + limits.header + limits.handshake,

@@ -29,6 +29,8 @@ use super::{
     Limits, ServeError, accept,
     body::{Room, Unread},
     front::Front,
+    pool::{Place, Pool},
+    registry::Link,
     self_review,
 };
 use crate::{
@@ -92,7 +94,7 @@ async fn serve_judged_by(
         info!(%address, "serving the webhook");
     }
     let (limits, metrics) = (webhook.limits.clone(), Arc::clone(&webhook.metrics));
-    let server = Arc::new(Server { room: Room::new(&limits), webhook, judge });
+    let server = Arc::new(Server { room: Room::new(&limits), answers: Pool::new(limits.answers), webhook, judge });
     let router = Router::new().route(PATH, post(review).fallback(method)).fallback(path).with_state(server);
     accept::run(listener, Front::new(Some(TlsAcceptor::from(tls)), router, limits, Some(metrics)), stop).await
 }
@@ -100,6 +102,7 @@ async fn serve_judged_by(
 struct Server {
     webhook: Webhook,
     room: Room,
+    answers: Arc<Pool>,
     judge: Judge,
 }
 
@@ -121,27 +124,58 @@ async fn review(State(server): State<Arc<Server>>, request: Request<Body>) -> Re
     }
     let time = asked_time(request.uri())
         .map_or(server.webhook.limits.request, |asked| asked.min(server.webhook.limits.request));
-    match server.room.read(request.into_body(), started + time).await {
-        Ok(held) => server.answer(&held.bytes, started),
+    let Some(link) = request.extensions().get::<Arc<Link>>().cloned() else {
+        return (StatusCode::INTERNAL_SERVER_ERROR, "a review without a connection\n").into_response();
+    };
+    let deadline = started + time;
+    match server.room.read(request.into_body(), link.peer, deadline).await {
+        Ok(held) => match server.answer(&held.bytes, started) {
+            // The review keeps its room until its answer has some.
+            Ok(answer) => server.hand_out(answer, &link, deadline).await,
+            Err(refusal) => refusal,
+        },
         Err(unread) => server.answer_unread(&unread),
     }
 }
 
+/// An answer in its place, which it has until the client has taken it.
+struct Answered {
+    body: Vec<u8>,
+    _place: Place,
+}
+
+impl AsRef<[u8]> for Answered {
+    fn as_ref(&self) -> &[u8] {
+        &self.body
+    }
+}
+
 impl Server {
-    fn answer(&self, review: &[u8], started: Instant) -> Response {
+    fn answer(&self, review: &[u8], started: Instant) -> Result<Vec<u8>, Response> {
         let index = self.webhook.index.load();
         // Nothing that is shared is left half-done: the index is only read, and the answer is made anew.
         let judged = catch_unwind(AssertUnwindSafe(|| (self.judge)(review, &index)));
         let Ok(answer) = judged else {
             error!(bytes = review.len(), "a fault in the admission of a Pod, which is left alone; please report it");
             self.webhook.metrics.panicked();
-            return self.allow(RefusedRequest::Panic, review);
+            return Err(self.allow(RefusedRequest::Panic, review));
         };
         if !self_review::is_of(&answer.verdict) {
             self.webhook.metrics.admission(&answer.verdict, started.elapsed());
             self.tell(answer.verdict);
         }
-        json(answer.body)
+        Ok(answer.body)
+    }
+
+    /// Answers with that, as soon as there is room: a client need not take it soon.
+    async fn hand_out(&self, body: Vec<u8>, link: &Link, deadline: Instant) -> Response {
+        match self.answers.take(link.peer, body.len(), link.untaken.clone(), deadline).await {
+            Ok(place) => json(Bytes::from_owner(Answered { body, _place: place })),
+            Err(_) => {
+                self.webhook.metrics.refused_request(RefusedRequest::Overloaded);
+                (StatusCode::SERVICE_UNAVAILABLE, "too many answers that nobody takes\n").into_response()
+            }
+        }
     }
 
     /// Tells of a verdict that something may come of.
@@ -173,14 +207,14 @@ impl Server {
             _ => (StatusCode::INTERNAL_SERVER_ERROR, "a fault of the webhook"),
         };
         match admission::allow_unread(head, &format!("obtrace-zero: the Pod is not instrumented: {what}")) {
-            Some(body) => json(body),
+            Some(body) => json(body.into()),
             None => (status, format!("{what}\n")).into_response(),
         }
     }
 }
 
-fn json(body: Vec<u8>) -> Response {
-    let mut response = Response::new(Body::from(Bytes::from(body)));
+fn json(body: Bytes) -> Response {
+    let mut response = Response::new(Body::from(body));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }

@@ -18,6 +18,8 @@ pub enum RefusedConnection {
     HeaderTimeout,
     /// There were too many, and it was the one that had been idle longest.
     TooMany,
+    /// Its client did not take its answers, for which others had no room.
+    Untaken,
     /// It broke, or spoke something else than HTTP.
     Broken,
     /// It was still busy at the end of the time that a stop gives.
@@ -35,6 +37,7 @@ impl RefusedConnection {
             Self::HandshakeTimeout => "handshake_timeout",
             Self::HeaderTimeout => "header_timeout",
             Self::TooMany => "too_many",
+            Self::Untaken => "untaken",
             Self::Broken => "broken",
             Self::Stopped => "stopped",
         }
@@ -57,7 +60,7 @@ pub enum RefusedRequest {
     Timeout,
     /// Its body broke off.
     Broken,
-    /// Too many large bodies at once: there was no room for it in time.
+    /// Too much at once: there was no room for its body, or for its answer, in time.
     Overloaded,
     /// A fault of ours.
     Panic,

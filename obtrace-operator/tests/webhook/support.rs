@@ -145,12 +145,16 @@ pub(crate) const PROTOCOLS: [Protocol; 2] = [Protocol::Http1, Protocol::Http2];
 
 /// TLS as far as both agree, the protocol among it.
 pub(crate) async fn tls(address: SocketAddr, roots: RootCertStore, protocol: Protocol) -> TlsStream<TcpStream> {
+    tls_over(TcpStream::connect(address).await.unwrap(), roots, protocol).await
+}
+
+/// The same over a connection that there is.
+pub(crate) async fn tls_over(stream: TcpStream, roots: RootCertStore, protocol: Protocol) -> TlsStream<TcpStream> {
     let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
     let builder = builder.with_safe_default_protocol_versions().unwrap();
     let mut config = builder.with_root_certificates(roots).with_no_client_auth();
     let wanted = if protocol == Protocol::Http2 { b"h2".to_vec() } else { b"http/1.1".to_vec() };
     config.alpn_protocols = vec![wanted.clone()];
-    let stream = TcpStream::connect(address).await.unwrap();
     stream.set_nodelay(true).unwrap();
     let name = ServerName::try_from("localhost").unwrap();
     let stream = soon(TlsConnector::from(Arc::new(config)).connect(name, stream)).await.unwrap();

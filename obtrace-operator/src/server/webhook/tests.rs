@@ -1,5 +1,7 @@
 //! What is answered where the admission itself cannot be asked, or fails.
 
+use std::net::Ipv4Addr;
+
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 
@@ -7,6 +9,7 @@ use super::*;
 use crate::{
     crd::{ObtraceInstrumentation, ObtraceInstrumentationSpec},
     index::{SYSTEM_NAMESPACE, World},
+    server::registry::Registry,
 };
 
 fn server(judge: Judge, events: Option<mpsc::Sender<Verdict>>) -> Arc<Server> {
@@ -17,7 +20,8 @@ fn server(judge: Judge, events: Option<mpsc::Sender<Verdict>>) -> Arc<Server> {
     world.resources.push(resource);
     let mut webhook = Webhook::new(Arc::new(ArcSwap::from_pointee(Index::new(world))), Arc::default());
     webhook.events = events;
-    Arc::new(Server { room: Room::new(&webhook.limits), webhook, judge })
+    let answers = Pool::new(webhook.limits.answers);
+    Arc::new(Server { room: Room::new(&webhook.limits), answers, webhook, judge })
 }
 
 fn body(image: &str, dry_run: bool) -> Vec<u8> {
@@ -27,7 +31,9 @@ fn body(image: &str, dry_run: bool) -> Vec<u8> {
     format!(r#"{{"kind":"AdmissionReview","request":{request}}}"#).into_bytes()
 }
 
-async fn ask(server: &Arc<Server>, request: Request<Body>) -> (StatusCode, Value) {
+async fn ask(server: &Arc<Server>, mut request: Request<Body>) -> (StatusCode, Value) {
+    let entry = Arc::<Registry>::default().open(Ipv4Addr::LOCALHOST.into());
+    request.extensions_mut().insert(Arc::clone(&entry.link));
     let response = review(State(Arc::clone(server)), request).await;
     let status = response.status();
     let bytes = response.into_body().collect().await.unwrap().to_bytes();
