@@ -22,7 +22,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::{
     api::core::v1::ResourceRequirements,
     apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
-    apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector},
+    apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector, Time},
 };
 use kube::{CustomResource, CustomResourceExt, KubeSchema};
 use obtrace_detect::{Framework, Language};
@@ -365,6 +365,9 @@ pub struct ObtraceInstrumentationStatus {
     /// The generation of the resource that this status is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
+    /// Since when Pods get what this generation says, as far as is known: Pods made before it are older than the instrumentation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_use_since: Option<Time>,
     /// `Ready`: it is in use. `Conflict`: another is for the same Pods as much. `Drift`: Pods were made while no webhook answered.
     /// `Restarts`: with `rolloutRestart: onChange`, whether workloads are restarted.
     /// `NamespaceSelectorIgnored`: it has a selector of namespaces, and is not in `obtrace-system`.

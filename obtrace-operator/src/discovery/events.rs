@@ -51,7 +51,7 @@ pub async fn run(client: Client, mut verdicts: mpsc::Receiver<Verdict>, stop: Ca
         tokio::select! {
             () = stop.cancelled() => return,
             verdict = verdicts.recv() => match verdict {
-                Some(verdict) => sender.send(&verdict).await,
+                Some(verdict) => sender.send(&verdict, Instant::now()).await,
                 None => return,
             },
         }
@@ -108,13 +108,16 @@ struct Memory {
 }
 
 impl Memory {
-    /// Whether this is to be said of an owner of a namespace; from now on it has been.
-    fn is_new(&mut self, owner: &Owner, namespace: &str, said: Said, now: Instant) -> bool {
+    /// Whether this was said of an owner of a namespace not long ago.
+    fn knows(&self, owner: &Owner, namespace: &str, said: Said, now: Instant) -> bool {
+        let key = (owner.clone(), namespace.to_owned(), said);
+        self.said.get(&key).is_some_and(|at| now.saturating_duration_since(*at) < QUIET)
+    }
+
+    /// It has been said now.
+    fn note(&mut self, owner: &Owner, namespace: &str, said: Said, now: Instant) {
         let is_quiet = |at: &Instant| now.saturating_duration_since(*at) < QUIET;
         let key = (owner.clone(), namespace.to_owned(), said);
-        if self.said.get(&key).is_some_and(is_quiet) {
-            return false;
-        }
         if self.said.len() >= self.most {
             self.said.retain(|_, at| is_quiet(at));
         }
@@ -123,7 +126,6 @@ impl Memory {
             self.said.clear();
         }
         self.said.insert(key, now);
-        true
     }
 }
 
@@ -151,33 +153,38 @@ impl Sender {
         }
     }
 
-    async fn send(&mut self, verdict: &Verdict) {
-        let now = Instant::now();
+    async fn send(&mut self, verdict: &Verdict, now: Instant) {
         let (Some(said), Some(owner)) = (Said::of(verdict), &verdict.owner) else { return };
-        if !self.memory.is_new(owner, &verdict.namespace, said, now) {
+        if self.memory.knows(owner, &verdict.namespace, said, now) {
             return;
         }
-        if self.pace.take(now) {
-            self.publish(verdict, owner, said, now).await;
+        // What there was no time for, or what was refused, is said of the owner's next Pod.
+        if self.pace.take(now) && self.publish(verdict, owner, said, now).await {
+            self.memory.note(owner, &verdict.namespace, said, now);
         }
         self.tell(now);
     }
 
-    async fn publish(&mut self, verdict: &Verdict, owner: &Owner, said: Said, now: Instant) {
+    /// Sends it, unless it has been; whether it has been now.
+    async fn publish(&mut self, verdict: &Verdict, owner: &Owner, said: Said, now: Instant) -> bool {
         let about = self.above(&verdict.namespace, owner).await;
         // Of the Deployment it may have been said for an older ReplicaSet.
-        if about != *owner && !self.memory.is_new(&about, &verdict.namespace, said, now) {
-            return;
+        if about != *owner && self.memory.knows(&about, &verdict.namespace, said, now) {
+            return true;
         }
         let event = event(verdict, &about, said, &self.instance, Timestamp::now());
         let api = Api::<Event>::namespaced(self.client.clone(), &verdict.namespace);
         let fault = match timeout(TIMEOUT, api.create(&PostParams::default(), &event)).await {
-            Ok(Ok(_)) => return,
+            Ok(Ok(_)) => {
+                self.memory.note(&about, &verdict.namespace, said, now);
+                return true;
+            }
             Ok(Err(error)) => error.to_string(),
             Err(_) => format!("no answer within {} s", TIMEOUT.as_secs()),
         };
         self.failed += 1;
         debug!(namespace = verdict.namespace, owner = about.name, error = fault, "an Event could not be made");
+        false
     }
 
     /// What made the owner, if that is a Deployment, a Rollout or a CronJob; else the owner.
@@ -253,6 +260,11 @@ fn clipped(text: &str, most: usize) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    };
+
     use obtrace_detect::Language;
 
     use super::*;
@@ -301,14 +313,58 @@ mod tests {
     fn the_same_is_said_once_in_a_while() {
         let mut memory = Memory { said: HashMap::new(), most: 2 };
         let now = Instant::now();
-        assert!(memory.is_new(&owner("a"), "shop", Said::Injected, now));
-        assert!(!memory.is_new(&owner("a"), "shop", Said::Injected, now + QUIET / 2));
-        assert!(memory.is_new(&owner("a"), "other", Said::Injected, now));
-        assert!(memory.is_new(&owner("a"), "shop", Said::Injected, now + QUIET));
+        assert!(!memory.knows(&owner("a"), "shop", Said::Injected, now));
+        memory.note(&owner("a"), "shop", Said::Injected, now);
+        assert!(memory.knows(&owner("a"), "shop", Said::Injected, now + QUIET / 2));
+        assert!(!memory.knows(&owner("a"), "other", Said::Injected, now));
+        assert!(!memory.knows(&owner("a"), "shop", Said::Injected, now + QUIET));
         for name in ["b", "c", "d", "e"] {
-            assert!(memory.is_new(&owner(name), "shop", Said::Skipped, now));
-            assert!(memory.said.len() <= 2);
+            memory.note(&owner(name), "shop", Said::Skipped, now);
+            assert!(memory.knows(&owner(name), "shop", Said::Skipped, now) && memory.said.len() <= 2);
         }
+    }
+
+    /// A client of an API server that knows no owner, and takes Events or, the first time, not; how many came.
+    fn client() -> (Client, Arc<AtomicUsize>) {
+        let came = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&came);
+        let answer = move |request: http::Request<kube::client::Body>| {
+            let number = if request.method() == http::Method::POST { count.fetch_add(1, Relaxed) } else { 0 };
+            async move {
+                let (status, body) = match (request.method().as_str(), number) {
+                    ("POST", 1..) => (201, request.into_body().collect_bytes().await?),
+                    _ => (500, Default::default()),
+                };
+                let response = http::Response::builder().status(status).body(kube::client::Body::from(body));
+                Ok::<_, Box<dyn std::error::Error + Send + Sync>>(response?)
+            }
+        };
+        (Client::new(tower::service_fn(answer), "default"), came)
+    }
+
+    #[tokio::test]
+    async fn what_was_refused_is_said_later() {
+        let (client, came) = client();
+        let (mut sender, now) = (Sender::new(client), Instant::now());
+        let of = |name: &str| Verdict {
+            owner: Some(Owner::new("apps/v1", "DaemonSet", name, "1")),
+            ..verdict(Outcome::Injected)
+        };
+        // The API server refuses the first, and takes it when it comes again.
+        for _ in 0..3 {
+            sender.send(&of("a"), now).await;
+        }
+        assert_eq!(came.load(Relaxed), 2);
+        for other in 0..BURST {
+            sender.send(&of(&format!("b{other}")), now).await;
+        }
+        let burst = came.load(Relaxed);
+        assert_eq!(burst, BURST as usize);
+        sender.send(&of("late"), now).await;
+        assert_eq!(came.load(Relaxed), burst);
+        sender.send(&of("late"), now + EVERY).await;
+        sender.send(&of("late"), now + EVERY * 2).await;
+        assert_eq!(came.load(Relaxed), burst + 1);
     }
 
     #[test]

@@ -8,6 +8,10 @@
 //! A workload is *pending* while it should be instrumented and a Pod of it is not. A Pod that was made after its workload should have
 //! been instrumented has *drifted*: no webhook answered when it was made. Drifted workloads are a condition of the resource, a state
 //! in the metrics, a line in the log and [`Options::drifted`]. Of what should be restarted, [`Options::candidates`] are told.
+//!
+//! Since when its Pods should be instrumented a leader knows of each workload. A leader after it knows it of each resource, from the
+//! status: since the last edit, or since the last workload that came to be instrumented by it. So it may take a Pod that has drifted for
+//! a pending one, but none that is older for one that has drifted.
 
 mod candidate;
 pub mod events;
@@ -56,6 +60,8 @@ use crate::{
 
 /// How often it is looked whether there is something to do.
 const TICK: Duration = Duration::from_millis(200);
+/// How long to wait before the statuses are read again that could not be.
+const READ_AGAIN: Duration = Duration::from_secs(1);
 /// How many objects wait to be taken in.
 const QUEUE: usize = 256;
 /// Changes of more namespaces than these at once are a reason to list everything.
@@ -214,6 +220,11 @@ impl Discovery {
             if !self.index.load().is_synced() {
                 return;
             }
+            // What the leader before knew of the resources is in their statuses.
+            if let Err(error) = self.writer.read().await {
+                warn!(%error, "reading the statuses of the resources failed, and is tried again");
+                return sleep(READ_AGAIN).await;
+            }
             self.begin();
         }
         let now = Instant::now();
@@ -234,7 +245,7 @@ impl Discovery {
     /// Starts the tasks. What is known of the cluster is whole, and what they judge by is this index or a later one.
     fn begin(&mut self) {
         self.judged_by = self.index.load_full();
-        self.world.resources(&self.judged_by);
+        self.world.resources(&self.judged_by, |name| self.writer.known(name), now());
         self.resync = Instant::now() + self.options.resync;
         for kind in Kind::ALL {
             self.tasks.spawn(self.scanner.clone().workloads(kind, self.again.subscribe()));
@@ -257,7 +268,7 @@ impl Discovery {
             _ if now < self.free => return,
             _ => self.list_again(Again::Workloads, now),
         }
-        self.world.resources(&index);
+        self.world.resources(&index, |name| self.writer.known(name), self::now());
         self.judged_by = index;
     }
 

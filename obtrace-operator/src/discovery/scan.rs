@@ -304,7 +304,7 @@ mod tests {
             }
         };
         let client = Client::new(service_fn(server), "default");
-        let scanner = Scanner { client, index: Arc::default(), tell };
+        let scanner = Scanner { client, index: Arc::default(), images: None, tell };
         let task = tokio::spawn(scanner.workloads(Kind::Deployment, asked));
         let mut all = Vec::new();
         while all.len() < words {

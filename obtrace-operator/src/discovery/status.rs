@@ -92,6 +92,7 @@ pub(super) fn compose(
     let conditions = Conditions { metadata: &resource.metadata, previous, now };
     ObtraceInstrumentationStatus {
         observed_generation: resource.metadata.generation,
+        in_use_since: None,
         conditions: conditions.of(resource, &rows, rivals, told),
         totals,
         truncated: workloads.len() < rows.len(),
@@ -112,6 +113,16 @@ pub(super) fn unusable(
         conditions: vec![conditions.make("Ready", false, "InvalidSpec", message)],
         ..ObtraceInstrumentationStatus::default()
     }
+}
+
+/// Since when a resource that was not known before has been in use, in seconds since 1970: since it was made, if it has not been edited; else
+/// since the leader before has seen it so, if it saw this edit. Nobody can tell otherwise.
+pub(super) fn in_use_since(metadata: &ObjectMeta, previous: Option<&ObtraceInstrumentationStatus>) -> Option<i64> {
+    let seconds = |time: &Time| time.0.as_second();
+    let seen = previous.filter(|status| status.observed_generation == metadata.generation);
+    let seen = seen.and_then(|status| status.in_use_since.as_ref()).map(seconds);
+    let made = metadata.creation_timestamp.as_ref().map(seconds);
+    seen.or(made.filter(|_| metadata.generation.is_none_or(|generation| generation <= 1)))
 }
 
 fn count(length: usize) -> u32 {

@@ -53,6 +53,17 @@ pub(super) struct Pods {
     pub(super) drifted: u32,
 }
 
+/// What is new of a workload.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum News {
+    /// Nothing.
+    None,
+    /// It was not known, or something is found of it that was not.
+    Some,
+    /// Its Pods should be instrumented by a resource from now on, and should not have been before.
+    Turned,
+}
+
 /// Workloads and Pods.
 #[derive(Debug)]
 pub(super) struct Store {
@@ -115,9 +126,9 @@ impl Store {
         }
     }
 
-    /// Takes a workload in; whether what is found of it is new.
+    /// Takes a workload in; what is new of it.
     ///
-    /// `resource_since` is when the resource that is for it was made, `now` the present, both in seconds since 1970.
+    /// `resource_since` is since when the resource that is for it is in use, `now` the present, both in seconds since 1970.
     pub(super) fn workload(
         &mut self,
         (kind, namespace, name): (Kind, &str, &str),
@@ -125,7 +136,7 @@ impl Store {
         seen: u32,
         resource_since: i64,
         now: i64,
-    ) -> bool {
+    ) -> News {
         let full = self.workloads.len() >= self.most_workloads;
         let key = self.shared(kind, namespace, name);
         match self.workloads.entry(Arc::clone(&key)) {
@@ -133,24 +144,25 @@ impl Store {
                 let known = entry.get_mut();
                 known.seen = seen;
                 if known.finding == finding {
-                    return false;
+                    return News::None;
                 }
                 let same = known.finding.instruments() && known.finding.resource == finding.resource;
                 if !same {
                     known.since = now;
                 }
+                let turned = !same && finding.instruments();
                 known.finding = finding;
-                true
+                if turned { News::Turned } else { News::Some }
             }
             Entry::Vacant(entry) if full => {
                 drop(entry);
                 self.left_out += 1;
                 self.release(&key);
-                false
+                News::None
             }
             Entry::Vacant(entry) => {
                 entry.insert(Known { finding, since: resource_since, seen });
-                true
+                News::Some
             }
         }
     }
@@ -319,8 +331,8 @@ mod tests {
     fn pods_are_counted_to_workloads_whichever_comes_first() {
         let mut store = Store::new(10, 10);
         store.pod(&pod("web-h-1", 10, true, "web-h", "ReplicaSet"), 1);
-        assert!(store.workload(WEB, finding(Some(Strategy::Sdk)), 1, 100, 100));
-        assert!(!store.workload(WEB, finding(Some(Strategy::Sdk)), 1, 100, 100));
+        assert_eq!(store.workload(WEB, finding(Some(Strategy::Sdk)), 1, 100, 100), News::Some);
+        assert_eq!(store.workload(WEB, finding(Some(Strategy::Sdk)), 1, 100, 100), News::None);
         store.pod(&pod("web-h-2", 90, false, "web-h", "ReplicaSet"), 1);
         store.pod(&pod("web-h-3", 110, false, "web-h", "ReplicaSet"), 1);
         assert_eq!(pods(&store, "web"), Pods { all: 3, bare: 2, drifted: 1 });
@@ -336,7 +348,7 @@ mod tests {
         let mut store = Store::new(10, 10);
         store.workload(WEB, finding(None), 1, 0, 50);
         store.pod(&pod("web-h-1", 60, false, "web-h", "ReplicaSet"), 1);
-        store.workload(WEB, finding(Some(Strategy::Sdk)), 1, 0, 100);
+        assert_eq!(store.workload(WEB, finding(Some(Strategy::Sdk)), 1, 0, 100), News::Turned);
         assert_eq!(pods(&store, "web"), Pods { all: 1, bare: 1, drifted: 0 });
         store.pod(&pod("web-h-2", 106, false, "web-h", "ReplicaSet"), 1);
         assert_eq!(pods(&store, "web"), Pods { all: 2, bare: 2, drifted: 1 });

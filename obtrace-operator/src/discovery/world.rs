@@ -18,7 +18,7 @@ use super::{
     pace::Pace,
     scan::Seen,
     status::{self, Row, State},
-    store::Store,
+    store::{News, Store},
 };
 use crate::{crd::ObtraceInstrumentationStatus, index::Index, restart::Told, telemetry::Metrics};
 
@@ -48,8 +48,8 @@ pub(super) struct Discovered {
     listing: BTreeSet<Kind>,
     began: Instant,
     last_scan: Duration,
-    /// When each resource was made, in seconds since 1970.
-    resources: HashMap<Box<str>, i64>,
+    /// Each resource's generation, and since when that is in use, in seconds since 1970.
+    resources: HashMap<Box<str>, (Option<i64>, i64)>,
     dirty: bool,
     lines: Pace,
     counted: BTreeSet<(Language, &'static str)>,
@@ -79,11 +79,22 @@ impl Discovered {
         }
     }
 
-    /// Notes the resources of a new index.
-    pub(super) fn resources(&mut self, index: &Index) {
+    /// Notes the resources of a new index; `previous` gives the status that a resource has, `now` is in seconds since 1970.
+    pub(super) fn resources<'p>(
+        &mut self,
+        index: &Index,
+        previous: impl Fn(&str) -> Option<&'p ObtraceInstrumentationStatus>,
+        now: i64,
+    ) {
         let all = index.resources().iter().map(|resource| {
-            let created = resource.metadata.creation_timestamp.as_ref().map_or(0, |time| time.0.as_second());
-            (name(resource.metadata.namespace.as_deref(), resource.metadata.name.as_deref()).into(), created)
+            let metadata = &resource.metadata;
+            let name = name(metadata.namespace.as_deref(), metadata.name.as_deref());
+            let since = match self.resources.get(name.as_str()) {
+                Some((generation, since)) if *generation == metadata.generation => *since,
+                Some(_) => now,
+                None => status::in_use_since(metadata, previous(&name)).unwrap_or(now),
+            };
+            (name.into(), (metadata.generation, since))
         });
         self.resources = all.collect();
         self.dirty = true;
@@ -164,11 +175,18 @@ impl Discovered {
 
     fn workload(&mut self, id: (Kind, &str, &str), finding: Finding, now: i64) {
         let list = self.lists.get(&id.0).copied().unwrap_or_default();
-        let since = finding.resource.as_deref().and_then(|name| self.resources.get(name)).copied();
+        let since = finding.resource.as_deref().and_then(|name| self.resources.get(name)).map(|(_, since)| *since);
         let line = finding.clone();
-        if self.store.workload(id, finding, list, since.unwrap_or(now), now) {
-            self.dirty = true;
-            self.tell(id, &line);
+        let news = self.store.workload(id, finding, list, since.unwrap_or(now), now);
+        if news == News::None {
+            return;
+        }
+        self.dirty = true;
+        self.tell(id, &line);
+        // A leader after this one does not know of this workload since when, only of the resource.
+        let resource = line.resource.as_deref().filter(|_| news == News::Turned);
+        if let Some((_, since)) = resource.and_then(|name| self.resources.get_mut(name)) {
+            *since = now;
         }
     }
 
@@ -229,7 +247,9 @@ impl Discovered {
             let name = name(resource.metadata.namespace.as_deref(), resource.metadata.name.as_deref());
             let rows = rows.remove(name.as_str()).unwrap_or_default();
             let rivals: Vec<&str> = rivals.get(name.as_str()).into_iter().flatten().copied().collect();
-            let status = status::compose(resource, rows, &rivals, told, previous(&name), &now);
+            let mut status = status::compose(resource, rows, &rivals, told, previous(&name), &now);
+            let since = self.resources.get(name.as_str()).and_then(|(_, since)| Timestamp::from_second(*since).ok());
+            status.in_use_since = since.map(Time);
             statuses.push((name, status));
         }
         for about in index.unusable() {

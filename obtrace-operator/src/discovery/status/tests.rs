@@ -178,3 +178,19 @@ fn what_becomes_of_restarts_is_told_where_they_are_asked_for() {
     let found = condition(&refused, "Restarts");
     assert_eq!((&*found.status, &*found.reason, &*found.message), ("False", "Forbidden", "no right"));
 }
+
+#[test]
+fn a_leader_takes_over_since_when_a_resource_is_in_use() {
+    let mut about = resource("shop");
+    about.metadata.creation_timestamp = Some(at(10));
+    let mut before = compose(&about, Vec::new(), &[], None, &at(60));
+    before.in_use_since = Some(at(50));
+    assert_eq!(in_use_since(&about.metadata, Some(&before)), Some(50));
+    // Edited since: nobody who leads has seen when.
+    about.metadata.generation = Some(4);
+    assert_eq!(in_use_since(&about.metadata, Some(&before)), None);
+    assert_eq!(in_use_since(&about.metadata, None), None);
+    // Never edited: since it was made.
+    about.metadata.generation = Some(1);
+    assert_eq!(in_use_since(&about.metadata, None), Some(10));
+}
