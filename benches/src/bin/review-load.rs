@@ -8,7 +8,10 @@ use std::{
     net::SocketAddr,
     path::PathBuf,
     process::ExitCode,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -27,7 +30,7 @@ use tokio::{
 use tokio_rustls::TlsConnector;
 
 const USAGE: &str = "usage: review-load --to ADDRESS --ca FILE --name NAME --body FILE... \
-[--http 1|2] [--connections N] [--rate PER_SECOND | --in-flight N] [--seconds N] [--show]";
+[--http 1|2] [--connections N] [--rate PER_SECOND | --in-flight N [--reviews N]] [--seconds N] [--show]";
 
 /// How many reviews may be due and not sent.
 const MOST_WAITING: usize = 1 << 16;
@@ -44,6 +47,8 @@ struct Options {
     connections: usize,
     rate: Option<f64>,
     in_flight: usize,
+    /// How many reviews there are to send, where there is no rate.
+    reviews: usize,
     seconds: f64,
     show: bool,
 }
@@ -71,6 +76,7 @@ fn options() -> Result<Options, Failure> {
         connections: number(one("connections"), 4.0)?.max(1.0) as usize,
         rate: one("rate").map(|text| text.parse()).transpose()?,
         in_flight: number(one("in-flight"), 16.0)?.max(1.0) as usize,
+        reviews: number(one("reviews"), f64::MAX)? as usize,
         seconds: number(one("seconds"), 5.0)?,
         show: one("show").is_some(),
         bodies: Vec::new(),
@@ -197,25 +203,33 @@ async fn senders(options: &Options, tls: &TlsConnector) -> Result<Vec<Sender>, F
 /// Reviews that wait until a sender is free: which body, and when it was due.
 type Waiting = Arc<Mutex<mpsc::Receiver<(usize, Instant)>>>;
 
-/// Sends what is due, or one review after the other, until the time is over or one fails.
-async fn work(
-    mut sender: Sender,
+/// What all senders share.
+struct Work {
     options: Arc<Options>,
     waiting: Waiting,
+    /// How many were begun, where there is no rate.
+    begun: AtomicUsize,
     until: Instant,
-    told: mpsc::UnboundedSender<Sent>,
-) {
-    for count in 0.. {
-        let (index, when) = if options.rate.is_some() {
-            let Some(next) = waiting.lock().await.recv().await else { return };
-            next
-        } else if Instant::now() < until {
-            (count, Instant::now())
-        } else {
-            return;
-        };
+}
+
+impl Work {
+    /// The next review; `None` at the end.
+    async fn next(&self) -> Option<(usize, Instant)> {
+        if self.options.rate.is_some() {
+            return self.waiting.lock().await.recv().await;
+        }
+        let now = Instant::now();
+        let index = self.begun.fetch_add(1, Ordering::Relaxed);
+        (now < self.until && index < self.options.reviews).then_some((index, now))
+    }
+}
+
+/// Sends what is due, or one review after the other, until the end or until one fails.
+async fn send_all(mut sender: Sender, work: Arc<Work>, told: mpsc::UnboundedSender<Sent>) {
+    let options = &work.options;
+    while let Some((index, when)) = work.next().await {
         let body = options.bodies[index % options.bodies.len()].clone();
-        let result = judge(sender.send(&options, body).await);
+        let result = judge(sender.send(options, body).await);
         let failed = result.is_err();
         if told.send((when.elapsed(), result)).is_err() || failed {
             return;
@@ -234,8 +248,9 @@ async fn load(options: Arc<Options>) -> Result<(), Failure> {
     let (told, mut results) = mpsc::unbounded_channel();
     let began = Instant::now();
     let until = began + Duration::from_secs_f64(options.seconds);
+    let work = Arc::new(Work { options: Arc::clone(&options), waiting, begun: AtomicUsize::new(0), until });
     for sender in open {
-        tokio::spawn(work(sender, options.clone(), waiting.clone(), until, told.clone()));
+        tokio::spawn(send_all(sender, Arc::clone(&work), told.clone()));
     }
     drop(told);
     let mut unsent = 0_u64;
