@@ -213,7 +213,7 @@ class Rig:
 
 BEFORE = [
     ("Deployment", "shop", "web"), ("Deployment", "shop", "other"), ("Deployment", "crash", "api"), ("StatefulSet", "data", "db"),
-    ("DaemonSet", "node", "probe"), ("Deployment", "slow", "late"), ("Deployment", "fall", "gone"),
+    ("DaemonSet", "node", "probe"), ("DaemonSet", "logs", "tail"), ("Deployment", "slow", "late"), ("Deployment", "fall", "gone"),
 ]
 # Made when all others are done: after it there is no restart for a while.
 LAST = ("Deployment", DEAF, "quiet")
@@ -299,6 +299,8 @@ def check_killed(rig, kubelet, templates):
 
 def check_left(rig):
     """What a restart cannot do is told, and not tried again and again."""
+    rig.wait("restart: a DaemonSet is restarted", lambda: rig.phase("DaemonSet", "logs", "tail", "restarted"))
+    rig.report.check("restart: its Pod is instrumented", [] if rig.all_run("logs", "tail", True, 1) else [str(rig.pods("logs", "tail"))])
     rig.wait("restart: a DaemonSet with OnDelete is told", lambda: "OnDelete" in rig.reason("node", "probe"))
     rig.api.namespace(DEAF)
     rig.api.apply(workload(*LAST))
@@ -308,7 +310,7 @@ def check_left(rig):
 
 def check_quiet(rig):
     """In the end: nothing is under way, and nothing was changed more often than it should have been."""
-    expected = {"web": 2, "other": 2, "api": 3, "db": 3, "probe": 1, "quiet": 2, "late": 2, "gone": 3}
+    expected = {"web": 2, "other": 2, "api": 3, "db": 3, "probe": 1, "tail": 2, "quiet": 2, "late": 2, "gone": 3}
     had = {name: rig.templates(kind, namespace, name) for kind, namespace, name in [*BEFORE, LAST]}
     rig.report.check("restart: every workload was changed as often as it had to be", [] if had == expected else [str(had)])
     marked = [name for kind, namespace, name in [*BEFORE, LAST] if MARK in rig.get(kind, namespace, name)["metadata"].get("labels", {})]
@@ -326,7 +328,7 @@ def check(api, report, program):
         for namespace in dict.fromkeys(namespace for _, namespace, _ in BEFORE):
             api.namespace(namespace)
         for kind, namespace, name in BEFORE:
-            api.apply(workload(kind, namespace, name, **({"updateStrategy": {"type": "OnDelete"}} if kind == "DaemonSet" else {})))
+            api.apply(workload(kind, namespace, name, **({"updateStrategy": {"type": "OnDelete"}} if name == "probe" else {})))
         api.apply(budget("shop", "web", 2))
         for kind, namespace, name in BEFORE:
             rig.wait(f"restart: {name} runs", lambda it=(kind, namespace, name): rig.all_run(*it[1:], False, 1 if it[0] == "DaemonSet" else 2))
