@@ -188,16 +188,23 @@ async fn show(options: &Options, tls: &TlsConnector) -> Result<(), Failure> {
 }
 
 /// As many senders as requests may be under way, over as many connections as were asked for.
-async fn senders(options: &Options, tls: &TlsConnector) -> Result<Vec<Sender>, Failure> {
+///
+/// None is open yet where a number of reviews is asked for on connections that cannot be shared: there may be a thousand of them, and the
+/// first would wait for the last longer than a server waits for its first request.
+async fn senders(options: &Options, tls: &TlsConnector) -> Result<Vec<Option<Sender>>, Failure> {
+    let count = options.in_flight.max(options.connections);
+    if !options.http2 && options.reviews != usize::MAX {
+        return Ok((0..count).map(|_| None).collect());
+    }
     let mut open: Vec<Sender> = Vec::new();
-    for index in 0..options.in_flight.max(options.connections) {
+    for index in 0..count {
         let shared = open.get(index % options.connections).and_then(Sender::share);
         open.push(match shared {
             Some(sender) => sender,
             None => Sender::open(options, tls).await?,
         });
     }
-    Ok(open)
+    Ok(open.into_iter().map(Some).collect())
 }
 
 /// Reviews that wait until a sender is free: which body, and when it was due.
@@ -206,6 +213,7 @@ type Waiting = Arc<Mutex<mpsc::Receiver<(usize, Instant)>>>;
 /// What all senders share.
 struct Work {
     options: Arc<Options>,
+    tls: TlsConnector,
     waiting: Waiting,
     /// How many were begun, where there is no rate.
     begun: AtomicUsize,
@@ -225,8 +233,17 @@ impl Work {
 }
 
 /// Sends what is due, or one review after the other, until the end or until one fails.
-async fn send_all(mut sender: Sender, work: Arc<Work>, told: mpsc::UnboundedSender<Sent>) {
+async fn send_all(sender: Option<Sender>, work: Arc<Work>, told: mpsc::UnboundedSender<Sent>) {
     let options = &work.options;
+    let began = Instant::now();
+    let open = match sender {
+        Some(sender) => Ok(sender),
+        None => Sender::open(options, &work.tls).await,
+    };
+    let mut sender = match open {
+        Ok(sender) => sender,
+        Err(error) => return drop(told.send((began.elapsed(), Err(error.to_string())))),
+    };
     while let Some((index, when)) = work.next().await {
         let body = options.bodies[index % options.bodies.len()].clone();
         let result = judge(sender.send(options, body).await);
@@ -248,7 +265,7 @@ async fn load(options: Arc<Options>) -> Result<(), Failure> {
     let (told, mut results) = mpsc::unbounded_channel();
     let began = Instant::now();
     let until = began + Duration::from_secs_f64(options.seconds);
-    let work = Arc::new(Work { options: Arc::clone(&options), waiting, begun: AtomicUsize::new(0), until });
+    let work = Arc::new(Work { options: Arc::clone(&options), tls, waiting, begun: AtomicUsize::new(0), until });
     for sender in open {
         tokio::spawn(send_all(sender, Arc::clone(&work), told.clone()));
     }
