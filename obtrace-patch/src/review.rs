@@ -201,28 +201,31 @@ pub fn respond(uid: &str, patch: &Patch, warnings: &[impl AsRef<str>]) -> Vec<u8
 
 /// Appends bytes in base64 (RFC 4648, section 4).
 fn push_base64(out: &mut Vec<u8>, bytes: &[u8]) {
-    out.reserve(bytes.len().div_ceil(3) * 4);
-    let (pairs, rest) = bytes.as_chunks::<6>();
-    for pair in pairs {
-        out.extend_from_slice(&digits(*pair));
+    let start = out.len();
+    out.resize(start + bytes.len().div_ceil(3) * 4, b'=');
+    let (groups, rest) = bytes.as_chunks::<3>();
+    let (quads, _) = out.get_mut(start..).unwrap_or_default().as_chunks_mut::<4>();
+    for (quad, [a, b, c]) in quads.iter_mut().zip(groups) {
+        *quad = digits(*a, *b, *c);
     }
-    // What is left over is filled up with zeros, of which only the first bits have a digit.
-    let mut last = [0; 6];
-    for (to, from) in last.iter_mut().zip(rest) {
-        *to = *from;
+    // What is left over has two or three digits; the padding is there.
+    let (last, length) = match *rest {
+        [a] => (digits(a, 0, 0), 2),
+        [a, b] => (digits(a, b, 0), 3),
+        _ => return,
+    };
+    if let Some(quad) = quads.last_mut() {
+        for (to, digit) in quad.iter_mut().zip(last).take(length) {
+            *to = digit;
+        }
     }
-    let length = (rest.len() * 4).div_ceil(3);
-    out.extend(digits(last).into_iter().take(length));
-    out.extend(std::iter::repeat_n(b'=', length.next_multiple_of(4) - length));
 }
 
-/// The eight digits of six bytes.
-#[inline]
-fn digits([a, b, c, d, e, f]: [u8; 6]) -> [u8; 8] {
-    let group = u64::from_be_bytes([0, 0, a, b, c, d, e, f]);
-    let pair = |shift: u32| PAIRS[(group >> shift & 0xFFF) as usize];
-    let ([a, b], [c, d], [e, f], [g, h]) = (pair(36), pair(24), pair(12), pair(0));
-    [a, b, c, d, e, f, g, h]
+/// The four digits of three bytes.
+fn digits(a: u8, b: u8, c: u8) -> [u8; 4] {
+    let group = u32::from_be_bytes([0, a, b, c]) as usize;
+    let ([first, second], [third, fourth]) = (PAIRS[group >> 12 & 0xFFF], PAIRS[group & 0xFFF]);
+    [first, second, third, fourth]
 }
 
 /// The two digits of each number of twelve bits.
