@@ -269,6 +269,10 @@ impl Restarter {
                 self.teller.refused(Some(why));
                 self.refused = Some(Instant::now() + self.options.refused);
             }
+            // Statuses change objects all the time. What is under way is looked at again in the next turn.
+            Err(Fault::Conflict) => {
+                self.looked.insert(id.clone(), Instant::now() + self.options.poll);
+            }
             Err(fault) => {
                 let (kind, namespace, name) = (id.kind.as_str(), &id.namespace, &id.name);
                 warn!(kind, namespace, name, error = %fault, "a restart does not go on, and is tried again");
@@ -359,9 +363,14 @@ impl Restarter {
     async fn start(&mut self, candidate: &Candidate, workload: &Workload, record: &Record) -> Result<(), Fault> {
         let id = &candidate.id;
         let reason = format!("instrumented by {}", candidate.resource);
-        self.cluster.patch(id, &patch::start(workload, record, &reason)).await?;
+        let made = self.cluster.patch(id, &patch::start(workload, record, &reason)).await?;
         self.next = Instant::now() + self.options.every;
         self.open.insert(id.clone());
+        // Another's webhook may have changed more of the template than we did: that is nobody's change of it later.
+        if made.template_digest() != record.template {
+            let record = Record { template: made.template_digest(), ..record.clone() };
+            self.cluster.patch(id, &patch::remember_anyway(&made, &record)).await?;
+        }
         self.teller.note(id, format!("it is being restarted since {}", record.started_at));
         let note = format!("Restarted to have its Pods {reason}");
         self.teller.event(id, workload, Said::Restarting, &note).await;
@@ -425,7 +434,7 @@ impl Restarter {
         why: Option<String>,
     ) -> Result<(), Fault> {
         let record = Record { phase, since: now(), reason: why, ..record };
-        self.cluster.patch(id, &patch::end(workload, &record)).await?;
+        self.cluster.patch(id, &patch::remember(workload, &record)).await?;
         self.open.remove(id);
         // Discovery hears of the new Pods a little later.
         self.looked.insert(id.clone(), Instant::now() + self.options.retry);

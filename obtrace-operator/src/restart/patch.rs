@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{
     object::Workload,
-    record::{EXCLUDE_REASON, Phase, RESTART, RESTART_REASON, RESTARTED_AT, RESTARTING, Record},
+    record::{EXCLUDE_REASON, RESTART, RESTART_REASON, RESTARTED_AT, RESTARTING, Record},
 };
 
 /// The longest reason that is written, in bytes.
@@ -50,10 +50,18 @@ pub(super) fn roll_back(workload: &Workload, record: &Record) -> Value {
     of_template(workload, record, annotations)
 }
 
-/// Ends the watch.
-pub(super) fn end(workload: &Workload, record: &Record) -> Value {
-    debug_assert!(!record.phase.is_open(), "{:?}", Phase::as_str(record.phase));
+/// Remembers how far a restart is; the template stays as it is.
+pub(super) fn remember(workload: &Workload, record: &Record) -> Value {
     json!({ "metadata": metadata(workload, record) })
+}
+
+/// The same of whatever version the object has by now.
+pub(super) fn remember_anyway(workload: &Workload, record: &Record) -> Value {
+    let mut metadata = metadata(workload, record);
+    if let Some(members) = metadata.as_object_mut() {
+        members.remove("resourceVersion");
+    }
+    json!({ "metadata": metadata })
 }
 
 /// Takes the mark of a watch away that is over.

@@ -212,7 +212,7 @@ impl World {
                     Some((patch::roll_back(&workload, &record), false))
                 }
                 Watch::End(phase, reason) => {
-                    Some((patch::end(&workload, &Record { phase, since: now, reason, ..record }), false))
+                    Some((patch::remember(&workload, &Record { phase, since: now, reason, ..record }), false))
                 }
             },
             None => match step::begin(kind, &workload, &asked, (&budgets, &pods), &self.options, now) {
