@@ -14,7 +14,8 @@ use serde_json::Value;
 use tokio::time::timeout;
 
 use super::{
-    object::{Budget, Pod, Workload},
+    object::Workload,
+    pods::{Budget, Pod},
     record::RESTARTING,
 };
 use crate::discovery::{Id, Kind};

@@ -8,8 +8,9 @@ use serde_json::{Value, json};
 
 use super::{
     Options,
-    object::{Budget, Pod, Workload},
+    object::Workload,
     patch,
+    pods::{Budget, Pod},
     record::{EXCLUDE_REASON, Phase, RESTARTED_AT, Record},
     step::{self, Asked, Begin, Watch},
 };

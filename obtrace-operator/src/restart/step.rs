@@ -4,7 +4,8 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use super::{
     Options,
-    object::{Budget, Counts, Pod, Workload},
+    object::{Counts, Workload},
+    pods::{Budget, Pod},
     record::{Before, Phase, RESTART_REASON, RESTARTED_AT, Record},
 };
 use crate::discovery::Kind;

@@ -1,0 +1,162 @@
+//! Pods, and the PodDisruptionBudgets that they are under, as far as a restart cares.
+
+use k8s_openapi::{apimachinery::pkg::apis::meta::v1::LabelSelector, jiff::Timestamp};
+use obtrace_patch::marks;
+use serde::Deserialize;
+
+use super::{
+    object::{Condition, Metadata, Workload},
+    record::RESTARTED_AT,
+};
+use crate::selector;
+
+/// A Pod of a workload.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Pod {
+    pub(super) metadata: Metadata,
+    status: PodStatus,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct PodStatus {
+    phase: String,
+    conditions: Option<Vec<Condition>>,
+    init_container_statuses: Option<Vec<ContainerStatus>>,
+    container_statuses: Option<Vec<ContainerStatus>>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct ContainerStatus {
+    name: String,
+    restart_count: i64,
+    state: ContainerState,
+    last_state: ContainerState,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct ContainerState {
+    waiting: Option<Reason>,
+    terminated: Option<Reason>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Reason {
+    reason: String,
+    exit_code: Option<i64>,
+}
+
+impl Pod {
+    /// Whether it has ended, or is being deleted.
+    pub(super) fn is_gone(&self) -> bool {
+        self.metadata.deletion_timestamp.is_some() || matches!(self.status.phase.as_str(), "Succeeded" | "Failed")
+    }
+
+    /// When it will have been deleted, if it is being deleted.
+    pub(super) fn ends(&self) -> Option<Timestamp> {
+        self.metadata.deletion_timestamp.as_ref().map(|time| time.0)
+    }
+
+    pub(super) fn is_instrumented(&self) -> bool {
+        self.metadata.label(marks::INSTRUMENTED) == Some("true")
+    }
+
+    /// Whether it was made by the restart that began then.
+    pub(super) fn is_of(&self, started_at: Timestamp) -> bool {
+        self.metadata.annotation(RESTARTED_AT) == Some(started_at.to_string().as_str())
+    }
+
+    pub(super) fn created(&self) -> Option<Timestamp> {
+        self.metadata.creation_timestamp.as_ref().map(|time| time.0)
+    }
+
+    /// Since when it is ready, if it is.
+    pub(super) fn ready_since(&self) -> Option<Timestamp> {
+        let ready = |it: &&Condition| it.kind == "Ready" && it.status == "True";
+        let found = self.status.conditions.iter().flatten().find(ready)?;
+        Some(found.last_transition_time.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0))
+    }
+
+    /// Since when it is not ready, if it is not.
+    pub(super) fn unready_since(&self) -> Option<Timestamp> {
+        if self.ready_since().is_some() {
+            return None;
+        }
+        let ready = |it: &&Condition| it.kind == "Ready";
+        let condition = self.status.conditions.iter().flatten().find(ready);
+        condition.and_then(|it| it.last_transition_time.as_ref()).map(|time| time.0).or(self.created())
+    }
+
+    /// What keeps a container of it from running, told by the kubelet: `container web is in CrashLoopBackOff, exit code 1`.
+    pub(super) fn trouble(&self) -> Option<Trouble> {
+        let status = &self.status;
+        let all = status.init_container_statuses.iter().chain(&status.container_statuses).flatten();
+        all.filter_map(ContainerStatus::trouble).max_by_key(|trouble| trouble.crashes)
+    }
+}
+
+/// What keeps a container from running.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Trouble {
+    /// Whether it runs and ends again and again, which nothing mends.
+    pub(super) crashes: bool,
+    pub(super) told: String,
+}
+
+/// How often a container may end before it is in a crash loop although the kubelet does not wait at the moment.
+const MOST_ENDS: i64 = 3;
+
+impl ContainerStatus {
+    fn trouble(&self) -> Option<Trouble> {
+        let waiting = self.state.waiting.as_ref().map_or("", |it| it.reason.as_str());
+        let ended = self.state.terminated.as_ref().or(self.last_state.terminated.as_ref());
+        let code = ended.and_then(|it| it.exit_code).filter(|code| *code != 0);
+        let crashes = waiting == "CrashLoopBackOff" || (code.is_some() && self.restart_count >= MOST_ENDS);
+        let state = match waiting {
+            "" | "ContainerCreating" | "PodInitializing" if !crashes => return None,
+            "" => "ended again and again",
+            reason => reason,
+        };
+        let code = code.map_or_else(String::new, |code| format!(", exit code {code}"));
+        Some(Trouble { crashes, told: format!("container {}: {state}{code}", self.name) })
+    }
+}
+
+/// A PodDisruptionBudget.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Budget {
+    pub(super) metadata: Metadata,
+    spec: BudgetSpec,
+    status: BudgetStatus,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct BudgetSpec {
+    selector: Option<LabelSelector>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct BudgetStatus {
+    observed_generation: i64,
+    disruptions_allowed: i64,
+}
+
+impl Budget {
+    /// Whether it is for the Pods of a workload. One without a selector is for none.
+    pub(super) fn is_for(&self, workload: &Workload) -> bool {
+        self.spec.selector.as_ref().is_some_and(|it| selector::matches(it, |label| workload.template_label(label)))
+    }
+
+    /// How many Pods may be taken away now; none while its controller has not looked at it.
+    pub(super) fn allows(&self) -> i64 {
+        let is_current = self.status.observed_generation >= self.metadata.generation;
+        if is_current { self.status.disruptions_allowed } else { 0 }
+    }
+}
