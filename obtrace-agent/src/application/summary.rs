@@ -49,6 +49,7 @@ impl fmt::Display for Summary {
             (spans.linked, "requests seen at both ends"),
             (spans.parent_ambiguous, "left as roots (parent_ambiguous)"),
             (spans.stale_context, "with a stale traceparent"),
+            (spans.unsampled, "exchanges without a span: their traces are not sampled"),
             (spans.open_overflow, "without a place in a trace (too many open)"),
         ];
         notes.iter().filter(|(count, _)| *count > 0).try_for_each(|(count, what)| write!(f, ", {count} {what}"))?;

@@ -17,7 +17,7 @@ use crate::{
     discovery::Glob,
     kubernetes::{self, Cluster, Identity, Place, pod_of_mounts},
     print::Format,
-    traces::QueryText,
+    traces::{QueryText, Sampler},
 };
 
 /// The port of DNS, the only one that datagrams are captured of.
@@ -118,6 +118,8 @@ impl Config {
             _ => QueryText::Sanitized,
         };
         settings.connections.raw_sql = traces.query_text == QueryText::Raw;
+        // As the loaders have it: what is no number is as if nothing were set.
+        traces.sampler = Sampler::parse(self.get("traces.sample_ratio")).unwrap_or_default();
         traces.max_adopted_spans = u32::try_from(self.count("traces.max_adopted_spans")).unwrap_or(u32::MAX);
         traces.max_adopted_age = self.nanos("traces.max_adopted_age");
         settings.enrich.command_args = value::switch(self.get("resource.command_args")).unwrap_or(false);

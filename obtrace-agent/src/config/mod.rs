@@ -13,6 +13,7 @@ pub use build::Built;
 pub use options::{OPTIONS, Opt};
 pub use value::{Kind, Origin};
 
+use crate::traces::Sampler;
 use suggest::nearest;
 
 /// Why a configuration cannot be used. Values of secrets are never in it.
@@ -218,14 +219,13 @@ impl Config {
     /// Says of a variable that looks as if it were meant for us that nobody reads it.
     fn warn_of(&mut self, name: &str, value: &str) -> Result<(), ConfigError> {
         /// Read elsewhere: by this program, by its other parts.
-        const OTHERS: [&str; 10] = [
+        const OTHERS: [&str; 9] = [
             "OTEL_EBPF_CONFIG_PATH",
             "OTEL_EBPF_TRACE_PRINTER",
             "OBTRACE_CONFIG",
             "OBTRACE_DEBUG",
             "OBTRACE_LANGUAGE",
             "OBTRACE_AGENT_PATH",
-            "OBTRACE_TRACE_SAMPLE_RATIO",
             // Those of the project's own tools.
             "OBTRACE_BPF_BUILD",
             "OBTRACE_CACHE",
@@ -233,8 +233,8 @@ impl Config {
         ];
         let known = OTHERS.contains(&name)
             || OPTIONS.iter().any(|option| option.variable() == name || option.aliases.contains(&name));
-        if name == "OBTRACE_TRACE_SAMPLE_RATIO" && value.trim().parse() != Ok(1.0) {
-            self.warnings.push(format!("{name}={value} is not in this version: every span is recorded"));
+        if name == "OBTRACE_TRACE_SAMPLE_RATIO" && !value.is_empty() && Sampler::parse(value).is_none() {
+            self.warnings.push(format!("{name}={value} is no number from 0 to 1: all traces are kept"));
         }
         if known {
             return Ok(());

@@ -36,6 +36,7 @@ impl Opt {
         let name = match self.key {
             "export.ingest_url" => "INGEST_URL",
             "export.api_key" => "API_KEY",
+            "traces.sample_ratio" => "TRACE_SAMPLE_RATIO",
             key => key,
         };
         format!("OBTRACE_{}", name.replace('.', "_").to_uppercase())
@@ -47,7 +48,7 @@ use Kind::{Bytes, Choice, Duration, Integer, List, Ports, Secret, Switch, Text};
 const COUNT: Kind = Integer(1, 100_000_000);
 
 /// All options, in the order in which they are shown.
-pub static OPTIONS: [Opt; 61] = [
+pub static OPTIONS: [Opt; 62] = [
     option(
         "print",
         Choice(&["text", "tree", "jsonl", "otlp-json", "none"]),
@@ -157,6 +158,13 @@ pub static OPTIONS: [Opt; 61] = [
         "sanitized",
         "",
         "what of a statement is recorded as db.query.text; raw: SQL as it is, with all the data in it",
+    ),
+    option(
+        "traces.sample_ratio",
+        Text,
+        "1",
+        "",
+        "the part of the traces that begin here and are kept, 0 to 1; a traceparent decides by its sampled flag",
     ),
     option("traces.max_adopted_spans", COUNT, "1000", "", "spans that use the same incoming traceparent"),
     option("traces.max_adopted_age", Duration, "10m", "", "how long the same incoming traceparent is used"),

@@ -1,5 +1,8 @@
 use super::*;
-use crate::{print::Format, traces::QueryText};
+use crate::{
+    print::Format,
+    traces::{QueryText, Sampler},
+};
 
 fn load(file: &str, environment: &[(&str, &str)], flags: &[(&'static str, &str)]) -> Result<Config, ConfigError> {
     let values = OPTIONS.iter().map(|option| (option.default.to_owned(), Origin::Default)).collect();
@@ -182,7 +185,11 @@ fn a_sidecar_knows_its_pod_from_its_environment_and_asks_nobody() {
         assert!(identity.attributes.contains(&(key, value.to_owned())), "{key}: {identity:?}");
     }
     let sampled = load("", &[("OBTRACE_TRACE_SAMPLE_RATIO", "0.1")], &[]).unwrap();
-    assert!(sampled.warnings()[0].contains("every span is recorded"));
+    assert!(sampled.warnings().is_empty(), "{:?}", sampled.warnings());
+    assert_eq!(sampled.build().unwrap().application.traces.sampler, Sampler::new(0.1));
+    let wrong = load("", &[("OBTRACE_TRACE_SAMPLE_RATIO", "0,1")], &[]).unwrap();
+    assert!(wrong.warnings()[0].contains("all traces are kept"));
+    assert_eq!(wrong.build().unwrap().application.traces.sampler, Sampler::ALL);
 }
 
 #[test]

@@ -7,6 +7,9 @@
 //! - **on a node** ([`Cluster::of_node`]): one agent for all Pods of a node. The cargo feature `kubernetes` watches the API server for
 //!   the Pods of that node, the Services and the EndpointSlices, and keeps of each what spans need.
 //!
+//! An agent of a node that the API server refuses knows Pods by their control groups alone. Which of them are excluded is not written
+//! there: it observes them all, and says so.
+//!
 //! # No span twice
 //!
 //! An agent of a node observes the processes of the Pods that its list has, and no others. A process in a Pod that the list

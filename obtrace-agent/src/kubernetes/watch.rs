@@ -58,7 +58,7 @@ async fn watch(cluster: &Cluster) {
         Ok(client) => client,
         Err(error) => {
             tracing::warn!(
-                "no way to the API server: {error}; Pods are called by their control groups alone. In a Pod, mount its service \
+                "no way to the API server: {error}; {BLIND}. In a Pod, mount its service \
                  account's token (automountServiceAccountToken); elsewhere name a file by kubernetes.kubeconfig"
             );
             cluster.set_blind(true);
@@ -115,11 +115,7 @@ async fn watch_pods(cluster: &Cluster, settings: &Settings, client: Client) {
                     cluster.set_blind(true);
                 }
                 if !std::mem::replace(&mut failing, true) {
-                    let meanwhile = if cluster.pods() == 0 {
-                        "Pods are called by their control groups alone"
-                    } else {
-                        "those that are known stay"
-                    };
+                    let meanwhile = if cluster.pods() == 0 { BLIND } else { "those that are known stay" };
                     complain("the Pods of this node", meanwhile, &error);
                 }
             }
@@ -178,6 +174,10 @@ where
         }
     }
 }
+
+/// What an agent does that is told of no Pod. Of a process there is only its control group, which says nothing of exclusion.
+const BLIND: &str = "Pods are called by their control groups alone, and those that are excluded (by annotation, label or namespace) are \
+    observed as well: leave programs out by --exclude, or do not run the agent on this node";
 
 /// What the API server answered, if it did.
 fn answer(error: &watcher::Error) -> Option<&kube::core::Status> {

@@ -107,7 +107,8 @@ mod tests {
     use super::*;
 
     fn context(number: u8) -> SpanContext {
-        SpanContext { trace_id: TraceId::from_bytes([number; 16]), span_id: SpanId::from_bytes([number; 8]) }
+        let (trace_id, span_id) = (TraceId::from_bytes([number; 16]), SpanId::from_bytes([number; 8]));
+        SpanContext { trace_id, span_id, sampled: true }
     }
 
     fn ends(transport: Transport) -> (ConnectionInfo, ConnectionInfo) {

@@ -11,12 +11,16 @@
 //! strand that made this one, if it is the only one of its whole process. A process that moves requests between its
 //! threads has to come as one strand ([`Strand::of_process`]). In doubt the request stays a root and is counted in
 //! [`Counters::parent_ambiguous`]: wrong parents are worse than missing ones.
+//!
+//! **Sampling** goes by the parent: a `traceparent` decides by its sampled flag, a parent that was seen here as it was decided itself,
+//! and of a trace that begins here the [`Sampler`]. What is not sampled has its place all the same, and no span.
 
 mod headers;
 mod identity;
 mod keyed;
 mod links;
 mod open;
+mod sampling;
 mod settings;
 mod span;
 mod strands;
@@ -26,6 +30,7 @@ use std::{net::SocketAddr, sync::Arc};
 use obtrace_export::model::{Attribute, Resource, Scope, Span, SpanId, TraceId};
 use obtrace_protocols::{Completeness, Exchange, Opened, Role, Stage, TraceContext};
 
+pub use sampling::Sampler;
 pub use settings::{QueryText, Settings};
 pub use strands::Strand;
 
@@ -169,6 +174,8 @@ pub struct Counters {
     pub linked: u64,
     /// Exchanges that have no place in a trace, because too many were open when they began.
     pub open_overflow: u64,
+    /// Exchanges without a span because their trace is not sampled.
+    pub unsampled: u64,
 }
 
 /// The place of a span in a trace.
@@ -176,6 +183,18 @@ pub struct Counters {
 pub(crate) struct SpanContext {
     pub(crate) trace_id: TraceId,
     pub(crate) span_id: SpanId,
+    /// Whether it is kept.
+    pub(crate) sampled: bool,
+}
+
+impl From<&TraceContext> for SpanContext {
+    fn from(header: &TraceContext) -> Self {
+        Self {
+            trace_id: TraceId::from_bytes(header.trace_id),
+            span_id: SpanId::from_bytes(header.span_id),
+            sampled: header.flags & 1 == 1,
+        }
+    }
 }
 
 /// A span's own context, what it hangs below, and how that was found.
@@ -315,6 +334,10 @@ impl Traces {
                 Place::new(self.new_context(), None)
             }
         };
+        if !place.context.sampled {
+            self.counters.unsampled += 1;
+            return;
+        }
         self.counters.linked += u64::from(place.linked);
         self.counters.parent_ambiguous += u64::from(place.ambiguous);
         let input = span::Input::new(info, exchange, &self.settings, &mut self.memory);
@@ -338,6 +361,10 @@ impl Traces {
         sink: &mut impl FnMut(SpanRecord),
     ) {
         let place = self.client_place(failed.strand, None, failed.start);
+        if !place.context.sampled {
+            self.counters.unsampled += 1;
+            return;
+        }
         self.counters.parent_ambiguous += u64::from(place.ambiguous);
         let start = failed.start.wrapping_add(self.clock_offset);
         let end = failed.end.wrapping_add(self.clock_offset);
@@ -360,11 +387,12 @@ impl Traces {
     }
 
     fn new_context(&mut self) -> SpanContext {
-        SpanContext { trace_id: self.ids.trace_id(), span_id: self.ids.span_id() }
+        let trace_id = self.ids.trace_id();
+        SpanContext { trace_id, span_id: self.ids.span_id(), sampled: self.settings.sampler.keeps(trace_id) }
     }
 
-    fn child_of(&mut self, trace_id: TraceId, parent: SpanId) -> Place {
-        Place::new(SpanContext { trace_id, span_id: self.ids.span_id() }, Some(parent))
+    fn child_of(&mut self, parent: SpanContext) -> Place {
+        Place::new(SpanContext { span_id: self.ids.span_id(), ..parent }, Some(parent.span_id))
     }
 
     /// Whether a header may be used now; a stale one is counted and is not.
@@ -382,13 +410,9 @@ impl Traces {
     fn server_place(&mut self, info: &ConnectionInfo, opened: &Opened, start: u64) -> Place {
         let link = self.links.received(info, opened.offset, start, self.settings.max_link_age);
         let place = match (self.adopt(opened.trace_context, start), link) {
-            (Some((incoming, _)), Some(link)) if link.trace_id.to_bytes() == incoming.trace_id => {
-                self.child_of(link.trace_id, link.span_id)
-            }
-            (Some((incoming, _)), _) => {
-                self.child_of(TraceId::from_bytes(incoming.trace_id), SpanId::from_bytes(incoming.span_id))
-            }
-            (None, Some(link)) => self.child_of(link.trace_id, link.span_id),
+            (Some((incoming, _)), Some(link)) if link.trace_id.to_bytes() == incoming.trace_id => self.child_of(link),
+            (Some((incoming, _)), _) => self.child_of(SpanContext::from(&incoming)),
+            (None, Some(link)) => self.child_of(link),
             (None, None) => Place::new(self.new_context(), None),
         };
         Place { linked: link.is_some(), ..place }
@@ -398,13 +422,14 @@ impl Traces {
         let on_strand = self.strands.parent_of(strand, start);
         let Some((own, header)) = self.adopt(own, start) else {
             return match on_strand {
-                Parent::One(server) => self.child_of(server.trace_id, server.span_id),
+                Parent::One(server) => self.child_of(server.context()),
                 Parent::None => Place::new(self.new_context(), None),
                 Parent::Ambiguous => Place { ambiguous: true, ..Place::new(self.new_context(), None) },
             };
         };
         // The application's own context says which trace this is, and often which of several requests.
-        let trace_id = TraceId::from_bytes(own.trace_id);
+        let context = SpanContext::from(&own);
+        let trace_id = context.trace_id;
         let (parent, ambiguous) = match (on_strand, self.strands.of_trace(strand, trace_id, start)) {
             (Parent::One(server), _) if server.trace_id == trace_id => (Some(server.span_id), false),
             (_, Parent::One(server)) => (Some(server.span_id), false),
@@ -412,8 +437,8 @@ impl Traces {
             (_, Parent::None) => (None, false),
         };
         // A header that was seen before is a forwarded copy or a repetition: its span id is taken.
-        let span_id = if header == Header::New { SpanId::from_bytes(own.span_id) } else { self.ids.span_id() };
-        Place { ambiguous, ..Place::new(SpanContext { trace_id, span_id }, parent) }
+        let span_id = if header == Header::New { context.span_id } else { self.ids.span_id() };
+        Place { ambiguous, ..Place::new(SpanContext { span_id, ..context }, parent) }
     }
 }
 

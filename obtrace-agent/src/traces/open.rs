@@ -26,8 +26,8 @@ impl Open {
     /// It is certain to end in a span: a server's can be the parent of what its strand does.
     pub(super) fn enter(&mut self, strands: &mut Strands) {
         if self.is_server {
-            let SpanContext { trace_id, span_id } = self.place.context;
-            let server = Server { trace_id, span_id, start: self.start };
+            let SpanContext { trace_id, span_id, sampled } = self.place.context;
+            let server = Server { trace_id, span_id, sampled, start: self.start };
             strands.add(self.strand, &server);
             self.server = Some(server);
         }

@@ -1,5 +1,7 @@
 //! What can be set about spans.
 
+use super::Sampler;
+
 /// Bounds and choices for spans. Times are in nanoseconds.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -18,6 +20,8 @@ pub struct Settings {
     pub max_adopted_age: u64,
     /// Most threads whose creator is remembered. 16,384.
     pub max_strands: usize,
+    /// Which of the traces that begin here are kept. All.
+    pub sampler: Sampler,
     /// Most different path templates of a service; spans of other paths are named by their method alone. 100.
     pub max_names: usize,
     /// Whether the query of a URL is recorded (with its sensitive values replaced).
@@ -53,6 +57,7 @@ impl Default for Settings {
             max_adopted_spans: 1_000,
             max_adopted_age: 600 * SECOND,
             max_strands: 16_384,
+            sampler: Sampler::ALL,
             max_names: 100,
             url_query: true,
             sensitive_parameters: Vec::new(),

@@ -6,7 +6,7 @@ use obtrace_export::model::{SpanId, TraceId};
 use obtrace_protocols::Tag;
 use rustc_hash::FxHashMap;
 
-use super::keyed::KeyedState;
+use super::{SpanContext, keyed::KeyedState};
 
 /// One unit of sequential execution: a thread, told by the numbers of its process and its own.
 ///
@@ -64,8 +64,15 @@ impl Strand {
 pub(super) struct Server {
     pub(super) trace_id: TraceId,
     pub(super) span_id: SpanId,
+    pub(super) sampled: bool,
     /// When its request began, in the source's clock.
     pub(super) start: u64,
+}
+
+impl Server {
+    pub(super) const fn context(&self) -> SpanContext {
+        SpanContext { trace_id: self.trace_id, span_id: self.span_id, sampled: self.sampled }
+    }
 }
 
 /// A set of open server exchanges that only has to answer "which one, if it is one?".
@@ -77,6 +84,7 @@ struct Crowd {
     count: u32,
     trace_id: u128,
     span_id: u64,
+    sampled: bool,
     start: u64,
     /// Until when there was more than one.
     crowded_until: u64,
@@ -97,6 +105,7 @@ impl Crowd {
     fn toggle(&mut self, server: &Server) {
         self.trace_id ^= u128::from_be_bytes(server.trace_id.to_bytes());
         self.span_id ^= u64::from_be_bytes(server.span_id.to_bytes());
+        self.sampled ^= server.sampled;
         self.start ^= server.start;
     }
 
@@ -123,6 +132,7 @@ impl Crowd {
                 let server = Server {
                     trace_id: TraceId::from_bytes(self.trace_id.to_be_bytes()),
                     span_id: SpanId::from_bytes(self.span_id.to_be_bytes()),
+                    sampled: self.sampled,
                     start: self.start,
                 };
                 // What began later cannot be the cause.
@@ -243,7 +253,8 @@ mod tests {
     use super::*;
 
     fn server(number: u8, start: u64) -> Server {
-        Server { trace_id: TraceId::from_bytes([number; 16]), span_id: SpanId::from_bytes([number; 8]), start }
+        let (trace_id, span_id) = (TraceId::from_bytes([number; 16]), SpanId::from_bytes([number; 8]));
+        Server { trace_id, span_id, sampled: true, start }
     }
 
     const MAIN: Strand = Strand::new(10, 10);

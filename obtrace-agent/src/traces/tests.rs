@@ -368,3 +368,31 @@ fn names_are_those_of_the_published_conventions() {
         }
     }
 }
+
+#[test]
+fn what_is_not_sampled_has_its_place_and_no_span() {
+    let mut rig = Rig::new(Settings { sampler: Sampler::new(0.0), ..Settings::default() });
+    let (mut server, mut call) = (End::new(1, Role::Server, 80), End::new(2, Role::Client, 81));
+    let mut both = |rig: &mut Rig, head: &str| {
+        rig.request(&mut server, head, FRONT);
+        rig.request(&mut call, "GET /stock HTTP/1.1", FRONT);
+        rig.pass(&mut call, Direction::Received, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", FRONT);
+        rig.pass(&mut server, Direction::Sent, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", FRONT);
+        std::mem::take(&mut rig.spans)
+    };
+    // A trace that begins here is not kept, with what it causes.
+    assert_eq!(both(&mut rig, "GET / HTTP/1.1"), []);
+    assert_eq!((rig.traces.counters().unsampled, rig.traces.counters().spans, rig.traces.open()), (2, 0, 0));
+    // One that began elsewhere is, if it is sampled there.
+    let spans = both(&mut rig, &format!("GET / HTTP/1.1\r\n{}", header(0xab, 0xcd)));
+    assert_eq!(spans.len(), 2);
+    assert!(spans.iter().all(|it| it.span.trace_id.to_bytes()[0] == 0xab));
+    let mut rig = Rig::new(Settings::default());
+    let (mut server, mut call) = (End::new(1, Role::Server, 80), End::new(2, Role::Client, 81));
+    let unsampled = header(0xab, 0xcd).replace("-01", "-00");
+    rig.request(&mut server, &format!("GET / HTTP/1.1\r\n{unsampled}"), FRONT);
+    rig.request(&mut call, "GET /stock HTTP/1.1", FRONT);
+    rig.pass(&mut call, Direction::Received, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", FRONT);
+    rig.pass(&mut server, Direction::Sent, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", FRONT);
+    assert_eq!((rig.spans.len(), rig.traces.counters().unsampled), (0, 2));
+}

@@ -225,11 +225,11 @@ impl View<'_> {
     /// Adds to the bundles what they lack. Nothing leaves them by that.
     fn publish(&self, trusted: &[Certificate]) -> Option<Step> {
         let lacks = trusted.iter().any(|certificate| !self.published.has(certificate));
-        lacks.then(|| self.to_publish(merge(trusted.iter().cloned().chain(self.published.all()), MAX_BUNDLE)))
+        lacks.then(|| self.publishing(merge(trusted.iter().cloned().chain(self.published.all()), MAX_BUNDLE)))
     }
 
     /// The step that publishes this. What is new in it has to settle first, unless nobody trusts anything: waiting would win nothing.
-    fn to_publish(&self, bundle: Vec<Certificate>) -> Step {
+    fn publishing(&self, bundle: Vec<Certificate>) -> Step {
         let is_first = self.published.all().is_empty();
         let settled = if is_first { bundle.clone() } else { self.vouching(&bundle) };
         Step::Publish { bundle, settled }
@@ -252,7 +252,7 @@ impl View<'_> {
             .map(|since| self.left_of(since, self.options.overlap))
             .into_iter()
             .fold(Duration::ZERO, Duration::max);
-        if left.is_zero() { self.to_publish(trusted.to_vec()) } else { Step::Rest(left.min(LONGEST_REST)) }
+        if left.is_zero() { self.publishing(trusted.to_vec()) } else { Step::Rest(left.min(LONGEST_REST)) }
     }
 
     fn until_due(&self, material: &Material) -> Duration {

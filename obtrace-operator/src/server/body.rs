@@ -90,10 +90,10 @@ impl Room {
         };
         if size <= SMALL {
             let place = take(&self.small, size, &body.lost).await?;
-            return Ok((body.upto(Whole::new(first), size, size).await?.into(), place));
+            return Ok((body.upto(Whole::new(first), size, size, &place).await?.into(), place));
         }
         let head = take(&self.heads, SMALL, &body.lost).await?;
-        let mut whole = body.upto(Whole::new(first), SMALL, size).await?;
+        let mut whole = body.upto(Whole::new(first), SMALL, size, &head).await?;
         if whole.is_at_end && whole.len() <= SMALL {
             return Ok((whole.into(), head));
         }
@@ -102,7 +102,7 @@ impl Room {
         let place = take(&self.large, size, &body.lost).await?;
         drop(head);
         whole.all.reserve_exact(size.saturating_sub(whole.len()));
-        whole = body.upto(whole, size, size).await?;
+        whole = body.upto(whole, size, size, &place).await?;
         Ok((whole.into(), place))
     }
 }
@@ -169,7 +169,13 @@ impl Reader {
     }
 
     /// Reads on until the end, or until there is as much as `enough`. `size` is what all of it may be.
-    async fn upto(&mut self, mut whole: Whole, enough: usize, size: usize) -> Result<Whole, RefusedRequest> {
+    async fn upto(
+        &mut self,
+        mut whole: Whole,
+        enough: usize,
+        size: usize,
+        place: &Place,
+    ) -> Result<Whole, RefusedRequest> {
         // What has the announced size may still be more.
         while !self.body.is_end_stream() && (whole.len() < enough || enough == size) {
             let Some(data) = self.next().await? else { break };
@@ -177,6 +183,7 @@ impl Reader {
                 return Err(RefusedRequest::TooLarge);
             }
             whole.push(&data, enough.max(whole.len().saturating_add(data.len())));
+            place.fill(whole.len());
         }
         whole.is_at_end = enough == size || whole.len() < enough || self.body.is_end_stream();
         Ok(whole)

@@ -1,7 +1,7 @@
 //! Room in memory, shared out among peers.
 //!
 //! Who finds no room waits: of those who wait the peer is next that holds least, so that no peer stands in the way of another for longer than
-//! it takes to be served. And while somebody waits, who has had its place for long without being done with it loses it: clients decide
+//! it takes to be served. And while somebody waits, who has had its place for long and does not get on loses it: clients decide
 //! how fast they send and take, and none may decide for the others.
 
 use std::{
@@ -19,6 +19,9 @@ use tokio_util::sync::CancellationToken;
 
 /// How long a place is kept while others wait.
 const KEPT: Duration = Duration::from_secs(3);
+
+/// In which time a place has to be filled beyond that, while others wait: who would take longer loses it. A review has 10 s in all.
+const FILLED: Duration = Duration::from_secs(20);
 
 /// How often it is looked for a place to take back.
 const LOOK: Duration = Duration::from_millis(100);
@@ -48,6 +51,8 @@ struct State {
 struct Holder {
     peer: IpAddr,
     bytes: usize,
+    /// How much of them has come.
+    filled: usize,
     /// Since when its client may be the one who takes long; `None` if it is ours to go on.
     since: Option<Instant>,
     lost: CancellationToken,
@@ -125,7 +130,7 @@ impl Pool {
         state.free = state.free.saturating_sub(bytes);
         let held = state.held.entry(peer).or_default();
         *held = held.saturating_add(bytes);
-        state.places.insert(id, Holder { peer, bytes, since: Some(Instant::now()), lost });
+        state.places.insert(id, Holder { peer, bytes, filled: 0, since: Some(Instant::now()), lost });
         Place { pool: Arc::clone(self), id }
     }
 
@@ -166,7 +171,7 @@ impl State {
             if free >= next.bytes {
                 break;
             }
-            if holder.since.is_some_and(|since| since.elapsed() >= KEPT) {
+            if holder.is_slow() {
                 holder.lost.cancel();
                 free = free.saturating_add(holder.bytes);
             }
@@ -198,7 +203,23 @@ impl State {
     }
 }
 
+impl Holder {
+    /// Whether its client takes too long: a machine that has no time for its clients is not their fault as long as something comes.
+    fn is_slow(&self) -> bool {
+        let Some(elapsed) = self.since.map(|since| since.elapsed()) else { return false };
+        let due = self.bytes as f64 * (elapsed.as_secs_f64() / FILLED.as_secs_f64());
+        elapsed >= KEPT && (self.filled as f64) < due
+    }
+}
+
 impl Place {
+    /// So much of it is filled.
+    pub(super) fn fill(&self, bytes: usize) {
+        if let Some(holder) = self.pool.state().places.get_mut(&self.id) {
+            holder.filled = bytes;
+        }
+    }
+
     /// Nothing more depends on its client: it is not taken back any more.
     pub(super) fn keep(&self) {
         if let Some(holder) = self.pool.state().places.get_mut(&self.id) {
@@ -300,9 +321,10 @@ mod tests {
         for holder in pool.state().places.values_mut() {
             holder.since = holder.since.unwrap().checked_sub(KEPT);
         }
-        slow[0].keep();
+        // It gets on: a sixth of its bytes or more has come.
+        slow[0].fill(1);
         pool.state().take_back();
-        // The other is enough, and what is ours to go on with is not taken.
+        // The other is enough.
         assert!(!lost[0].is_cancelled() && lost[1].is_cancelled());
         drop(slow);
         assert!(waits.await.is_ok());

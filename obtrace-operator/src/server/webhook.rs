@@ -132,7 +132,7 @@ async fn review(State(server): State<Arc<Server>>, request: Request<Body>) -> Re
         Ok(held) => match server.answer(&held.bytes, started) {
             // The review keeps its room until its answer has some.
             Ok(answer) => server.hand_out(answer, &link, deadline).await,
-            Err(refusal) => refusal,
+            Err(why) => server.allow(why, &held.bytes),
         },
         Err(unread) => server.answer_unread(&unread),
     }
@@ -151,14 +151,14 @@ impl AsRef<[u8]> for Answered {
 }
 
 impl Server {
-    fn answer(&self, review: &[u8], started: Instant) -> Result<Vec<u8>, Response> {
+    fn answer(&self, review: &[u8], started: Instant) -> Result<Vec<u8>, RefusedRequest> {
         let index = self.webhook.index.load();
         // Nothing that is shared is left half-done: the index is only read, and the answer is made anew.
         let judged = catch_unwind(AssertUnwindSafe(|| (self.judge)(review, &index)));
         let Ok(answer) = judged else {
             error!(bytes = review.len(), "a fault in the admission of a Pod, which is left alone; please report it");
             self.webhook.metrics.panicked();
-            return Err(self.allow(RefusedRequest::Panic, review));
+            return Err(RefusedRequest::Panic);
         };
         if !self_review::is_of(&answer.verdict) {
             self.webhook.metrics.admission(&answer.verdict, started.elapsed());
