@@ -151,7 +151,12 @@ fn container(options: &Options) -> Value {
         "image": options.image,
         "imagePullPolicy": "IfNotPresent",
         "args": arguments(options),
-        "env": [field("POD_NAME", "metadata.name"), field("POD_NAMESPACE", "metadata.namespace")],
+        "env": [
+            field("POD_NAME", "metadata.name"),
+            field("POD_NAMESPACE", "metadata.namespace"),
+            // What large reviews took goes back to the system: glibc would raise this threshold to the largest of them, and keep their memory.
+            { "name": "MALLOC_MMAP_THRESHOLD_", "value": "131072" },
+        ],
         "ports": [port("webhook", WEBHOOK_PORT), port("health", HEALTH_PORT), port("metrics", METRICS_PORT)],
         "readinessProbe": probe("/readyz", 2, 2),
         "livenessProbe": probe("/healthz", 10, 3),

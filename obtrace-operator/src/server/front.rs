@@ -18,7 +18,7 @@ use crate::telemetry::{Metrics, RefusedConnection};
 const STREAM_WINDOW: u32 = 32 << 10;
 
 /// The buffer of a connection of HTTP/1.1 and the largest head of a request, in bytes.
-const BUFFER: usize = 32 << 10;
+const BUFFER: usize = 16 << 10;
 
 /// The most headers of a request.
 const HEADERS: usize = 64;

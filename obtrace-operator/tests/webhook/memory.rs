@@ -16,6 +16,8 @@ use crate::support::{Client, PATIENCE, PROTOCOLS, Protocol, Served, is_patched, 
 
 /// Tells this program that it is the child.
 const CHILD: &str = "OBTRACE_TEST_WEBHOOK_CHILD";
+/// As the Deployment has it.
+const THRESHOLD: &str = "MALLOC_MMAP_THRESHOLD_";
 
 /// Not a test but the child, which the tests below start as `this_program child --exact`.
 #[test]
@@ -48,6 +50,7 @@ impl Process {
             .arg(env::current_exe().unwrap())
             .args(["memory::child", "--exact", "--nocapture", "--test-threads=1"])
             .env(CHILD, "1")
+            .env(THRESHOLD, "131072")
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
@@ -87,6 +90,8 @@ impl Drop for Process {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_reviews_at_once_fit_into_128_mb() {
+    let deployment = include_str!("../../../deploy/kustomize/obtrace-zero.yaml");
+    assert!(deployment.contains(&format!("- name: {THRESHOLD}\n          value: \"131072\"")));
     let process = Process::start("");
     let bodies: Vec<_> =
         [0, 60_000, 300_000, 0, 20_000, 0, 1_000_000, 0, 100_000, 3_000_000].map(|size| review("u", size)).into();

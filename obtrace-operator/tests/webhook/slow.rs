@@ -119,7 +119,7 @@ async fn peers_that_send_large_reviews_slowly_do_not_hold_up_those_of_others() {
         }
         for protocol in PROTOCOLS {
             let client = served.connect(protocol).await;
-            assert!(is_patched(&client.review(review("large", 1_000_000)).await, "large"));
+            assert!(is_patched(&client.review(review("large", 3_000_000)).await, "large"));
         }
     };
     tokio::select! {
