@@ -3,6 +3,8 @@
 
 #[cfg(feature = "admission")]
 pub mod admission;
+#[cfg(any(feature = "cli", feature = "controller"))]
+mod bounds;
 #[cfg(feature = "controller")]
 pub mod certificates;
 #[cfg(feature = "cli")]

@@ -1,6 +1,7 @@
 """What a test compares: all objects of a cluster, the requests of a user against its rights, and Pods that are created all the time."""
 
 import contextlib
+import http.client
 import threading
 import time
 
@@ -86,7 +87,7 @@ class Creations:
             try:
                 status, answer = self.cluster.request("POST", f"/api/v1/namespaces/{self.namespace}/pods", pod)
                 fault = None if status == 201 else f"{status} {answer}"
-            except OSError as error:
+            except (OSError, http.client.HTTPException, ValueError) as error:
                 fault = str(error)
             with self.lock:
                 self.created += fault is None

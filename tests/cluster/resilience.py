@@ -76,7 +76,7 @@ def check_replaced(cluster, report, policy, replace):
 
 def hurry(cluster):
     """Replaces every Pod of the operator, by such as wait less between the steps of replacing a CA."""
-    arguments = ["operator", "--ca-propagation", "1s", "--ca-overlap", "1s"]
+    arguments = ["operator", "--ca-propagation", "5s", "--ca-overlap", "5s"]
     cluster.must("PATCH", DEPLOYMENT, [{"op": "replace", "path": "/spec/template/spec/containers/0/args", "value": arguments}], JSON_PATCH)
     wait_available(cluster, "the operators are replaced")
 

@@ -8,6 +8,7 @@ rights of its account. Pods are created under `failurePolicy: Fail` while the ce
 import argparse
 import base64
 import contextlib
+import http.client
 import pathlib
 import signal
 import socket
@@ -77,13 +78,22 @@ def is_served(api, port):
 def renew(api, name):
     """Asks for a certificate anew, as `cmctl renew` does, and waits until it is issued."""
     path = f"{CERTIFICATES}/{name}"
+    revision = api.must("GET", path)["status"]["revision"]
+    # cert-manager writes the same status.
+    api.wait_for(lambda: ask_anew(api, path) != 409, f"{name} is asked for anew")
+    api.wait_for(lambda: api.must("GET", path)["status"]["revision"] > revision, f"{name} is issued anew")
+
+
+def ask_anew(api, path):
+    """The status of the request."""
     found = api.must("GET", path)
-    revision = found["status"]["revision"]
     asked = {"type": "Issuing", "status": "True", "reason": "ManuallyTriggered", "message": "asked for anew", "observedGeneration": found["metadata"]["generation"],
              "lastTransitionTime": found["status"]["conditions"][0]["lastTransitionTime"]}
     found["status"]["conditions"] = [it for it in found["status"]["conditions"] if it["type"] != "Issuing"] + [asked]
-    api.must("PUT", f"{path}/status", found)
-    api.wait_for(lambda: api.must("GET", path)["status"]["revision"] > revision, f"{name} is issued anew")
+    status, answer = api.request("PUT", f"{path}/status", found)
+    if status not in (200, 409):
+        raise RuntimeError(f"PUT {path}/status: {status} {answer}")
+    return status
 
 
 class Load:
@@ -101,7 +111,10 @@ class Load:
             count += 1
             pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": f"shop-{number}-{count}", "namespace": "shop"},
                    "spec": {"schedulingGates": [{"name": "test/never"}], "containers": [{"name": "app", "image": "node:22"}]}}
-            status, answer = self.api.request("POST", "/api/v1/namespaces/shop/pods", pod)
+            try:
+                status, answer = self.api.request("POST", "/api/v1/namespaces/shop/pods", pod)
+            except (OSError, http.client.HTTPException, ValueError) as error:
+                status, answer = 0, {"message": f"no answer: {error}"}
             if status != 201:
                 self.faults.append(f"{status} {answer.get('message', answer)}")
             elif answer["metadata"].get("labels", {}).get("obtrace.io/instrumented") != "true":
@@ -111,7 +124,7 @@ class Load:
     def more(self, count):
         """Waits until so many more were made."""
         wanted = self.made + count
-        until(lambda: self.made >= wanted or not all(thread.is_alive() for thread in self.threads), f"{count} more Pods", 180)
+        until(lambda: self.made >= wanted, f"{count} more Pods", 180)
 
     def end(self):
         self.stop.set()

@@ -73,7 +73,8 @@ class Kubelet:
 
     def run(self):
         while not self.done.is_set():
-            with contextlib.suppress(OSError):
+            # The API server may be slow, or refuse for a moment.
+            with contextlib.suppress(OSError, RuntimeError):
                 self.turn()
             self.done.wait(0.2)
 
@@ -151,7 +152,7 @@ class Rig:
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
                 [self.program, "operator", "--pod-name=operator-1", *flags, "--resync=5s", "--restart-every=1s", "--restart-steady=1s",
-                 "--restart-at-once=10", "--restart-grace=120s", "--linger=0s"],
+                 "--restart-at-once=10", "--restart-grace=120s", "--restart-caution=1s", "--linger=0s"],
                 env={**os.environ, "KUBECONFIG": str(self.config)}, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         self.wait("the operator is ready", lambda: urllib.request.urlopen(f"http://127.0.0.1:{self.ports[1]}/readyz", timeout=5).status == 200)
 
@@ -233,6 +234,10 @@ def check_forbidden(rig):
     changed = [name for kind, namespace, name in BEFORE if rig.get(kind, namespace, name)["metadata"]["generation"] != 1]
     rig.report.check("restart: nothing is changed without the right", changed)
     rig.api.apply(*rig.restarter)
+    # Authorizers learn of a Role a moment later, and the operator asks again only after minutes.
+    review = {"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": {"user": USER, "resourceAttributes": {
+        "verb": "patch", "group": "apps", "resource": "deployments", "namespace": "shop"}}}
+    rig.api.wait_for(lambda: rig.api.must("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", review)["status"]["allowed"], "the right is known")
 
 
 def check_budget(rig, kubelet):

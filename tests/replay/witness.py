@@ -4,8 +4,8 @@ import json
 import subprocess
 
 
-def fields(path, ports, dissector, transport, show, *names):
-    """One list of values for each packet that `show` lets through."""
+def layers(path, ports, dissector, transport, show, *names):
+    """What tshark says of these names, a dictionary of lists for each packet that `show` lets through."""
     command = ["tshark", "-n", "-r", path, "-Y", show, "-T", "ek", "-o", "tcp.desegment_tcp_streams:TRUE"]
     for port in ports:
         command += ["-d", f"{transport}.port=={port},{dissector}"]
@@ -17,7 +17,12 @@ def fields(path, ports, dissector, transport, show, *names):
     for line in done.stdout.splitlines():
         record = json.loads(line)
         if "layers" in record:
-            yield [value for name in names for value in record["layers"].get(name.replace(".", "_"), [])]
+            yield {name: record["layers"].get(name.replace(".", "_"), []) for name in names}
+
+
+def fields(path, ports, dissector, transport, show, name):
+    """One list of values for each packet that `show` lets through."""
+    return (packet[name] for packet in layers(path, ports, dissector, transport, show, name))
 
 
 def http(path, ports):
@@ -32,9 +37,21 @@ def postgres(path, ports):
 
 
 def redis(path, ports):
-    """Commands as arrays; inline ones are no arrays."""
-    show = "resp.array && resp.bulk_string && !resp.reassembled_in_next_frame && (" + " || ".join(f"tcp.dstport == {port}" for port in ports) + ")"
-    return sum(len(values) for values in fields(path, ports, "resp", "tcp", show, "resp.array.length"))
+    """Commands as arrays; inline ones are no arrays. A segment may end within a command: tshark tells what it has of it, and mostly all of it
+    again with the next one, but only the rest if the former ended with a whole string."""
+    show = "resp && (" + " || ".join(f"tcp.dstport == {port}" for port in ports) + ")"
+    arrays, strings = "resp.array.length", "resp.bulk_string.length"
+    commands = 0
+    for packet in layers(path, ports, "resp", "tcp", show, arrays, strings):
+        told = len(packet[strings])
+        wanted = [int(length) for length in packet[arrays]]
+        # Strings of no array here end the command of the segment before.
+        commands += told > sum(wanted)
+        left = min(told, sum(wanted))
+        for length in wanted:
+            commands += length <= left
+            left = max(0, left - length)
+    return commands
 
 
 def dns(path, ports):

@@ -63,6 +63,9 @@ pub(super) struct Flags {
     /// How long a restarted workload's Pods have to become ready before the restart is taken back
     #[arg(long, default_value = "5m", value_name = "TIME", value_parser = duration::parse)]
     restart_grace: Duration,
+    /// How long none begins after a restart that was taken back or changed nothing; after several taken back in a row each time twice as long
+    #[arg(long, default_value = "5m", value_name = "TIME", value_parser = duration::parse)]
+    restart_caution: Duration,
     /// How long they have to stay ready until the restart is over
     #[arg(long, default_value = "30s", value_name = "TIME", value_parser = duration::parse)]
     restart_steady: Duration,
@@ -108,6 +111,7 @@ impl Flags {
         options.restarts.at_once = self.restart_at_once.into();
         options.restarts.every = self.restart_every;
         options.restarts.grace = self.restart_grace;
+        options.restarts.caution = self.restart_caution;
         options.restarts.steady = self.restart_steady;
         options.images = self.image_lookups.then(|| {
             let insecure = self.insecure_registry.iter().map(|host| host.to_ascii_lowercase()).collect();

@@ -202,6 +202,8 @@ impl Lookups {
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (mut grants, mut changed) = (Grants::default(), None);
         let mut check = Instant::now() + CHECK_EVERY;
+        // Whether the last write was not refused.
+        let mut may_write = true;
         loop {
             tokio::select! {
                 Some(ended) = work.tasks.join_next_with_id() => work.ended(&mut agenda, ended),
@@ -223,9 +225,9 @@ impl Lookups {
             if agenda.take_changed() {
                 changed.get_or_insert_with(Instant::now);
             }
-            if changed.is_some_and(|since: Instant| agenda.is_idle() || since.elapsed() >= WRITE_AFTER) {
+            if changed.is_some_and(|since: Instant| since.elapsed() >= WRITE_AFTER || agenda.is_idle() && may_write) {
                 changed = None;
-                stored.write(&mut agenda).await;
+                may_write = stored.write(&mut agenda).await;
             }
             self.metrics.images(agenda.known().len());
         }
@@ -310,12 +312,14 @@ struct Stored {
     namespace: String,
     /// The version that was read or written last; `None` if there was none.
     version: Option<String>,
+    /// How many writes failed in a row.
+    refusals: u32,
 }
 
 impl Stored {
     fn new(lookups: &Lookups) -> Self {
         let api = Api::namespaced(lookups.client.clone(), &lookups.namespace);
-        Self { api, namespace: lookups.namespace.clone(), version: None }
+        Self { api, namespace: lookups.namespace.clone(), version: None, refusals: 0 }
     }
 
     async fn read(&mut self) -> Result<kept::All, String> {
@@ -325,15 +329,25 @@ impl Stored {
         Ok(found.as_ref().map(kept::of).unwrap_or_default())
     }
 
-    /// Writes what is known; where somebody else has written, that is learnt first.
-    async fn write(&mut self, agenda: &mut Agenda) {
-        if let Err(error) = self.try_write(agenda).await {
-            agenda.untold();
-            match self.read().await {
-                Ok(others) => agenda.learn(others),
-                Err(_) => warn!(error, "cannot write the ConfigMap {CONFIG_MAP}, which is tried again"),
-            }
+    /// Writes what is known; where somebody else has written, that is learnt first. Whether it could.
+    async fn write(&mut self, agenda: &mut Agenda) -> bool {
+        let Err(error) = self.try_write(agenda).await else {
+            self.refusals = 0;
+            return true;
+        };
+        self.refusals = self.refusals.saturating_add(1);
+        let before = self.version.clone();
+        let read = self.read().await;
+        if self.refusals > 1 && self.version == before || read.is_err() {
+            // Nobody else has written.
+            warn!(error, "cannot write the ConfigMap {CONFIG_MAP}, which is tried again");
+            sleep(AGAIN.saturating_mul(self.refusals.min(12))).await;
         }
+        agenda.untold();
+        if let Ok(others) = read {
+            agenda.learn(others);
+        }
+        false
     }
 
     async fn try_write(&mut self, agenda: &Agenda) -> Result<(), String> {

@@ -50,13 +50,18 @@ impl From<kube::Error> for Fault {
             kube::Error::Api(status) if status.code == 404 => Self::Gone,
             kube::Error::Api(status) if status.code == 409 => Self::Conflict,
             // Policies refuse with this code as well: https://github.com/kubernetes/apiserver, endpoints/handlers/responsewriters
-            kube::Error::Api(status) if status.code == 403 && status.message.contains(" cannot ") => {
+            kube::Error::Api(status) if status.code == 403 && is_of_rights(&status.message) => {
                 Self::Forbidden(status.message.clone())
             }
             kube::Error::Api(status) => Self::Failed(format!("{} {}", status.code, status.message)),
             other => Self::Failed(other.to_string()),
         }
     }
+}
+
+/// Whether it is a right that is missing: `User "u" cannot patch resource "deployments" in API group "apps" …`.
+fn is_of_rights(message: &str) -> bool {
+    ["User \"", "\" cannot ", " resource \""].iter().all(|part| message.contains(part))
 }
 
 #[derive(Deserialize)]

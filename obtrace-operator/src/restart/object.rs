@@ -118,6 +118,11 @@ impl Workload {
         serde_json::from_str(self.metadata.annotation(RESTART)?).ok()
     }
 
+    /// Whether it has one that cannot be read.
+    pub(super) fn has_unreadable_record(&self) -> bool {
+        self.metadata.annotation(RESTART).is_some() && self.record().is_none()
+    }
+
     /// Whether it is marked as being restarted.
     pub(super) fn is_marked(&self) -> bool {
         self.metadata.label(RESTARTING).is_some()

@@ -91,6 +91,11 @@ impl Pod {
         condition.and_then(|it| it.last_transition_time.as_ref()).map(|time| time.0).or(self.created())
     }
 
+    /// Whether it has a node. One that finds none is not broken: the whole rollout is given up if nothing else happens in it.
+    pub(super) fn is_scheduled(&self) -> bool {
+        !self.status.conditions.iter().flatten().any(|it| it.kind == "PodScheduled" && it.status == "False")
+    }
+
     /// What keeps a container of it from running, told by the kubelet: `container web is in CrashLoopBackOff, exit code 1`.
     pub(super) fn trouble(&self) -> Option<Trouble> {
         let status = &self.status;

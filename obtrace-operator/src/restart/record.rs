@@ -68,6 +68,9 @@ pub struct Record {
     pub uid: String,
     /// See `uid`.
     pub generation: i64,
+    /// How many restarts there were, this one counted, none of them a day before the next.
+    #[serde(default)]
+    pub attempts: u32,
     /// When it began; the value of [`RESTARTED_AT`].
     pub started_at: Timestamp,
     /// When its phase began.

@@ -48,6 +48,8 @@ pub(super) struct Restarter {
     looked: BTreeMap<Id, Instant>,
     /// Whether a restart has instrumented Pods since this replica leads. Until one has there is one at a time.
     proven: bool,
+    /// How many restarts were taken back in a row.
+    taken_back: u32,
     /// When the next restart may begin.
     next: Instant,
     /// Until when nothing is asked that needs rights which the operator has not.
@@ -71,6 +73,7 @@ impl Restarter {
             open: BTreeSet::new(),
             looked: BTreeMap::new(),
             proven: false,
+            taken_back: 0,
             next: Instant::now() + options.every,
             refused: None,
         }
@@ -236,9 +239,16 @@ impl Restarter {
     async fn start(&mut self, candidate: &Candidate, workload: &Workload, record: &Record) -> Result<(), Fault> {
         let id = &candidate.id;
         let reason = format!("instrumented by {}", candidate.resource);
-        let made = self.cluster.patch(id, &patch::start(workload, record, &reason)).await?;
         self.next = Instant::now() + self.options.every;
+        // It counts as begun before it is known: an answer may be lost, and the restart is watched all the same.
         self.open.insert(id.clone());
+        let made = match self.cluster.patch(id, &patch::start(workload, record, &reason)).await {
+            Err(fault @ (Fault::Gone | Fault::Conflict | Fault::Forbidden(_))) => {
+                self.open.remove(id);
+                return Err(fault);
+            }
+            made => made?,
+        };
         // Another's webhook may have changed more of the template than we did: that is nobody's change of it later.
         if made.template_digest() != record.template {
             let record = Record { template: made.template_digest(), ..record.clone() };
@@ -254,7 +264,8 @@ impl Restarter {
     async fn follow(&mut self, id: &Id) -> Result<(), Fault> {
         let workload = self.cluster.workload(id).await?;
         let Some(record) = workload.record().filter(|record| record.phase.is_open()) else {
-            if workload.is_marked() {
+            // What cannot be read may be of another version, which goes on with it.
+            if workload.is_marked() && !workload.has_unreadable_record() {
                 self.cluster.patch(id, &patch::unmark(&workload)).await?;
             }
             self.open.remove(id);
@@ -268,7 +279,10 @@ impl Restarter {
                 Ok(())
             }
             Watch::RollBack(why) => {
-                self.proven |= pods.iter().any(|pod| pod.is_of(record.started_at) && pod.is_instrumented());
+                // What broke these Pods may break all others: from here on carefully, and ever more slowly.
+                self.proven = false;
+                self.taken_back = self.taken_back.saturating_add(1);
+                self.next = Instant::now() + longer(self.options.caution, self.taken_back);
                 self.roll_back(id, &workload, record, why).await
             }
             Watch::Delete(pods) => {
@@ -313,7 +327,7 @@ impl Restarter {
         self.looked.insert(id.clone(), Instant::now() + self.options.retry);
         let why = record.reason.as_deref().unwrap_or_default();
         match phase {
-            Phase::Restarted => self.proven = true,
+            Phase::Restarted => (self.proven, self.taken_back) = (true, 0),
             Phase::Unchanged => {
                 self.proven = false;
                 self.next = Instant::now() + self.options.caution;
@@ -345,6 +359,11 @@ impl Restarter {
         self.teller.event(id, workload, Said::Restarted, &note).await;
         Ok(())
     }
+}
+
+/// That time the first time, and each time twice as long, up to 512 times.
+pub(super) fn longer(time: Duration, times: u32) -> Duration {
+    time.saturating_mul(1 << times.saturating_sub(1).min(9))
 }
 
 /// The present, in whole seconds.

@@ -6,7 +6,8 @@ use super::{
     Options,
     object::{Counts, Workload},
     pods::{Budget, Pod},
-    record::{Before, Phase, RESTART_REASON, RESTARTED_AT, Record},
+    record::{Before, Phase, RESTART, RESTART_REASON, RESTARTED_AT, Record},
+    restarter::longer,
 };
 use crate::discovery::Kind;
 
@@ -49,6 +50,11 @@ pub(super) fn begin(
     if record.as_ref().is_some_and(|it| it.phase.is_open()) {
         return Begin::Adopt;
     }
+    if workload.has_unreadable_record() {
+        return Begin::Leave(format!(
+            "its annotation {RESTART}, which tells of its last restart, cannot be read: remove it"
+        ));
+    }
     let bare = pods.iter().filter(|pod| !pod.is_gone() && !pod.is_instrumented()).count();
     if workload.metadata.deletion_timestamp.is_some() || bare == 0 {
         return Begin::Nothing;
@@ -74,6 +80,7 @@ pub(super) fn begin(
         resource: asked.resource.clone(),
         uid: asked.uid.clone(),
         generation: asked.generation,
+        attempts: record.as_ref().map_or(1, |last| attempts(last, now).saturating_add(1)),
         started_at: now,
         since: now,
         template: workload.template_digest(),
@@ -83,13 +90,21 @@ pub(super) fn begin(
 }
 
 /// Why there is no other restart after that one: there is one for each generation of a resource. Only where it did instrument the Pods,
-/// and others were made while no webhook answered, there is another after a while.
+/// and others were made while no webhook answered, there is another after a while. Each time it is a longer while: neither a
+/// webhook that some API servers do not reach nor two who edit a resource in turns have a workload restarted for ever.
 fn spent(record: &Record, asked: &Asked, options: &Options, now: Timestamp) -> Option<String> {
-    if (&record.uid, record.generation) != (&asked.uid, asked.generation) {
-        return None;
-    }
-    let again = record.phase == Phase::Restarted && asked.drifted && after(record.since, options.again) <= now;
+    let is_other = (&record.uid, record.generation) != (&asked.uid, asked.generation);
+    let helped = record.phase == Phase::Restarted && asked.drifted;
+    let pause = longer(if is_other { options.caution } else { options.again }, attempts(record, now));
+    let again = (is_other || helped) && after(record.since, pause) <= now;
     (!again).then(|| told(record))
+}
+
+/// The restarts that still count: after a day without one, none does.
+fn attempts(last: &Record, now: Timestamp) -> u32 {
+    const DAY: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
+    let pause = DAY.max(longer(std::time::Duration::from_secs(3600), last.attempts).saturating_mul(2));
+    if after(last.since, pause) <= now { 0 } else { last.attempts }
 }
 
 /// What came of a restart.
@@ -237,7 +252,10 @@ fn late(new: &[&Pod], workload: &Workload, options: &Options, now: Timestamp) ->
     if workload.has_stalled() {
         return Some("its progressDeadlineSeconds are over".to_owned());
     }
-    let late = new.iter().find(|pod| pod.unready_since().is_some_and(|since| after(since, options.grace) <= now))?;
+    let late = new
+        .iter()
+        .filter(|pod| pod.is_scheduled())
+        .find(|pod| pod.unready_since().is_some_and(|since| after(since, options.grace) <= now))?;
     let trouble = late.trouble().map_or_else(String::new, |trouble| format!(": {}", trouble.told));
     Some(format!("Pod {} is not ready after {} s{trouble}", late.metadata.name, options.grace.as_secs()))
 }
@@ -360,12 +378,35 @@ mod tests {
             ("rolled-back", 3, long_ago, true, false),
             ("superseded", 3, long_ago, true, false),
             ("unchanged", 2, lately, false, true),
+            ("unchanged", 2, NOW, false, false),
         ] {
             let found = ask(&workload(phase, generation, since), &[], drifted);
             let right = if starts { matches!(found, Begin::Start(_)) } else { matches!(found, Begin::Leave(_)) };
             assert!(right, "{phase} {generation} {since} {drifted}: {found:?}");
         }
         assert_eq!(ask(&workload("restarting", 1, lately), &[], false), Begin::Adopt);
+        let unknown = ask(&workload("of-a-later-version", 1, long_ago), &[], true);
+        assert!(matches!(&unknown, Begin::Leave(why) if why.contains("cannot be read")), "{unknown:?}");
+    }
+
+    #[test]
+    fn each_restart_has_a_longer_pause_before_it() {
+        let since = |since: &str, attempts: u32| {
+            let mut workload = healthy();
+            let record = json!({ "phase": "restarted", "resource": "a/b", "uid": "r", "generation": 3, "attempts": attempts,
+                "startedAt": since, "since": since, "template": "0" });
+            workload["metadata"]["annotations"] = json!({ "obtrace.io/restart": record.to_string() });
+            match ask(&workload, &[], true) {
+                Begin::Start(record) => Some(record.attempts),
+                _ => None,
+            }
+        };
+        assert_eq!(since("2025-12-31T23:59:00Z", 1), Some(2));
+        assert_eq!(since("2025-12-31T23:59:00Z", 2), None);
+        assert_eq!(since("2025-12-31T22:59:00Z", 2), Some(3));
+        assert_eq!(since("2025-12-31T12:00:00Z", 5), None);
+        // After long enough it is as the first time.
+        assert_eq!(since("2025-12-20T12:00:00Z", 5), Some(1));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! how fast they send and take, and none may decide for the others.
 
 use std::{
+    cmp::Reverse,
     collections::{BTreeMap, HashMap, VecDeque},
     net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -163,18 +164,20 @@ impl Pool {
 }
 
 impl State {
-    /// Tells those who have had their places for too long, the longest first, until there will be room for the next one.
+    /// Tells those who have had their places for too long until there will be room for the next one: first those of the peers that hold
+    /// most, of these the longest first.
     fn take_back(&self) {
         let Some(next) = self.next_waiting().and_then(|next| self.waiting.get(next)) else { return };
         let mut free = self.free;
-        for holder in self.places.values() {
+        let held = |holder: &&Holder| self.held.get(&holder.peer).copied().unwrap_or_default();
+        let mut slow: Vec<&Holder> = self.places.values().filter(|holder| holder.is_slow()).collect();
+        slow.sort_by_key(|holder| Reverse(held(holder)));
+        for holder in slow {
             if free >= next.bytes {
                 break;
             }
-            if holder.is_slow() {
-                holder.lost.cancel();
-                free = free.saturating_add(holder.bytes);
-            }
+            holder.lost.cancel();
+            free = free.saturating_add(holder.bytes);
         }
     }
 

@@ -131,7 +131,7 @@ async fn review(State(server): State<Arc<Server>>, request: Request<Body>) -> Re
     match server.room.read(request.into_body(), link.peer, deadline).await {
         Ok(held) => match server.answer(&held.bytes, started) {
             // The review keeps its room until its answer has some.
-            Ok(answer) => server.hand_out(answer, &link, deadline).await,
+            Ok(answer) => server.hand_out(answer, &held.bytes, &link, deadline).await,
             Err(why) => server.allow(why, &held.bytes),
         },
         Err(unread) => server.answer_unread(&unread),
@@ -167,14 +167,12 @@ impl Server {
         Ok(answer.body)
     }
 
-    /// Answers with that, as soon as there is room: a client need not take it soon.
-    async fn hand_out(&self, body: Vec<u8>, link: &Link, deadline: Instant) -> Response {
+    /// Answers with that, as soon as there is room: a client need not take it soon. Without room in time the Pod is allowed as it is, which
+    /// takes next to none.
+    async fn hand_out(&self, body: Vec<u8>, review: &[u8], link: &Link, deadline: Instant) -> Response {
         match self.answers.take(link.peer, body.len(), link.untaken.clone(), deadline).await {
             Ok(place) => json(Bytes::from_owner(Answered { body, _place: place })),
-            Err(_) => {
-                self.webhook.metrics.refused_request(RefusedRequest::Overloaded);
-                (StatusCode::SERVICE_UNAVAILABLE, "too many answers that nobody takes\n").into_response()
-            }
+            Err(_) => self.allow(RefusedRequest::Overloaded, review),
         }
     }
 
@@ -202,7 +200,7 @@ impl Server {
         let (status, what) = match why {
             RefusedRequest::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "the review is too large"),
             RefusedRequest::Timeout => (StatusCode::REQUEST_TIMEOUT, "the review did not come in time"),
-            RefusedRequest::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "too many large reviews at once"),
+            RefusedRequest::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "too many reviews or answers at once"),
             RefusedRequest::Broken => (StatusCode::BAD_REQUEST, "the review broke off"),
             _ => (StatusCode::INTERNAL_SERVER_ERROR, "a fault of the webhook"),
         };

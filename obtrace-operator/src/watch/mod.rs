@@ -5,7 +5,6 @@
 //! [`World`]; it stops no other.
 
 mod backoff;
-pub(crate) mod bounds;
 mod follow;
 mod listing;
 mod resource;
@@ -38,6 +37,7 @@ use tracing::{debug, info, warn};
 pub(crate) use self::follow::follow;
 use self::{listing::Listing, resource::Kept};
 use crate::{
+    bounds,
     crd::ObtraceInstrumentation,
     index::{Images, Index, Namespace, World},
 };

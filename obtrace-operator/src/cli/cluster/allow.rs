@@ -56,13 +56,18 @@ async fn pull_secrets(
     progress: &mut Progress,
 ) -> Result<(), Failure> {
     let about = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": namespace } });
-    let Some(found) = cluster.get(&about).await.map_err(Failure::failed)? else {
+    if cluster.get(&about).await.map_err(Failure::failed)?.is_none() {
         return Err(Failure::failed(format_args!("there is no namespace {namespace}")));
+    }
+    // What was granted before, as the Role has it: others may write the namespace's annotation.
+    let role = allowed_pull_secrets(namespace, &[]).into_iter().find(|object| object["kind"] == "Role");
+    let granted = match &role {
+        Some(role) => cluster.get(role).await.map_err(Failure::failed)?.unwrap_or_default(),
+        None => Value::Null,
     };
-    let marked = found.pointer("/metadata/annotations").and_then(|all| all.get(PULL_SECRETS_ANNOTATION));
-    let marked = marked.and_then(Value::as_str).unwrap_or_default().split(',').map(str::trim);
-    let names = marked.filter(|name| !name.is_empty()).chain(secrets.iter().map(String::as_str));
-    let names: BTreeSet<String> = names.map(str::to_owned).collect();
+    let granted = granted.pointer("/rules").and_then(Value::as_array).into_iter().flatten();
+    let granted = granted.filter_map(|rule| rule["resourceNames"].as_array()).flatten().filter_map(Value::as_str);
+    let names: BTreeSet<String> = granted.chain(secrets.iter().map(String::as_str)).map(str::to_owned).collect();
     let names: Vec<String> = names.into_iter().collect();
     for object in allowed_pull_secrets(namespace, &names) {
         let changed = cluster.apply(&object, false).await.map_err(Failure::failed)?;

@@ -8,11 +8,11 @@ use obtrace_cli::Failure;
 use obtrace_patch::Version;
 
 use crate::{
+    bounds,
     crd::ObtraceInstrumentation,
     index::{Namespace, SYSTEM_NAMESPACE, World},
     install::{Cluster, said},
     registry,
-    watch::bounds,
 };
 
 /// Reads the resources, the namespaces, what bounds their Pods, and the version of a cluster.

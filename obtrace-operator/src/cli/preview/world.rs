@@ -7,10 +7,10 @@ use serde_json::{Map, Value};
 
 use super::super::arguments;
 use crate::{
+    bounds,
     crd::{ObtraceInstrumentation, ObtraceInstrumentationSpec},
     index::{DEFAULT_INGEST_URL, Namespace, SYSTEM_NAMESPACE, World},
     manifests::Document,
-    watch::bounds,
 };
 
 /// What the file says of the cluster, and what is worth saying about that.
