@@ -32,6 +32,8 @@ use crate::{
 const KINDS: [Kind; 3] = [Kind::Deployment, Kind::StatefulSet, Kind::DaemonSet];
 /// The most workloads that are looked at in one turn: each look is three requests.
 const LOOKS: usize = 10;
+/// After so many restarts that were taken back in a row there is one at a time.
+const MOST_TAKEN_BACK: u32 = 3;
 /// How long a workload is not looked at again that is not restarted as it is.
 const LEFT: Duration = Duration::from_secs(600);
 
@@ -162,7 +164,8 @@ impl Restarter {
     }
 
     fn may_begin(&self) -> bool {
-        let at_once = if self.proven { self.options.at_once.max(1) } else { 1 };
+        let many = self.proven && self.taken_back < MOST_TAKEN_BACK;
+        let at_once = if many { self.options.at_once.max(1) } else { 1 };
         let has_room = self.open.len() < at_once && Instant::now() >= self.next;
         has_room && !self.is_refused() && self.sources.readiness.is_ready()
     }
@@ -279,8 +282,8 @@ impl Restarter {
                 Ok(())
             }
             Watch::RollBack(why) => {
-                // What broke these Pods may break all others: from here on carefully, and ever more slowly.
-                self.proven = false;
+                self.proven |= pods.iter().any(|pod| pod.is_of(record.started_at) && pod.is_instrumented());
+                // What broke these Pods may break all others: from here on ever more slowly.
                 self.taken_back = self.taken_back.saturating_add(1);
                 self.next = Instant::now() + longer(self.options.caution, self.taken_back);
                 self.roll_back(id, &workload, record, why).await
