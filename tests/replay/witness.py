@@ -37,20 +37,26 @@ def postgres(path, ports):
 
 
 def redis(path, ports):
-    """Commands as arrays; inline ones are no arrays. A segment may end within a command: tshark tells what it has of it, and mostly all of it
-    again with the next one, but only the rest if the former ended with a whole string."""
+    """Commands as arrays; inline ones are no arrays. A segment may end within a command. What tshark has of it then comes once more with the next
+    segment if it says so, and if an array begins there; else the next ones have only the strings that are missing."""
     show = "resp && (" + " || ".join(f"tcp.dstport == {port}" for port in ports) + ")"
-    arrays, strings = "resp.array.length", "resp.bulk_string.length"
-    commands = 0
-    for packet in layers(path, ports, "resp", "tcp", show, arrays, strings):
-        told = len(packet[strings])
+    stream, arrays, strings, again = "tcp.stream", "resp.array.length", "resp.bulk_string.length", "resp.reassembled_in_next_frame"
+    commands, missing = 0, {}
+    for packet in layers(path, ports, "resp", "tcp", show, stream, arrays, strings, again):
+        at = packet[stream][0]
         wanted = [int(length) for length in packet[arrays]]
-        # Strings of no array here end the command of the segment before.
-        commands += told > sum(wanted)
-        left = min(told, sum(wanted))
+        told = len(packet[strings])
+        before = max(0, told - sum(wanted))
+        if missing.get(at) and before:
+            missing[at] = max(0, missing[at] - before)
+            commands += not missing[at]
+        left = told - before
         for length in wanted:
             commands += length <= left
+            missing[at] = max(0, length - left)
             left = max(0, left - length)
+        if packet[again]:
+            missing[at] = 0
     return commands
 
 
