@@ -29,7 +29,7 @@ mod uid;
 mod verdict;
 
 use obtrace_patch::{
-    Outcome as Done, Patch, Plan, plan,
+    Outcome as Done, ParseError, Patch, Plan, plan,
     review::{Review, respond},
 };
 
@@ -49,10 +49,13 @@ pub struct Answer {
     pub verdict: Verdict,
 }
 
-/// The bytes of [`judge`]'s answer, for who has no use for the verdict.
+/// The bytes of [`judge`]'s answer, for who has no use for the verdict: its texts are not copied.
 #[must_use]
 pub fn answer(review: &[u8], index: &Index) -> Vec<u8> {
-    judge(review, index).body
+    match Review::parse(review) {
+        Ok(request) => decide(&request, index, None),
+        Err(error) => allow_unreadable(review, &error),
+    }
 }
 
 /// The answer to a review. It always allows: whatever is wrong with the request, or with us, becomes a warning.
@@ -61,16 +64,20 @@ pub fn judge(review: &[u8], index: &Index) -> Answer {
     let request = match Review::parse(review) {
         Ok(request) => request,
         Err(error) => {
-            // The API server takes no answer without the request's id.
-            let uid = uid::in_head(review).unwrap_or_default();
-            let warning = format!("obtrace-zero: cannot read the AdmissionReview: {error}");
-            return Answer { body: allow(uid, &warning), verdict: Verdict::new(Outcome::Unreadable) };
+            let body = allow_unreadable(review, &error);
+            return Answer { body, verdict: Verdict::new(Outcome::Unreadable) };
         }
     };
     let mut verdict = Verdict::new(Outcome::NotAPod);
     verdict.dry_run = request.is_dry_run();
-    let body = decide(&request, index, &mut verdict);
+    let body = decide(&request, index, Some(&mut verdict));
     Answer { body, verdict }
+}
+
+fn allow_unreadable(review: &[u8], error: &ParseError) -> Vec<u8> {
+    // The API server takes no answer without the request's id.
+    let uid = uid::in_head(review).unwrap_or_default();
+    allow(uid, &format!("obtrace-zero: cannot read the AdmissionReview: {error}"))
 }
 
 /// The answer that changes nothing, with a warning; `None` if the beginning of the review does not say which request it is for.
@@ -85,7 +92,8 @@ fn allow(uid: &str, warning: &str) -> Vec<u8> {
     respond(uid, &Patch::default(), &[warning])
 }
 
-fn decide(request: &Review<'_>, index: &Index, verdict: &mut Verdict) -> Vec<u8> {
+fn decide(request: &Review<'_>, index: &Index, mut verdict: Option<&mut Verdict>) -> Vec<u8> {
+    let mut note = |what: &dyn Fn(&mut Verdict)| verdict.as_deref_mut().into_iter().for_each(what);
     let uid = request.uid();
     let untouched = || respond(uid, &Patch::default(), &[] as &[&str]);
     let (Some("CREATE"), ("", "v1", "Pod")) = (request.operation(), request.kind()) else {
@@ -95,30 +103,32 @@ fn decide(request: &Review<'_>, index: &Index, verdict: &mut Verdict) -> Vec<u8>
         Ok(Some(pod)) => pod,
         Ok(None) => return untouched(),
         Err(error) => {
-            verdict.outcome = Outcome::Unreadable;
+            note(&|verdict| verdict.outcome = Outcome::Unreadable);
             return allow(uid, &format!("obtrace-zero: cannot read the Pod, which is left alone: {error}"));
         }
     };
     let namespace = request.namespace().or(pod.namespace()).unwrap_or_default();
-    verdict.is_about(namespace, pod);
+    note(&|verdict| verdict.is_about(namespace, pod));
     let settings = match index.resolve(namespace, |name| pod.label(name)) {
         Resolution::Settings(settings, resource) => {
-            verdict.resource = Some(resource.into_owned());
+            note(&|verdict| verdict.resource = Some((*resource).to_owned()));
             settings
         }
         Resolution::Excluded(resource) => {
-            verdict.resource = Some(resource.into_owned());
-            (verdict.outcome, verdict.reason) = (Outcome::Excluded, Some("resource"));
+            note(&|verdict| {
+                verdict.resource = Some((*resource).to_owned());
+                (verdict.outcome, verdict.reason) = (Outcome::Excluded, Some("resource"));
+            });
             return untouched();
         }
         Resolution::NoResource => {
-            verdict.outcome = Outcome::NoResource;
+            note(&|verdict| verdict.outcome = Outcome::NoResource);
             return untouched();
         }
     };
     let plan = plan(pod, &settings);
     let patch = plan.patch();
-    verdict.say(&plan, &patch);
+    note(&|verdict| verdict.say(&plan, &patch));
     respond(uid, &patch, &warnings(&plan))
 }
 

@@ -22,7 +22,10 @@ fn ask(change: impl FnOnce(&mut Value)) -> Value {
         "uid": "u-1", "operation": "CREATE", "namespace": "shop", "kind": { "group": "", "version": "v1", "kind": "Pod" },
         "object": { "metadata": { "generateName": "web-" }, "spec": { "containers": [{ "name": "web", "image": "python:3.12" }] } } } });
     change(&mut review);
-    let answer = serde_json::from_slice::<Value>(&answer(review.to_string().as_bytes(), &index())).unwrap();
+    let (review, index) = (review.to_string(), index());
+    let answer = answer(review.as_bytes(), &index);
+    assert_eq!(answer, judge(review.as_bytes(), &index).body);
+    let answer = serde_json::from_slice::<Value>(&answer).unwrap();
     assert_eq!(answer["kind"], "AdmissionReview");
     assert_eq!(answer["response"]["allowed"], true);
     answer["response"].clone()
@@ -54,6 +57,7 @@ fn what_cannot_be_read_is_allowed_with_a_warning() {
     let response = ask(|review| review["request"]["object"]["spec"]["containers"] = json!("none"));
     assert!(response["warnings"][0].as_str().unwrap().contains("cannot read the Pod"), "{response}");
     let answer = answer(b"{", &index());
+    assert_eq!(answer, judge(b"{", &index()).body);
     assert!(String::from_utf8(answer).unwrap().contains("cannot read the AdmissionReview"));
 }
 
