@@ -131,9 +131,10 @@ module ObtraceZero
         end
         lanes.each { |lane| lane.step(@transport, now) unless @deadline } if @transport.ready?
         Hooks.expire(now)
-        due = lanes.filter_map(&:due).min
+        # What is due waits, too, as long as nothing can be sent: never without a pause, the application needs the lock of the VM.
+        due = lanes.filter_map(&:due).min if @transport.ready?
         pause = due ? (due - clock).clamp(0, NAP) : NAP
-        sleep(@transport.ready? ? pause : NAP) unless @deadline || pause.zero?
+        sleep(pause) unless @deadline || pause.zero?
       end
 
       # What is left, as long as somebody takes it.
