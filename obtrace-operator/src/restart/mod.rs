@@ -63,8 +63,8 @@ pub struct Options {
     pub retry: Duration,
     /// How long after a restart there may be another because Pods were made while no webhook answered. Default: 1 h.
     pub again: Duration,
-    /// How long after a restart that changed nothing the next one begins, whosever it is: the webhook may be out of the API server's reach.
-    /// Default: 5 min.
+    /// How long after a restart that changed nothing, or was taken back, the next one begins, whosever it is: the webhook may be out of the API
+    /// server's reach, or what was injected may break others, too. After several taken back in a row each time twice as long. Default: 5 min.
     pub caution: Duration,
     /// How long nothing is asked after the API server said that the operator has no right to. Default: 5 min.
     pub refused: Duration,
