@@ -25,6 +25,12 @@ RESOURCE = {"apiVersion": "obtrace.io/v1alpha1", "kind": "ObtraceInstrumentation
 CONFIGURATION = {"apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingWebhookConfiguration", "metadata": {"name": "obtrace-zero", "uid": "2"},
                  "webhooks": [{"name": "pods.obtrace.io", "clientConfig": {"service": {"name": "obtrace-zero-webhook", "namespace": "obtrace-system"}},
                                "admissionReviewVersions": ["v1"], "sideEffects": "NoneOnDryRun"}]}
+# What most who run large clusters give every namespace.
+QUOTA = {"apiVersion": "v1", "kind": "ResourceQuota", "spec": {"hard": {"requests.cpu": "200", "requests.memory": "400Gi", "limits.memory": "800Gi", "pods": "500"}},
+         "status": {"hard": {"requests.cpu": "200", "requests.memory": "400Gi", "limits.memory": "800Gi", "pods": "500"},
+                    "used": {"requests.cpu": "12100m", "requests.memory": "48Gi", "limits.memory": "96Gi", "pods": "104"}}}
+RANGE = {"apiVersion": "v1", "kind": "LimitRange", "spec": {"limits": [
+    {"type": "Container", "default": {"cpu": "500m", "memory": "512Mi"}, "defaultRequest": {"cpu": "100m", "memory": "256Mi"}, "max": {"cpu": "8", "memory": "16Gi"}}]}}
 
 
 def merged(old, new):
@@ -83,6 +89,8 @@ class State:
         for index in range(options.namespaces):
             name = f"team-{index:04}"
             labels = {"kubernetes.io/metadata.name": name, "team": "payments", "pod-security.kubernetes.io/enforce": "baseline"}
+            self.store.put(f"/api/v1/namespaces/{name}/resourcequotas/team", {**QUOTA, "metadata": {"name": "team", "namespace": name}})
+            self.store.put(f"/api/v1/namespaces/{name}/limitranges/team", {**RANGE, "metadata": {"name": "team", "namespace": name}})
             self.store.put(f"/api/v1/namespaces/{name}", {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": {"name": name, "labels": labels}})
 
     def told(self):
@@ -130,7 +138,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.answer(200, self.state.told())
         if query.get("watch") in ("true", "1"):
             return self.watch(path, query)
-        if plural in self.state.lists:
+        # No object here carries a label of the operator's own, which is all that it selects by.
+        if plural in self.state.lists and not query.get("labelSelector"):
             return self.page(plural, query)
         if path in store.objects:
             return self.answer(200, store.objects[path])
@@ -138,7 +147,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             items = [value for name, value in store.objects.items() if self.is_in(name, path)]
             version = str(store.version)
         # A collection ends in a plural; of an object that is not there the name is told.
-        if items or plural in ("namespaces", "obtraceinstrumentations", "leases", "secrets"):
+        if items or plural in ("namespaces", "obtraceinstrumentations", "leases", "secrets", "resourcequotas", "limitranges", *self.state.lists):
             selector = query.get("labelSelector")
             return self.answer(200, {"kind": "List", "apiVersion": "v1", "metadata": {"resourceVersion": version}, "items": [] if selector else items})
         return self.refuse(404, "NotFound")
