@@ -195,11 +195,16 @@ def main():
     parser.add_argument("--operator", required=True, type=pathlib.Path, help="obtrace-zero, built for release")
     parser.add_argument("--large", type=int, default=100_000, help="workloads of the largest cluster, and Pods of the one with Pods")
     parser.add_argument("--only", choices=("5000", "10000", "large", "pods"), action="append")
+    parser.add_argument("--quick", action="store_true", help="one small cluster, to see that all of it works; no goal is judged, and any build will do")
     options = parser.parse_args()
     wanted = options.only or ["5000", "10000", "pods", "large"]
     found = {}
     print(f"{'':>9} {'':>10} {'':>8} {'listed':>7} {'ready':>7} {'first scan':>16} {'list anew':>16} {'resident, MB':>23} {'status':>8}")
     print(f"{'workloads':>9} {'namespaces':>10} {'Pods':>8} {'MB':>7} {'s':>7} {'CPU s':>8} {'s':>7} {'CPU s':>8} {'s':>7} {'first':>7} {'anew':>7} {'most':>7} {'bytes':>8}")
+    if options.quick:
+        it = run(options, 500, 20, 0, 3)
+        tell(it)
+        sys.exit(None if it["totals"]["workloads"] == 500 and it["totals"]["instrumented"] else f"the status tells of {it['totals']}")
     for name, cluster in (("5000", (5_000, 500, 0, 15)), ("10000", (10_000, 500, 0, 15)), ("pods", (10_000, 500, options.large, 30)), ("large", (options.large, 500, 0, 40))):
         if name in wanted or (name == "10000" and "pods" in wanted):
             found[name] = run(options, *cluster)

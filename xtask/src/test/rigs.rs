@@ -258,7 +258,14 @@ pub(super) fn kubernetes(workspace: &Workspace, report: &mut Report) -> Result<(
         (path, run)
     };
     // Each has an API server of its own.
-    report.run_tests_in_pairs(programs.map(rig).into())
+    report.run_tests_in_pairs(programs.map(rig).into())?;
+    // What measures discovery must know what the operator asks for; the figures are for a release build on a quiet machine.
+    let bench = Run::new(&python)
+        .arg(workspace.path("benches/discovery/measure.py"))
+        .args(["--quick", "--operator"])
+        .arg(workspace.build_obtrace_zero()?)
+        .env("PYTHONDONTWRITEBYTECODE", "1");
+    report.check("discovery bench", bench)
 }
 
 /// Runs a rig as root with the release build of the agent and the Python packages that `need` comes with.
