@@ -38,8 +38,13 @@ impl<'a> Held<'a> {
 
 /// What a container holds. `None` if it has none that count here, or none that can be read.
 pub(crate) fn of<'a>(container: &Container<'a>) -> Option<Held<'a>> {
+    read(container.resources?)
+}
+
+/// What a container or a Pod holds by this JSON. `None` if it is nothing that counts here, or nothing that can be read.
+pub(crate) fn read(json: &[u8]) -> Option<Held<'_>> {
     let mut held = Held::default();
-    let mut cursor = Cursor::new(container.resources?);
+    let mut cursor = Cursor::new(json);
     let read = cursor.object(|key, cursor| {
         let into = match key {
             b"requests" => &mut held.requests,

@@ -7,6 +7,8 @@ use std::{
 
 use obtrace_detect::{Framework, ImageConfig, Language};
 
+use crate::pod::Pod;
+
 /// Everything that is resolved for a Pod: its resource, its namespace, its cluster.
 ///
 /// It is built once for a namespace and used for all its Pods.
@@ -58,7 +60,8 @@ pub struct Settings {
     pub agent_image: String,
     /// The image of the sidecar.
     pub ebpf_image: String,
-    /// Resources of the init container instead of those derived from the Pod.
+    /// Resources of the init container instead of those derived from the Pod, unless something [bounds](Self::bounded) them or the Pod has resources
+    /// as a whole.
     pub init_resources: Option<Resources>,
     /// Resources of the sidecar instead of [`Resources::sidecar`].
     pub sidecar_resources: Option<Resources>,
@@ -105,9 +108,10 @@ impl Settings {
         }
     }
 
-    /// What the init container is to have whatever the Pod has, where the namespace lets it have that.
-    pub(crate) fn init_resources(&self) -> Option<&Resources> {
-        self.init_resources.as_ref().filter(|_| !self.bounded)
+    /// What the init container is to have whatever the Pod's containers have, where namespace and Pod let it have that: the API server refuses a Pod
+    /// whose containers add up to more than its resources as a whole.
+    pub(crate) fn init_resources(&self, pod: &Pod<'_>) -> Option<&Resources> {
+        self.init_resources.as_ref().filter(|_| !self.bounded && pod.spec.resources.is_none())
     }
 }
 

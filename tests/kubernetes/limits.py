@@ -116,8 +116,17 @@ CASES = {
     "the largest Pod": ([limits("Pod", max=SMALL_AMOUNTS)], None, both(resources(60, 64), [resources(40, 64)]), False, LARGE),
     "a ratio of limit to request": (
         [limits("Container", maxLimitRequestRatio={"cpu": "2", "memory": "2"})], None, both(resources(100, 128, 2)), False, pod("node", resources(100, 128, 3))),
+    "a quota of Pods by class, with resources of ours that are set": ([quota({"pods": "0"}, ["NotBestEffort"]), OWN], None, both(), False, LARGE),
+    "a quota of Pods that are BestEffort": ([quota({"pods": "2"}, ["BestEffort"]), OWN], None, both(), False, None),
+    "a quota of Pods that do not end": (
+        [quota({"pods": "2", "requests.cpu": "200m"}, ["NotTerminating"]), OWN], None, both(SMALL), False, LARGE),
+    "a quota of huge pages and devices": (
+        [quota({"hugepages-2Mi": "2Mi", "requests.hugepages-1Gi": "1Gi", "requests.nvidia.com/gpu": "2", "pods": "2"})], None, both(SMALL), False, None),
     "resources of ours that are set": ([limits("Container", max=SMALL_AMOUNTS), OWN], None, both(SMALL), False, LARGE),
     "Pods with resources as a whole": ([], None, both(SMALL, whole=SMALL), False, pod("node", SMALL, whole=resources(10, 16))),
+    "Pods with resources as a whole, and resources of ours that are set": (
+        [OWN], None, both(SMALL, whole=SMALL), False, pod("node", SMALL, whole=resources(10, 16))),
+    "Pods with limits as a whole": ([OWN], None, both(whole={"limits": resources(100, 128)["limits"]}), False, pod("node", SMALL, whole=resources(10, 16))),
 }
 
 
@@ -162,9 +171,12 @@ class Case:
             status, answer = self.create(alone, document)
             if status != 201 or added(answer):
                 raise RuntimeError(f"{name} does not fit, or the webhook was called: {answer}")
+            quality = answer["status"].get("qosClass")
             status, answer = self.create(with_us, document)
             if status != 201:
                 faults.append(f"{name}: {answer.get('message', answer)}")
+            elif answer["status"].get("qosClass") != quality:
+                faults.append(f"{name} is {answer['status'].get('qosClass')}, and {quality} without us")
             elif added(answer) != wanted[name]:
                 faults.append(f"{name} has {added(answer)}, not {wanted[name]}")
         if excess:

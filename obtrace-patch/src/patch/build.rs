@@ -188,7 +188,7 @@ fn init_container(plan: &Plan<'_>, hooked: &ContainerPlan<'_>, out: &mut Vec<u8>
 /// The resources of the first hooked container: the Pod reserves them anyway, and whatever its namespace asks of a
 /// container (quota, limit range) or its QoS class needs, that container fulfils.
 fn init_resources(plan: &Plan<'_>, hooked: &ContainerPlan<'_>, out: &mut Vec<u8>) {
-    if let Some(resources) = plan.settings.init_resources() {
+    if let Some(resources) = plan.settings.init_resources(plan.pod) {
         push_resources(out, resources, resources::is_guaranteed(plan.pod));
         return;
     }

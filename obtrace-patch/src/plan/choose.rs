@@ -8,7 +8,7 @@ use super::{ContainerPlan, Ebpf, Outcome, Place, Plan, Reason, ebpf, env, php, v
 use crate::{
     hooks, marks,
     pod::{Container, Pod, quantity_bytes},
-    resources,
+    resources::{self, Held},
     settings::{Placement, Settings, StrategyChoice},
 };
 
@@ -149,7 +149,7 @@ fn decide(plan: &mut Plan<'_>) -> Vec<Want> {
             if want.hook {
                 let checked = match &conflict {
                     Some(reason) => Err(reason.clone()),
-                    None => hook(found, container.detection.runtime, lends, settings),
+                    None => hook(pod, found, container.detection.runtime, lends, settings),
                 };
                 match checked {
                     Ok(edits) => (container.edits, lends) = (edits, false),
@@ -195,6 +195,7 @@ fn pod_conflict<'a>(pod: &'a Pod<'a>, settings: &'a Settings) -> Option<Reason<'
 /// What in the container stands in the way of its hook; if nothing does, how the hook gets in. The first container that
 /// gets one lends the init container its resources.
 fn hook<'a>(
+    pod: &Pod<'a>,
     container: &'a Container<'a>,
     runtime: Runtime,
     lends: bool,
@@ -216,16 +217,22 @@ fn hook<'a>(
     if let Some(reason) = php::closed(container, runtime, settings) {
         return Err(reason);
     }
-    if lends && init_memory(container, settings).is_some_and(|limit| limit < hooks::INIT_MEMORY as f64) {
+    if lends && init_memory(pod, container, settings).is_some_and(|limit| limit < hooks::INIT_MEMORY as f64) {
         return Err(Reason::InitMemory);
     }
     env::edits(container, runtime, settings)
 }
 
-/// The memory limit that the init container would have.
-fn init_memory(container: &Container<'_>, settings: &Settings) -> Option<f64> {
-    match settings.init_resources() {
-        Some(resources) => quantity_bytes(resources.limits.get("memory")?.as_bytes()),
-        None => quantity_bytes(resources::of(container)?.limit("memory")?),
-    }
+/// The memory that the init container could take: the limit that it would have, and the Pod's as a whole.
+fn init_memory(pod: &Pod<'_>, container: &Container<'_>, settings: &Settings) -> Option<f64> {
+    let own = match settings.init_resources(pod) {
+        Some(resources) => resources.limits.get("memory").and_then(|limit| quantity_bytes(limit.as_bytes())),
+        None => limit_of_memory(resources::of(container)),
+    };
+    let whole = limit_of_memory(pod.spec.resources.and_then(resources::read));
+    own.into_iter().chain(whole).reduce(f64::min)
+}
+
+fn limit_of_memory(held: Option<Held<'_>>) -> Option<f64> {
+    quantity_bytes(held?.limit("memory")?)
 }

@@ -61,7 +61,7 @@ fn sidecar(pod: &Pod<'_>, settings: &Settings) -> Result<Ebpf, NoSidecar> {
     if settings.bounded {
         return Err(NoSidecar::Bounded);
     }
-    if spec.resources {
+    if spec.resources.is_some() {
         return Err(NoSidecar::PodResources);
     }
     if spec.host_users == Some(false) {

@@ -21,8 +21,8 @@ pub(crate) struct Spec<'a> {
     pub(crate) run_as_user: Option<i64>,
     pub(crate) run_as_non_root: Option<bool>,
     pub(crate) windows: bool,
-    /// Whether it has resources of the Pod as a whole.
-    pub(crate) resources: bool,
+    /// The resources of the Pod as a whole, if it has any.
+    pub(crate) resources: Option<&'a [u8]>,
 }
 
 /// A volume.
@@ -50,7 +50,9 @@ impl<'a> Spec<'a> {
                 b"shareProcessNamespace" => spec.share_process_namespace = cursor.boolean()?,
                 b"priorityClassName" => spec.priority_class = cursor.optional_string()?,
                 b"restartPolicy" => spec.restart_policy = cursor.optional_string()?,
-                b"resources" => spec.resources = !cursor.null() && cursor.skip()? != b"{}",
+                b"resources" => {
+                    spec.resources = if cursor.null() { None } else { Some(cursor.skip()?).filter(|it| *it != b"{}") };
+                }
                 b"securityContext" => spec.read_security(cursor)?,
                 b"os" => spec.windows |= names_windows(cursor, &["name"])?,
                 b"nodeSelector" => {
