@@ -23,7 +23,14 @@ async fn main() -> Result<(), Box<dyn Error>> {
     options.resync = Duration::from_secs(resync.parse()?);
     options.write_every = Duration::from_millis(500);
     options.drifted = Some(drifted);
-    tokio::spawn(watch::run(client.clone(), Arc::clone(&index), None, || println!("synced"), stop.clone()));
+    tokio::spawn(watch::run(
+        client.clone(),
+        Arc::clone(&index),
+        None,
+        Arc::clone(&metrics),
+        || println!("synced"),
+        stop.clone(),
+    ));
     tokio::spawn(discovery::events::run(client.clone(), queue, stop.clone()));
     let discover = discovery::run(client, options, leader, Arc::clone(&index), Arc::clone(&metrics), stop.clone());
     tokio::spawn(discover);

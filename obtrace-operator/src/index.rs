@@ -49,6 +49,8 @@ pub struct World {
     pub config_maps: BTreeMap<String, BTreeMap<String, BTreeSet<String>>>,
     /// The namespaces in which a ResourceQuota or a LimitRange bounds what Pods may ask for.
     pub bounded: BTreeSet<String>,
+    /// Whether there are more namespaces, ResourceQuotas or LimitRanges than are kept: then every namespace counts as [bounded](Self::bounded).
+    pub incomplete: bool,
     /// What images say of themselves, by their references as Pods have them, as far as somebody has looked.
     pub images: Arc<Images>,
     /// The cluster's version.
@@ -213,7 +215,7 @@ impl Index {
     #[must_use]
     pub fn changed_since(&self, older: &Self) -> Changed {
         let (new, old) = (&self.world, &older.world);
-        if new.version != old.version || new.images != old.images {
+        if new.version != old.version || new.images != old.images || new.incomplete != old.incomplete {
             return Changed::All;
         }
         let (new_resources, old_resources) = (by_name(new), by_name(old));
@@ -356,7 +358,7 @@ fn settings(world: &World, resource: &ObtraceInstrumentation, namespace: &str, i
     settings.excluded_namespaces.clone_from(&spec.exclude.namespaces);
     let level = about.and_then(|about| about.labels.get(PodSecurity::LABEL));
     settings.pod_security = PodSecurity::from_label(level.map(String::as_str));
-    settings.bounded = world.bounded.contains(namespace);
+    settings.bounded = world.incomplete || world.bounded.contains(namespace);
     settings.cluster_version = world.version;
     settings.sample_ratio = spec.sampling_ratio.unwrap_or(1.0);
     settings.coexist = spec.coexist;

@@ -176,7 +176,14 @@ pub async fn run(client: Client, options: Options, stop: CancellationToken) -> R
         parts.spawn(ended(following));
         images
     });
-    parts.spawn(ended(watches::run(client.clone(), Arc::clone(&index), images, synced, end.clone())));
+    parts.spawn(ended(watches::run(
+        client.clone(),
+        Arc::clone(&index),
+        images,
+        Arc::clone(&metrics),
+        synced,
+        end.clone(),
+    )));
     let (verdicts, told) = mpsc::channel(VERDICTS);
     parts.spawn(ended(discovery::events::run(client.clone(), told, end.clone())));
     let (candidates, needy) = channel::channel(Arc::from([]));

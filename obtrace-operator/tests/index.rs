@@ -205,6 +205,12 @@ fn what_has_changed_is_told_by_namespaces_where_it_can_be() {
     assert!(names.contains("shop"));
     let Resolution::Settings(settings, _) = bounded.resolve("shop", |_| None) else { panic!() };
     assert!(settings.bounded);
+    let mut incomplete = World::new();
+    (incomplete.resources, incomplete.incomplete) = (old(), true);
+    let incomplete = Index::new(incomplete);
+    assert_eq!(incomplete.changed_since(&index(old())), Changed::All);
+    let Resolution::Settings(settings, _) = incomplete.resolve("shop", |_| None) else { panic!() };
+    assert!(settings.bounded, "whether something bounds it is not known");
     let none = vec![resource("shop", "a", json!({}))];
     assert_eq!(index(none).changed_since(&index(old())), Changed::All);
 }

@@ -117,6 +117,11 @@ pub(super) struct Lookup {
 }
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+pub(super) struct Kind {
+    pub(super) kind: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
 pub(super) struct Build {
     pub(super) version: &'static str,
 }

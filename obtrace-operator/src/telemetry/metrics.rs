@@ -43,6 +43,7 @@ pub struct Metrics {
     image_lookups: Family<labels::Lookup, Counter>,
     images: Gauge,
     images_dropped: Counter,
+    objects_left_out: Family<labels::Kind, Counter>,
 }
 
 impl Default for Metrics {
@@ -74,6 +75,7 @@ impl Metrics {
             image_lookups: Family::default(),
             images: Gauge::default(),
             images_dropped: Counter::default(),
+            objects_left_out: Family::default(),
         };
         metrics.registered()
     }
@@ -124,6 +126,11 @@ impl Metrics {
         registry.register("image_lookups", "Look-ups of images in their registries", self.image_lookups.clone());
         registry.register("images", "Images that are known", self.images.clone());
         registry.register("images_dropped", "Images that were known and not kept", self.images_dropped.clone());
+        registry.register(
+            "objects_left_out",
+            "Objects that the operator was told of and does not know, for there were too many",
+            self.objects_left_out.clone(),
+        );
         let build = Family::<labels::Build, Gauge>::default();
         build.get_or_create(&labels::Build { version: env!("CARGO_PKG_VERSION") }).set(1);
         registry.register("build_info", "The program that tells this", build);
@@ -209,6 +216,11 @@ impl Metrics {
         self.images_dropped.inc_by(dropped);
     }
 
+    /// So many more objects of that kind, by its plural, were left out.
+    pub fn objects_left_out(&self, kind: &'static str, count: u64) {
+        self.objects_left_out.get_or_create(&labels::Kind { kind }).inc_by(count);
+    }
+
     /// How many images are known.
     pub fn images(&self, count: usize) {
         self.images.set(i64::try_from(count).unwrap_or(i64::MAX));
@@ -248,6 +260,7 @@ mod tests {
         metrics.events_dropped();
         metrics.image_lookup("found", 2);
         metrics.images(3);
+        metrics.objects_left_out("resourcequotas", 4);
         let text = metrics.encode().unwrap();
         for line in [
             r#"obtrace_zero_admissions_total{outcome="injected",reason="",dry_run="false"} 1"#,
@@ -268,6 +281,7 @@ mod tests {
             r#"obtrace_zero_image_lookups_total{outcome="found"} 1"#,
             "obtrace_zero_images 3",
             "obtrace_zero_images_dropped_total 2",
+            r#"obtrace_zero_objects_left_out_total{kind="resourcequotas"} 4"#,
             concat!("obtrace_zero_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),
             "# EOF",
         ] {

@@ -12,19 +12,31 @@ pub(super) struct Listing<T> {
     complete: bool,
     most: usize,
     left_out: u64,
+    /// Whether there is more than what is known, and more than the new content.
+    more: bool,
+    fresh_more: bool,
 }
 
 impl<T: PartialEq> Listing<T> {
     /// An empty one that holds so many at most.
     pub(super) fn new(most: usize) -> Self {
-        Self { current: BTreeMap::new(), fresh: None, complete: false, most, left_out: 0 }
+        Self {
+            current: BTreeMap::new(),
+            fresh: None,
+            complete: false,
+            most,
+            left_out: 0,
+            more: false,
+            fresh_more: false,
+        }
     }
 
-    /// Takes an event in; whether what is [known](Self::iter) differs now. `read` gives an object's name and what is kept of it.
+    /// Takes an event in; whether what is [known](Self::iter), or [that it is not all](Self::has_more), differs now. `read` gives an object's name and what is kept of it.
     pub(super) fn apply<K>(&mut self, event: Event<K>, read: impl Fn(K) -> (String, T)) -> bool {
         match event {
             Event::Init => {
                 self.fresh = Some(BTreeMap::new());
+                self.fresh_more = false;
                 false
             }
             Event::InitApply(object) => {
@@ -34,6 +46,7 @@ impl<T: PartialEq> Listing<T> {
                     fresh.insert(name, kept);
                 } else {
                     self.left_out += 1;
+                    self.fresh_more = true;
                 }
                 false
             }
@@ -45,7 +58,7 @@ impl<T: PartialEq> Listing<T> {
                 }
                 if self.current.len() >= self.most && !self.current.contains_key(&name) {
                     self.left_out += 1;
-                    return false;
+                    return !std::mem::replace(&mut self.more, true);
                 }
                 self.current.insert(name, kept);
                 true
@@ -57,6 +70,7 @@ impl<T: PartialEq> Listing<T> {
     /// There is nothing of this kind; whether that is new.
     pub(super) fn clear(&mut self) -> bool {
         self.fresh = None;
+        self.more = false;
         let had = !self.current.is_empty();
         self.current.clear();
         had
@@ -66,14 +80,20 @@ impl<T: PartialEq> Listing<T> {
         let Some(fresh) = self.fresh.take() else { return false };
         let first = !self.complete;
         self.complete = true;
-        let differs = self.current != fresh;
+        let differs = self.current != fresh || self.more != self.fresh_more;
         self.current = fresh;
+        self.more = self.fresh_more;
         differs || first
     }
 
     /// Whether a list has been whole once.
     pub(super) fn is_complete(&self) -> bool {
         self.complete
+    }
+
+    /// Whether there may be objects that did not fit. Which they were is not known, so that they are missed until the next whole list.
+    pub(super) fn has_more(&self) -> bool {
+        self.more
     }
 
     /// How many objects did not fit, each time they were told of.
@@ -138,8 +158,14 @@ mod tests {
         listing.apply(Event::InitApply(("a", 1)), read);
         listing.apply(Event::InitApply(("b", 2)), read);
         listing.apply(Event::InitDone, read);
+        assert!(listing.has_more());
         assert!(!listing.apply(Event::Apply(("c", 3)), read));
         assert!(listing.apply(Event::Apply(("a", 4)), read));
         assert_eq!((all(&listing), listing.left_out()), (vec![("a", 4)], 2));
+        listing.apply(Event::Init, read);
+        listing.apply(Event::InitApply(("a", 4)), read);
+        assert!(listing.apply(Event::InitDone, read) && !listing.has_more(), "now it is all there is");
+        assert!(listing.apply(Event::Apply(("b", 2)), read) && listing.has_more());
+        assert!(!listing.apply(Event::Apply(("c", 3)), read), "that is known");
     }
 }

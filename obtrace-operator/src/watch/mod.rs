@@ -40,15 +40,17 @@ use crate::{
     bounds,
     crd::ObtraceInstrumentation,
     index::{Images, Index, Namespace, World},
+    telemetry::Metrics,
 };
 
 /// How often the index is made anew at most. What changes in between goes into the next.
 pub const REBUILD_EVERY: Duration = Duration::from_millis(100);
-/// The most namespaces that are kept. Of others nothing is known, as of one that is younger than the watch.
+/// The most namespaces that are kept. Of others nothing is known, as of one that is younger than the watch; then every one counts as
+/// [bounded](World::bounded).
 pub const MOST_NAMESPACES: usize = 50_000;
 /// The most resources that are kept.
 pub const MOST_RESOURCES: usize = 10_000;
-/// The most ResourceQuotas, and the most LimitRanges, that are kept.
+/// The most ResourceQuotas, and the most LimitRanges, that are kept. Where there are more, every namespace counts as [bounded](World::bounded).
 pub const MOST_BOUNDS: usize = 50_000;
 
 /// How long the API server keeps a watch open: a connection that died without a word is noticed soon after.
@@ -77,6 +79,7 @@ pub async fn run(
     client: Client,
     index: Arc<ArcSwap<Index>>,
     images: Option<ImagesReceiver>,
+    metrics: Arc<Metrics>,
     synced: impl FnOnce() + Send,
     stop: CancellationToken,
 ) {
@@ -87,7 +90,7 @@ pub async fn run(
     let quotas = follow(Api::<ResourceQuota>::all(client.clone()), config()).map(Seen::Quota);
     let ranges = follow(Api::<LimitRange>::all(client.clone()), config()).map(Seen::Range);
     let bounds = stream::select(quotas, ranges);
-    let mut watch = Watch::new(client, index, images);
+    let mut watch = Watch::new(client, index, images, metrics);
     tokio::select! {
         () = stop.cancelled() => {}
         () = watch.follow(namespaces, resources, bounds, synced) => {}
@@ -116,15 +119,16 @@ struct Watch {
     stale: bool,
     /// Whether the definition was absent when it was last asked for.
     absent: bool,
-    /// How many objects had been left out when that was last told.
-    told_left_out: u64,
+    metrics: Arc<Metrics>,
+    /// How many objects of each kind had been left out when that was last told.
+    told_left_out: [u64; 4],
     images: Option<ImagesReceiver>,
     /// When images are waited for no more.
     images_due: Instant,
 }
 
 impl Watch {
-    fn new(client: Client, index: Arc<ArcSwap<Index>>, images: Option<ImagesReceiver>) -> Self {
+    fn new(client: Client, index: Arc<ArcSwap<Index>>, images: Option<ImagesReceiver>, metrics: Arc<Metrics>) -> Self {
         Self {
             client,
             index,
@@ -136,7 +140,8 @@ impl Watch {
             version_due: Instant::now(),
             stale: false,
             absent: false,
-            told_left_out: 0,
+            metrics,
+            told_left_out: [0; 4],
             images,
             images_due: Instant::now() + IMAGES_WITHIN,
         }
@@ -270,6 +275,7 @@ impl Watch {
         let bounding = self.quotas.iter().chain(self.ranges.iter()).filter(|(_, bounds)| **bounds);
         world.bounded = bounding.filter_map(|(name, _)| Some(name.split_once('/')?.0.to_owned())).collect();
         let images = self.images.as_mut().and_then(|images| images.borrow_and_update().clone());
+        world.incomplete = self.namespaces.has_more() || self.quotas.has_more() || self.ranges.has_more();
         world.images = images.unwrap_or_default();
         world.synced = true;
         debug!(namespaces = world.namespaces.len(), resources = world.resources.len(), "made the index anew");
@@ -285,14 +291,23 @@ impl Watch {
     }
 
     fn tell_left_out(&mut self) {
-        let bounds = self.quotas.left_out() + self.ranges.left_out();
-        let left_out = self.namespaces.left_out() + self.resources.left_out() + bounds;
-        if left_out != self.told_left_out {
-            self.told_left_out = left_out;
-            warn!(
-                left_out,
-                "more than {MOST_NAMESPACES} namespaces, {MOST_RESOURCES} resources or {MOST_BOUNDS} quotas: the others are not known"
-            );
+        let now = [
+            ("namespaces", self.namespaces.left_out()),
+            ("obtraceinstrumentations", self.resources.left_out()),
+            ("resourcequotas", self.quotas.left_out()),
+            ("limitranges", self.ranges.left_out()),
+        ];
+        for ((kind, left_out), told) in now.into_iter().zip(&mut self.told_left_out) {
+            let more = left_out.saturating_sub(std::mem::replace(told, left_out));
+            if more > 0 {
+                self.metrics.objects_left_out(kind, more);
+                warn!(
+                    left_out,
+                    "there are too many {kind}: of {MOST_NAMESPACES} namespaces, {MOST_RESOURCES} obtraceinstrumentations, {MOST_BOUNDS} resourcequotas and \
+                     limitranges each, the others are not known; where namespaces or what bounds them are not known, no Pod gets a sidecar, nor resources \
+                     that it does not have"
+                );
+            }
         }
     }
 }
