@@ -176,6 +176,7 @@ impl Reader {
         size: usize,
         place: &Place,
     ) -> Result<Whole, RefusedRequest> {
+        place.fill(whole.len());
         // What has the announced size may still be more.
         while !self.body.is_end_stream() && (whole.len() < enough || enough == size) {
             let Some(data) = self.next().await? else { break };

@@ -5,7 +5,6 @@
 //! how fast they send and take, and none may decide for the others.
 
 use std::{
-    cmp::Reverse,
     collections::{BTreeMap, HashMap, VecDeque},
     net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -21,8 +20,9 @@ use tokio_util::sync::CancellationToken;
 /// How long a place is kept while others wait.
 const KEPT: Duration = Duration::from_secs(3);
 
-/// In which time a place has to be filled beyond that, while others wait: who would take longer loses it. A review has 10 s in all.
-const FILLED: Duration = Duration::from_secs(20);
+/// In which time a place has to be filled beyond that, while others wait, as a multiple of the time that there is: who has come less far than who
+/// would take that long loses it. A review has 10 s in all.
+const FILLED: f64 = 1.5;
 
 /// How often it is looked for a place to take back.
 const LOOK: Duration = Duration::from_millis(100);
@@ -56,6 +56,8 @@ struct Holder {
     filled: usize,
     /// Since when its client may be the one who takes long; `None` if it is ours to go on.
     since: Option<Instant>,
+    /// When what it is for ends, filled or not.
+    deadline: Instant,
     lost: CancellationToken,
 }
 
@@ -63,6 +65,7 @@ struct Holder {
 struct Waiter {
     peer: IpAddr,
     bytes: usize,
+    deadline: Instant,
     lost: CancellationToken,
     turn: oneshot::Sender<Place>,
 }
@@ -103,11 +106,12 @@ impl Pool {
         let mut turn = {
             let mut state = self.state();
             state.waiting.retain(|waiter| !waiter.turn.is_closed());
-            if state.waiting.is_empty() && state.free >= bytes {
-                return Ok(self.give(&mut state, peer, bytes, lost));
-            }
             let (turn, comes) = oneshot::channel();
-            state.wait(Waiter { peer, bytes, lost, turn })?;
+            let waiter = Waiter { peer, bytes, deadline, lost, turn };
+            if state.waiting.is_empty() && state.free >= bytes {
+                return Ok(self.give(&mut state, &waiter));
+            }
+            state.wait(waiter)?;
             comes
         };
         let wait = async {
@@ -125,13 +129,15 @@ impl Pool {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn give(self: &Arc<Self>, state: &mut State, peer: IpAddr, bytes: usize, lost: CancellationToken) -> Place {
+    fn give(self: &Arc<Self>, state: &mut State, waiter: &Waiter) -> Place {
+        let Waiter { peer, bytes, deadline, .. } = *waiter;
         let id = state.next;
         state.next = id.wrapping_add(1);
         state.free = state.free.saturating_sub(bytes);
         let held = state.held.entry(peer).or_default();
         *held = held.saturating_add(bytes);
-        state.places.insert(id, Holder { peer, bytes, filled: 0, since: Some(Instant::now()), lost });
+        let (since, lost) = (Some(Instant::now()), waiter.lost.clone());
+        state.places.insert(id, Holder { peer, bytes, filled: 0, since, deadline, lost });
         Place { pool: Arc::clone(self), id }
     }
 
@@ -143,7 +149,7 @@ impl Pool {
         while let Some(next) = state.next_waiting() {
             let fits = state.waiting.get(next).is_some_and(|waiter| waiter.bytes <= state.free);
             let Some(waiter) = fits.then(|| state.waiting.remove(next)).flatten() else { break };
-            let place = self.give(&mut state, waiter.peer, waiter.bytes, waiter.lost);
+            let place = self.give(&mut state, &waiter);
             untaken.extend(waiter.turn.send(place).err());
         }
         drop(state);
@@ -165,13 +171,13 @@ impl Pool {
 
 impl State {
     /// Tells those who have had their places for too long until there will be room for the next one: first those of the peers that hold
-    /// most, of these the longest first.
+    /// most, of these those first that have come least far.
     fn take_back(&self) {
         let Some(next) = self.next_waiting().and_then(|next| self.waiting.get(next)) else { return };
         let mut free = self.free;
         let held = |holder: &&Holder| self.held.get(&holder.peer).copied().unwrap_or_default();
         let mut slow: Vec<&Holder> = self.places.values().filter(|holder| holder.is_slow()).collect();
-        slow.sort_by_key(|holder| Reverse(held(holder)));
+        slow.sort_by(|one, other| held(other).cmp(&held(one)).then(one.progress().total_cmp(&other.progress())));
         for holder in slow {
             if free >= next.bytes {
                 break;
@@ -209,9 +215,14 @@ impl State {
 impl Holder {
     /// Whether its client takes too long: a machine that has no time for its clients is not their fault as long as something comes.
     fn is_slow(&self) -> bool {
-        let Some(elapsed) = self.since.map(|since| since.elapsed()) else { return false };
-        let due = self.bytes as f64 * (elapsed.as_secs_f64() / FILLED.as_secs_f64());
-        elapsed >= KEPT && (self.filled as f64) < due
+        let Some(since) = self.since else { return false };
+        let (elapsed, time) = (since.elapsed(), self.deadline.saturating_duration_since(since).max(KEPT));
+        elapsed >= KEPT && self.progress() * time.as_secs_f64() * FILLED < elapsed.as_secs_f64()
+    }
+
+    /// Which part of it is filled.
+    fn progress(&self) -> f64 {
+        self.filled as f64 / self.bytes.max(1) as f64
     }
 }
 
@@ -331,6 +342,34 @@ mod tests {
         assert!(!lost[0].is_cancelled() && lost[1].is_cancelled());
         drop(slow);
         assert!(waits.await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn of_one_peer_the_places_go_first_that_have_come_least_far() {
+        let pool = Pool::new(3000);
+        let lost = [(); 3].map(|()| CancellationToken::new());
+        let mut held = Vec::new();
+        for (lost, filled) in lost.iter().zip([200, 0, 300]) {
+            let deadline = Instant::now() + Duration::from_secs(10);
+            let place = pool.take(peer(1), 1000, lost.clone(), deadline).await.unwrap();
+            place.fill(filled);
+            held.push(place);
+        }
+        // At its pace the first would take 20 s of the 10 s that there are, the last less than 15.
+        for holder in pool.state().places.values_mut() {
+            holder.since = holder.since.unwrap().checked_sub(Duration::from_secs(4));
+            holder.deadline = holder.since.unwrap() + Duration::from_secs(10);
+        }
+        let told = || lost.each_ref().map(CancellationToken::is_cancelled);
+        let mut one = Box::pin(take(&pool, 1, 1000));
+        assert!((&mut one).now_or_never().is_none());
+        pool.state().take_back();
+        assert_eq!(told(), [false, true, false]);
+        drop(one);
+        let mut all = Box::pin(take(&pool, 1, 3000));
+        assert!((&mut all).now_or_never().is_none());
+        pool.state().take_back();
+        assert_eq!(told(), [true, true, false], "who gets on keeps its place");
     }
 
     #[tokio::test]
