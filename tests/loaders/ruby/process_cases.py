@@ -301,6 +301,10 @@ def bundler_keeps_its_choice(world):
         # An address with https needs `openssl` as well, of which libraries leave an autoload.
         for text, url in ((late, receiver), (f'autoload(:OpenSSL, "openssl"); {late}', "https://127.0.0.1:9")):
             equal(script(world, url, text, env={"BUNDLE_FROZEN": "true"}, **options), bare, f"a bundle that is set up late, {url}")
+        # A machine on which the files before take longer than a process is waited for that reads none.
+        (folder / "slow.rb").write_text(late.replace("sleep 2.5", 'sleep ENV["SLOW"].to_f'))
+        slow = script(world, "https://127.0.0.1:9", 'require "./slow"', env={"BUNDLE_FROZEN": "true", "SLOW": "12"}, **options)
+        equal(slow, bare, "a bundle that is set up very late, in a file that is required")
         equal([record.body for record in receiver.logs()], ["early"], "records")
         app = serve(world, receiver, "bundle", "exec", "puma", "--quiet", "-b", "tcp://127.0.0.1:{port}", "boot.ru",
                     env={"BUNDLE_FROZEN": "true", "BOOTSNAP": world.folder / "bundle-cache"}, **options)

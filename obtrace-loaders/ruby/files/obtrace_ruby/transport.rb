@@ -9,7 +9,8 @@ module ObtraceZero
     LARGEST_ANSWER = 65_536
     # An idle connection older than this is not trusted any more.
     IDLE = 20
-    # A process this old (seconds) has chosen the versions of its libraries; one in which Bundler is at work gets longer.
+    # A process this old (seconds) has chosen the versions of its libraries; one in which Bundler is at work, or that is still
+    # reading its files and may come to it, gets longer.
     SETTLED = 10
     BUNDLED = 60
     TRY_AGAIN = [429, 502, 503, 504].freeze
@@ -40,7 +41,8 @@ module ObtraceZero
       bundler = defined?(::Bundler)
       return true if bundler && ::Bundler.instance_variable_get(:@setup)
 
-      clock - STARTED > (bundler ? BUNDLED : SETTLED)
+      age = clock - STARTED
+      age > BUNDLED || age > SETTLED && !bundler && !requiring?
     end
 
     # Sends a body. The outcome (:taken, :refused, :again or :unreachable) and the seconds the receiver asked for.
@@ -84,6 +86,11 @@ module ObtraceZero
 
     def clock
       Process.clock_gettime(Process::CLOCK_MONOTONIC)
+    end
+
+    # Whether the program reads its files: on a slow machine that takes long. Some run in the end within a `require`.
+    def requiring?
+      (Thread.main.backtrace_locations || []).any? { |at| /\brequire(?:_relative)?\z/.match?(at.label) }
     end
 
     # Net::HTTP leaves an autoload of `openssl`: to look with `defined?` would load it.
