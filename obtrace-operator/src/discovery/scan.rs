@@ -30,7 +30,7 @@ use crate::{
 };
 
 /// How many objects a page of a list has.
-const PAGE: u32 = 500;
+const PAGE: u32 = 200;
 
 /// What a task has seen.
 #[derive(Debug)]
