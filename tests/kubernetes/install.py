@@ -27,7 +27,7 @@ OPTIONS = {
         "--priority-class", "system-cluster-critical", "--image-pull-secret", "pull", "--exclude-namespace", "quiet", "--failure-policy", "fail",
         "--webhook-timeout", "5", "--image", "registry.example/operator:2", "--agent-image", "registry.example/agent:2",
         "--ebpf-image", "registry.example/ebpf:2", "--api-server-port", "443", "--api-server-port", "8443",
-        "--image-lookups", "--insecure-registry", "registry.example:5000", "--registry-port", "8443"],
+        "--image-lookups", "--image-registries", "docker.io,*.example:5000", "--insecure-registry", "registry.example:5000", "--registry-port", "8443"],
     "a key": ["--api-key", KEY],
     "no default": ["--no-default"],
     "cert-manager": ["--certificates", "cert-manager"],
@@ -335,7 +335,8 @@ VALUES = {
     "nothing": {},
     "everything": {
         "ingestUrl": "https://ingest.example.com:4318/base", "apiKey": {"secretName": "key", "secretKey": "token"}, "allowRestarts": True,
-        "imageLookups": {"enabled": True, "insecureRegistries": ["registry.example:5000"], "ports": [443, 8443, 5000]}, "replicas": 3,
+        "imageLookups": {"enabled": True, "registries": ["docker.io", "*.example:5000"], "insecureRegistries": ["registry.example:5000"],
+                         "ports": [443, 8443, 5000]}, "replicas": 3,
         "priorityClass": "system-cluster-critical", "imagePullSecrets": ["pull"], "excludeNamespaces": ["quiet"], "failurePolicy": "Fail",
         "webhookTimeout": 5, "image": "registry.example/operator:2", "agentImage": "registry.example/agent:2",
         "ebpfImage": "registry.example/ebpf:2", "apiServerPorts": [443, 8443]},

@@ -104,13 +104,13 @@ class Registry:
 class Operator:
     """A replica as the Deployment would run it, but for its ports and its pace."""
 
-    def __init__(self, api, program, name, plain):
+    def __init__(self, api, program, name, plain, named):
         self.name, self.port = name, cluster.free_port()
         self.metrics_port = cluster.free_port()
         log = api.folder / f"operator-{name}.log"
         flags = ["--pod-name", name, "--webhook-address", f"127.0.0.1:{self.port}", "--metrics-address", f"127.0.0.1:{self.metrics_port}",
                  "--health-address", f"127.0.0.1:{cluster.free_port()}", "--resync", "1s", "--linger", "0s",
-                 "--image-lookups", f"--insecure-registry={plain.host}", "--image-retry", "1s"]
+                 "--image-lookups", f"--image-registries={','.join(named)}", f"--insecure-registry={plain.host}", "--image-retry", "1s"]
         environment = {**os.environ, "KUBECONFIG": str(api.client("operator", f"/O=system:serviceaccounts/CN={ACCOUNT}"))}
         # Whom the system trusts.
         environment["SSL_CERT_FILE"] = str(api.folder / "registry-ca.crt")
@@ -147,6 +147,8 @@ class Test:
         self.api, self.report, self.program = api, report, program
         self.installer, self.operators = Installer(program, api), []
         self.registry, self.plain = Registry(api.folder), Registry()
+        # Another name of it, which nobody names.
+        self.inner = self.plain.host.replace("127.0.0.1", "localhost")
 
     def check(self, what, is_so, told=""):
         self.report.check(what, [] if is_so else [str(told) or "it is not so"])
@@ -165,7 +167,7 @@ class Test:
         return found
 
     def start(self, name):
-        self.operators.append(Operator(self.api, self.program, name, self.plain))
+        self.operators.append(Operator(self.api, self.program, name, self.plain, [self.registry.host, self.inner.replace("t:", "*:")]))
         return self.operators[-1]
 
     def workload(self, name):
@@ -195,7 +197,7 @@ class Test:
     def prepare(self):
         self.plain.push("open/thing", "1", {"Entrypoint": ["python3"], "Cmd": ["-m", "shop"], "Env": [f"DB_PASSWORD={PASSWORD}"]}, docker=True)
         self.registry.push("private/thing", "1", {"Cmd": ["node", "cart.js"]})
-        self.installer.run("install", "--image-lookups", "--insecure-registry", self.plain.host, "--no-wait",
+        self.installer.run("install", "--image-lookups", "--image-registries", self.registry.host, "--insecure-registry", self.plain.host, "--no-wait",
                            "--ingest-url", "https://ingest.example.com")
         self.api.namespace("shop")
         config = json.dumps({"auths": {self.registry.host: {"username": "user", "password": PASSWORD}}})
@@ -222,6 +224,7 @@ class Test:
         self.until("a replica that does not lead instruments by it", lambda: "NODE_OPTIONS" in second.review(self.private))
         self.check("and by the other", "PYTHONPATH" in second.review(self.open))
         self.check("look-ups are counted", first.metric('obtrace_zero_image_lookups_total{outcome="found"} 2') and first.metric("obtrace_zero_images 2"))
+        self.barred()
         self.preview()
         self.next_leader(first, second)
         text = json.dumps(self.api.get(MAP)) + self.log()
@@ -230,6 +233,15 @@ class Test:
         self.check("the rights that were used for what is known are those that were granted",
                    ({verb for verb, _ in verbs}, refused) == ({"create", "get", "watch", "update"}, []), (verbs, refused))
         self.uninstall()
+
+    def barred(self):
+        asked = len(self.plain.asked)
+        self.deploy("inner", f"{self.inner}/open/thing:1")
+        self.deploy("foreign", "registry.example.com/open/thing:1")
+        self.until("of an image on the operator's own machine the status says why it is not looked up",
+                   lambda: self.entry("inner", "nobody is asked at an address", language="unknown"))
+        self.until("of one in a registry that is not named, too", lambda: self.entry("foreign", "its registry is not one", language="unknown"))
+        self.check("nobody was asked", len(self.plain.asked) == asked, self.plain.asked[asked:])
 
     def preview(self):
         with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:

@@ -72,6 +72,9 @@ pub(super) struct Flags {
     /// Look images up in their registries where nothing else tells what a container runs
     #[arg(long)]
     image_lookups: bool,
+    /// The registries whose images are looked up, instead of all; a `*` stands for any characters between two dots. One on loopback or at a link-local address is only asked if it is named here
+    #[arg(long, value_name = "HOST[:PORT],…", value_delimiter = ',', requires = "image_lookups")]
+    image_registries: Vec<String>,
     /// A registry that is asked without TLS (may be given more than once)
     #[arg(long, value_name = "HOST[:PORT]", requires = "image_lookups")]
     insecure_registry: Vec<String>,
@@ -114,8 +117,13 @@ impl Flags {
         options.restarts.caution = self.restart_caution;
         options.restarts.steady = self.restart_steady;
         options.images = self.image_lookups.then(|| {
-            let insecure = self.insecure_registry.iter().map(|host| host.to_ascii_lowercase()).collect();
-            registry::Options { insecure, refresh: self.image_refresh, retry: self.image_retry }
+            let hosts = |all: &[String]| all.iter().map(|host| host.to_ascii_lowercase()).collect();
+            registry::Options {
+                registries: hosts(&self.image_registries),
+                insecure: hosts(&self.insecure_registry),
+                refresh: self.image_refresh,
+                retry: self.image_retry,
+            }
         });
         options
     }

@@ -179,6 +179,7 @@ mod tests {
     use crate::{
         crd::{ObtraceInstrumentation, ObtraceInstrumentationSpec},
         index::{Namespace, SYSTEM_NAMESPACE, World},
+        registry::Told,
     };
 
     fn index() -> Index {
@@ -259,10 +260,10 @@ mod tests {
             json!({ "name": "sure", "image": "example.com/sure:1", "command": ["python", "a.py"] }),
         ]);
         ask(&template, &index);
-        let asked: Vec<_> = wanted.all().into_iter().map(|(image, _)| image).collect();
+        let asked: Vec<_> = wanted.all().into_iter().map(|ask| ask.image).collect();
         assert_eq!(asked, [Arc::from("example.com/thing:1")]);
         template["spec"]["containers"].as_array_mut().unwrap().truncate(1);
-        wanted.say("example.com/thing:1", Some("no such image"));
+        wanted.say("example.com/thing:1", Some(Told { others: "no such image".into(), ..Told::default() }));
         let found = ask(&template, &index);
         let reason = "nothing says what it runs; looking the image up failed: no such image";
         assert!(found.reason.as_deref().is_some_and(|it| it.contains(reason)), "{:?}", found.reason);

@@ -107,6 +107,8 @@ apiServerPorts: [{}]
 imageLookups:
   # Look images up in their registries where nothing else tells what a container runs.
   enabled: false
+  # The registries whose images are looked up, as hosts with their ports; a * stands for any characters between two dots. None: those of all.
+  registries: []
   # Registries that are asked without TLS, as hosts with their ports.
   insecureRegistries: []
   # Ports of registries, for the NetworkPolicy.
@@ -149,6 +151,7 @@ fn words() -> Options {
     options.restarts = true;
     options.api_server_ports = vec![PORT];
     options.image_lookups = true;
+    options.image_registries = vec!["WORD-imageRegistry".into()];
     options.insecure_registries = vec!["WORD-insecureRegistry".into()];
     options.registry_ports = vec![REGISTRY_PORT];
     options
@@ -189,8 +192,8 @@ const REPLACED: [(&str, &str); 17] = [
         "{{- $ports := list }}\n{{- range .Values.apiServerPorts }}{{ $ports = append $ports (int .) }}{{ end }}\n{{- with .Values.ingestUrl }}\n{{- $url := urlParse . }}\n{{- $port := regexFind \":[0-9]+$\" $url.host | trimPrefix \":\" | default (eq $url.scheme \"https\" | ternary \"443\" \"80\") | int }}\n{{- $ports = append $ports $port }}\n{{- end }}\n{{- range uniq $ports }}\n    - port: {{ . }}\n      protocol: TCP\n{{- end }}\n",
     ),
     (
-        "        - --image-lookups\n        - --insecure-registry=WORD-insecureRegistry\n",
-        "{{- if .Values.imageLookups.enabled }}\n        - --image-lookups\n{{- range .Values.imageLookups.insecureRegistries }}\n        - {{ printf \"--insecure-registry=%s\" . | quote }}\n{{- end }}\n{{- end }}\n",
+        "        - --image-lookups\n        - --image-registries=WORD-imageRegistry\n        - --insecure-registry=WORD-insecureRegistry\n",
+        "{{- if .Values.imageLookups.enabled }}\n        - --image-lookups\n{{- range .Values.imageLookups.registries }}\n        - {{ printf \"--image-registries=%s\" . | quote }}\n{{- end }}\n{{- range .Values.imageLookups.insecureRegistries }}\n        - {{ printf \"--insecure-registry=%s\" . | quote }}\n{{- end }}\n{{- end }}\n",
     ),
     (
         "  - ports:\n    - port: 1999000004\n      protocol: TCP\n",

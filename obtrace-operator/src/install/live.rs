@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use super::{
     Certificates, FailurePolicy, Options,
     cluster::{list, text},
-    operator::{IMAGE_LOOKUPS, INSECURE_REGISTRY},
+    operator::{IMAGE_LOOKUPS, IMAGE_REGISTRIES, INSECURE_REGISTRY},
 };
 
 impl Options {
@@ -19,8 +19,9 @@ impl Options {
         self.priority_class = Some(class.to_owned()).filter(|class| !class.is_empty());
         let words = || list(deployment, "/spec/template/spec/containers/0/args").iter().filter_map(Value::as_str);
         self.image_lookups = words().any(|word| word == IMAGE_LOOKUPS);
-        let insecure = words().filter_map(|word| word.strip_prefix(INSECURE_REGISTRY));
-        self.insecure_registries = insecure.map(str::to_owned).collect();
+        let hosts = |flag| words().filter_map(move |word| word.strip_prefix(flag)).map(str::to_owned).collect();
+        self.image_registries = hosts(IMAGE_REGISTRIES);
+        self.insecure_registries = hosts(INSECURE_REGISTRY);
         let find = |start: &str| live.iter().find(|(name, _)| name.starts_with(start)).map(|(_, object)| object);
         if let Some(account) = find("ServiceAccount ") {
             let secrets = list(account, "/imagePullSecrets").iter();
@@ -67,6 +68,7 @@ mod tests {
         options.exclude_namespaces = vec!["quiet".into()];
         options.api_server_ports = vec![443, 8443];
         options.image_lookups = true;
+        options.image_registries = vec!["docker.io".into(), "*.example:5000".into()];
         options.insecure_registries = vec!["registry.example:5000".into()];
         options.registry_ports = vec![443, 5000];
         let made = objects(&options);

@@ -15,6 +15,8 @@ const DRAIN_SECONDS: u32 = 5;
 
 /// The flag of `obtrace-zero operator` that looks images up.
 pub(super) const IMAGE_LOOKUPS: &str = "--image-lookups";
+/// The beginning of the one that names a registry whose images are looked up.
+pub(super) const IMAGE_REGISTRIES: &str = "--image-registries=";
 /// The beginning of the one that names a registry without TLS.
 pub(super) const INSECURE_REGISTRY: &str = "--insecure-registry=";
 
@@ -130,6 +132,7 @@ fn arguments(options: &Options) -> Vec<String> {
     let mut arguments = vec!["operator".to_owned()];
     if options.image_lookups {
         arguments.push(IMAGE_LOOKUPS.to_owned());
+        arguments.extend(options.image_registries.iter().map(|host| format!("{IMAGE_REGISTRIES}{host}")));
         arguments.extend(options.insecure_registries.iter().map(|host| format!("{INSECURE_REGISTRY}{host}")));
     }
     arguments

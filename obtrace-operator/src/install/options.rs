@@ -43,6 +43,8 @@ pub struct Options {
     pub api_server_ports: Vec<u32>,
     /// Whether the operator looks images up in their registries.
     pub image_lookups: bool,
+    /// The registries whose images are looked up, as hosts with their ports, where a `*` stands for any characters between two dots; none: those of all.
+    pub image_registries: Vec<String>,
     /// Registries that are asked without TLS, as hosts with their ports.
     pub insecure_registries: Vec<String>,
     /// Ports of registries, which the NetworkPolicy lets through if images are looked up.
@@ -70,6 +72,7 @@ impl Options {
             restarts: false,
             api_server_ports: vec![443, 6443],
             image_lookups: false,
+            image_registries: Vec::new(),
             insecure_registries: Vec::new(),
             registry_ports: vec![443],
         }
@@ -103,7 +106,8 @@ impl Options {
         if let Some(name) = self.exclude_namespaces.iter().find(|name| !is_label(name)) {
             return refused(format!("no namespace can be called {name:?}"));
         }
-        if let Some(host) = self.insecure_registries.iter().find(|host| !registry::is_registry(host)) {
+        let insecure = || self.insecure_registries.iter().find(|host| !registry::is_registry(host));
+        if let Some(host) = self.image_registries.iter().find(|host| !registry::is_registries(host)).or_else(insecure) {
             return refused(format!(
                 "no registry can be called {host:?}: a host is meant, with its port, such as registry.example.com:5000"
             ));

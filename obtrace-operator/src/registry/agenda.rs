@@ -1,7 +1,7 @@
 //! What is looked up when: no network and no clock, only what follows from what was wanted and what came of it.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -11,7 +11,7 @@ use super::{
     client::{Fault, Found},
     kept::{self, All, Known},
     reference::Reference,
-    wanted::Source,
+    wanted::{Ask, Source},
 };
 
 /// The shortest time that a registry is left alone that is busy or away, and the longest.
@@ -20,6 +20,10 @@ const PAUSE: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs
 const LONGEST_RETRY: u32 = 60;
 /// The most look-ups at once, and the most of one registry.
 const MOST_AT_ONCE: (usize, usize) = (4, 2);
+/// The most look-ups at once for the images of one namespace: each may take long, and others are not to wait for all of them.
+const MOST_OF_NAMESPACE: usize = 3;
+/// How often what is known is written at most where only its age has changed, as a part of how long it is believed.
+const AGED: u32 = 8;
 
 /// A look-up that is to be made.
 #[derive(Clone, Debug)]
@@ -73,11 +77,26 @@ pub(super) struct Agenda {
     most_bytes: usize,
     failed: HashMap<Arc<str>, Rest>,
     hosts: HashMap<String, Rest>,
-    running: BTreeMap<Arc<str>, String>,
+    running: BTreeMap<Arc<str>, Running>,
+    /// How many look-ups had begun when the last one of a namespace did: the one that has waited longest is next.
+    turns: HashMap<Arc<str>, u64>,
+    begun: u64,
     /// How many images were dropped for others, or not kept.
     pub(super) dropped: u64,
     changed: bool,
+    /// Since when something is only known anew.
+    aged: Option<Instant>,
 }
+
+/// A look-up that is under way.
+#[derive(Debug)]
+struct Running {
+    host: String,
+    namespace: Arc<str>,
+}
+
+/// The namespaces for which images count, by the images.
+pub(super) type Owners = BTreeMap<Arc<str>, Arc<str>>;
 
 impl Agenda {
     pub(super) fn new(options: Options, known: All) -> Self {
@@ -90,8 +109,11 @@ impl Agenda {
             failed: HashMap::new(),
             hosts: HashMap::new(),
             running: BTreeMap::new(),
+            turns: HashMap::new(),
+            begun: 0,
             dropped: 0,
             changed: false,
+            aged: None,
         }
     }
 
@@ -104,9 +126,15 @@ impl Agenda {
         self.known.values().map(|known| known.digest.clone()).collect()
     }
 
-    /// Whether what is known differs from what was told last.
-    pub(super) fn take_changed(&mut self) -> bool {
-        std::mem::take(&mut self.changed)
+    /// Whether what is known differs from what was told last, or was told so long ago that another leader would ask for much of it anew.
+    pub(super) fn take_changed(&mut self, now: Instant) -> bool {
+        let pace = self.options.refresh / AGED;
+        let is_old = self.aged.is_some_and(|since| now.saturating_duration_since(since) >= pace);
+        let changed = std::mem::take(&mut self.changed) || is_old;
+        if changed {
+            self.aged = None;
+        }
+        changed
     }
 
     /// What is known was not told after all.
@@ -119,10 +147,10 @@ impl Agenda {
     }
 
     /// Takes over what another leader has found meanwhile.
-    pub(super) fn learn(&mut self, others: All) {
+    pub(super) fn learn(&mut self, others: All, now: Instant) {
         for (image, known) in others {
             if self.known.get(&image).is_none_or(|own| own.at < known.at) {
-                self.keep(&image, known, &BTreeSet::new());
+                self.keep(&image, known, &Owners::new(), now);
             }
         }
     }
@@ -132,33 +160,65 @@ impl Agenda {
         self.failed.clear();
     }
 
-    /// What of the wanted is to be looked up now; `time` is in seconds since 1970.
-    pub(super) fn due(&mut self, wanted: &[(Arc<str>, BTreeSet<Source>)], now: Instant, time: i64) -> Vec<Job> {
-        self.failed.retain(|image, _| wanted.binary_search_by(|(it, _)| it.cmp(image)).is_ok());
+    /// What of the wanted, which is in order, is to be looked up now: of the namespaces the one is next that has waited longest. `time` is in
+    /// seconds since 1970.
+    pub(super) fn due(&mut self, wanted: &[Ask], now: Instant, time: i64) -> Vec<Job> {
+        self.failed.retain(|image, _| wanted.binary_search_by(|it| it.image.cmp(image)).is_ok());
         self.hosts.retain(|_, rest| now < rest.until + PAUSE.1);
+        if self.running.len() >= MOST_AT_ONCE.0 {
+            return Vec::new();
+        }
+        let mut due = BTreeMap::<&Arc<str>, VecDeque<(&Ask, Reference)>>::new();
+        for ask in wanted.iter().filter(|ask| self.is_due(&ask.image, now, time)) {
+            let Some(reference) = Reference::parse(&ask.image) else { continue };
+            let is_fixed = reference.is_fixed() && self.known.contains_key(&*ask.image);
+            if !is_fixed && !rests(self.hosts.get(&reference.host), now) {
+                due.entry(&ask.namespace).or_default().push_back((ask, reference));
+            }
+        }
+        self.turns.retain(|namespace, _| due.contains_key(namespace));
         let mut jobs = Vec::new();
-        for (image, sources) in wanted {
-            if self.running.len() >= MOST_AT_ONCE.0 {
-                break;
-            }
-            let known = self.known.get(&**image);
-            let rests = |rest: Option<&Rest>| rest.is_some_and(|rest| now < rest.until);
-            if self.running.contains_key(image) || rests(self.failed.get(image)) {
-                continue;
-            }
-            if known.is_some_and(|known| !self.is_old(known, time)) {
-                continue;
-            }
-            let Some(reference) = Reference::parse(image) else { continue };
-            let busy = self.running.values().filter(|host| **host == reference.host).count() >= MOST_AT_ONCE.1;
-            if busy || rests(self.hosts.get(&reference.host)) || (known.is_some() && reference.is_fixed()) {
-                continue;
-            }
-            self.running.insert(Arc::clone(image), reference.host.clone());
-            let previous = known.map(|known| known.digest.clone());
-            jobs.push(Job { image: Arc::clone(image), reference, sources: sources.clone(), previous });
+        while self.running.len() < MOST_AT_ONCE.0
+            && let Some((ask, reference)) = self.next(&mut due)
+        {
+            jobs.push(self.begin(ask, reference));
         }
         jobs
+    }
+
+    /// The next look-up, taken out of what is due.
+    fn next<'a>(
+        &self,
+        due: &mut BTreeMap<&'a Arc<str>, VecDeque<(&'a Ask, Reference)>>,
+    ) -> Option<(&'a Ask, Reference)> {
+        let of_host = |host: &str| self.running.values().filter(|it| it.host == host).count();
+        let of_namespace = |it: &Arc<str>| self.running.values().filter(|running| running.namespace == *it).count();
+        let mut turns: Vec<_> = due.keys().filter(|it| of_namespace(it) < MOST_OF_NAMESPACE).copied().collect();
+        turns.sort_by_key(|it| self.turns.get(*it));
+        turns.into_iter().find_map(|namespace| {
+            let asks = due.get_mut(namespace)?;
+            let at = asks.iter().position(|(_, reference)| of_host(&reference.host) < MOST_AT_ONCE.1)?;
+            asks.remove(at)
+        })
+    }
+
+    fn begin(&mut self, ask: &Ask, reference: Reference) -> Job {
+        self.begun = self.begun.wrapping_add(1);
+        self.turns.insert(Arc::clone(&ask.namespace), self.begun);
+        let running = Running { host: reference.host.clone(), namespace: Arc::clone(&ask.namespace) };
+        self.running.insert(Arc::clone(&ask.image), running);
+        Job {
+            image: Arc::clone(&ask.image),
+            reference,
+            sources: ask.sources.clone(),
+            previous: self.known.get(&*ask.image).map(|known| known.digest.clone()),
+        }
+    }
+
+    /// Whether an image is to be looked up, whatever its registry does.
+    fn is_due(&self, image: &Arc<str>, now: Instant, time: i64) -> bool {
+        let is_new = self.known.get(&**image).is_none_or(|known| self.is_old(known, time));
+        is_new && !self.running.contains_key(image) && !rests(self.failed.get(image), now)
     }
 
     fn is_old(&self, known: &Known, time: i64) -> bool {
@@ -166,12 +226,12 @@ impl Agenda {
         age >= self.options.refresh.as_secs()
     }
 
-    /// Takes in what came of a job. `wanted` are the images that are wanted, in order.
+    /// Takes in what came of a job. `wanted` are the images that are wanted.
     pub(super) fn done(
         &mut self,
         job: &Job,
         result: Result<Found, Fault>,
-        wanted: &BTreeSet<Arc<str>>,
+        wanted: &Owners,
         now: Instant,
         time: i64,
     ) -> Outcome {
@@ -190,6 +250,7 @@ impl Agenda {
                     Fault::Refused(_) => ("refused", None),
                     Fault::Absent => ("absent", None),
                     Fault::Odd(_) => ("odd", None),
+                    Fault::Barred(_) => ("barred", None),
                     Fault::Busy(_, after) => ("busy", Some(*after)),
                     Fault::Away(_) => ("away", Some(None)),
                 };
@@ -218,55 +279,91 @@ impl Agenda {
         self.hosts.insert(host.to_owned(), Rest { until, times: times.saturating_add(1) });
     }
 
-    fn found(&mut self, job: &Job, found: Found, wanted: &BTreeSet<Arc<str>>, now: Instant, time: i64) -> Outcome {
+    fn found(&mut self, job: &Job, found: Found, wanted: &Owners, now: Instant, time: i64) -> Outcome {
         let same = self.known.get(&*job.image).is_some_and(|known| known.digest == found.digest);
         let config = match found.config {
             Some(config) => kept::reduced(&config),
             None => self.known.values().find(|known| known.digest == found.digest).map(|known| known.config.clone()),
         };
-        let kept = config
-            .is_some_and(|config| self.keep(&job.image, Known { digest: found.digest, at: time, config }, wanted));
+        let known = config.map(|config| Known { digest: found.digest, at: time, config });
+        let kept = known.is_some_and(|known| self.keep(&job.image, known, wanted, now));
         match (kept, same) {
-            (true, true) => Outcome::Unchanged,
+            (true, true) => {
+                self.aged.get_or_insert(now);
+                Outcome::Unchanged
+            }
             (true, false) => Outcome::Found,
             (false, _) => {
-                self.dropped += 1;
-                let until = now + self.options.refresh;
-                self.failed.insert(Arc::clone(&job.image), Rest { until, times: 0 });
+                self.leave_out(&job.image, now);
                 Outcome::TooLarge
             }
         }
     }
 
-    /// Keeps what is known of an image; whether there is room for it. Only what nobody wants any more makes room, the oldest first.
-    fn keep(&mut self, image: &str, known: Known, wanted: &BTreeSet<Arc<str>>) -> bool {
+    /// Leaves out what is known of an image, and does not ask for it anew for as long as it would have been believed.
+    fn leave_out(&mut self, image: &Arc<str>, now: Instant) {
+        self.dropped += 1;
+        self.failed.insert(Arc::clone(image), Rest { until: now + self.options.refresh, times: 0 });
+    }
+
+    /// Keeps what is known of an image; whether there is room for it. What nobody wants any more makes room, the oldest first; then what counts for
+    /// the namespace that takes most, unless that would take less than the image's own.
+    fn keep(&mut self, image: &str, known: Known, wanted: &Owners, now: Instant) -> bool {
         let size = kept::bytes_of(image, &known);
         let old = self.known.get(image).map_or(0, |old| kept::bytes_of(image, old));
-        let mut bytes = self.bytes.saturating_sub(old).saturating_add(size);
-        if bytes > self.most_bytes {
-            let unwanted = self.known.iter().filter(|(it, _)| !wanted.contains(it.as_str()) && it.as_str() != image);
-            let mut unwanted: Vec<_> = unwanted.map(|(it, known)| (known.at, it.clone())).collect();
-            unwanted.sort();
-            for (_, name) in unwanted {
-                if bytes <= self.most_bytes {
-                    break;
-                }
-                if let Some(gone) = self.known.remove(&name) {
-                    bytes = bytes.saturating_sub(kept::bytes_of(&name, &gone));
-                    self.dropped += 1;
-                    self.changed = true;
-                }
-            }
+        let most = self.most_bytes.saturating_add(old).saturating_sub(size);
+        if self.bytes > most {
+            self.make_room(image, size, most, wanted, now);
         }
-        if bytes > self.most_bytes {
-            self.bytes = bytes.saturating_sub(size).saturating_add(old);
+        if self.bytes > most {
             return false;
         }
-        self.bytes = bytes;
-        self.changed |= self.known.get(image) != Some(&known);
+        self.bytes = self.bytes.saturating_sub(old).saturating_add(size);
+        let is_same = |old: &Known| (&old.digest, &old.config) == (&known.digest, &known.config);
+        self.changed |= !self.known.get(image).is_some_and(is_same);
         self.known.insert(image.to_owned(), known);
         true
     }
+
+    /// Drops others until at most `most` bytes are known, as far as an image of `size` may ask for it.
+    fn make_room(&mut self, image: &str, size: usize, most: usize, wanted: &Owners, now: Instant) {
+        let (mut unwanted, mut owned) = (Vec::new(), BTreeMap::<&Arc<str>, (usize, Vec<_>)>::new());
+        for (name, known) in self.known.iter().filter(|(name, _)| *name != image) {
+            let other = (std::cmp::Reverse(known.at), name.clone(), kept::bytes_of(name, known));
+            match wanted.get(name.as_str()) {
+                Some(namespace) => {
+                    let (bytes, all) = owned.entry(namespace).or_default();
+                    *bytes = bytes.saturating_add(other.2);
+                    all.push(other);
+                }
+                None => unwanted.push(other),
+            }
+        }
+        unwanted.sort();
+        owned.values_mut().for_each(|(_, all)| all.sort());
+        let own = wanted.get(image).and_then(|own| Some(owned.get(own)?.0)).unwrap_or_default().saturating_add(size);
+        while self.bytes > most {
+            let is_wanted = unwanted.is_empty();
+            let heaviest = owned.values_mut().max_by_key(|(bytes, _)| *bytes).filter(|(bytes, _)| *bytes > own);
+            let oldest = match (unwanted.pop(), heaviest) {
+                (None, Some((bytes, all))) => all.pop().inspect(|(_, _, size)| *bytes = bytes.saturating_sub(*size)),
+                (unwanted, _) => unwanted,
+            };
+            let Some((_, name, size)) = oldest else { break };
+            self.known.remove(&name);
+            self.bytes = self.bytes.saturating_sub(size);
+            self.changed = true;
+            if is_wanted {
+                self.leave_out(&name.into(), now);
+            } else {
+                self.dropped += 1;
+            }
+        }
+    }
+}
+
+fn rests(rest: Option<&Rest>, now: Instant) -> bool {
+    rest.is_some_and(|rest| now < rest.until)
 }
 
 #[cfg(test)]
@@ -281,10 +378,25 @@ mod tests {
         Agenda::new(Options::default(), All::new())
     }
 
-    fn wants(images: &[&str]) -> Vec<(Arc<str>, BTreeSet<Source>)> {
-        let mut all: Vec<_> = images.iter().map(|image| (Arc::from(*image), BTreeSet::new())).collect();
-        all.sort();
+    /// Each for a namespace of its own.
+    fn wants(images: &[&str]) -> Vec<Ask> {
+        let all: Vec<_> = images.iter().map(|image| (*image, *image)).collect();
+        wants_of(&all)
+    }
+
+    fn wants_of(images: &[(&str, &str)]) -> Vec<Ask> {
+        let ask = |(image, namespace): &(&str, &str)| Ask {
+            image: Arc::from(*image),
+            namespace: Arc::from(*namespace),
+            sources: BTreeSet::new(),
+        };
+        let mut all: Vec<_> = images.iter().map(ask).collect();
+        all.sort_by(|one, other| one.image.cmp(&other.image));
         all
+    }
+
+    fn owners(all: &[Ask]) -> Owners {
+        all.iter().map(|ask| (Arc::clone(&ask.image), Arc::clone(&ask.namespace))).collect()
     }
 
     fn found(digest: &str) -> Result<Found, Fault> {
@@ -297,7 +409,7 @@ mod tests {
     }
 
     fn done(agenda: &mut Agenda, job: &Job, result: Result<Found, Fault>, now: Instant, time: i64) -> Outcome {
-        agenda.done(job, result, &[Arc::clone(&job.image)].into(), now, time)
+        agenda.done(job, result, &[(Arc::clone(&job.image), "shop".into())].into(), now, time)
     }
 
     #[test]
@@ -309,7 +421,7 @@ mod tests {
         assert!(agenda.due(&all, now, 0).is_empty());
         assert_eq!(done(&mut agenda, &jobs[0], found("d"), now, 0), Outcome::Found);
         assert_eq!(names(&agenda.due(&all, now, 0)), ["a.io/x:3"]);
-        assert!(agenda.take_changed() && !agenda.take_changed());
+        assert!(agenda.take_changed(now) && !agenda.take_changed(now));
     }
 
     #[test]
@@ -368,7 +480,7 @@ mod tests {
         let jobs = agenda.due(&all, now, 0);
         done(&mut agenda, &jobs[0], found("1"), now, 0);
         agenda.most_bytes = agenda.bytes * 5 / 2;
-        let both: BTreeSet<Arc<str>> = all.iter().map(|(image, _)| Arc::clone(image)).collect();
+        let both = owners(&all);
         agenda.done(&jobs[1], found("2"), &both, now, 1);
         assert_eq!(agenda.done(&jobs[2], found("3"), &both, now, 2), Outcome::TooLarge);
         assert_eq!((agenda.known.len(), agenda.dropped), (2, 1));
@@ -382,5 +494,58 @@ mod tests {
         assert_eq!(agenda.known.keys().collect::<Vec<_>>(), ["b.io/x:2", "c.io/x:3"], "the oldest is gone");
         let bytes: usize = agenda.known.iter().map(|(image, known)| kept::bytes_of(image, known)).sum();
         assert_eq!(bytes, agenda.bytes);
+    }
+
+    #[test]
+    fn namespaces_take_turns_and_none_takes_every_place() {
+        let (mut agenda, now) = (agenda(), Instant::now());
+        let many: Vec<_> = (0..1000).map(|number| format!("h{number}.io/x")).collect();
+        let mut all: Vec<_> = many.iter().map(|image| (&**image, "many")).collect();
+        assert_eq!(agenda.due(&wants_of(&all), now, 0).len(), MOST_OF_NAMESPACE);
+        all.extend([("z.io/x", "few"), ("z.io/y", "few"), ("zz.io/x", "other")]);
+        let all = wants_of(&all);
+        let job = agenda.due(&all, now, 0).remove(0);
+        assert_eq!(&*job.image, "z.io/x", "one place is left for it");
+        done(&mut agenda, &job, Err(Fault::Absent), now, 0);
+        let job = agenda.due(&all, now, 0).remove(0);
+        assert_eq!(&*job.image, "zz.io/x", "the one of another namespace is next");
+        done(&mut agenda, &job, Err(Fault::Absent), now, 0);
+        let job = agenda.due(&all, now, 0).remove(0);
+        assert_eq!(&*job.image, "z.io/y", "that of many has three places");
+    }
+
+    #[test]
+    fn a_namespace_whose_images_fill_what_is_kept_makes_room_for_those_of_others() {
+        let (mut agenda, now) = (agenda(), Instant::now());
+        let all = wants_of(&[("a.io/x", "many"), ("b.io/x", "many"), ("c.io/x", "many"), ("d.io/x", "few")]);
+        let owners = owners(&all);
+        for (at, digest) in ["1", "2", "3"].into_iter().enumerate() {
+            let job = agenda.due(&all, now, 0).into_iter().find(|it| &*it.image != "d.io/x").unwrap();
+            agenda.running.clear();
+            agenda.done(&job, found(digest), &owners, now, i64::try_from(at).unwrap());
+        }
+        agenda.most_bytes = agenda.bytes;
+        let job = agenda.due(&all, now, 0).remove(0);
+        assert_eq!(agenda.done(&job, found("4"), &owners, now, 9), Outcome::Found);
+        assert_eq!(agenda.known.keys().collect::<Vec<_>>(), ["b.io/x", "c.io/x", "d.io/x"], "the oldest is gone");
+        assert!(agenda.due(&all, now, 0).is_empty(), "and does not come back at once");
+        let bytes: usize = agenda.known.iter().map(|(image, known)| kept::bytes_of(image, known)).sum();
+        assert_eq!((bytes, agenda.dropped), (agenda.bytes, 1));
+    }
+
+    #[test]
+    fn what_is_only_known_anew_is_written_now_and_then() {
+        let (mut agenda, now) = (agenda(), Instant::now());
+        let all = wants(&["a.io/x", "b.io/x"]);
+        for job in agenda.due(&all, now, 0) {
+            done(&mut agenda, &job, found("d"), now, 0);
+        }
+        assert!(agenda.take_changed(now));
+        for job in agenda.due(&all, now, 7 * HOUR) {
+            assert_eq!(done(&mut agenda, &job, found("d"), now, 7 * HOUR), Outcome::Unchanged);
+        }
+        assert!(!agenda.take_changed(now));
+        let later = now + agenda.options.refresh / AGED;
+        assert!(agenda.take_changed(later) && !agenda.take_changed(later));
     }
 }

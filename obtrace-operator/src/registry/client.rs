@@ -6,7 +6,7 @@
 //! Nobody who answers is trusted: whatever has a digest is verified, every body is bounded, redirects are few, and no credentials go
 //! where the registry has not asked for them.
 
-use std::{collections::BTreeSet, error::Error, sync::Arc, time::Duration};
+use std::{error::Error, sync::Arc, time::Duration};
 
 use http::{
     HeaderMap, HeaderValue, Method, StatusCode,
@@ -22,6 +22,7 @@ use sha2::{Digest as _, Sha256};
 use super::{
     challenge::Challenge,
     credentials::Credentials,
+    egress::{Barred, Egress},
     manifest::{ACCEPT as MANIFESTS, Manifest},
     reference::{Reference, Version},
 };
@@ -57,6 +58,9 @@ pub(super) enum Fault {
     /// There was no answer.
     #[error("the registry does not answer: {0}")]
     Away(String),
+    /// Nobody is asked there.
+    #[error(transparent)]
+    Barred(#[from] Barred),
     /// The answer is none.
     #[error("{0}")]
     Odd(String),
@@ -75,31 +79,34 @@ pub(super) struct Found {
 #[derive(Clone, Debug)]
 pub(super) struct Client {
     http: reqwest::Client,
-    /// The registries that are asked without TLS.
-    insecure: Arc<BTreeSet<String>>,
+    /// For what is named, whatever its address.
+    named: reqwest::Client,
+    egress: Arc<Egress>,
 }
 
 impl Client {
-    /// A client that trusts whom the system trusts, asks the registries in `insecure` without TLS, and waits `within` for each answer.
-    pub(super) fn new(insecure: BTreeSet<String>, within: Duration) -> Result<Self, String> {
+    /// A client that trusts whom the system trusts, asks where `egress` lets it, and waits `within` for each answer.
+    pub(super) fn new(egress: Egress, within: Duration) -> Result<Self, String> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let tls = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .and_then(|builder| builder.with_platform_verifier());
         let tls = tls.map_err(|error| error.to_string())?.with_no_client_auth();
-        let http = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls)
-            .redirect(redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .referer(false)
-            .user_agent(concat!("obtrace-zero/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(CONNECT)
-            .timeout(within)
-            .pool_idle_timeout(Duration::from_secs(15))
-            .pool_max_idle_per_host(2)
-            .build()
-            .map_err(said)?;
-        Ok(Self { http, insecure: Arc::new(insecure) })
+        let builder = || {
+            reqwest::Client::builder()
+                .tls_backend_preconfigured(tls.clone())
+                .redirect(redirect::Policy::none())
+                .retry(reqwest::retry::never())
+                .referer(false)
+                .user_agent(concat!("obtrace-zero/", env!("CARGO_PKG_VERSION")))
+                .connect_timeout(CONNECT)
+                .timeout(within)
+                .pool_idle_timeout(Duration::from_secs(15))
+                .pool_max_idle_per_host(2)
+        };
+        let http = builder().dns_resolver(egress.resolver()).build().map_err(said)?;
+        let named = builder().build().map_err(said)?;
+        Ok(Self { http, named, egress: Arc::new(egress) })
     }
 
     /// Looks an image up. `previous` is the digest that the reference had; what [is known](Found::config) is not fetched again.
@@ -110,7 +117,8 @@ impl Client {
         previous: Option<&str>,
         is_known: impl Fn(&str) -> bool,
     ) -> Result<Found, Fault> {
-        let scheme = if self.insecure.contains(&image.host) { "http" } else { "https" };
+        self.egress.registry(image)?;
+        let scheme = if self.egress.is_insecure(&image.host) { "http" } else { "https" };
         let base = format!("{scheme}://{}/v2/{}/", image.api_host(), image.repository);
         let base = Url::parse(&base).map_err(|_| Fault::Odd("its name makes no address".to_owned()))?;
         let mut session = Session { client: self, base, image, credentials, authorization: None };
@@ -140,9 +148,15 @@ impl Client {
     fn may(&self, url: &Url) -> bool {
         match url.scheme() {
             "https" => url.has_host(),
-            "http" => self.insecure.contains(&authority(url)),
+            "http" => self.egress.is_insecure(&authority(url)),
             _ => false,
         }
+    }
+
+    /// What asks there, if anything may.
+    fn at(&self, url: &Url) -> Result<&reqwest::Client, Fault> {
+        self.egress.address(url)?;
+        Ok(if self.egress.is_named(url) { &self.named } else { &self.http })
     }
 }
 
@@ -206,11 +220,11 @@ impl Session<'_> {
         let (mut url, mut redirects, mut asked) = (url, 0, false);
         loop {
             let at_home = url.origin() == self.base.origin();
-            let mut request = self.client.http.request(method.clone(), url.clone()).header(ACCEPT, MANIFESTS);
+            let mut request = self.client.at(&url)?.request(method.clone(), url.clone()).header(ACCEPT, MANIFESTS);
             if let Some(authorization) = self.authorization.as_ref().filter(|_| at_home) {
                 request = request.header(AUTHORIZATION, authorization);
             }
-            let response = request.send().await.map_err(|error| Fault::Away(said(error)))?;
+            let response = request.send().await.map_err(unsent)?;
             match response.status() {
                 StatusCode::OK => return Ok(response),
                 StatusCode::UNAUTHORIZED if at_home && !asked => {
@@ -257,6 +271,7 @@ impl Session<'_> {
         if !self.client.may(&url) {
             return Err(odd("has an address without TLS"));
         }
+        let http = self.client.at(&url)?;
         let scope = format!("repository:{}:pull", self.image.repository);
         let mut fields = vec![("scope", scope.as_str())];
         fields.extend(service.map(|service| ("service", service)));
@@ -270,21 +285,25 @@ impl Session<'_> {
                 let mut form = url.clone();
                 form.query_pairs_mut().clear().extend_pairs(fields);
                 let form = form.query().unwrap_or_default().to_owned();
-                self.client.http.post(url).header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(form)
+                http.post(url).header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(form)
             }
             Credentials::Anonymous | Credentials::Password(..) => {
                 url.query_pairs_mut().extend_pairs(fields);
-                self.client.http.get(url)
+                http.get(url)
             }
         };
         let request = match self.credentials {
             Credentials::Password(name, password) => request.header(AUTHORIZATION, basic(name, password)?),
             Credentials::Anonymous | Credentials::Identity(_) => request,
         };
-        let response = request.send().await.map_err(|error| Fault::Away(said(error)))?;
+        let response = request.send().await.map_err(unsent)?;
         if response.status() != StatusCode::OK {
             return Err(match fault(response.status(), response.headers()) {
                 Fault::Absent => odd("is not there"),
+                // So it says that a grant is not valid, or a scope not for who asks: RFC 6749, section 5.2.
+                Fault::Odd(_) if response.status() == StatusCode::BAD_REQUEST => {
+                    Fault::Refused(response.status().as_u16())
+                }
                 other => other,
             });
         }
@@ -315,7 +334,7 @@ fn basic(name: &str, password: &str) -> Result<HeaderValue, Fault> {
 }
 
 /// The host, and the port if it is not the scheme's own.
-fn authority(url: &Url) -> String {
+pub(super) fn authority(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
     url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
@@ -363,6 +382,18 @@ fn sha256(bytes: &[u8]) -> String {
         let _ = write!(text, "{byte:02x}");
     }
     text
+}
+
+/// Why a request had no answer.
+fn unsent(error: reqwest::Error) -> Fault {
+    let mut cause: Option<&(dyn Error + 'static)> = Some(&error);
+    while let Some(found) = cause {
+        if let Some(barred) = found.downcast_ref::<Barred>() {
+            return Fault::Barred(*barred);
+        }
+        cause = found.source();
+    }
+    Fault::Away(said(error))
 }
 
 /// What the innermost of an error's causes says, without the address.

@@ -105,7 +105,7 @@ fn is_for(place: &str, image: &Reference) -> bool {
 }
 
 /// Whether a host fits a pattern: a `*` stands for any characters of one part between dots; ports have to be equal.
-fn is_same_host(pattern: &str, host: &str) -> bool {
+pub(super) fn is_same_host(pattern: &str, host: &str) -> bool {
     let split = |text: &str| match text.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => (name.to_owned(), port.to_owned()),
         _ => (text.to_owned(), String::new()),

@@ -22,6 +22,7 @@ mod agenda;
 mod challenge;
 mod client;
 mod credentials;
+mod egress;
 mod kept;
 mod lookup;
 mod manifest;
@@ -48,10 +49,12 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-pub use self::wanted::{MOST_IMAGES, Wanted};
+pub(crate) use self::wanted::Told;
+pub use self::wanted::{MOST_IMAGES, MOST_SOURCES, Wanted};
 use self::{
     agenda::{Agenda, Job, Outcome},
     client::{Client, Fault, Found},
+    egress::Egress,
     lookup::Grants,
 };
 use crate::{
@@ -68,6 +71,8 @@ pub const CONFIG_MAP: &str = "obtrace-zero-images";
 const TICK: Duration = Duration::from_millis(500);
 /// How long what was found waits for more before it is written.
 const WRITE_AFTER: Duration = Duration::from_secs(2);
+/// How long is waited after a write for the next: every replica reads all of it.
+const WRITE_EVERY: Duration = Duration::from_secs(5);
 /// How often it is looked whether the ConfigMap is what was written.
 const CHECK_EVERY: Duration = Duration::from_secs(60);
 /// How long the API server has to answer.
@@ -79,6 +84,10 @@ const AGAIN: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Options {
+    /// The registries whose images are looked up, beside those of [`insecure`](Self::insecure), as hosts with their ports; a `*` stands for any
+    /// characters between two dots. None: those of all. No address of the operator's own machine is asked, of the API server, link-local, or where
+    /// clouds answer their machines, unless it is named here or there with its port.
+    pub registries: BTreeSet<String>,
     /// The registries that are asked without TLS, as hosts with their ports: none.
     pub insecure: BTreeSet<String>,
     /// How long what a tag means is believed: 6 h.
@@ -89,7 +98,12 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { insecure: BTreeSet::new(), refresh: Duration::from_secs(6 * 3600), retry: Duration::from_secs(60) }
+        Self {
+            registries: BTreeSet::new(),
+            insecure: BTreeSet::new(),
+            refresh: Duration::from_secs(6 * 3600),
+            retry: Duration::from_secs(60),
+        }
     }
 }
 
@@ -129,6 +143,11 @@ pub(crate) fn is_registry(host: &str) -> bool {
     reference::is_host(host)
 }
 
+/// Whether registries can be called so: the same, where a `*` stands for any characters between two dots.
+pub(crate) fn is_registries(pattern: &str) -> bool {
+    reference::is_host(&pattern.replace('*', "x"))
+}
+
 /// What a ConfigMap of that name says of images, for who has read it otherwise.
 #[cfg(feature = "cli")]
 pub(crate) fn images(map: &ConfigMap) -> Images {
@@ -163,7 +182,8 @@ impl Lookups {
 
     /// Looks up whenever this replica leads, until it is stopped.
     pub async fn run(self, mut leader: watch::Receiver<bool>, stop: CancellationToken) {
-        let registries = match Client::new(self.options.insecure.clone(), client::REQUEST) {
+        let egress = Egress::new(self.options.registries.clone(), self.options.insecure.clone());
+        let registries = match Client::new(egress, client::REQUEST) {
             Ok(client) => client,
             Err(error) => {
                 error!(error, "cannot set up TLS for registries: images are not looked up");
@@ -197,13 +217,14 @@ impl Lookups {
         };
         info!(images = agenda.known().len(), "images are looked up: this replica leads");
         let mut work =
-            Work { lookups: self, registries, tasks: JoinSet::new(), jobs: HashMap::new(), told_left_out: 0 };
+            Work { lookups: self, registries, tasks: JoinSet::new(), jobs: HashMap::new(), told_left_out: (0, 0) };
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (mut grants, mut changed) = (Grants::default(), None);
         let mut check = Instant::now() + CHECK_EVERY;
         // Whether the last write was not refused.
         let mut may_write = true;
+        let mut next_write = Instant::now();
         loop {
             tokio::select! {
                 Some(ended) = work.tasks.join_next_with_id() => work.ended(&mut agenda, ended),
@@ -222,12 +243,14 @@ impl Lookups {
                     agenda.untold();
                 }
             }
-            if agenda.take_changed() {
+            if agenda.take_changed(Instant::now()) {
                 changed.get_or_insert_with(Instant::now);
             }
-            if changed.is_some_and(|since: Instant| since.elapsed() >= WRITE_AFTER || agenda.is_idle() && may_write) {
+            let is_due = |since: Instant| since.elapsed() >= WRITE_AFTER || agenda.is_idle() && may_write;
+            if now_is(next_write) && changed.is_some_and(is_due) {
                 changed = None;
                 may_write = stored.write(&mut agenda).await;
+                next_write = Instant::now() + WRITE_EVERY;
             }
             self.metrics.images(agenda.known().len());
         }
@@ -238,8 +261,8 @@ fn now_is(time: Instant) -> bool {
     Instant::now() >= time
 }
 
-/// A look-up's job, what came of it, and what may be done about it.
-type Ended = (Result<Found, Fault>, Option<String>);
+/// What came of a look-up, and what of a fault is told.
+type Ended = (Result<Found, Fault>, Option<Told>);
 
 /// The look-ups that are under way. Dropped, they end.
 struct Work<'a> {
@@ -247,7 +270,8 @@ struct Work<'a> {
     registries: &'a Client,
     tasks: JoinSet<Ended>,
     jobs: HashMap<tokio::task::Id, Job>,
-    told_left_out: u64,
+    /// How many images, and of how many some sources, had been left out when that was last told.
+    told_left_out: (u64, u64),
 }
 
 impl Work<'_> {
@@ -272,7 +296,7 @@ impl Work<'_> {
     }
 
     fn ended(&mut self, agenda: &mut Agenda, ended: Result<(tokio::task::Id, Ended), tokio::task::JoinError>) {
-        let (id, (result, advice)) = match ended {
+        let (id, (result, told)) = match ended {
             Ok(ended) => ended,
             Err(error) => {
                 error!(%error, "a look-up ended, which is a fault of obtrace-zero");
@@ -280,28 +304,45 @@ impl Work<'_> {
             }
         };
         let Some(job) = self.jobs.remove(&id) else { return };
-        let wanted: BTreeSet<_> = self.lookups.wanted.all().into_iter().map(|(image, _)| image).collect();
-        let fault = result.as_ref().err().map(|fault| match &advice {
-            Some(advice) => format!("{fault}; {advice}"),
-            None => fault.to_string(),
-        });
+        let said = |text: String| Told { others: text.into(), ..Told::default() };
+        let fault = result.as_ref().err().map(ToString::to_string);
         let dropped = agenda.dropped;
-        let outcome = agenda.done(&job, result, &wanted, Instant::now(), time());
+        let outcome = agenda.done(&job, result, &self.lookups.wanted.owners(), Instant::now(), time());
         self.lookups.metrics.image_lookup(outcome.as_str(), agenda.dropped - dropped);
         let fault = match outcome {
-            Outcome::TooLarge => Some("what it says is more than is kept".to_owned()),
+            Outcome::TooLarge => Some("there is no room to keep what it says".to_owned()),
             _ => fault,
         };
-        let is_new = self.lookups.wanted.say(&job.image, fault.as_deref());
+        let told = fault.clone().map(|fault| told.unwrap_or_else(|| said(fault)));
+        // What a namespace can do about it is in its status, and here for who runs this.
+        let advice = told.iter().flat_map(|told| told.namespaces.values()).next().cloned();
+        let is_new = self.lookups.wanted.say(&job.image, told);
         match fault {
-            Some(fault) if is_new => warn!(image = &*job.image, fault, "an image cannot be looked up"),
+            Some(fault) if is_new => {
+                let fault = advice.as_deref().unwrap_or(&fault);
+                warn!(image = &*job.image, fault, "an image cannot be looked up");
+            }
             None if outcome == Outcome::Found => info!(image = &*job.image, "an image was looked up"),
             _ => {}
         }
-        let left_out = self.lookups.wanted.left_out();
-        if left_out != self.told_left_out {
-            self.told_left_out = left_out;
-            warn!(left_out, "more than {MOST_IMAGES} images are to be looked up: the others are not");
+        self.tell_left_out();
+    }
+
+    fn tell_left_out(&mut self) {
+        let wanted = &self.lookups.wanted;
+        let now = (wanted.left_out(), wanted.sources_left_out());
+        let before = std::mem::replace(&mut self.told_left_out, now);
+        let (images, sources) = (now.0.saturating_sub(before.0), now.1.saturating_sub(before.1));
+        if images > 0 {
+            self.lookups.metrics.objects_left_out("images", images);
+            warn!(left_out = now.0, "more than {MOST_IMAGES} images are to be looked up: the others are not");
+        }
+        if sources > 0 {
+            self.lookups.metrics.objects_left_out("image_sources", sources);
+            warn!(
+                images = now.1,
+                "images are used with more than {MOST_SOURCES} pull secrets and namespaces: the others are not tried"
+            );
         }
     }
 }
@@ -345,7 +386,7 @@ impl Stored {
         }
         agenda.untold();
         if let Ok(others) = read {
-            agenda.learn(others);
+            agenda.learn(others, Instant::now());
         }
         false
     }

@@ -100,6 +100,9 @@ pub(in crate::cli) struct Install {
     /// Let the operator look images up in their registries where nothing else tells what a container runs
     #[arg(long)]
     pub(super) image_lookups: bool,
+    /// The registries whose images are looked up, instead of all; a `*` stands for any characters between two dots
+    #[arg(long, value_name = "HOST[:PORT],…", value_delimiter = ',', requires = "image_lookups")]
+    pub(super) image_registries: Vec<String>,
     /// A registry that is asked without TLS (may be given more than once)
     #[arg(long, value_name = "HOST[:PORT]", requires = "image_lookups")]
     pub(super) insecure_registry: Vec<String>,

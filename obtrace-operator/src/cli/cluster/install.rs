@@ -160,10 +160,12 @@ fn options(flags: &Install) -> Result<Options, Failure> {
         options.api_server_ports = flags.api_server_port.iter().map(|port| u32::from(*port)).collect();
     }
     options.image_lookups = flags.image_lookups;
+    options.image_registries.clone_from(&flags.image_registries);
     options.insecure_registries.clone_from(&flags.insecure_registry);
     let insecure =
         flags.insecure_registry.iter().map(|host| host.rsplit_once(':').map_or(Some(80), |it| it.1.parse().ok()));
-    for port in flags.registry_port.iter().map(|port| Some(u32::from(*port))).chain(insecure).flatten() {
+    let named = flags.image_registries.iter().map(|host| host.rsplit_once(':')?.1.parse().ok());
+    for port in flags.registry_port.iter().map(|port| Some(u32::from(*port))).chain(named).chain(insecure).flatten() {
         if !options.registry_ports.contains(&port) {
             options.registry_ports.push(port);
         }

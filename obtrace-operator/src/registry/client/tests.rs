@@ -1,6 +1,6 @@
 //! Look-ups in a registry of our own, on the loopback without TLS.
 
-use std::sync::Mutex;
+use std::{collections::BTreeSet, sync::Mutex};
 
 use axum::{Router, body::Body, extract::Request, http::Response as Answer};
 use serde_json::{Value, json};
@@ -100,12 +100,17 @@ impl Image {
     }
 }
 
+/// A client that asks these without TLS.
+fn plain(hosts: BTreeSet<String>) -> Client {
+    Client::new(Egress::new(BTreeSet::new(), hosts), REQUEST).unwrap()
+}
+
 async fn look_up(servers: &[&Server], credentials: &Credentials) -> Result<Found, Fault> {
     look_up_again(servers, credentials, None).await
 }
 
 async fn look_up_again(servers: &[&Server], credentials: &Credentials, previous: Option<&str>) -> Result<Found, Fault> {
-    let client = Client::new(servers.iter().map(|server| server.host.clone()).collect(), REQUEST).unwrap();
+    let client = plain(servers.iter().map(|server| server.host.clone()).collect());
     let image = Reference::parse(&format!("{}/shop/cart:1", servers[0].host)).unwrap();
     client.look_up(&image, credentials, previous, |_| false).await
 }
@@ -280,7 +285,7 @@ async fn nobody_there_and_no_tls_are_no_answer() {
     let server = Server { host: gone, asked: Asked::default() };
     assert!(matches!(anonymous(&server).await, Err(Fault::Away(_))));
     let plain = Server::start(|_, _| ok("{}")).await;
-    let client = Client::new(BTreeSet::new(), REQUEST).unwrap();
+    let client = Client::new(Egress::new([plain.host.clone()].into(), BTreeSet::new()), REQUEST).unwrap();
     let image = Reference::parse(&format!("{}/shop/cart:1", plain.host)).unwrap();
     let fault = client.look_up(&image, &password(), None, |_| false).await.unwrap_err();
     assert!(matches!(&fault, Fault::Away(said) if !said.contains("pass")), "{fault}");
@@ -291,7 +296,8 @@ async fn nobody_there_and_no_tls_are_no_answer() {
 async fn an_answer_that_never_ends_is_waited_for_no_longer_than_is_set() {
     let stuck = || Body::from_stream(futures::stream::pending::<Result<Vec<u8>, std::io::Error>>());
     let server = Server::start(move |_, _| answer(200, &[], stuck())).await;
-    let client = Client::new([server.host.clone()].into(), Duration::from_millis(200)).unwrap();
+    let egress = Egress::new(BTreeSet::new(), [server.host.clone()].into());
+    let client = Client::new(egress, Duration::from_millis(200)).unwrap();
     let image = Reference::parse(&format!("{}/shop/cart:1", server.host)).unwrap();
     let fault = client.look_up(&image, &Credentials::Anonymous, None, |_| false).await.unwrap_err();
     assert_eq!(fault, Fault::Away("no answer in time".to_owned()));
@@ -305,8 +311,50 @@ async fn an_index_of_indexes_and_a_known_image_end_the_look_up() {
     let image = Image::new(true);
     let digest = image.digest();
     let server = Server::start(move |line, _| image.answer(line)).await;
-    let client = Client::new([server.host.clone()].into(), REQUEST).unwrap();
+    let client = plain([server.host.clone()].into());
     let image = Reference::parse(&format!("{}/shop/cart:1", server.host)).unwrap();
     let found = client.look_up(&image, &Credentials::Anonymous, None, |known| known == digest).await.unwrap();
     assert_eq!((found.config, server.asked().len()), (None, 1), "what another reference had is not fetched");
+}
+
+#[tokio::test]
+async fn nobody_is_asked_at_an_address_of_the_machine_that_is_not_named() {
+    let server = Server::start(|_, _| ok("{}")).await;
+    let port = server.host.rsplit_once(':').unwrap().1.to_owned();
+    let client = plain(BTreeSet::new());
+    let bare = async |host: &str| {
+        let image = Reference::parse(&format!("{host}:{port}/shop/cart:1")).unwrap();
+        client.look_up(&image, &Credentials::Anonymous, None, |_| false).await
+    };
+    for host in ["127.0.0.1", "localhost", "a.localhost", "0.0.0.0", "[::1]", "[::ffff:7f00:1]", "169.254.169.254"] {
+        assert_eq!(bare(host).await, Err(Fault::Barred(Barred::Address)), "{host}");
+    }
+    let named = Client::new(Egress::new(["registry.example.com".to_owned()].into(), BTreeSet::new()), REQUEST).unwrap();
+    let image = Reference::parse("ghcr.io/shop/cart").unwrap();
+    let fault = named.look_up(&image, &Credentials::Anonymous, None, |_| false).await;
+    assert_eq!(fault, Err(Fault::Barred(Barred::Registry)));
+    assert!(server.asked().is_empty());
+}
+
+#[tokio::test]
+async fn neither_a_redirect_nor_a_token_service_leads_where_nobody_is_asked() {
+    let inner = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = inner.local_addr().unwrap();
+    let redirect = format!("https://{address}/latest/meta-data");
+    let realm = format!(r#"Bearer realm="https://localhost:{}/token""#, address.port());
+    for (status, header, value) in [(307, "location", redirect), (401, "www-authenticate", realm)] {
+        let server = Server::start(move |_, _| answer(status, &[(header, &value)], "")).await;
+        assert_eq!(look_up(&[&server], &password()).await, Err(Fault::Barred(Barred::Address)), "{header}");
+    }
+    let connected = tokio::time::timeout(Duration::ZERO, inner.accept()).await;
+    assert!(connected.is_err(), "nobody has connected");
+}
+
+#[tokio::test]
+async fn a_grant_that_is_not_valid_is_a_refusal() {
+    let tokens = Server::start(|_, _| answer(400, &[], r#"{"error":"invalid_grant"}"#)).await;
+    let challenge = format!(r#"Bearer realm="http://{}/token""#, tokens.host);
+    let server = Server::start(move |_, _| answer(401, &[("www-authenticate", &challenge)], "")).await;
+    let fault = look_up(&[&server, &tokens], &Credentials::Identity("old".to_owned())).await;
+    assert_eq!(fault, Err(Fault::Refused(400)), "other credentials are tried");
 }
