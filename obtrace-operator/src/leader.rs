@@ -6,6 +6,10 @@
 
 use std::{
     hash::{BuildHasher, RandomState},
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -47,6 +51,9 @@ pub struct Options {
     pub renew_deadline: Duration,
     /// How often the Lease is asked for or renewed. Default: 2 s.
     pub retry_period: Duration,
+    /// Until when somebody led before this replica does, by their own word, in seconds since 1970: set whenever this replica begins to lead; 0
+    /// if nobody is known to have.
+    pub led_until: Arc<AtomicI64>,
 }
 
 impl Options {
@@ -60,6 +67,7 @@ impl Options {
             duration: Duration::from_secs(15),
             renew_deadline: Duration::from_secs(10),
             retry_period: Duration::from_secs(2),
+            led_until: Arc::default(),
         }
     }
 
@@ -74,7 +82,7 @@ impl Options {
 pub fn start(client: Client, options: Options, stop: CancellationToken) -> (watch::Receiver<bool>, JoinHandle<()>) {
     let (leads, receiver) = watch::channel(false);
     let leases = Api::namespaced(client, &options.namespace);
-    let candidate = Candidate { leases, options, known: Known::default(), leads };
+    let candidate = Candidate { leases, options, known: Known::default(), renewed: 0, leads };
     (receiver, tokio::spawn(candidate.run(stop)))
 }
 
@@ -82,6 +90,8 @@ struct Candidate {
     leases: Api<Lease>,
     options: Options,
     known: Known,
+    /// When the Lease was renewed before it was asked for last, in seconds since 1970.
+    renewed: i64,
     leads: watch::Sender<bool>,
 }
 
@@ -179,7 +189,10 @@ impl Candidate {
         loop {
             let asked = Instant::now();
             match timeout(REQUEST, self.attempt()).await {
-                Ok(Ok(true)) => return asked + self.options.renew_deadline,
+                Ok(Ok(true)) => {
+                    self.options.led_until.store(self.renewed, Relaxed);
+                    return asked + self.options.renew_deadline;
+                }
                 Ok(Ok(false)) => {
                     let other = holder(self.known.lease.as_ref()).map(str::to_owned);
                     if other != said {
@@ -230,6 +243,8 @@ impl Candidate {
 
     /// Writes the Lease as ours; false if somebody else wrote it first.
     async fn ask(&mut self) -> kube::Result<bool> {
+        let renewed = spec(self.known.lease.as_ref()).and_then(|spec| spec.renew_time.as_ref());
+        self.renewed = renewed.map_or(0, |time| time.0.as_second());
         let wanted = claim(self.known.lease.as_ref(), &self.options, Timestamp::now());
         let params = PostParams::default();
         let answer = match &self.known.lease {

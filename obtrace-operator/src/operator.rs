@@ -161,6 +161,7 @@ pub async fn run(client: Client, options: Options, stop: CancellationToken) -> R
     parts.spawn(served(health::serve(servers.health, readiness, end.clone())));
     parts.spawn(served(metrics::serve(servers.metrics, Arc::clone(&metrics), end.clone())));
     let namespace = options.lease.namespace.clone();
+    let led_until = Arc::clone(&options.lease.led_until);
     let (leads, lease) = leader::start(client.clone(), options.lease, stop.clone());
     parts.spawn(async { Ok(lease.await?) });
     parts.spawn(ended(tell_leader(leads.clone(), Arc::clone(&metrics), end.clone())));
@@ -189,6 +190,7 @@ pub async fn run(client: Client, options: Options, stop: CancellationToken) -> R
     let (candidates, needy) = channel::channel(Arc::from([]));
     let (restarted, told) = channel::channel(Arc::default());
     (discovery.candidates, discovery.restarts) = (Some(candidates), Some(told));
+    discovery.led_until = led_until;
     parts.spawn({
         let (index, metrics) = (Arc::clone(&index), Arc::clone(&metrics));
         ended(discovery::run(client.clone(), discovery, leads.clone(), index, metrics, stop.clone()))

@@ -10,9 +10,11 @@
 //! in the metrics, a line in the log and [`Options::drifted`]. Of what should be restarted, [`Options::candidates`] are told.
 //!
 //! Since when its Pods should be instrumented a leader knows of each workload. A leader after it knows it of each resource, from the
-//! status: since the last edit, or since the last workload that came to be instrumented by it. So it may take a Pod that has drifted for
+//! status: since the last edit, or since the last workload that came to be instrumented by it. Of a workload that was there before and is
+//! not listed as one of these it takes the first instrumented Pod for a sign, else the present. So it may take a Pod that has drifted for
 //! a pending one, but none that is older for one that has drifted.
 
+mod before;
 mod candidate;
 pub mod events;
 mod finding;
@@ -27,7 +29,7 @@ mod world;
 mod writer;
 
 use std::{
-    sync::Arc,
+    sync::{Arc, atomic::AtomicI64},
     time::{Duration, Instant},
 };
 
@@ -81,6 +83,8 @@ pub struct Options {
     pub most_workloads: usize,
     /// The most Pods that are kept: 1,000,000.
     pub most_pods: usize,
+    /// Until when another led, in seconds since 1970: [`leader::Options::led_until`](crate::leader::Options::led_until).
+    pub led_until: Arc<AtomicI64>,
     /// Where the workloads with drifted Pods are told, for whoever restarts them; at most [`MOST_DRIFTED`].
     pub drifted: Option<watch::Sender<Arc<[Drifted]>>>,
     /// Where the workloads are told that a restart would instrument and whose resource asks for it; at most [`MOST_CANDIDATES`].
@@ -101,6 +105,7 @@ impl Default for Options {
             write_every: Duration::from_secs(5),
             most_workloads: 200_000,
             most_pods: 1_000_000,
+            led_until: Arc::default(),
             drifted: None,
             candidates: None,
             restarts: None,

@@ -37,8 +37,8 @@ const PAGE: u32 = 200;
 pub(super) enum Seen {
     /// A list of a kind begins.
     Begin(Kind),
-    /// A workload, with its namespace and name, and whether it was part of a list.
-    Workload(Kind, String, String, Box<Finding>),
+    /// A workload, with its namespace and name, and when it was made, in seconds since 1970.
+    Workload(Kind, String, String, i64, Box<Finding>),
     /// A Job (namespace and name) of a CronJob (name).
     Job(String, String, String),
     /// A workload is gone, or of no interest any more.
@@ -181,6 +181,7 @@ impl Scanner {
         let controller = workload.controller().map(|owner| (owner.kind == "CronJob", owner.name.clone()));
         let is_finished = kind == Kind::Job && workload.is_finished();
         let template = workload.template().filter(|_| !is_finished).map(str::to_owned);
+        let made = workload.metadata.creation_timestamp.as_ref().map_or(0, |time| time.0.as_second());
         let (namespace, name) = names(workload.metadata);
         if EXCLUDED_NAMESPACES.contains(&&*namespace) {
             return Ok(());
@@ -190,7 +191,7 @@ impl Scanner {
             (Kind::Job, Some(_), _) | (_, _, None) => Seen::Gone(kind, namespace, name),
             (_, _, Some(template)) => {
                 let finding = find(kind, &namespace, &name, &template, &self.index.load(), self.images.as_deref());
-                Seen::Workload(kind, namespace, name, Box::new(finding))
+                Seen::Workload(kind, namespace, name, made, Box::new(finding))
             }
         };
         self.say(seen).await

@@ -25,6 +25,15 @@ pub(super) struct Key {
     pub(super) name: Box<str>,
 }
 
+/// Since when the Pods of a workload that was not known should be instrumented, in seconds since 1970.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Since {
+    /// Since then.
+    At(i64),
+    /// Since then at the earliest: nobody knows.
+    NotBefore(i64),
+}
+
 /// What is known of a workload.
 #[derive(Debug)]
 pub(super) struct Known {
@@ -74,6 +83,8 @@ pub(super) struct Store {
     /// Every key that is used, once: Pods are told to their workloads by where its key is.
     keys: HashSet<Arc<Key>>,
     namespaces: HashSet<Arc<str>>,
+    /// The workloads of which it is a guess since when their Pods should be instrumented, and the earliest that it can be.
+    unsure: HashMap<Arc<Key>, i64>,
     most_workloads: usize,
     most_pods: usize,
     /// How many workloads and Pods did not fit, each time they were told of.
@@ -88,6 +99,7 @@ impl Store {
             jobs: HashMap::new(),
             keys: HashSet::new(),
             namespaces: HashSet::new(),
+            unsure: HashMap::new(),
             most_workloads,
             most_pods,
             left_out: 0,
@@ -128,13 +140,13 @@ impl Store {
 
     /// Takes a workload in; what is new of it.
     ///
-    /// `resource_since` is since when the resource that is for it is in use, `now` the present, both in seconds since 1970.
+    /// `new` is since when, if it was not known, `now` the present, in seconds since 1970.
     pub(super) fn workload(
         &mut self,
         (kind, namespace, name): (Kind, &str, &str),
         finding: Finding,
         seen: u32,
-        resource_since: i64,
+        new: Since,
         now: i64,
     ) -> News {
         let full = self.workloads.len() >= self.most_workloads;
@@ -149,6 +161,7 @@ impl Store {
                 let same = known.finding.instruments() && known.finding.resource == finding.resource;
                 if !same {
                     known.since = now;
+                    self.unsure.remove(&key);
                 }
                 let turned = !same && finding.instruments();
                 known.finding = finding;
@@ -161,7 +174,16 @@ impl Store {
                 News::None
             }
             Entry::Vacant(entry) => {
-                entry.insert(Known { finding, since: resource_since, seen });
+                let since = match new {
+                    Since::At(since) => since,
+                    Since::NotBefore(since) => {
+                        if finding.instruments() {
+                            self.unsure.insert(key, since);
+                        }
+                        now
+                    }
+                };
+                entry.insert(Known { finding, since, seen });
                 News::Some
             }
         }
@@ -252,6 +274,38 @@ impl Store {
         }
     }
 
+    /// Decides since when Pods of those workloads should be instrumented of which that is a guess: since the first that is, as far as Pods are
+    /// known, else since they were seen first. The resources of those whose Pods would have drifted by the earliest guess, each with the last
+    /// guess of these.
+    pub(super) fn learn(&mut self) -> HashMap<Arc<str>, i64> {
+        let unsure = std::mem::take(&mut self.unsure);
+        if unsure.is_empty() {
+            return HashMap::new();
+        }
+        for pod in self.pods.values().filter(|pod| pod.marked) {
+            let owner = owner_of(&self.jobs, pod);
+            if let Some(earliest) = unsure.get(owner)
+                && let Some(known) = self.workloads.get_mut(owner)
+            {
+                known.since = known.since.min(pod.created.max(*earliest));
+            }
+        }
+        let mut guessed = HashMap::new();
+        for pod in self.pods.values().filter(|pod| !pod.marked) {
+            let owner = owner_of(&self.jobs, pod);
+            if let Some(earliest) = unsure.get(owner)
+                && let Some(known) = self.workloads.get(owner)
+                && let Some(resource) = &known.finding.resource
+                && pod.created > earliest + GRACE
+                && pod.created <= known.since + GRACE
+            {
+                let since: &mut i64 = guessed.entry(Arc::clone(resource)).or_default();
+                *since = known.since.max(*since);
+            }
+        }
+        guessed
+    }
+
     /// The workloads, in no order, each with its Pods counted if they should be instrumented.
     pub(super) fn workloads(&self) -> impl Iterator<Item = (&Key, &Finding, Pods)> {
         let counts = self.counts();
@@ -265,10 +319,7 @@ impl Store {
     fn counts(&self) -> HashMap<*const Key, (Option<&Known>, Pods)> {
         let mut counts = HashMap::with_capacity(self.workloads.len());
         for pod in self.pods.values() {
-            let owner = match pod.owner.kind {
-                Kind::Job => self.jobs.get(&pod.owner).map_or(&pod.owner, |(cron_job, _)| cron_job),
-                _ => &pod.owner,
-            };
+            let owner = owner_of(&self.jobs, pod);
             // There are many Pods to an owner, whose name is looked up once.
             let known = || self.workloads.get(owner).filter(|known| known.finding.instruments());
             let (known, count) = counts.entry(Arc::as_ptr(owner)).or_insert_with(|| (known(), Pods::default()));
@@ -288,121 +339,18 @@ impl Store {
     }
 }
 
+/// The workload that a Pod is of.
+fn owner_of<'s>(jobs: &'s HashMap<Arc<Key>, (Arc<Key>, u32)>, pod: &'s Pod) -> &'s Arc<Key> {
+    match pod.owner.kind {
+        Kind::Job => jobs.get(&pod.owner).map_or(&pod.owner, |(cron_job, _)| cron_job),
+        _ => &pod.owner,
+    }
+}
+
 /// A Pod's namespace and name.
 fn pod_name(metadata: &ObjectMeta) -> String {
     format!("{}/{}", metadata.namespace.as_deref().unwrap_or_default(), metadata.name.as_deref().unwrap_or_default())
 }
 
 #[cfg(test)]
-mod tests {
-    use obtrace_detect::{Confidence, Language, Strategy};
-    use serde_json::json;
-
-    use super::*;
-
-    fn finding(strategy: Option<Strategy>) -> Finding {
-        Finding {
-            resource: Some("a/b".into()),
-            rival: None,
-            language: Language::Python,
-            framework: None,
-            confidence: Confidence::SOLID,
-            strategy,
-            reason: None,
-        }
-    }
-
-    fn pod(name: &str, created: i64, marked: bool, owner: &str, kind: &str) -> ObjectMeta {
-        let at = k8s_openapi::jiff::Timestamp::from_second(created).unwrap().to_string();
-        let version = if kind == "Job" { "batch/v1" } else { "apps/v1" };
-        serde_json::from_value(json!({ "name": name, "namespace": "shop", "creationTimestamp": at,
-            "labels": { "obtrace.io/instrumented": marked.to_string(), "pod-template-hash": "h" },
-            "ownerReferences": [{ "apiVersion": version, "kind": kind, "name": owner, "uid": "1", "controller": true }] }))
-        .unwrap()
-    }
-
-    fn pods(store: &Store, name: &str) -> Pods {
-        store.workloads().find(|(key, ..)| &*key.name == name).map(|(.., pods)| pods).unwrap()
-    }
-
-    const WEB: (Kind, &str, &str) = (Kind::Deployment, "shop", "web");
-
-    #[test]
-    fn pods_are_counted_to_workloads_whichever_comes_first() {
-        let mut store = Store::new(10, 10);
-        store.pod(&pod("web-h-1", 10, true, "web-h", "ReplicaSet"), 1);
-        assert_eq!(store.workload(WEB, finding(Some(Strategy::Sdk)), 1, 100, 100), News::Some);
-        assert_eq!(store.workload(WEB, finding(Some(Strategy::Sdk)), 1, 100, 100), News::None);
-        store.pod(&pod("web-h-2", 90, false, "web-h", "ReplicaSet"), 1);
-        store.pod(&pod("web-h-3", 110, false, "web-h", "ReplicaSet"), 1);
-        assert_eq!(pods(&store, "web"), Pods { all: 3, bare: 2, drifted: 1 });
-        store.pod(&pod("web-h-2", 90, true, "web-h", "ReplicaSet"), 1);
-        store.remove_pod(&pod("web-h-3", 110, false, "web-h", "ReplicaSet"));
-        assert_eq!(pods(&store, "web"), Pods { all: 2, bare: 0, drifted: 0 });
-        store.workload(WEB, finding(None), 1, 100, 200);
-        assert_eq!(pods(&store, "web"), Pods::default(), "nobody asks after the Pods of what is left alone");
-    }
-
-    #[test]
-    fn pods_older_than_the_change_have_not_drifted() {
-        let mut store = Store::new(10, 10);
-        store.workload(WEB, finding(None), 1, 0, 50);
-        store.pod(&pod("web-h-1", 60, false, "web-h", "ReplicaSet"), 1);
-        assert_eq!(store.workload(WEB, finding(Some(Strategy::Sdk)), 1, 0, 100), News::Turned);
-        assert_eq!(pods(&store, "web"), Pods { all: 1, bare: 1, drifted: 0 });
-        store.pod(&pod("web-h-2", 106, false, "web-h", "ReplicaSet"), 1);
-        assert_eq!(pods(&store, "web"), Pods { all: 2, bare: 2, drifted: 1 });
-    }
-
-    #[test]
-    fn pods_of_a_job_are_those_of_its_cron_job() {
-        let mut store = Store::new(10, 10);
-        store.workload((Kind::CronJob, "shop", "nightly"), finding(Some(Strategy::Sdk)), 1, 0, 0);
-        store.pod(&pod("nightly-1-x", 10, false, "nightly-1", "Job"), 1);
-        assert_eq!(pods(&store, "nightly").all, 0);
-        store.job("shop", "nightly-1", "nightly", 1);
-        assert_eq!(pods(&store, "nightly").all, 1);
-    }
-
-    #[test]
-    fn what_a_list_does_not_tell_of_is_gone() {
-        let mut store = Store::new(10, 10);
-        store.workload(WEB, finding(None), 1, 0, 0);
-        store.workload((Kind::DaemonSet, "shop", "node"), finding(None), 1, 0, 0);
-        store.pod(&pod("a", 1, true, "web-h", "ReplicaSet"), 1);
-        store.keep_seen(Kind::Deployment, 2);
-        store.keep_seen_pods(2);
-        assert_eq!(store.size(), (1, 0));
-        assert_eq!(store.namespaces.len(), 1);
-        store.remove(Kind::DaemonSet, "shop", "node");
-        store.keep_seen(Kind::Job, 2);
-        assert_eq!((store.size(), store.keys.len(), store.namespaces.len()), ((0, 0), 0, 0));
-    }
-
-    #[test]
-    fn a_name_is_kept_once_and_no_longer_than_it_is_used() {
-        let mut store = Store::new(10, 10);
-        let all = [pod("web-h-1", 10, true, "web-h", "ReplicaSet"), pod("nightly-1-x", 10, false, "nightly-1", "Job")];
-        all.iter().for_each(|pod| assert!(store.pod(pod, 1)));
-        store.workload(WEB, finding(Some(Strategy::Sdk)), 1, 0, 0);
-        store.job("shop", "nightly-1", "nightly", 1);
-        assert_eq!(store.keys.len(), 3);
-        assert!(store.remove(WEB.0, WEB.1, WEB.2));
-        assert_eq!(store.keys.len(), 3, "its Pod is there");
-        all.iter().for_each(|pod| assert!(store.remove_pod(pod)));
-        assert_eq!(store.keys.len(), 2);
-        store.remove(Kind::Job, "shop", "nightly-1");
-        assert!(!store.remove(Kind::Job, "shop", "other"));
-        assert_eq!(store.keys.len(), 0);
-    }
-
-    #[test]
-    fn what_does_not_fit_is_counted() {
-        let mut store = Store::new(1, 1);
-        store.workload(WEB, finding(None), 1, 0, 0);
-        store.workload((Kind::Deployment, "shop", "other"), finding(None), 1, 0, 0);
-        store.pod(&pod("a", 1, true, "web-h", "ReplicaSet"), 1);
-        store.pod(&pod("b", 1, true, "web-h", "ReplicaSet"), 1);
-        assert_eq!((store.size(), store.left_out), ((1, 1), 2));
-    }
-}
+mod tests;

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering::Relaxed},
     time::{Duration, Instant},
 };
 
@@ -12,13 +12,14 @@ use tracing::{info, warn};
 
 use super::{
     Candidate, Drifted, MOST_DRIFTED, Options,
+    before::Before,
     candidate::candidates,
     finding::Finding,
     kind::Kind,
     pace::Pace,
     scan::Seen,
     status::{self, Row, State},
-    store::{News, Store},
+    store::{News, Since, Store},
 };
 use crate::{crd::ObtraceInstrumentationStatus, index::Index, restart::Told, telemetry::Metrics};
 
@@ -48,6 +49,8 @@ pub(super) struct Discovered {
     listing: BTreeSet<Kind>,
     began: Instant,
     last_scan: Duration,
+    /// What the leader before knew, until everything has been listed.
+    before: Before,
     /// Each resource's generation, and since when that is in use, in seconds since 1970.
     resources: HashMap<Box<str>, (Option<i64>, i64)>,
     dirty: bool,
@@ -69,6 +72,7 @@ impl Discovered {
             listing: BTreeSet::new(),
             began: now,
             last_scan: Duration::ZERO,
+            before: Before::new(options.led_until.load(Relaxed)),
             resources: HashMap::new(),
             dirty: false,
             lines: Pace::new(LINES, LINE_EVERY, now),
@@ -86,13 +90,20 @@ impl Discovered {
         previous: impl Fn(&str) -> Option<&'p ObtraceInstrumentationStatus>,
         now: i64,
     ) {
+        let is_whole = self.is_whole();
         let all = index.resources().iter().map(|resource| {
             let metadata = &resource.metadata;
             let name = name(metadata.namespace.as_deref(), metadata.name.as_deref());
             let since = match self.resources.get(name.as_str()) {
                 Some((generation, since)) if *generation == metadata.generation => *since,
                 Some(_) => now,
-                None => status::in_use_since(metadata, previous(&name)).unwrap_or(now),
+                None => {
+                    let status = previous(&name);
+                    if let Some(status) = status.filter(|_| !is_whole) {
+                        self.before.note(&name, status);
+                    }
+                    status::in_use_since(metadata, status).unwrap_or(now)
+                }
             };
             (name.into(), (metadata.generation, since))
         });
@@ -126,7 +137,9 @@ impl Discovered {
             Seen::Begin(kind) => self.begin(kind),
             Seen::End(kind) => self.end(kind),
             Seen::Refused(kind, is_absent) => self.refused(kind, is_absent),
-            Seen::Workload(kind, namespace, name, finding) => self.workload((kind, &namespace, &name), *finding, now),
+            Seen::Workload(kind, namespace, name, made, finding) => {
+                self.workload((kind, &namespace, &name), *finding, made, now);
+            }
             Seen::Job(namespace, job, cron_job) => {
                 let list = self.lists.get(&Kind::Job).copied().unwrap_or_default();
                 self.store.job(&namespace, &job, &cron_job, list);
@@ -173,11 +186,16 @@ impl Discovered {
         self.dirty |= self.listed.insert(Some(kind));
     }
 
-    fn workload(&mut self, id: (Kind, &str, &str), finding: Finding, now: i64) {
+    fn workload(&mut self, id: (Kind, &str, &str), finding: Finding, made: i64, now: i64) {
         let list = self.lists.get(&id.0).copied().unwrap_or_default();
         let since = finding.resource.as_deref().and_then(|name| self.resources.get(name)).map(|(_, since)| *since);
+        let is_unsure = |resource: &str| self.before.does_not_know(resource, id, made);
+        let since = match since {
+            Some(since) if finding.resource.as_deref().is_some_and(is_unsure) => Since::NotBefore(since),
+            since => Since::At(since.unwrap_or(now)),
+        };
         let line = finding.clone();
-        let news = self.store.workload(id, finding, list, since.unwrap_or(now), now);
+        let news = self.store.workload(id, finding, list, since, now);
         if news == News::None {
             return;
         }
@@ -217,6 +235,7 @@ impl Discovered {
         previous: impl Fn(&str) -> Option<&'p ObtraceInstrumentationStatus>,
     ) -> Composed {
         self.dirty = false;
+        self.learn();
         let now = Time(Timestamp::from_second(super::now()).unwrap_or_default());
         let mut rows: HashMap<&str, Vec<Row<'_>>> = HashMap::new();
         let mut rivals: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
@@ -262,6 +281,17 @@ impl Discovered {
         self.tell_drifted(&drifted);
         self.tell_bounds(unmatched, more);
         Composed { statuses, drifted, candidates }
+    }
+
+    /// Decides, once everything has been listed, since when workloads have been instrumented that the leader before did not know. Where that is
+    /// a guess, a leader after this one has to make it as well, or it would take Pods for drifted that are not here.
+    fn learn(&mut self) {
+        self.before = Before::default();
+        for (resource, guess) in self.store.learn() {
+            if let Some((_, since)) = self.resources.get_mut(&*resource) {
+                *since = guess.max(*since);
+            }
+        }
     }
 
     fn count(&mut self, counts: BTreeMap<(Language, &'static str), u64>) {
@@ -340,3 +370,6 @@ fn drifted(rows: &HashMap<&str, Vec<Row<'_>>>) -> Vec<Drifted> {
 pub(super) fn name(namespace: Option<&str>, name: Option<&str>) -> String {
     format!("{}/{}", namespace.unwrap_or_default(), name.unwrap_or_default())
 }
+
+#[cfg(test)]
+mod tests;
