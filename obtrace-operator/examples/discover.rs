@@ -31,7 +31,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         || println!("synced"),
         stop.clone(),
     ));
-    tokio::spawn(discovery::events::run(client.clone(), queue, stop.clone()));
+    tokio::spawn(discovery::events::run(client.clone(), queue, Arc::clone(&metrics), stop.clone()));
     let discover = discovery::run(client, options, leader, Arc::clone(&index), Arc::clone(&metrics), stop.clone());
     tokio::spawn(discover);
     tokio::spawn(async move {

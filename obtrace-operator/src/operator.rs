@@ -186,7 +186,7 @@ pub async fn run(client: Client, options: Options, stop: CancellationToken) -> R
         end.clone(),
     )));
     let (verdicts, told) = mpsc::channel(VERDICTS);
-    parts.spawn(ended(discovery::events::run(client.clone(), told, end.clone())));
+    parts.spawn(ended(discovery::events::run(client.clone(), told, Arc::clone(&metrics), end.clone())));
     let (candidates, needy) = channel::channel(Arc::from([]));
     let (restarted, told) = channel::channel(Arc::default());
     (discovery.candidates, discovery.restarts) = (Some(candidates), Some(told));

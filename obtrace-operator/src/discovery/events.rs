@@ -2,11 +2,13 @@
 //!
 //! A Pod's owner is a ReplicaSet or a Job most of the time; the Event is on the Deployment or CronJob above it, which is asked of the
 //! API server. The same is said of an owner once in ten minutes, and so many Events are sent in a second; what is beyond is
-//! counted and told in the log. A dry run makes none, and neither does a Pod that nobody owns: it has no id yet.
+//! counted and told in the log. Owners whose Events the API server refuses, and namespaces that take none, are left alone for a while, each
+//! time longer. A dry run makes none, and neither does a Pod that nobody owns: it has no id yet.
 
 use std::{
     collections::HashMap,
     env,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -24,8 +26,11 @@ use tokio::{sync::mpsc, time::timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use super::pace::Pace;
-use crate::admission::{Outcome, Owner, Verdict};
+use super::{pace::Pace, pauses::Pauses};
+use crate::{
+    admission::{Outcome, Owner, Verdict},
+    telemetry::Metrics,
+};
 
 /// For how long the same is not said again of an owner.
 pub const QUIET: Duration = Duration::from_secs(600);
@@ -45,8 +50,14 @@ const LONGEST_NAME: usize = 220;
 const TELL_EVERY: Duration = Duration::from_secs(60);
 
 /// Sends an Event for every verdict that somebody wants to know of, until it is stopped or nobody sends verdicts any more.
-pub async fn run(client: Client, mut verdicts: mpsc::Receiver<Verdict>, stop: CancellationToken) {
-    let mut sender = Sender::new(client);
+/// Those that are not sent are counted in `metrics`.
+pub async fn run(
+    client: Client,
+    mut verdicts: mpsc::Receiver<Verdict>,
+    metrics: Arc<Metrics>,
+    stop: CancellationToken,
+) {
+    let mut sender = Sender::new(client, metrics);
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
@@ -132,14 +143,17 @@ impl Memory {
 struct Sender {
     client: Client,
     instance: String,
+    metrics: Arc<Metrics>,
     memory: Memory,
     pace: Pace,
+    pauses: Pauses,
     failed: u64,
+    paused: u64,
     told: Instant,
 }
 
 impl Sender {
-    fn new(client: Client) -> Self {
+    fn new(client: Client, metrics: Arc<Metrics>) -> Self {
         let now = Instant::now();
         let instance = env::var("POD_NAME").or_else(|_| env::var("HOSTNAME")).unwrap_or_default();
         let instance = if instance.is_empty() { "obtrace-zero-operator".to_owned() } else { instance };
@@ -147,8 +161,11 @@ impl Sender {
             client,
             instance: clipped(&instance, 128).to_owned(),
             memory: Memory { said: HashMap::new(), most: MOST_OWNERS },
+            metrics,
             pace: Pace::new(BURST, EVERY, now),
+            pauses: Pauses::new(MOST_OWNERS),
             failed: 0,
+            paused: 0,
             told: now,
         }
     }
@@ -159,8 +176,14 @@ impl Sender {
             return;
         }
         // What there was no time for, or what was refused, is said of the owner's next Pod.
-        if self.pace.take(now) && self.publish(verdict, owner, said, now).await {
+        if self.pauses.rests(&verdict.namespace, owner, now) {
+            self.paused += 1;
+            self.metrics.event_unsent("paused");
+        } else if !self.pace.take(now) {
+            self.metrics.event_unsent("too_many");
+        } else if self.publish(verdict, owner, said, now).await {
             self.memory.note(owner, &verdict.namespace, said, now);
+            self.pauses.taken(&verdict.namespace, owner);
         }
         self.tell(now);
     }
@@ -179,10 +202,16 @@ impl Sender {
                 self.memory.note(&about, &verdict.namespace, said, now);
                 return true;
             }
-            Ok(Err(error)) => error.to_string(),
+            Ok(Err(error)) => {
+                if is_refusal(&error) {
+                    self.pauses.refused(&verdict.namespace, owner, now);
+                }
+                error.to_string()
+            }
             Err(_) => format!("no answer within {} s", TIMEOUT.as_secs()),
         };
         self.failed += 1;
+        self.metrics.event_unsent("refused");
         debug!(namespace = verdict.namespace, owner = about.name, error = fault, "an Event could not be made");
         false
     }
@@ -213,11 +242,22 @@ impl Sender {
             return;
         }
         self.told = now;
-        let (dropped, failed) = (self.pace.refused(), std::mem::take(&mut self.failed));
-        if dropped + failed > 0 {
-            warn!(dropped, failed, "Events that were not made: too many at once, or refused by the API server");
+        let (dropped, failed, paused) =
+            (self.pace.refused(), std::mem::take(&mut self.failed), std::mem::take(&mut self.paused));
+        if dropped + failed + paused > 0 {
+            warn!(
+                dropped,
+                failed,
+                paused,
+                "Events that were not made: too many at once, refused by the API server, or of owners whose were refused before"
+            );
         }
     }
+}
+
+/// Whether the API server will not have this Event, rather than being busy, or having none of us.
+fn is_refusal(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if !matches!(status.code, 401 | 408 | 429 | 503 | 504))
 }
 
 fn controller(metadata: ObjectMeta) -> Option<Owner> {
@@ -259,121 +299,4 @@ fn clipped(text: &str, most: usize) -> &str {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering::Relaxed},
-    };
-
-    use obtrace_detect::Language;
-
-    use super::*;
-
-    fn verdict(outcome: Outcome) -> Verdict {
-        let mut verdict = Verdict::new(outcome);
-        verdict.namespace = "shop".to_owned();
-        verdict.resource = Some("obtrace-system/default".to_owned());
-        verdict.owner = Some(owner("web"));
-        verdict
-    }
-
-    fn owner(name: &str) -> Owner {
-        Owner::new("apps/v1", "ReplicaSet", name, "1")
-    }
-
-    #[test]
-    fn what_was_done_and_what_was_not_is_said() {
-        let mut injected = verdict(Outcome::Injected);
-        injected.languages = vec![("web".to_owned(), Language::Python)];
-        injected.skipped = vec![("proxy".to_owned(), "infrastructure, never instrumented".to_owned())];
-        assert_eq!(Said::of(&injected), Some(Said::Injected));
-        assert_eq!(
-            Said::Injected.note(&injected),
-            "Instrumented by obtrace-system/default: web (python); left alone: proxy: infrastructure, never instrumented"
-        );
-        let mut skipped = verdict(Outcome::NothingToDo);
-        assert_eq!(Said::of(&skipped), None);
-        skipped.skipped = vec![("db".to_owned(), "é".repeat(2000))];
-        assert_eq!(Said::of(&skipped), Some(Said::Skipped));
-        let note = Said::Skipped.note(&skipped);
-        assert!(note.starts_with("Not instrumented: db: é") && note.len() <= LONGEST_NOTE);
-    }
-
-    #[test]
-    fn nothing_is_said_of_a_dry_run_or_of_what_is_none_of_ours() {
-        let mut dry = verdict(Outcome::Injected);
-        dry.dry_run = true;
-        assert_eq!(Said::of(&dry), None);
-        for outcome in [Outcome::NoResource, Outcome::Excluded, Outcome::AlreadyInjected, Outcome::Unreadable] {
-            assert_eq!(Said::of(&verdict(outcome)), None, "{outcome:?}");
-        }
-    }
-
-    #[test]
-    fn the_same_is_said_once_in_a_while() {
-        let mut memory = Memory { said: HashMap::new(), most: 2 };
-        let now = Instant::now();
-        assert!(!memory.knows(&owner("a"), "shop", Said::Injected, now));
-        memory.note(&owner("a"), "shop", Said::Injected, now);
-        assert!(memory.knows(&owner("a"), "shop", Said::Injected, now + QUIET / 2));
-        assert!(!memory.knows(&owner("a"), "other", Said::Injected, now));
-        assert!(!memory.knows(&owner("a"), "shop", Said::Injected, now + QUIET));
-        for name in ["b", "c", "d", "e"] {
-            memory.note(&owner(name), "shop", Said::Skipped, now);
-            assert!(memory.knows(&owner(name), "shop", Said::Skipped, now) && memory.said.len() <= 2);
-        }
-    }
-
-    /// A client of an API server that knows no owner, and takes Events or, the first time, not; how many came.
-    fn client() -> (Client, Arc<AtomicUsize>) {
-        let came = Arc::new(AtomicUsize::new(0));
-        let count = Arc::clone(&came);
-        let answer = move |request: http::Request<kube::client::Body>| {
-            let number = if request.method() == http::Method::POST { count.fetch_add(1, Relaxed) } else { 0 };
-            async move {
-                let (status, body) = match (request.method().as_str(), number) {
-                    ("POST", 1..) => (201, request.into_body().collect_bytes().await?),
-                    _ => (500, Default::default()),
-                };
-                let response = http::Response::builder().status(status).body(kube::client::Body::from(body));
-                Ok::<_, Box<dyn std::error::Error + Send + Sync>>(response?)
-            }
-        };
-        (Client::new(tower::service_fn(answer), "default"), came)
-    }
-
-    #[tokio::test]
-    async fn what_was_refused_is_said_later() {
-        let (client, came) = client();
-        let (mut sender, now) = (Sender::new(client), Instant::now());
-        let of = |name: &str| Verdict {
-            owner: Some(Owner::new("apps/v1", "DaemonSet", name, "1")),
-            ..verdict(Outcome::Injected)
-        };
-        // The API server refuses the first, and takes it when it comes again.
-        for _ in 0..3 {
-            sender.send(&of("a"), now).await;
-        }
-        assert_eq!(came.load(Relaxed), 2);
-        for other in 0..BURST {
-            sender.send(&of(&format!("b{other}")), now).await;
-        }
-        let burst = came.load(Relaxed);
-        assert_eq!(burst, BURST as usize);
-        sender.send(&of("late"), now).await;
-        assert_eq!(came.load(Relaxed), burst);
-        sender.send(&of("late"), now + EVERY).await;
-        sender.send(&of("late"), now + EVERY * 2).await;
-        assert_eq!(came.load(Relaxed), burst + 1);
-    }
-
-    #[test]
-    fn an_event_has_what_the_api_server_demands() {
-        let about = Owner::new("apps/v1", "Deployment", "w".repeat(253), "2");
-        let made = event(&verdict(Outcome::Injected), &about, Said::Injected, "me", Timestamp::now());
-        let name = made.metadata.name.unwrap();
-        assert!(name.len() <= 253, "{}", name.len());
-        assert!(made.event_time.is_some() && made.action.is_some() && made.reporting_instance.is_some());
-        assert_eq!(made.regarding.unwrap().uid.as_deref(), Some("2"));
-    }
-}
+mod tests;

@@ -22,6 +22,7 @@ mod images;
 mod kind;
 mod object;
 mod pace;
+mod pauses;
 mod scan;
 mod status;
 mod store;

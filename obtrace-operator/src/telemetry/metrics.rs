@@ -40,6 +40,7 @@ pub struct Metrics {
     certificate_rotations: Counter,
     leader: Gauge,
     events_dropped: Counter,
+    events_unsent: Family<labels::Reason, Counter>,
     image_lookups: Family<labels::Lookup, Counter>,
     images: Gauge,
     images_dropped: Counter,
@@ -72,6 +73,7 @@ impl Metrics {
             certificate_rotations: Counter::default(),
             leader: Gauge::default(),
             events_dropped: Counter::default(),
+            events_unsent: Family::default(),
             image_lookups: Family::default(),
             images: Gauge::default(),
             images_dropped: Counter::default(),
@@ -123,6 +125,7 @@ impl Metrics {
         );
         registry.register("leader", "1 on the replica that leads", self.leader.clone());
         registry.register("events_dropped", "Events that were not sent", self.events_dropped.clone());
+        registry.register("events_unsent", "Events that are left for an owner's next Pod", self.events_unsent.clone());
         registry.register("image_lookups", "Look-ups of images in their registries", self.image_lookups.clone());
         registry.register("images", "Images that are known", self.images.clone());
         registry.register("images_dropped", "Images that were known and not kept", self.images_dropped.clone());
@@ -210,6 +213,11 @@ impl Metrics {
         self.events_dropped.inc();
     }
 
+    /// An Event is left for its owner's next Pod: `too_many` at once, `refused` by the API server, or `paused` after that.
+    pub(crate) fn event_unsent(&self, reason: &'static str) {
+        self.events_unsent.get_or_create(&labels::Reason { reason }).inc();
+    }
+
     /// An image was looked up; `dropped` images were not kept for it.
     pub fn image_lookup(&self, outcome: &'static str, dropped: u64) {
         self.image_lookups.get_or_create(&labels::Lookup { outcome }).inc();
@@ -258,6 +266,7 @@ mod tests {
         metrics.rotation();
         metrics.leader(true);
         metrics.events_dropped();
+        metrics.event_unsent("paused");
         metrics.image_lookup("found", 2);
         metrics.images(3);
         metrics.objects_left_out("resourcequotas", 4);
@@ -278,6 +287,7 @@ mod tests {
             "obtrace_zero_certificate_rotations_total 1",
             "obtrace_zero_leader 1",
             "obtrace_zero_events_dropped_total 1",
+            r#"obtrace_zero_events_unsent_total{reason="paused"} 1"#,
             r#"obtrace_zero_image_lookups_total{outcome="found"} 1"#,
             "obtrace_zero_images 3",
             "obtrace_zero_images_dropped_total 2",

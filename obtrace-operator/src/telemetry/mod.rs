@@ -16,6 +16,7 @@
 //! | `obtrace_zero_certificate_rotations_total` | | certificates that were made |
 //! | `obtrace_zero_leader` | | 1 on the replica that leads |
 //! | `obtrace_zero_events_dropped_total` | | Events that were not sent, since too many were waiting |
+//! | `obtrace_zero_events_unsent_total` | `reason` | Events that are left for an owner's next Pod: `too_many` at once, `refused` by the API server, `paused` for a while after that |
 //! | `obtrace_zero_build_info` | `version` | 1 |
 //!
 //! ```
