@@ -44,7 +44,7 @@ use crate::{
         metrics, self_review,
         webhook::{self, Webhook},
     },
-    telemetry::Metrics,
+    telemetry::{Metrics, Traces},
     watch as watches,
 };
 
@@ -81,6 +81,9 @@ pub struct Options {
     pub restarts: restart::Options,
     /// How images are looked up in their registries; `None`: they are not.
     pub images: Option<registry::Options>,
+    /// Who gets spans of what the operator does, instead of [`discovery::Options::traces`] and [`restart::Options::traces`] as well. Default:
+    /// nobody.
+    pub traces: Option<Traces>,
 }
 
 impl Options {
@@ -99,6 +102,7 @@ impl Options {
             discovery: discovery::Options::default(),
             restarts: restart::Options::default(),
             images: None,
+            traces: None,
         }
     }
 }
@@ -149,6 +153,9 @@ pub async fn run(client: Client, options: Options, stop: CancellationToken) -> R
     options.certificates.validate()?;
     let servers = Servers::bind(&options).await?;
     let metrics = Arc::new(Metrics::new());
+    if let Some(traces) = &options.traces {
+        metrics.spans_of(traces);
+    }
     let readiness = Readiness::new();
     let ready = readiness.clone();
     let [certificate, caches, review] = ["certificate", "caches", "review"].map(|name| readiness.check(name));
@@ -166,12 +173,16 @@ pub async fn run(client: Client, options: Options, stop: CancellationToken) -> R
     parts.spawn(async { Ok(lease.await?) });
     parts.spawn(ended(tell_leader(leads.clone(), Arc::clone(&metrics), end.clone())));
     let synced = move || caches.pass();
-    let mut discovery = options.discovery;
+    let (mut discovery, mut restarts) = (options.discovery, options.restarts);
+    discovery.traces.clone_from(&options.traces);
+    restarts.traces.clone_from(&options.traces);
+    let traces = options.traces;
     let images = options.images.map(|options| {
         let wanted = Arc::new(Wanted::new());
         discovery.images = Some(Arc::clone(&wanted));
-        let lookups =
+        let mut lookups =
             Lookups::new(client.clone(), &namespace, options, wanted, Arc::clone(&index), Arc::clone(&metrics));
+        lookups.traces.clone_from(&traces);
         parts.spawn(ended(lookups.run(leads.clone(), stop.clone())));
         let (images, following) = registry::follow_images(client.clone(), &namespace, end.clone());
         parts.spawn(ended(following));
@@ -198,12 +209,12 @@ pub async fn run(client: Client, options: Options, stop: CancellationToken) -> R
     parts.spawn({
         let sources = restart::Sources::new(Arc::clone(&index), needy, ready);
         let (leads, metrics) = (leads.clone(), Arc::clone(&metrics));
-        ended(restart::run(client.clone(), options.restarts, sources, restarted, leads, metrics, stop.clone()))
+        ended(restart::run(client.clone(), restarts, sources, restarted, leads, metrics, stop.clone()))
     });
     parts.spawn(ended(install::mirror::run(client.clone(), leads.clone(), stop.clone())));
     let names = options.certificates.names();
     parts.spawn({
-        let observer = Arc::new(Told(Arc::clone(&metrics)));
+        let observer = Arc::new(Told { metrics: Arc::clone(&metrics), traces: traces.clone() });
         let run = certificates::run(client, options.certificates, Arc::clone(&resolver), leads, observer, end.clone());
         async { Ok(run.await?) }
     });
@@ -212,6 +223,7 @@ pub async fn run(client: Client, options: Options, stop: CancellationToken) -> R
     let mut webhook = Webhook::new(index, metrics);
     webhook.limits = options.limits;
     webhook.events = Some(verdicts);
+    webhook.traces = traces;
     let tls = certificates::server_config(Arc::clone(&resolver))?;
     let name = names.into_iter().next().unwrap_or_default();
     let name = ServerName::try_from(name.clone()).map_err(|_| Error::Name(name))?;
@@ -328,15 +340,27 @@ async fn tell_certificate(resolver: Arc<Resolver>, check: Check, end: Cancellati
     check.pass();
 }
 
-/// The metrics, as those who are told about certificates.
-struct Told(Arc<Metrics>);
+/// The metrics and traces, as those who are told about certificates.
+struct Told {
+    metrics: Arc<Metrics>,
+    traces: Option<Traces>,
+}
 
 impl Observer for Told {
     fn certificate(&self, not_after: SystemTime) {
-        self.0.certificate(not_after);
+        self.metrics.certificate(not_after);
     }
 
     fn rotation(&self) {
-        self.0.rotation();
+        self.metrics.rotation();
+    }
+
+    fn step(&self, name: &'static str, took: Duration, error: Option<&certificates::Error>) {
+        let span = self.traces.as_ref().and_then(|traces| traces.work(format!("certificate {name}")));
+        let Some(mut span) = span else { return };
+        if let Some(error) = error {
+            span.failed(error.kind(), error.to_string());
+        }
+        span.done(took);
     }
 }

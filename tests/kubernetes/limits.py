@@ -43,17 +43,21 @@ class Operator:
                 self.api.wait_for(lambda: self.api.request("GET", RESOURCES)[0] == 200, "the definition is in use")
             self.api.apply(document)
 
-    def start(self):
+    def start(self, *flags, **environment):
         config = self.api.client("operator", f"/CN={install.ACCOUNT}")
-        self.api.processes.start("operator", self.program, "operator", f"--webhook-address=127.0.0.1:{self.webhook}",
-                                 f"--health-address=127.0.0.1:{self.health}", f"--metrics-address=127.0.0.1:{self.metrics}", KUBECONFIG=str(config))
-        self.api.wait_for(self.is_ready, "the operator is ready")
+        process = self.api.processes.start(
+            "operator", self.program, "operator", f"--webhook-address=127.0.0.1:{self.webhook}", f"--health-address=127.0.0.1:{self.health}",
+            f"--metrics-address=127.0.0.1:{self.metrics}", *flags, KUBECONFIG=str(config), **environment)
+        self.api.wait_for(lambda: self.page(self.health, "/readyz"), "the operator is ready")
+        return process
 
-    def is_ready(self):
-        connection = http.client.HTTPConnection("127.0.0.1", self.health, timeout=10)
+    def page(self, port, path):
+        """What a page says; nothing unless its status is 200."""
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
         with contextlib.closing(connection):
-            connection.request("GET", "/readyz")
-            return connection.getresponse().status == 200
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            return answer.read().decode() if answer.status == 200 else ""
 
     def end(self):
         process = self.api.processes.running.pop("operator", None)

@@ -11,17 +11,19 @@ import argparse
 import pathlib
 import sys
 
-import build
-import cluster
-import definition
-import golden
-import install
-import limits
-import preview
-from report import Report
-
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
+sys.path[1:1] = [str(ROOT / "tests/loaders"), str(ROOT / "tests")]
+
+import build  # noqa: E402
+import cluster  # noqa: E402
+import definition  # noqa: E402
+import golden  # noqa: E402
+import install  # noqa: E402
+import limits  # noqa: E402
+import preview  # noqa: E402
+import traces  # noqa: E402
+from report import Report  # noqa: E402
 
 
 def main():
@@ -37,8 +39,9 @@ def main():
         preview.check_golden(report, program, ROOT / "obtrace-patch/testdata/golden")
     with cluster.running(controllers=True) as api:
         install.check(api, report, arguments.obtrace_zero, ROOT / "deploy")
-    with cluster.running(*limits.FLAGS, controllers=True) as api:
+    with cluster.running(*limits.FLAGS, *traces.FLAGS, controllers=True, folder=traces.folder()) as api:
         limits.check(api, report, arguments.obtrace_zero)
+        traces.check(api, report, arguments.obtrace_zero)
     sys.exit(report.conclude())
 
 

@@ -119,7 +119,9 @@ impl Controller {
         if self.is_contested(instant) {
             return CONTESTED_PAUSE;
         }
-        match self.take_step(&step, stored, now).await {
+        let taken = self.take_step(&step, stored, now).await;
+        self.observer.step(step.name(), instant.elapsed(), taken.as_ref().err());
+        match taken {
             Ok(()) => {
                 self.pause = FIRST_PAUSE;
                 Duration::ZERO

@@ -84,12 +84,29 @@ pub enum Error {
     },
 }
 
+impl Error {
+    /// Its kind in a word.
+    pub(crate) const fn kind(&self) -> &'static str {
+        match self {
+            Self::Options(_) => "options",
+            Self::Generate(_) | Self::Made(_) => "generate",
+            Self::Random => "random",
+            Self::Kubernetes { .. } => "kubernetes",
+        }
+    }
+}
+
 /// Who is told what happens to the certificates.
 pub trait Observer: Send + Sync {
     /// A certificate is served from now on; it ends then.
     fn certificate(&self, not_after: SystemTime);
     /// A new certificate was made and put into the Secret: by this process, which leads.
     fn rotation(&self);
+    /// Something of the Secret or the bundle was changed, or could not be: by this process, which leads. `name` is `create`, `stage`, `publish`,
+    /// `settle`, `switch`, `issue`, `retire` or `tidy`.
+    fn step(&self, name: &'static str, took: Duration, error: Option<&Error>) {
+        let _ = (name, took, error);
+    }
 }
 
 /// Nobody.

@@ -1,13 +1,13 @@
 //! `operator`: what the Deployment runs.
 
-use std::{io, net::SocketAddr, time::Duration};
+use std::{env, io, net::SocketAddr, time::Duration};
 
 use clap::{Args, ValueEnum};
 use kube::Client;
 use obtrace_cli::{Color, Failure};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use tracing::info;
+use tracing::{info, warn};
 use tracing_subscriber::EnvFilter;
 
 use super::duration;
@@ -16,7 +16,11 @@ use crate::{
     index::SYSTEM_NAMESPACE,
     operator::{self, Options},
     registry,
+    telemetry::{Replica, Settings, SettingsError, Traces},
 };
+
+/// How long the last spans may take.
+const LAST_SPANS: Duration = Duration::from_secs(2);
 
 /// How the operator runs.
 #[derive(Args)]
@@ -149,8 +153,33 @@ pub(super) fn run(flags: &Flags, color: Color) -> Result<(), Failure> {
             pod = flags.pod_name,
             "obtrace-zero operator"
         );
-        operator::run(client, flags.options(), stop).await.map_err(Failure::failed)
+        let mut options = flags.options();
+        options.traces = traces(flags).map_err(|error| Failure::usage(error.to_string()))?;
+        let traces = options.traces.clone();
+        let ended = operator::run(client, options, stop).await.map_err(Failure::failed);
+        if let Some(traces) = traces {
+            let stats = traces.shutdown(LAST_SPANS).await;
+            info!(exported = stats.exported, dropped = stats.dropped_total(), "no more spans are sent");
+        }
+        ended
     })
+}
+
+/// Traces as the environment asks for them. Their worker ends with [`Traces::shutdown`].
+fn traces(flags: &Flags) -> Result<Option<Traces>, SettingsError> {
+    let variable = |name: &str| env::var(name).ok();
+    let mut replica = Replica::new(&flags.namespace, &flags.pod_name);
+    replica.node = variable("NODE_NAME");
+    let settings = Settings::read(variable, &replica)?;
+    for warning in settings.warnings() {
+        warn!("{warning}");
+    }
+    let receiver = settings.receiver();
+    Ok(settings.start()?.map(|(traces, worker)| {
+        info!(receiver, "spans of the operator's own are sent");
+        tokio::spawn(worker.run());
+        traces
+    }))
 }
 
 fn log(flags: &Flags, color: Color) -> Result<(), Failure> {

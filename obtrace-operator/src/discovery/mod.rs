@@ -58,7 +58,7 @@ use crate::{
     index::{Changed, Index},
     registry::Wanted,
     restart::Told,
-    telemetry::Metrics,
+    telemetry::{Metrics, Traces},
 };
 
 /// How often it is looked whether there is something to do.
@@ -86,6 +86,8 @@ pub struct Options {
     pub most_pods: usize,
     /// Until when another led, in seconds since 1970: [`leader::Options::led_until`](crate::leader::Options::led_until).
     pub led_until: Arc<AtomicI64>,
+    /// Who gets a span of every scan.
+    pub traces: Option<Traces>,
     /// Where the workloads with drifted Pods are told, for whoever restarts them; at most [`MOST_DRIFTED`].
     pub drifted: Option<watch::Sender<Arc<[Drifted]>>>,
     /// Where the workloads are told that a restart would instrument and whose resource asks for it; at most [`MOST_CANDIDATES`].
@@ -107,6 +109,7 @@ impl Default for Options {
             most_workloads: 200_000,
             most_pods: 1_000_000,
             led_until: Arc::default(),
+            traces: None,
             drifted: None,
             candidates: None,
             restarts: None,

@@ -21,7 +21,12 @@ use super::{
     status::{self, Row, State},
     store::{News, Since, Store},
 };
-use crate::{crd::ObtraceInstrumentationStatus, index::Index, restart::Told, telemetry::Metrics};
+use crate::{
+    crd::ObtraceInstrumentationStatus,
+    index::Index,
+    restart::Told,
+    telemetry::{Metrics, Traces},
+};
 
 /// Lines about workloads: so many at once, …
 const LINES: u32 = 1000;
@@ -40,6 +45,7 @@ pub(super) struct Composed {
 pub(super) struct Discovered {
     store: Store,
     metrics: Arc<Metrics>,
+    traces: Option<Traces>,
     /// How often a list of a kind has begun: what carries another number is from an older one.
     lists: HashMap<Kind, u32>,
     lists_of_pods: u32,
@@ -66,6 +72,7 @@ impl Discovered {
         Self {
             store: Store::new(options.most_workloads, options.most_pods),
             metrics,
+            traces: options.traces.clone(),
             lists: HashMap::new(),
             lists_of_pods: 0,
             listed: BTreeSet::new(),
@@ -172,6 +179,13 @@ impl Discovered {
         if self.listing.is_empty() {
             self.last_scan = self.began.elapsed();
             self.metrics.scan(self.last_scan);
+            if let Some(mut span) = self.traces.as_ref().and_then(|traces| traces.work("discovery scan")) {
+                let (workloads, pods) = self.store.size();
+                let whole = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+                span.say("obtrace.discovery.workloads", whole(workloads));
+                span.say("obtrace.discovery.pods", whole(pods));
+                span.done(self.last_scan);
+            }
         }
     }
 

@@ -41,6 +41,7 @@ use kube::{
     Api,
     api::{ObjectMeta, PostParams},
 };
+use obtrace_export::model::Value;
 use tokio::{
     sync::watch,
     task::JoinSet,
@@ -56,12 +57,13 @@ use self::{
     client::{Client, Fault, Found},
     egress::Egress,
     lookup::Grants,
+    reference::{Reference, Version},
 };
 use crate::{
     certificates::follow::{Seen, follow},
     index::{Images, Index},
     install::{self, said},
-    telemetry::Metrics,
+    telemetry::{Metrics, Traces},
 };
 
 /// The ConfigMap that holds what is known of images, in the operator's namespace.
@@ -164,6 +166,8 @@ pub struct Lookups {
     pub(crate) wanted: Arc<Wanted>,
     pub(crate) index: Arc<ArcSwap<Index>>,
     pub(crate) metrics: Arc<Metrics>,
+    /// Who gets a span of every look-up. Default: nobody.
+    pub traces: Option<Traces>,
 }
 
 impl Lookups {
@@ -177,7 +181,7 @@ impl Lookups {
         index: Arc<ArcSwap<Index>>,
         metrics: Arc<Metrics>,
     ) -> Self {
-        Self { client, namespace: namespace.into(), options, wanted, index, metrics }
+        Self { client, namespace: namespace.into(), options, wanted, index, metrics, traces: None }
     }
 
     /// Looks up whenever this replica leads, until it is stopped.
@@ -269,7 +273,8 @@ struct Work<'a> {
     lookups: &'a Lookups,
     registries: &'a Client,
     tasks: JoinSet<Ended>,
-    jobs: HashMap<tokio::task::Id, Job>,
+    /// Each with when it began.
+    jobs: HashMap<tokio::task::Id, (Job, Instant)>,
     /// How many images, and of how many some sources, had been left out when that was last told.
     told_left_out: (u64, u64),
 }
@@ -291,7 +296,7 @@ impl Work<'_> {
                 Arc::clone(&digests),
             );
             let task = self.tasks.spawn(look_up);
-            self.jobs.insert(task.id(), job);
+            self.jobs.insert(task.id(), (job, Instant::now()));
         }
     }
 
@@ -303,7 +308,7 @@ impl Work<'_> {
                 (error.id(), (Err(Fault::Odd("looking it up is a fault of obtrace-zero".to_owned())), None))
             }
         };
-        let Some(job) = self.jobs.remove(&id) else { return };
+        let Some((job, began)) = self.jobs.remove(&id) else { return };
         let said = |text: String| Told { others: text.into(), ..Told::default() };
         let fault = result.as_ref().err().map(ToString::to_string);
         let dropped = agenda.dropped;
@@ -313,6 +318,7 @@ impl Work<'_> {
             Outcome::TooLarge => Some("there is no room to keep what it says".to_owned()),
             _ => fault,
         };
+        self.trace(&job, began, outcome, fault.as_deref());
         let told = fault.clone().map(|fault| told.unwrap_or_else(|| said(fault)));
         // What a namespace can do about it is in its status, and here for who runs this.
         let advice = told.iter().flat_map(|told| told.namespaces.values()).next().cloned();
@@ -344,6 +350,23 @@ impl Work<'_> {
                 "images are used with more than {MOST_SOURCES} pull secrets and namespaces: the others are not tried"
             );
         }
+    }
+
+    /// The span of a look-up that is over.
+    fn trace(&self, job: &Job, began: Instant, outcome: Outcome, fault: Option<&str>) {
+        let span = self.lookups.traces.as_ref().and_then(|traces| traces.work("image lookup"));
+        let Some(mut span) = span else { return };
+        let Reference { host, repository, version } = &job.reference;
+        span.say("container.image.name", format!("{host}/{repository}"));
+        match version {
+            Version::Tag(tag) => span.say("container.image.tags", vec![Value::from(tag.clone())]),
+            Version::Digest(digest) => span.say("oci.manifest.digest", digest.clone()),
+        }
+        span.say("obtrace.lookup.outcome", outcome.as_str());
+        if let Some(fault) = fault {
+            span.failed(outcome.as_str(), fault.to_owned());
+        }
+        span.done(began.elapsed());
     }
 }
 

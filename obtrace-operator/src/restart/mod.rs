@@ -45,7 +45,12 @@ pub use self::{
     record::{Before, EXCLUDE_REASON, Phase, RESTART, RESTART_REASON, RESTARTED_AT, RESTARTING, Record},
     tell::Told,
 };
-use crate::{discovery::Candidate, index::Index, server::health::Readiness, telemetry::Metrics};
+use crate::{
+    discovery::Candidate,
+    index::Index,
+    server::health::Readiness,
+    telemetry::{Metrics, Traces},
+};
 
 /// How workloads are restarted.
 #[derive(Clone, Debug)]
@@ -70,6 +75,8 @@ pub struct Options {
     pub refused: Duration,
     /// How often what is under way is looked at. Default: 2 s.
     pub poll: Duration,
+    /// Who gets a span of every restart. Default: nobody.
+    pub traces: Option<Traces>,
 }
 
 impl Default for Options {
@@ -84,6 +91,7 @@ impl Default for Options {
             caution: Duration::from_secs(300),
             refused: Duration::from_secs(300),
             poll: Duration::from_secs(2),
+            traces: None,
         }
     }
 }

@@ -328,6 +328,7 @@ impl Restarter {
         self.open.remove(id);
         // Discovery hears of the new Pods a little later.
         self.looked.insert(id.clone(), Instant::now() + self.options.retry);
+        self.trace(id, &record);
         let why = record.reason.as_deref().unwrap_or_default();
         match phase {
             Phase::Restarted => (self.proven, self.taken_back) = (true, 0),
@@ -361,6 +362,20 @@ impl Restarter {
         self.teller.note(id, step::told(&record));
         self.teller.event(id, workload, Said::Restarted, &note).await;
         Ok(())
+    }
+
+    /// The span of a restart that is over, whoever began it.
+    fn trace(&self, id: &Id, record: &Record) {
+        let span = self.options.traces.as_ref().and_then(|traces| traces.work("workload restart"));
+        let Some(mut span) = span else { return };
+        span.of_workload(id.kind.as_str(), &id.namespace, &id.name);
+        span.say("obtrace.restart.outcome", record.phase.as_str());
+        span.say("obtrace.restart.attempts", record.attempts);
+        span.say("obtrace.restart.resource", record.resource.clone());
+        if record.phase == Phase::RolledBack {
+            span.failed(record.phase.as_str(), record.reason.clone().unwrap_or_default());
+        }
+        span.done(Duration::try_from(record.since.duration_since(record.started_at)).unwrap_or_default());
     }
 }
 

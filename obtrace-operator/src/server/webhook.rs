@@ -27,7 +27,7 @@ use tracing::{error, info};
 
 use super::{
     Limits, ServeError, accept,
-    body::{Room, Unread},
+    body::Room,
     front::Front,
     pool::{Place, Pool},
     registry::Link,
@@ -36,7 +36,7 @@ use super::{
 use crate::{
     admission::{self, Answer, Outcome, Verdict},
     index::Index,
-    telemetry::{Metrics, RefusedRequest},
+    telemetry::{Metrics, RefusedRequest, Traces, traces},
 };
 
 /// Where reviews are sent to.
@@ -52,6 +52,8 @@ pub struct Webhook {
     pub metrics: Arc<Metrics>,
     /// Who sends Events about verdicts. Of dry runs they are not told; when the channel is full, the verdict is dropped and counted.
     pub events: Option<mpsc::Sender<Verdict>>,
+    /// Who gets a span of every review.
+    pub traces: Option<Traces>,
     /// The bounds.
     pub limits: Limits,
 }
@@ -60,7 +62,7 @@ impl Webhook {
     /// A webhook with the usual bounds that sends no Events.
     #[must_use]
     pub fn new(index: Arc<ArcSwap<Index>>, metrics: Arc<Metrics>) -> Self {
-        Self { index, metrics, events: None, limits: Limits::default() }
+        Self { index, metrics, events: None, traces: None, limits: Limits::default() }
     }
 }
 
@@ -128,15 +130,23 @@ async fn review(State(server): State<Arc<Server>>, request: Request<Body>) -> Re
         return (StatusCode::INTERNAL_SERVER_ERROR, "a review without a connection\n").into_response();
     };
     let deadline = started + time;
-    match server.room.read(request.into_body(), link.peer, deadline).await {
-        Ok(held) => match server.answer(&held.bytes, started) {
+    let mut span = server.webhook.traces.as_ref().and_then(|traces| traces.review(&request, link.peer));
+    let response = match server.room.read(request.into_body(), link.peer, deadline).await {
+        Ok(held) => match server.answer(&held.bytes, started, &mut span) {
             // The review keeps its room until its answer has some.
-            Ok(answer) => server.hand_out(answer, &held.bytes, &link, deadline).await,
-            Err(why) => server.allow(why, &held.bytes),
+            Ok(answer) => server.hand_out(answer, &held.bytes, &link, deadline, &mut span).await,
+            Err(why) => server.allow(why, &held.bytes, &mut span),
         },
-        Err(unread) => server.answer_unread(&unread),
+        Err(unread) => server.allow(unread.why, &unread.head, &mut span),
+    };
+    if let (Some(traces), Some(span)) = (&server.webhook.traces, span) {
+        traces.reviewed(span, response.status(), started.elapsed());
     }
+    response
 }
+
+/// The span of a review, if there is one.
+type Span = Option<traces::Review>;
 
 /// An answer in its place, which it has until the client has taken it.
 struct Answered {
@@ -151,7 +161,7 @@ impl AsRef<[u8]> for Answered {
 }
 
 impl Server {
-    fn answer(&self, review: &[u8], started: Instant) -> Result<Vec<u8>, RefusedRequest> {
+    fn answer(&self, review: &[u8], started: Instant, span: &mut Span) -> Result<Vec<u8>, RefusedRequest> {
         let index = self.webhook.index.load();
         // Nothing that is shared is left half-done: the index is only read, and the answer is made anew.
         let judged = catch_unwind(AssertUnwindSafe(|| (self.judge)(review, &index)));
@@ -160,7 +170,12 @@ impl Server {
             self.webhook.metrics.panicked();
             return Err(RefusedRequest::Panic);
         };
-        if !self_review::is_of(&answer.verdict) {
+        if self_review::is_of(&answer.verdict) {
+            *span = None;
+        } else {
+            if let Some(span) = span {
+                span.verdict(&answer.verdict);
+            }
             self.webhook.metrics.admission(&answer.verdict, started.elapsed());
             self.tell(answer.verdict);
         }
@@ -169,10 +184,17 @@ impl Server {
 
     /// Answers with that, as soon as there is room: a client need not take it soon. Without room in time the Pod is allowed as it is, which
     /// takes next to none.
-    async fn hand_out(&self, body: Vec<u8>, review: &[u8], link: &Link, deadline: Instant) -> Response {
+    async fn hand_out(
+        &self,
+        body: Vec<u8>,
+        review: &[u8],
+        link: &Link,
+        deadline: Instant,
+        span: &mut Span,
+    ) -> Response {
         match self.answers.take(link.peer, body.len(), link.untaken.clone(), deadline).await {
             Ok(place) => json(Bytes::from_owner(Answered { body, _place: place })),
-            Err(_) => self.allow(RefusedRequest::Overloaded, review),
+            Err(_) => self.allow(RefusedRequest::Overloaded, review, span),
         }
     }
 
@@ -189,14 +211,17 @@ impl Server {
         }
     }
 
-    fn answer_unread(&self, unread: &Unread) -> Response {
-        self.allow(unread.why, &unread.head)
+    fn refuse(&self, why: RefusedRequest, span: &mut Span) {
+        self.webhook.metrics.refused_request(why);
+        if let Some(span) = span {
+            span.refused(why.as_str());
+        }
     }
 
     /// An answer without a verdict. The Pod is allowed if it can be said which one: an error of HTTP would leave it to the webhook's
     /// `failurePolicy`.
-    fn allow(&self, why: RefusedRequest, head: &[u8]) -> Response {
-        self.webhook.metrics.refused_request(why);
+    fn allow(&self, why: RefusedRequest, head: &[u8], span: &mut Span) -> Response {
+        self.refuse(why, span);
         let (status, what) = match why {
             RefusedRequest::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "the review is too large"),
             RefusedRequest::Timeout => (StatusCode::REQUEST_TIMEOUT, "the review did not come in time"),

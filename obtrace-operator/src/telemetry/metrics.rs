@@ -2,17 +2,22 @@
 
 use std::{
     fmt,
+    sync::{OnceLock, atomic::Ordering::Relaxed},
     time::{Duration, SystemTime},
 };
 
 use obtrace_detect::Language;
+use obtrace_export::stats::DropReason;
 use prometheus_client::{
     encoding::text,
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::{Registry, Unit},
 };
 
-use super::labels::{self, RefusedConnection, RefusedRequest};
+use super::{
+    labels::{self, RefusedConnection, RefusedRequest},
+    traces::Traces,
+};
 use crate::admission::{Outcome, Verdict};
 
 /// The bounds of the histogram of admissions, in seconds: 50 µs to the 10 s that the API server waits at most.
@@ -45,6 +50,9 @@ pub struct Metrics {
     images: Gauge,
     images_dropped: Counter,
     objects_left_out: Family<labels::Kind, Counter>,
+    spans_exported: Counter,
+    spans_dropped: Family<labels::Reason, Counter>,
+    traces: OnceLock<Traces>,
 }
 
 impl Default for Metrics {
@@ -78,6 +86,9 @@ impl Metrics {
             images: Gauge::default(),
             images_dropped: Counter::default(),
             objects_left_out: Family::default(),
+            spans_exported: Counter::default(),
+            spans_dropped: Family::default(),
+            traces: OnceLock::new(),
         };
         metrics.registered()
     }
@@ -134,6 +145,8 @@ impl Metrics {
             "Objects that the operator was told of and does not know, for there were too many",
             self.objects_left_out.clone(),
         );
+        registry.register("spans_exported", "Spans of its own that a receiver took", self.spans_exported.clone());
+        registry.register("spans_dropped", "Spans of its own that none got", self.spans_dropped.clone());
         let build = Family::<labels::Build, Gauge>::default();
         build.get_or_create(&labels::Build { version: env!("CARGO_PKG_VERSION") }).set(1);
         registry.register("build_info", "The program that tells this", build);
@@ -234,11 +247,27 @@ impl Metrics {
         self.images.set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
+    /// Whose spans are counted, from now on.
+    pub fn spans_of(&self, traces: &Traces) {
+        // They are counted where they are sent, and are those of one process.
+        let _ = self.traces.set(traces.clone());
+    }
+
+    fn count_spans(&self) {
+        let Some(stats) = self.traces.get().map(Traces::stats) else { return };
+        self.spans_exported.inner().store(stats.exported, Relaxed);
+        let dropped = DropReason::ALL.map(|reason| (reason.name(), stats.dropped(reason)));
+        for (reason, count) in dropped.into_iter().chain([("rejected", stats.rejected)]) {
+            self.spans_dropped.get_or_create(&labels::Reason { reason }).inner().store(count, Relaxed);
+        }
+    }
+
     /// All of them, in the text format of OpenMetrics 1.0.
     ///
     /// # Errors
     /// If a metric cannot be written, which would be a fault of this crate.
     pub fn encode(&self) -> Result<String, fmt::Error> {
+        self.count_spans();
         let mut text = String::with_capacity(16 << 10);
         text::encode(&mut text, &self.registry)?;
         Ok(text)
@@ -288,6 +317,7 @@ mod tests {
             "obtrace_zero_leader 1",
             "obtrace_zero_events_dropped_total 1",
             r#"obtrace_zero_events_unsent_total{reason="paused"} 1"#,
+            "obtrace_zero_spans_exported_total 0",
             r#"obtrace_zero_image_lookups_total{outcome="found"} 1"#,
             "obtrace_zero_images 3",
             "obtrace_zero_images_dropped_total 2",

@@ -1,4 +1,5 @@
-//! What the operator tells about itself: metrics, by the conventions of Prometheus, in the format of OpenMetrics.
+//! What the operator tells about itself: [`traces`] where they are asked for, and metrics, by the conventions of Prometheus, in the format
+//! of OpenMetrics.
 //!
 //! | metric | labels | is |
 //! | --- | --- | --- |
@@ -17,6 +18,8 @@
 //! | `obtrace_zero_leader` | | 1 on the replica that leads |
 //! | `obtrace_zero_events_dropped_total` | | Events that were not sent, since too many were waiting |
 //! | `obtrace_zero_events_unsent_total` | `reason` | Events that are left for an owner's next Pod: `too_many` at once, `refused` by the API server, `paused` for a while after that |
+//! | `obtrace_zero_spans_exported_total` | | spans of the operator's own that a receiver took |
+//! | `obtrace_zero_spans_dropped_total` | `reason` | spans of the operator's own that none got: `queue_full`, `expired` and `refused` of requests, `rejected` within one, … |
 //! | `obtrace_zero_build_info` | `version` | 1 |
 //!
 //! ```
@@ -33,8 +36,10 @@
 
 mod labels;
 mod metrics;
+pub mod traces;
 
 pub use self::{
     labels::{RefusedConnection, RefusedRequest},
     metrics::Metrics,
+    traces::{Replica, Settings, SettingsError, Traces},
 };

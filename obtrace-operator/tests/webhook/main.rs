@@ -10,3 +10,4 @@ mod rotation;
 mod slow;
 mod stop;
 mod support;
+mod traces;

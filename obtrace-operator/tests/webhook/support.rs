@@ -103,6 +103,10 @@ pub(crate) struct Served {
 
 impl Served {
     pub(crate) async fn start(change: impl FnOnce(&mut Limits)) -> Self {
+        Self::start_with(|webhook| change(&mut webhook.limits)).await
+    }
+
+    pub(crate) async fn start_with(change: impl FnOnce(&mut Webhook)) -> Self {
         let authority = Authority::new();
         let resolver = Arc::new(Resolver::new());
         resolver.set(certified(authority.issue()));
@@ -112,7 +116,7 @@ impl Served {
         // Nobody here is slow but who is meant to be.
         (webhook.limits.header, webhook.limits.handshake, webhook.limits.request) = (PATIENCE, PATIENCE, PATIENCE);
         webhook.limits.linger = Duration::ZERO;
-        change(&mut webhook.limits);
+        change(&mut webhook);
         let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
         let serving = webhook::serve(listener, server_config(Arc::clone(&resolver)).unwrap(), webhook, stop.clone());
         Self { address, authority, resolver, metrics, stop, task: tokio::spawn(serving) }
