@@ -113,6 +113,8 @@ imageLookups:
   insecureRegistries: []
   # Ports of registries, for the NetworkPolicy.
   ports: [{}]
+# Where traces of the operator itself go: the base URL of a receiver of OTLP over HTTP, such as http://collector.monitoring:4318. Empty: there are none.
+traceTo: \"\"
 ",
         reference.name,
         reference.key,
@@ -133,6 +135,8 @@ const SECONDS: u32 = 1_999_000_002;
 const PORT: u32 = 1_999_000_003;
 /// The same for a port of registries.
 const REGISTRY_PORT: u32 = 1_999_000_004;
+/// The same for a receiver, with a port that one can have.
+const TRACE_TO: &str = "http://WORD-traceTo:64999";
 
 /// What can be chosen, each in the place of its word.
 fn words() -> Options {
@@ -154,11 +158,12 @@ fn words() -> Options {
     options.image_registries = vec!["WORD-imageRegistry".into()];
     options.insecure_registries = vec!["WORD-insecureRegistry".into()];
     options.registry_ports = vec![REGISTRY_PORT];
+    options.trace_to = Some(TRACE_TO.into());
     options
 }
 
 /// What the words are replaced by, each with what stands around it.
-const REPLACED: [(&str, &str); 17] = [
+const REPLACED: [(&str, &str); 19] = [
     ("replicas: 1999000001\n", "replicas: {{ .Values.replicas }}\n"),
     ("timeoutSeconds: 1999000002\n", "timeoutSeconds: {{ .Values.webhookTimeout }}\n"),
     ("image: WORD-image\n", "image: {{ .Values.image | quote }}\n"),
@@ -198,6 +203,14 @@ const REPLACED: [(&str, &str); 17] = [
     (
         "  - ports:\n    - port: 1999000004\n      protocol: TCP\n",
         "{{- if .Values.imageLookups.enabled }}\n  - ports:\n{{- range .Values.imageLookups.ports }}\n    - port: {{ . }}\n      protocol: TCP\n{{- end }}\n{{- end }}\n",
+    ),
+    (
+        "        - name: OTEL_EXPORTER_OTLP_ENDPOINT\n          value: http://WORD-traceTo:64999\n        - name: NODE_NAME\n          valueFrom:\n            fieldRef:\n              fieldPath: spec.nodeName\n",
+        "{{- with .Values.traceTo }}\n        - name: OTEL_EXPORTER_OTLP_ENDPOINT\n          value: {{ . | quote }}\n        - name: NODE_NAME\n          valueFrom:\n            fieldRef:\n              fieldPath: spec.nodeName\n{{- end }}\n",
+    ),
+    (
+        "  - ports:\n    - port: 64999\n      protocol: TCP\n",
+        "{{- with .Values.traceTo }}\n{{- $url := urlParse . }}\n  - ports:\n    - port: {{ regexFind \":[0-9]+$\" $url.host | trimPrefix \":\" | default (eq $url.scheme \"https\" | ternary \"443\" \"80\") | int }}\n      protocol: TCP\n{{- end }}\n",
     ),
     (
         "  annotations:\n    cert-manager.io/inject-ca-from: obtrace-system/obtrace-zero-webhook\n",
@@ -262,7 +275,7 @@ mod tests {
     fn no_word_is_left() {
         let files = files().unwrap();
         for (name, text) in &files {
-            assert!(!text.contains("WORD-") && !text.contains("1999000"), "{name}: {text}");
+            assert!(!text.contains("WORD-") && !text.contains("1999000") && !text.contains("64999"), "{name}: {text}");
         }
         // The definition is in a folder of its own, and everything in a namespace in obtrace-system.
         assert!(files.iter().any(|(name, _)| name.ends_with("crds/obtraceinstrumentation.yaml")));

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use super::{
     Certificates, FailurePolicy, Options,
     cluster::{list, text},
-    operator::{IMAGE_LOOKUPS, IMAGE_REGISTRIES, INSECURE_REGISTRY},
+    operator::{IMAGE_LOOKUPS, IMAGE_REGISTRIES, INSECURE_REGISTRY, TRACE_TO},
 };
 
 impl Options {
@@ -22,6 +22,9 @@ impl Options {
         let hosts = |flag| words().filter_map(move |word| word.strip_prefix(flag)).map(str::to_owned).collect();
         self.image_registries = hosts(IMAGE_REGISTRIES);
         self.insecure_registries = hosts(INSECURE_REGISTRY);
+        let env = list(deployment, "/spec/template/spec/containers/0/env").iter();
+        let mut receivers = env.filter(|it| text(it, "/name") == TRACE_TO).map(|it| text(it, "/value"));
+        self.trace_to = receivers.next().filter(|url| !url.is_empty()).map(str::to_owned);
         let find = |start: &str| live.iter().find(|(name, _)| name.starts_with(start)).map(|(_, object)| object);
         if let Some(account) = find("ServiceAccount ") {
             let secrets = list(account, "/imagePullSecrets").iter();
@@ -71,6 +74,7 @@ mod tests {
         options.image_registries = vec!["docker.io".into(), "*.example:5000".into()];
         options.insecure_registries = vec!["registry.example:5000".into()];
         options.registry_ports = vec![443, 5000];
+        options.trace_to = Some("http://collector:4318".into());
         let made = objects(&options);
         let deployment = made.iter().find(|it| it["kind"] == "Deployment").unwrap();
         let live = made.iter().map(|it| (name_of(it), it.clone())).collect();

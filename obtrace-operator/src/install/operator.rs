@@ -19,6 +19,8 @@ pub(super) const IMAGE_LOOKUPS: &str = "--image-lookups";
 pub(super) const IMAGE_REGISTRIES: &str = "--image-registries=";
 /// The beginning of the one that names a registry without TLS.
 pub(super) const INSECURE_REGISTRY: &str = "--insecure-registry=";
+/// The variable that names the receiver of the operator's own traces.
+pub(super) const TRACE_TO: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
 
 pub(super) fn account(options: &Options) -> Value {
     let secrets: Vec<_> = options.image_pull_secrets.iter().map(|name| json!({ "name": name })).collect();
@@ -41,8 +43,8 @@ pub(super) fn disruption_budget() -> Value {
     of_system("policy/v1", "PodDisruptionBudget", OPERATOR, json!({ "spec": spec }))
 }
 
-/// In: from anywhere, as nobody knows from where the API server calls. Out: DNS, and the ports of API servers, registries and of the
-/// ingest service.
+/// In: from anywhere, as nobody knows from where the API server calls. Out: DNS, and the ports of API servers, registries, the ingest service
+/// and the receiver of traces.
 pub(super) fn network_policy(options: &Options) -> Value {
     let tcp = |port: u32| json!({ "port": port, "protocol": "TCP" });
     let mut ports: Vec<u32> = Vec::new();
@@ -59,6 +61,9 @@ pub(super) fn network_policy(options: &Options) -> Value {
     if options.image_lookups {
         let ports: Vec<_> = options.registry_ports.iter().copied().map(tcp).collect();
         egress.push(json!({ "ports": ports }));
+    }
+    if let Some(port) = options.trace_to.as_deref().and_then(port_of) {
+        egress.push(json!({ "ports": [tcp(port)] }));
     }
     let spec = json!({
         "podSelector": { "matchLabels": selector() },
@@ -138,8 +143,22 @@ fn arguments(options: &Options) -> Vec<String> {
     arguments
 }
 
-fn container(options: &Options) -> Value {
+fn environment(options: &Options) -> Vec<Value> {
     let field = |name: &str, path: &str| json!({ "name": name, "valueFrom": { "fieldRef": { "fieldPath": path } } });
+    let mut all = vec![
+        field("POD_NAME", "metadata.name"),
+        field("POD_NAMESPACE", "metadata.namespace"),
+        // What large reviews took goes back to the system: glibc would raise this threshold to the largest of them, and keep their memory.
+        json!({ "name": "MALLOC_MMAP_THRESHOLD_", "value": "131072" }),
+    ];
+    if let Some(url) = &options.trace_to {
+        all.push(json!({ "name": TRACE_TO, "value": url }));
+        all.push(field("NODE_NAME", "spec.nodeName"));
+    }
+    all
+}
+
+fn container(options: &Options) -> Value {
     let port = |name: &str, port: u16| json!({ "name": name, "containerPort": port, "protocol": "TCP" });
     let probe = |path: &str, period: u32, failures: u32| {
         json!({
@@ -154,12 +173,7 @@ fn container(options: &Options) -> Value {
         "image": options.image,
         "imagePullPolicy": "IfNotPresent",
         "args": arguments(options),
-        "env": [
-            field("POD_NAME", "metadata.name"),
-            field("POD_NAMESPACE", "metadata.namespace"),
-            // What large reviews took goes back to the system: glibc would raise this threshold to the largest of them, and keep their memory.
-            { "name": "MALLOC_MMAP_THRESHOLD_", "value": "131072" },
-        ],
+        "env": environment(options),
         "ports": [port("webhook", WEBHOOK_PORT), port("health", HEALTH_PORT), port("metrics", METRICS_PORT)],
         "readinessProbe": probe("/readyz", 2, 2),
         "livenessProbe": probe("/healthz", 10, 3),

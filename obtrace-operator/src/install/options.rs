@@ -49,6 +49,8 @@ pub struct Options {
     pub insecure_registries: Vec<String>,
     /// Ports of registries, which the NetworkPolicy lets through if images are looked up.
     pub registry_ports: Vec<u32>,
+    /// Where traces of the operator itself go: the base URL of a receiver of OTLP over HTTP.
+    pub trace_to: Option<String>,
 }
 
 impl Options {
@@ -75,6 +77,7 @@ impl Options {
             image_registries: Vec::new(),
             insecure_registries: Vec::new(),
             registry_ports: vec![443],
+            trace_to: None,
         }
     }
 
@@ -91,10 +94,11 @@ impl Options {
         if self.replicas == 0 {
             return refused("without a replica nothing is instrumented: use uninstall".to_owned());
         }
-        if let Some(url) = &self.ingest_url {
+        let urls = [("the ingest URL", &self.ingest_url), ("the URL that traces go to", &self.trace_to)];
+        for (what, url) in urls.into_iter().filter_map(|(what, url)| Some((what, url.as_ref()?))) {
             let host = url.split_once("://").filter(|(scheme, _)| matches!(*scheme, "http" | "https"));
             if !host.is_some_and(|(_, host)| !host.is_empty() && !host.starts_with('/')) {
-                return refused(format!("the ingest URL must begin with http:// or https:// and name a host: {url}"));
+                return refused(format!("{what} must begin with http:// or https:// and name a host: {url}"));
             }
         }
         if let ApiKey::Value(key) = &self.api_key

@@ -109,6 +109,9 @@ pub(in crate::cli) struct Install {
     /// A port of registries beside 443, for the NetworkPolicy (may be given more than once)
     #[arg(long, value_name = "PORT", requires = "image_lookups")]
     pub(super) registry_port: Vec<u16>,
+    /// Send traces of the operator itself there: the base URL of a receiver of OTLP over HTTP, such as http://collector.monitoring:4318
+    #[arg(long, value_name = "URL")]
+    pub(super) trace_to: Option<String>,
     /// Ask the API server what would change, and change nothing
     #[arg(long)]
     pub(super) dry_run: bool,

@@ -170,6 +170,7 @@ fn options(flags: &Install) -> Result<Options, Failure> {
             options.registry_ports.push(port);
         }
     }
+    options.trace_to.clone_from(&flags.trace_to);
     options.check().map_err(Failure::usage)?;
     if flags.no_default && matches!(&options.api_key, ApiKey::Secret(secret) if *secret != SecretReference::default()) {
         return Err(Failure::usage(
