@@ -4,7 +4,8 @@
 The definition of the custom resource is installed and asked to refuse what is wrong. Every golden Pod of obtrace-patch is
 created as it was and as it is patched, in a namespace with the level of Pod Security that its settings name. Every manifest below
 `manifests/` goes through `obtrace-zero preview`; an independent implementation of RFC 6902 applies the patch. Obtrace Zero is installed,
-asked, upgraded and taken away. In namespaces with quotas and limits it has no Pod refused.
+asked, upgraded and taken away. In namespaces with quotas and limits it has no Pod refused. Its own traces arrive. A leader
+after another goes on with what that knew.
 """
 
 import argparse
@@ -22,6 +23,7 @@ import golden  # noqa: E402
 import install  # noqa: E402
 import limits  # noqa: E402
 import preview  # noqa: E402
+import succession  # noqa: E402
 import traces  # noqa: E402
 from report import Report  # noqa: E402
 
@@ -42,6 +44,7 @@ def main():
     with cluster.running(*limits.FLAGS, *traces.FLAGS, controllers=True, folder=traces.folder()) as api:
         limits.check(api, report, arguments.obtrace_zero)
         traces.check(api, report, arguments.obtrace_zero)
+        succession.check(api, report, arguments.obtrace_zero)
     sys.exit(report.conclude())
 
 
