@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import pathlib
+import re
 import signal
 import socket
 import ssl
@@ -24,6 +25,7 @@ import urllib.request
 import objects
 
 HERE = pathlib.Path(__file__).resolve().parent
+DEPLOYED = HERE.parents[1] / "deploy/kustomize/obtrace-zero.yaml"
 TICKS = os.sysconf("SC_CLK_TCK")
 LONGEST = 600
 # How long nothing may happen before what is resident counts as kept, in seconds.
@@ -73,6 +75,12 @@ class Server:
         self.ask(str(rate).encode())
 
 
+def allocation():
+    """What the Deployment says to the allocator: without it what a page of a list took is kept."""
+    found = dict(re.findall(r'- name: (MALLOC_\w+)\n +value: "?(\d+)"?\n', DEPLOYED.read_text()))
+    return found or sys.exit(f"{DEPLOYED} says nothing to the allocator any more")
+
+
 class Operator:
     """The operator, on the first processor if there are two."""
 
@@ -84,7 +92,7 @@ class Operator:
         self.log = folder / "operator.log"
         self.began = time.monotonic()
         self.process = subprocess.Popen([*pinned(0), str(program), "operator", *flags, "--resync", f"{resync}s", "--linger", "0s"], stdin=subprocess.DEVNULL,
-                                        stderr=open(self.log, "wb"), env={**os.environ, "KUBECONFIG": str(folder / "kubeconfig")})
+                                        stderr=open(self.log, "wb"), env={**os.environ, **allocation(), "KUBECONFIG": str(folder / "kubeconfig")})
 
     def get(self, port, path):
         try:
@@ -220,7 +228,7 @@ def judge(found, options):
             it = found[name]
             goals += [(f"CPU seconds until {it['workloads']:,} workloads are in the status", it["first"], seconds), (f"CPU seconds to list {it['workloads']:,} anew", it["again"], seconds)]
     if "5000" in found:
-        goals.append(("MB resident, 5,000 workloads in 500 namespaces", found["5000"]["kept_after"] / 1e6, 40))
+        goals += [(f"MB resident {what}, 5,000 workloads in 500 namespaces", found["5000"][name] / 1e6, 40) for what, name in (("in the end", "kept_after"), ("at most", "most"))]
     if "pods" in found:
         goals.append(("bytes a Pod", (found["pods"]["kept"] - found["10000"]["kept"]) / found["pods"]["pods"], 512))
         goals.append((f"percent of a processor for {RATE} changes of Pods a second", found["pods"]["changes"], 2))
