@@ -335,3 +335,6 @@ fn namespace(object: PartialObjectMeta<NamespaceObject>) -> (String, Namespace) 
     annotations.retain(|name, _| name.starts_with("obtrace.io/"));
     (metadata.name.unwrap_or_default(), Namespace::new(metadata.labels.unwrap_or_default(), annotations))
 }
+
+#[cfg(test)]
+mod tests;
