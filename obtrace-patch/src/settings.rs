@@ -116,9 +116,9 @@ impl Settings {
 }
 
 /// The image that holds the loaders.
-pub const DEFAULT_AGENT_IMAGE: &str = "ghcr.io/obtrace/obtrace-zero-agent:0.1.0";
+pub const DEFAULT_AGENT_IMAGE: &str = concat!("ghcr.io/obtrace/obtrace-zero-agent:", env!("CARGO_PKG_VERSION"));
 /// The image of the agent that observes from the kernel.
-pub const DEFAULT_EBPF_IMAGE: &str = "ghcr.io/obtrace/obtrace-zero-ebpf:0.1.0";
+pub const DEFAULT_EBPF_IMAGE: &str = concat!("ghcr.io/obtrace/obtrace-zero-ebpf:", env!("CARGO_PKG_VERSION"));
 /// Namespaces that are always left alone.
 pub const EXCLUDED_NAMESPACES: [&str; 8] = [
     "kube-system",

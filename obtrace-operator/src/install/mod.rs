@@ -52,7 +52,7 @@ pub const LEASE: &str = "obtrace-zero-operator";
 /// Who `install` is among an object's field managers.
 pub const FIELD_MANAGER: &str = "obtrace-zero";
 /// The operator's image.
-pub const DEFAULT_OPERATOR_IMAGE: &str = "ghcr.io/obtrace/obtrace-zero:0.1.0";
+pub const DEFAULT_OPERATOR_IMAGE: &str = concat!("ghcr.io/obtrace/obtrace-zero:", env!("CARGO_PKG_VERSION"));
 /// The ObtraceInstrumentation that is for the whole cluster unless there are others.
 pub const DEFAULT_RESOURCE: &str = "default";
 /// Annotation of a Namespace, `true`: the operator keeps a copy of the API key there. Written by `obtrace-zero allow`.
