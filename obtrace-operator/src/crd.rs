@@ -432,10 +432,16 @@ pub struct WorkloadStatus {
     pub reason: Option<String>,
 }
 
-/// The definition that makes the resource known to Kubernetes.
+/// Annotation of the definition, and of the Lease of the operator that leads: the version of this crate that it is of.
+pub const VERSION_ANNOTATION: &str = "obtrace.io/version";
+
+/// The definition that makes the resource known to Kubernetes, marked with its version.
 #[must_use]
 pub fn definition() -> CustomResourceDefinition {
-    ObtraceInstrumentation::crd()
+    let mut definition = ObtraceInstrumentation::crd();
+    let annotations = definition.metadata.annotations.get_or_insert_default();
+    annotations.insert(VERSION_ANNOTATION.to_owned(), env!("CARGO_PKG_VERSION").to_owned());
+    definition
 }
 
 /// The definition as YAML, as it is checked in.

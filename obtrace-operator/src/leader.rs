@@ -5,6 +5,7 @@
 //! lead for a moment all the same, if a process stood still: what a leader changes has to be guarded by the objects' versions.
 
 use std::{
+    collections::BTreeMap,
     hash::{BuildHasher, RandomState},
     sync::{
         Arc,
@@ -54,6 +55,8 @@ pub struct Options {
     /// Until when somebody led before this replica does, by their own word, in seconds since 1970: set whenever this replica begins to lead; 0
     /// if nobody is known to have.
     pub led_until: Arc<AtomicI64>,
+    /// Annotations that the Lease gets from this replica while it leads, beside those that it has. Default: none.
+    pub annotations: BTreeMap<String, String>,
 }
 
 impl Options {
@@ -68,6 +71,7 @@ impl Options {
             renew_deadline: Duration::from_secs(10),
             retry_period: Duration::from_secs(2),
             led_until: Arc::default(),
+            annotations: BTreeMap::new(),
         }
     }
 
@@ -137,11 +141,14 @@ fn holder(lease: Option<&Lease>) -> Option<&str> {
 /// The Lease as this replica wants it; it keeps the version, so that it is refused if somebody else was first.
 fn claim(known: Option<&Lease>, options: &Options, now: Timestamp) -> Lease {
     let mut lease = known.cloned().unwrap_or_default();
-    let metadata = ObjectMeta {
+    let mut metadata = ObjectMeta {
         name: Some(options.lease.clone()),
         namespace: Some(options.namespace.clone()),
         ..lease.metadata.clone()
     };
+    if !options.annotations.is_empty() {
+        metadata.annotations.get_or_insert_default().extend(options.annotations.clone());
+    }
     let before = lease.spec.take().unwrap_or_default();
     let renews = before.holder_identity.as_deref() == Some(options.identity.as_str());
     let transitions = before.lease_transitions.unwrap_or_default();
@@ -357,6 +364,19 @@ mod tests {
         let lease = claim(None, &long, Timestamp::UNIX_EPOCH);
         assert!(!known(&lease, start).is_free("a", DURATION, start + DURATION * 2));
         assert!(known(&lease, start).is_free("a", DURATION, start + DURATION * 4));
+    }
+
+    #[test]
+    fn the_leader_says_of_itself_what_it_is_to_say() {
+        let mut old = options("a");
+        old.annotations.insert("version".to_owned(), "1".to_owned());
+        let mut first = claim(None, &old, Timestamp::UNIX_EPOCH);
+        first.metadata.annotations.as_mut().unwrap().insert("theirs".to_owned(), "kept".to_owned());
+        let mut new = options("b");
+        new.annotations.insert("version".to_owned(), "2".to_owned());
+        let annotations = claim(Some(&first), &new, Timestamp::UNIX_EPOCH).metadata.annotations.unwrap();
+        let expected = [("theirs", "kept"), ("version", "2")].map(|(name, value)| (name.to_owned(), value.to_owned()));
+        assert_eq!(annotations, BTreeMap::from(expected));
     }
 
     #[test]

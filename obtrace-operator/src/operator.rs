@@ -33,7 +33,7 @@ use tracing::{error, info, warn};
 
 use crate::{
     certificates::{self, Observer, Resolver},
-    discovery,
+    crd, discovery,
     index::{Index, SYSTEM_NAMESPACE},
     install, leader,
     registry::{self, Lookups, Wanted},
@@ -92,13 +92,16 @@ impl Options {
     pub fn new(namespace: impl Into<String>, identity: impl Into<String>) -> Self {
         let (namespace, identity) = (namespace.into(), identity.into());
         let everywhere = |port| SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port);
+        let mut lease = leader::Options::new(install::LEASE, namespace.as_str(), identity);
+        // Who has another version of the program sees it.
+        lease.annotations.insert(crd::VERSION_ANNOTATION.to_owned(), env!("CARGO_PKG_VERSION").to_owned());
         Self {
             webhook: everywhere(9443),
             health: everywhere(8081),
             metrics: everywhere(8080),
             certificates: certificates::Options::new(&namespace),
             limits: Limits::default(),
-            lease: leader::Options::new(install::LEASE, namespace, identity),
+            lease,
             discovery: discovery::Options::default(),
             restarts: restart::Options::default(),
             images: None,

@@ -15,7 +15,9 @@ use super::{
     arguments::Doctor,
     certificate, connect,
     install::{deployment, others},
-    restore, wait, world,
+    restore,
+    skew::{self, Versions},
+    wait, world,
 };
 use crate::{
     index::{DEFAULT_INGEST_URL, SYSTEM_NAMESPACE},
@@ -66,6 +68,7 @@ pub(in crate::cli) async fn run(flags: &Doctor, color: Color) -> Result<(), Fail
         clock(&cluster).await,
         parts(&cluster).await,
         operator(&cluster).await,
+        versions(&cluster).await,
         rights::check(&cluster).await,
         security(&cluster).await,
         certificate(&cluster).await,
@@ -191,6 +194,23 @@ async fn operator(cluster: &Cluster) -> Check {
             };
             Check::failed(NAME, format!("{} of {} ready{why}", rollout.ready, rollout.wanted), advice)
         }
+    }
+}
+
+/// Whether this program, the operator and the definition work together.
+async fn versions(cluster: &Cluster) -> Check {
+    const NAME: &str = "versions";
+    let versions = match Versions::of(cluster).await {
+        Ok(versions) => versions,
+        Err(failure) => return Check::failed(NAME, failure.to_string(), "check your rights in the cluster"),
+    };
+    match skew::Version::ours().and_then(|ours| versions.skew(ours)) {
+        None => Check::ok(NAME, versions.describe()),
+        Some(skew) if skew.too_far => {
+            let detail = format!("{}: more than one minor apart", versions.describe());
+            Check::failed(NAME, detail, skew.advice)
+        }
+        Some(skew) => Check::warning(NAME, versions.describe(), skew.advice),
     }
 }
 

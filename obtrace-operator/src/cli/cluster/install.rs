@@ -17,6 +17,7 @@ use super::{
     arguments::{self, Form, Install, Policy},
     connect,
     progress::Progress,
+    skew,
     wait::{self, Deadline},
 };
 use crate::{
@@ -102,19 +103,42 @@ pub(super) fn deployment() -> Value {
     json!({ "apiVersion": "apps/v1", "kind": "Deployment", "metadata": { "name": OPERATOR, "namespace": SYSTEM_NAMESPACE } })
 }
 
-/// Applies one object; a definition is waited for.
+/// Applies one object; a definition is waited for, and left as it is if it is newer.
 pub(super) async fn apply(
     cluster: &Cluster,
     object: &Value,
     progress: &mut Progress,
     deadline: &Deadline,
 ) -> Result<Changed, Failure> {
+    if let Some(newer) = skew::newer_definition(cluster, object).await? {
+        progress.done(&name_of(object), &left(newer));
+        return Ok(Changed::Unchanged);
+    }
     let changed = cluster.apply(&as_it_may_be(cluster, object).await?, false).await.map_err(Failure::failed)?;
     if object["kind"] == "CustomResourceDefinition" {
         wait::established(cluster, object, deadline).await?;
     }
     progress.done(&name_of(object), changed.as_str());
     Ok(changed)
+}
+
+/// What would become of an object, for a trial.
+pub(super) async fn tried(cluster: &Cluster, object: &Value) -> Result<String, Failure> {
+    if let Some(newer) = skew::newer_definition(cluster, object).await? {
+        return Ok(format!("{} {} (dry run)\n", name_of(object), left(newer)));
+    }
+    let name = name_of(object);
+    match cluster.apply(object, true).await {
+        Ok(changed) => Ok(format!("{name} {} (dry run)\n", changed.as_str())),
+        // What it needs would only be there if this were no trial: its namespace, or its kind.
+        Err(error) if error.is_not_found() => Ok(format!("{name} created (dry run, unchecked)\n")),
+        Err(error) => Err(Failure::failed(error)),
+    }
+}
+
+/// What is said of a definition that stays.
+fn left(newer: skew::Version) -> String {
+    format!("unchanged: it is that of {newer}, and holds what {} knows as well", skew::OURS)
 }
 
 /// What is applied of an object. A namespace that somebody else made stays theirs, and one that was opened, as for the agents of nodes, stays
@@ -394,13 +418,7 @@ pub(super) fn plural(kind: &str) -> String {
 async fn preview(cluster: &Cluster, objects: &[Value], flags: &Install) -> Result<(), Failure> {
     let mut out = String::new();
     for object in objects {
-        let name = name_of(object);
-        match cluster.apply(object, true).await {
-            Ok(changed) => out.push_str(&format!("{name} {} (dry run)\n", changed.as_str())),
-            // What it needs would only be there if this were no trial: its namespace, or its kind.
-            Err(error) if error.is_not_found() => out.push_str(&format!("{name} created (dry run, unchecked)\n")),
-            Err(error) => return Err(Failure::failed(error)),
-        }
+        out.push_str(&tried(cluster, object).await?);
     }
     for namespace in &flags.allow {
         out.push_str(&format!("Role and RoleBinding {namespace}/{OPERATOR} applied (dry run, unchecked)\n"));

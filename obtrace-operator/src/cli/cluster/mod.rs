@@ -8,6 +8,7 @@ mod doctor;
 mod install;
 mod progress;
 mod restore;
+mod skew;
 mod status;
 mod table;
 mod uninstall;

@@ -9,6 +9,7 @@ use super::{
     arguments::Status,
     certificate, connect,
     install::deployment,
+    skew::{self, Versions},
     wait,
     workloads::{self, Row},
 };
@@ -42,6 +43,15 @@ async fn read(cluster: &Cluster) -> Result<Value, Failure> {
         }
         None => json!({ "installed": false }),
     };
+    let versions = Versions::of(cluster).await?;
+    let skew = skew::Version::ours().and_then(|ours| versions.skew(ours));
+    let version = json!({
+        "program": skew::OURS,
+        "operator": versions.operator.map(|it| it.to_string()),
+        "definition": versions.definition.map(|it| it.to_string()),
+        "detail": versions.describe(),
+        "advice": skew.map(|skew| skew.advice),
+    });
     let certificate = match certificate::of(cluster).await {
         Ok(found) => json!({ "valid": true, "notAfter": found.not_after.to_string(), "daysLeft": found.days_left() }),
         Err(why) => json!({ "valid": false, "reason": why }),
@@ -62,6 +72,7 @@ async fn read(cluster: &Cluster) -> Result<Value, Failure> {
     let resources: Vec<_> = resources.map_err(Failure::failed)?.iter().map(|it| resource(it, &rows)).collect();
     Ok(json!({
         "operator": operator,
+        "version": version,
         "certificate": certificate,
         "webhook": webhook,
         "resources": resources,
@@ -126,6 +137,14 @@ fn describe(status: &Value, color: bool) -> String {
         }
     } else {
         line("operator", false, "not installed: `obtrace-zero install`".to_owned());
+    }
+    if operator["installed"] == true {
+        let version = &status["version"];
+        let advice = version["advice"].as_str();
+        line("version", advice.is_none(), text(version, "/detail").to_owned());
+        if let Some(advice) = advice {
+            line("", false, advice.to_owned());
+        }
     }
     let certificate = &status["certificate"];
     match certificate["daysLeft"].as_i64() {

@@ -28,8 +28,7 @@ pub(in crate::cli) async fn run(flags: &Upgrade, color: Color) -> Result<(), Fai
     if flags.dry_run {
         let mut out = String::new();
         for object in &objects {
-            let changed = cluster.apply(object, true).await.map_err(Failure::failed)?;
-            out.push_str(&format!("{} {} (dry run)\n", name_of(object), changed.as_str()));
+            out.push_str(&install::tried(&cluster, object).await?);
         }
         return write_out(out.as_bytes());
     }
