@@ -68,7 +68,8 @@ pub(crate) fn build(workspace: &Workspace, languages: &[Language], kept: Kept) -
 /// The loader in the cache; built if there is none of these sources.
 fn loader(workspace: &Workspace, language: Language, kept: Kept) -> Result<Loader, Error> {
     let sources = workspace.path(SOURCES).join(language.as_str());
-    let folder = workspace.cache.join("loaders/built").join(format!("{language}-{}", key(&sources)?));
+    let folder =
+        workspace.cache.join("loaders/built").join(format!("{language}-{}", key(&sources, &workspace.version)?));
     let found = |folder: &Path| Loader::in_folder(language, folder).ok().flatten();
     if matches!(kept, Kept::Used)
         && let Some(loader) = found(&folder)
@@ -79,8 +80,8 @@ fn loader(workspace: &Workspace, language: Language, kept: Kept) -> Result<Loade
     let unfinished = folder.with_extension(format!("{}.unfinished", std::process::id()));
     emptied(&unfinished)?;
     make(workspace, language, &sources, &unfinished)?;
-    let manifest = Manifest::of_folder(&unfinished, language, env!("CARGO_PKG_VERSION"))
-        .map_err(Error::file("read", &unfinished))?;
+    let manifest =
+        Manifest::of_folder(&unfinished, language, &workspace.version).map_err(Error::file("read", &unfinished))?;
     let path = unfinished.join(Manifest::file_name(language));
     fs::write(&path, manifest.to_string()).map_err(Error::file("write", &path))?;
     if folder.exists() {
@@ -129,9 +130,9 @@ fn mirror(loader: &Loader, folder: &Path) -> Result<(), Error> {
 }
 
 /// A name for what is built from these sources.
-fn key(sources: &Path) -> Result<String, Error> {
+fn key(sources: &Path, version: &str) -> Result<String, Error> {
     let mut hasher = Sha256::new();
-    hasher.update(env!("CARGO_PKG_VERSION"));
+    hasher.update(version);
     for path in files(sources)? {
         let bytes = fs::read(sources.join(&path)).map_err(Error::file("read", sources.join(&path)))?;
         // The lengths keep the parts apart.
@@ -185,5 +186,5 @@ pub(crate) fn emptied(folder: &Path) -> Result<(), Error> {
 
 /// Builds `obtrace-loaders` without a need for shared libraries, with what is in `dist`, and tells where it is.
 pub(crate) fn build_static(workspace: &Workspace) -> Result<PathBuf, Error> {
-    workspace.build_static("obtrace-loaders", "obtrace-loaders", &[])
+    workspace.build_static(&["obtrace-loaders"], "obtrace-loaders", &[])
 }

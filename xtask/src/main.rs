@@ -9,6 +9,7 @@ mod image;
 mod interrupt;
 mod loaders;
 mod namespace;
+mod next;
 mod say;
 mod setup;
 mod test;

@@ -11,8 +11,13 @@ use crate::{command::Run, error::Error};
 pub(crate) struct Workspace {
     /// The folder of the root `Cargo.toml`.
     pub(crate) root: PathBuf,
+    /// Its version.
+    pub(crate) version: String,
     /// Where cargo builds.
     pub(crate) target: PathBuf,
+    /// Where it builds what needs no shared libraries, and whose path is left out of that. A copy of the sources has those of what it is a copy of:
+    /// other flags, or another folder, would have every crate of others built again.
+    pub(crate) statics: (PathBuf, PathBuf),
     /// Where downloaded things are kept between runs: `OBTRACE_CACHE`, else `~/.cache/obtrace-zero`.
     pub(crate) cache: PathBuf,
     /// The packages of the workspace.
@@ -42,7 +47,11 @@ impl Workspace {
         let metadata: serde_json::Value = serde_json::from_str(&text).map_err(|_| wrong("JSON"))?;
         let target = metadata["target_directory"].as_str().ok_or_else(|| wrong("target_directory"))?;
         let packages = metadata["packages"].as_array().ok_or_else(|| wrong("packages"))?;
+        let package = packages.iter().find(|package| package["name"] == env!("CARGO_PKG_NAME"));
+        let version = package.and_then(|it| it["version"].as_str()).ok_or_else(|| wrong("version of xtask"))?;
         Ok(Self {
+            version: version.to_owned(),
+            statics: (PathBuf::from(target).join("static"), root.clone()),
             target: target.into(),
             cache: cache_folder()?,
             packages: packages.iter().filter_map(Package::read).collect(),
@@ -74,24 +83,27 @@ impl Workspace {
         Ok(self.target.join("debug/obtrace-zero"))
     }
 
-    /// Builds a program for release without a need for shared libraries, the same bytes every time, and tells where it is.
-    pub(crate) fn build_static(&self, package: &str, program: &str, features: &[&str]) -> Result<PathBuf, Error> {
+    /// Builds a program for release without a need for shared libraries, the same bytes every time, and tells where it is. It is one of these packages;
+    /// the crates of others that several of them have are built once, with what all of them ask for.
+    pub(crate) fn build_static(&self, packages: &[&str], program: &str, features: &[&str]) -> Result<PathBuf, Error> {
         let target = format!("{}-unknown-linux-gnu", env::consts::ARCH);
         if find_program("cc").is_none() {
             return Err(Error::Cannot("needs a C compiler as the linker, and the static libraries of glibc".into()));
         }
         // The same bytes wherever the sources and those of the dependencies lie.
         let home = env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| Some(env::home_dir()?.join(".cargo")));
+        let (folder, root) = &self.statics;
         let mut flags = vec!["-Ctarget-feature=+crt-static".to_owned(), "-Cstrip=symbols".to_owned()];
-        flags.push(format!("--remap-path-prefix={}=/source", self.root.display()));
+        flags.push(format!("--remap-path-prefix={}=/source", root.display()));
         flags.extend(home.map(|home| format!("--remap-path-prefix={}=/cargo", home.display())));
-        self.cargo(["build", "--release", "--locked", "--package", package, "--bin", program, "--target", &target])
+        self.cargo(["build", "--release", "--locked", "--bin", program, "--target", &target])
+            .args(packages.iter().flat_map(|package| ["--package", package]))
             .args(["--features", &features.join(",")])
             // A folder of its own: other flags would have everything built anew in turn.
-            .env("CARGO_TARGET_DIR", self.target.join("static"))
+            .env("CARGO_TARGET_DIR", folder)
             .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"))
             .status()?;
-        Ok(self.target.join("static").join(target).join("release").join(program))
+        Ok(folder.join(target).join("release").join(program))
     }
 }
 

@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 use obtrace_loaders::{LANGUAGES, Language};
 use serde_json::{Value, json};
 
-use super::{USER, VERSION, licenses, oci::Image, tar::Tree};
+use super::{USER, licenses, oci::Image, tar::Tree};
 use crate::{
     error::Error,
     loaders::{self, Kept},
@@ -48,11 +48,11 @@ pub(crate) fn agent(workspace: &Workspace, kept: Kept) -> Result<Image, Error> {
     for language in LANGUAGES {
         layers.push((format!("the loader of {language}"), loader(language, &files.join(language.as_str()))?));
     }
-    Image::new(format!("{NAME}:{VERSION}"), config(), layers)
+    Image::new(format!("{NAME}:{}", workspace.version), config(&workspace.version), layers)
 }
 
 /// What it runs with.
-fn config() -> Value {
+fn config(version: &str) -> Value {
     json!({
         "User": USER,
         "Env": ["PATH=/bin:/"],
@@ -62,7 +62,7 @@ fn config() -> Value {
         "Labels": {
             "org.opencontainers.image.title": "obtrace-zero-agent",
             "org.opencontainers.image.description": "The loaders of Obtrace Zero and what copies them into a Pod's volume",
-            "org.opencontainers.image.version": VERSION,
+            "org.opencontainers.image.version": version,
             "org.opencontainers.image.source": env!("CARGO_PKG_REPOSITORY"),
             "org.opencontainers.image.licenses": "Apache-2.0 AND GPL-2.0-only",
         },
@@ -82,7 +82,7 @@ fn base(workspace: &Workspace, program: &Path) -> Result<Tree, Error> {
     // Mounted over in a Pod; there for who tries the image by hand.
     tree.folder("obtrace", 0o777);
     tree.folder("tmp", 0o1777);
-    licenses::of_program(workspace, "obtrace-loaders", &[], "obtrace-loaders", &mut tree)?;
+    licenses::of_program(workspace, &["obtrace-loaders"], &[], "obtrace-loaders", &mut tree)?;
     // Those of what is bundled into the loaders of Node.js and Java lie in these loaders' own folders or archives.
     licenses::of_busybox(&version, &mut tree)?;
     Ok(tree)
@@ -104,14 +104,17 @@ fn pinned_busybox(workspace: &Workspace) -> Result<String, Error> {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::dockerfile::Dockerfile, *};
+    use super::{
+        super::{VERSION, dockerfile::Dockerfile},
+        *,
+    };
 
     const DOCKERFILE: &str = include_str!("../../../deploy/images/agent/Dockerfile");
 
     /// An engine's image runs with what the other one runs with.
     #[test]
     fn the_dockerfile_says_the_same() {
-        assert_eq!(Dockerfile::parse(DOCKERFILE).config(), config());
+        assert_eq!(Dockerfile::parse(DOCKERFILE).config(), config(VERSION));
     }
 
     /// The builder has the compiler that is used here, what `setup` would look for, and the busybox that is meant.

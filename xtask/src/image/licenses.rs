@@ -8,10 +8,11 @@ use std::{
 use super::tar::Tree;
 use crate::{error::Error, workspace::Workspace};
 
-/// Ours, the C library's that a static program has in it, and those of the crates that are linked into `package`.
+/// Ours, the C library's that a static program has in it, and those of the crates that are linked into `packages`, which are
+/// built together: each may have crates because another asks for a feature.
 pub(super) fn of_program(
     workspace: &Workspace,
-    package: &str,
+    packages: &[&str],
     features: &[&str],
     program: &str,
     tree: &mut Tree,
@@ -29,7 +30,7 @@ pub(super) fn of_program(
              that of Obtrace Zero; glibc's is Debian's source package glibc.\n"
         ),
     );
-    for Crate { name, folder, license } in crates(workspace, package, features)? {
+    for Crate { name, folder, license } in crates(workspace, packages, features)? {
         let mut found = false;
         for entry in fs::read_dir(&folder).map_err(Error::file("read", &folder))?.flatten() {
             let file = entry.file_name().to_string_lossy().into_owned();
@@ -81,10 +82,11 @@ struct Crate {
     license: Option<String>,
 }
 
-/// The crates that are linked into a package's programs, but for our own.
-fn crates(workspace: &Workspace, package: &str, features: &[&str]) -> Result<Vec<Crate>, Error> {
+/// The crates that are linked into the programs of packages, but for our own.
+fn crates(workspace: &Workspace, packages: &[&str], features: &[&str]) -> Result<Vec<Crate>, Error> {
     let listed = workspace
-        .cargo(["tree", "--package", package, "--edges", "normal,no-proc-macro", "--prefix", "none"])
+        .cargo(["tree", "--edges", "normal,no-proc-macro", "--prefix", "none"])
+        .args(packages.iter().flat_map(|package| ["--package", package]))
         .args(["--format", "{p}", "--locked", "--features", &features.join(",")])
         .capture()?;
     let text = workspace.cargo(["metadata", "--format-version", "1", "--locked"]).capture()?;

@@ -18,6 +18,8 @@ pub(crate) use self::{
 };
 use crate::{error::Error, loaders::Kept, say, workspace::Workspace};
 
+/// What the files of `deploy/` have to name.
+#[cfg(test)]
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// Any number that is not root's; a Pod may set another.
 const USER: &str = "65532:65532";

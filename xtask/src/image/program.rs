@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::{USER, VERSION, licenses, oci::Image, tar::Tree};
+use super::{USER, licenses, oci::Image, tar::Tree};
 use crate::{
     error::Error,
     setup::{self, Need},
@@ -54,10 +54,21 @@ pub(crate) const EBPF: Program = Program {
     arguments: &["run"],
 };
 
+/// They are built as one set, each with the features that both ask for: both have a client of Kubernetes' API in them, and most of what that needs.
+const PROGRAMS: [&Program; 2] = [&OPERATOR, &EBPF];
+
+/// The packages of [`PROGRAMS`], and their features as cargo has them for several packages.
+fn built() -> ([&'static str; 2], String) {
+    let of =
+        |program: &&Program| program.features.iter().map(|it| format!("{}/{it}", program.package)).collect::<Vec<_>>();
+    (PROGRAMS.map(|program| program.package), PROGRAMS.iter().flat_map(of).collect::<Vec<_>>().join(","))
+}
+
 impl Program {
     /// Builds the program alone.
     pub(crate) fn build(&self, workspace: &Workspace) -> Result<PathBuf, Error> {
-        workspace.build_static(self.package, self.binary, self.features)
+        let (packages, features) = built();
+        workspace.build_static(&packages, self.binary, &[&features])
     }
 
     /// Builds the program and its image.
@@ -75,13 +86,15 @@ impl Program {
             "root:x:0:0:root:/:/nonexistent\nnonroot:x:65532:65532:nonroot:/:/nonexistent\n",
         );
         tree.file("etc/group", 0o644, "root:x:0:\nnonroot:x:65532:\n");
-        licenses::of_program(workspace, self.package, self.features, self.binary, &mut tree)?;
+        let (packages, features) = built();
+        licenses::of_program(workspace, &packages, &[&features], self.binary, &mut tree)?;
         let layers = vec![("certificates".to_owned(), certificates), (format!("{}, licenses", self.binary), tree)];
-        Image::new(format!("ghcr.io/obtrace/{}:{VERSION}", self.name), self.config(), layers)
+        let version = &workspace.version;
+        Image::new(format!("ghcr.io/obtrace/{}:{version}", self.name), self.config(version), layers)
     }
 
     /// What it runs with.
-    fn config(&self) -> Value {
+    fn config(&self, version: &str) -> Value {
         json!({
             "User": self.user,
             "Entrypoint": [format!("/{}", self.binary)],
@@ -90,7 +103,7 @@ impl Program {
             "Labels": {
                 "org.opencontainers.image.title": self.name,
                 "org.opencontainers.image.description": self.description,
-                "org.opencontainers.image.version": VERSION,
+                "org.opencontainers.image.version": version,
                 "org.opencontainers.image.source": env!("CARGO_PKG_REPOSITORY"),
                 "org.opencontainers.image.licenses": "Apache-2.0",
             },
@@ -115,7 +128,10 @@ fn pinned_certificates(workspace: &Workspace) -> Result<Vec<u8>, Error> {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::dockerfile::Dockerfile, *};
+    use super::{
+        super::{VERSION, dockerfile::Dockerfile},
+        *,
+    };
 
     /// An engine's image runs with what the other one runs with, and is built from the same.
     #[test]
@@ -127,7 +143,7 @@ mod tests {
             (EBPF, "ebpf", include_str!("../../../deploy/images/ebpf/Dockerfile")),
         ] {
             let dockerfile = Dockerfile::parse(text);
-            assert_eq!(dockerfile.config(), program.config(), "{word}");
+            assert_eq!(dockerfile.config(), program.config(VERSION), "{word}");
             let words = dockerfile.check_builder(&format!("cargo xtask image {word} --root /image"));
             assert!(words.contains(&format!("ca-certificates={version}")), "{words:?}");
             for package in setup::packages_of(&[Need::ProgramImage]) {

@@ -64,7 +64,14 @@ mod tests {
     use crate::workspace::Workspace;
 
     fn workspace(target: &str, cache: &str) -> Workspace {
-        Workspace { root: "/".into(), target: target.into(), cache: cache.into(), packages: Vec::new() }
+        Workspace {
+            root: "/".into(),
+            version: String::new(),
+            target: target.into(),
+            statics: (target.into(), "/".into()),
+            cache: cache.into(),
+            packages: Vec::new(),
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ use crate::{
     error::Error,
     image,
     loaders::{self, Kept},
+    next,
     setup::{self, Need},
     workspace::{Workspace, is_root},
 };
@@ -209,6 +210,7 @@ pub(super) fn cluster(workspace: &Workspace, report: &mut Report) -> Result<(), 
     image::OPERATOR.image(workspace)?.write(&operator)?;
     image::agent(workspace, Kept::Used)?.write(&agent)?;
     image::EBPF.image(workspace)?.write(&ebpf)?;
+    let next = next::build(workspace)?;
     let run = Run::new(python)
         .arg(workspace.path(PROGRAM))
         .arg("--obtrace-agent")
@@ -221,6 +223,10 @@ pub(super) fn cluster(workspace: &Workspace, report: &mut Report) -> Result<(), 
         .arg(agent)
         .arg("--ebpf-image")
         .arg(ebpf)
+        .arg("--next-obtrace-zero")
+        .arg(next.program)
+        .arg("--next-agent-image")
+        .arg(next.agent)
         .arg("--node")
         .arg(setup::node(workspace)?)
         .env("PYTHONDONTWRITEBYTECODE", "1")
