@@ -53,30 +53,32 @@ def granted(cluster, user):
             for group in rule.get("apiGroups", []) for resource in rule.get("resources", []) for verb in rule["verbs"]}
 
 
-def rules(cluster, user):
-    """The rules of a service account's Roles and ClusterRoles, each with the namespace that it is for, which is empty for all of them."""
+def rules(cluster, user, role=None):
+    """The rules of a service account's Roles and ClusterRoles, or of those of one name, each with the namespace that it is for, which is empty for all of
+    them."""
     _, _, namespace, name = user.split(":")
     root = "/apis/rbac.authorization.k8s.io/v1"
     for binding in [*cluster.must("GET", f"{root}/clusterrolebindings")["items"], *cluster.must("GET", f"{root}/rolebindings")["items"]]:
         subjects = [(subject["kind"], subject.get("namespace"), subject["name"]) for subject in binding.get("subjects", [])]
-        if ("ServiceAccount", namespace, name) not in subjects:
+        if ("ServiceAccount", namespace, name) not in subjects or role not in (None, binding["roleRef"]["name"]):
             continue
-        place, role = binding["metadata"].get("namespace", ""), binding["roleRef"]
-        path = f"{root}/clusterroles/{role['name']}" if role["kind"] == "ClusterRole" else f"{root}/namespaces/{place}/roles/{role['name']}"
+        place, of = binding["metadata"].get("namespace", ""), binding["roleRef"]
+        path = f"{root}/clusterroles/{of['name']}" if of["kind"] == "ClusterRole" else f"{root}/namespaces/{place}/roles/{of['name']}"
         for rule in cluster.must("GET", path).get("rules") or []:
             yield place, rule
 
 
 class Creations:
     """Bare Pods that are created all the time and never get a node, while something else is done to the cluster. `faults` are the times and reasons
-    of those that were refused, `plain` the times and names of those that did not get the init container `wanted`."""
+    of those that were refused, `plain` the times and names of those that did not get the init container `wanted`; `good` are the others. Times are those of
+    the request and of the answer."""
 
     def __init__(self, cluster, namespace, a_second=50, threads=4, labels=None, name="created", wanted=None):
         self.cluster, self.namespace, self.pause, self.labels = cluster, namespace, threads / a_second, labels or {}
         self.name, self.wanted, self.plain = name, wanted, []
         self.threads = [threading.Thread(target=self.create, args=(number,), daemon=True) for number in range(threads)]
         self.stopping, self.lock = threading.Event(), threading.Lock()
-        self.created, self.faults = 0, []
+        self.created, self.faults, self.good = 0, [], []
 
     def create(self, number):
         count, due = 0, time.monotonic()
@@ -84,6 +86,7 @@ class Creations:
             due, count = due + self.pause, count + 1
             pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": f"{self.name}-{number}-{count}", "labels": {"created": "yes", **self.labels}}, "spec": {
                 "schedulingGates": [{"name": "test.obtrace.io/never"}], "containers": [{"name": "app", "image": "registry.test/nodejs:1", "command": ["node", "app.js"]}]}}
+            began = time.monotonic()
             try:
                 status, answer = self.cluster.request("POST", f"/api/v1/namespaces/{self.namespace}/pods", pod)
                 fault = None if status == 201 else f"{status} {answer}"
@@ -91,10 +94,18 @@ class Creations:
                 fault = str(error)
             with self.lock:
                 self.created += fault is None
+                times = (began, time.monotonic())
                 if fault:
-                    self.faults.append((time.monotonic(), fault))
-                elif self.wanted and self.wanted not in [container["name"] for container in answer["spec"].get("initContainers", [])]:
-                    self.plain.append((time.monotonic(), answer["metadata"]["name"]))
+                    self.faults.append((*times, fault))
+                    continue
+                if self.wanted and self.wanted not in [container["name"] for container in answer["spec"].get("initContainers", [])]:
+                    self.plain.append((*times, answer["metadata"]["name"]))
+                else:
+                    self.good.append(times)
+                self.look(answer)
+
+    def look(self, pod):
+        """Looks at one that was created; not at two at once."""
 
     def __enter__(self):
         for thread in self.threads:

@@ -55,9 +55,9 @@ def exercise(cluster, allowed):
     cluster.must("DELETE", f"/api/v1/namespaces/{OTHER}")
 
 
-def granted(cluster, user):
-    """Each right, of one object or with an empty name, in one namespace or with an empty one."""
-    return {Right(group, resource, verb, name, place) for place, rule in observe.rules(cluster, user)
+def granted(cluster, user, role=None):
+    """Each right, of one object or with an empty name, in one namespace or with an empty one; of one role only, if that is named."""
+    return {Right(group, resource, verb, name, place) for place, rule in observe.rules(cluster, user, role)
             for group in rule.get("apiGroups", []) for resource in rule.get("resources", []) for verb in rule["verbs"] for name in rule.get("resourceNames") or [""]}
 
 
@@ -72,6 +72,17 @@ def requests(cluster, user):
             yield Right(request["group"], resource, verb, request["name"], request["namespace"])
 
 
+def uses(right, asked):
+    """What was asked for by this right."""
+    return {one for one in asked if one[:3] == right[:3] and right.name in ("", one.name) and right.namespace in ("", one.namespace)}
+
+
+def unused(cluster, user, role):
+    """What a role grants and nobody has used; that there is no such role."""
+    rights, asked = granted(cluster, user, role), set(requests(cluster, user))
+    return [told(right) for right in sorted(rights) if not uses(right, asked)] if rights else [f"{user} has no role {role}"]
+
+
 def told(right):
     where = f" in {right.namespace}" if right.namespace else ""
     return f"{right.verb} {right.group}/{right.resource} {right.name}{where}"
@@ -84,15 +95,15 @@ def check(cluster, report, user, home):
     rights, asked = granted(cluster, user), set(requests(cluster, user))
     wide = [right for right in rights if "*" in right[:4] or (right.resource == "secrets" and not right.namespace)]
     report.check("no right of it is for everything, and none for all Secrets", [told(right) for right in wide])
-    unused, could = [], []
+    idle, could = [], []
     for right in sorted(rights):
-        used = {one for one in asked if one[:3] == right[:3] and right.name in ("", one.name) and right.namespace in ("", one.namespace)}
+        used = uses(right, asked)
         if not used:
-            unused.append(told(right))
+            idle.append(told(right))
         elif not right.namespace and {one.namespace for one in used} == {home}:
             could.append(f"{told(right)}: used in {home} only")
         elif not right.name and right.verb in NAMED and len({one.name for one in used}) == 1:
             could.append(f"{told(right)}: used for {next(iter(used)).name} only")
-    report.check(f"each of its {len(rights)} rights was used", unused)
+    report.check(f"each of its {len(rights)} rights was used", idle)
     report.check("none of them could be for less", could)
     cluster.wait_for(lambda: cluster.get(f"/api/v1/namespaces/{OTHER}") is None, f"the namespace {OTHER} is gone")

@@ -25,6 +25,9 @@ import keys
 from install import ACCOUNT, SYSTEM, Installer
 from report import Report
 
+sys.path.append(str(pathlib.Path(__file__).resolve().parent.parent / "cluster"))
+import rights  # noqa: E402
+
 PASSWORD = "a-password-of-a-test"
 TOKEN = "a-token-of-a-test"
 MAP = f"/api/v1/namespaces/{SYSTEM}/configmaps/obtrace-zero-images"
@@ -232,6 +235,9 @@ class Test:
         verbs, refused = self.used("configmaps", SYSTEM)
         self.check("the rights that were used for what is known are those that were granted",
                    ({verb for verb, _ in verbs}, refused) == ({"create", "get", "watch", "update"}, []), (verbs, refused))
+        for role in ("obtrace-zero-operator-images", "obtrace-zero-operator-pull-secrets"):
+            idle = rights.unused(self.api, ACCOUNT, role)
+            self.check(f"each right of {role} was used", not idle, idle)
         self.uninstall()
 
     def barred(self):

@@ -18,9 +18,13 @@ import threading
 import time
 import urllib.request
 
-import cluster
 import yaml
+
+import cluster
 from report import Report
+
+sys.path.append(str(pathlib.Path(__file__).resolve().parent.parent / "cluster"))
+import rights  # noqa: E402
 
 SYSTEM, SERVICE, CONFIGURATION, RESTARTER = "obtrace-system", "obtrace-zero-webhook", "obtrace-zero", "obtrace-zero-operator-restarts"
 USER = "system:serviceaccount:obtrace-system:obtrace-zero-operator"
@@ -322,6 +326,7 @@ def check_quiet(rig):
     rig.report.check("restart: nothing is under way", marked)
     refused = [it for it in rig.api.audited(user=USER) if it["code"] == 403]
     rig.report.check("restart: every right that it needs it has", [str(it) for it in refused[1:]])
+    rig.report.check("restart: every right that it has for this it uses", rights.unused(rig.api, USER, RESTARTER))
 
 
 def check(api, report, program):
