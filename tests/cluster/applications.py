@@ -13,11 +13,15 @@ SPAN = {"resourceSpans": [{"resource": {"attributes": [{"key": "service.name", "
     "endTimeUnixNano": "1700000000001000000"}]}]}]}
 
 
-def ask(cluster, namespace, path="/"):
-    """What the first of the applications answers, asked at its Pod."""
-    pod = next(pod for pod in cluster.pods(namespace, "app=nodejs") if not pod["metadata"].get("deletionTimestamp"))
+def fetch(pod, path="/"):
+    """What a Pod answers."""
     with urllib.request.urlopen(f"http://{pod['status']['podIP']}:{workloads.PORT}{path}", timeout=60) as answer:
         return answer.read().decode().strip()
+
+
+def ask(cluster, namespace, path="/"):
+    """What the first of the applications answers, asked at its Pod."""
+    return fetch(next(pod for pod in cluster.pods(namespace, "app=nodejs") if not pod["metadata"].get("deletionTimestamp")), path)
 
 
 def answered(cluster, namespace):

@@ -13,6 +13,7 @@ import time
 
 import observe
 import workloads
+from api import is_ready
 
 SYSTEM, OPERATOR, SERVICE = "obtrace-system", "obtrace-zero-operator", "obtrace-zero-webhook"
 INIT = "obtrace-agent-init"
@@ -24,8 +25,9 @@ CONFIGURATION = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurat
 MERGE, JSON_PATCH = "application/merge-patch+json", "application/json-patch+json"
 # Of every fifth certificate the CA is another one, too.
 ROTATIONS, CA_EVERY = 20, 5
-# Between the end of an endpoint and the last API server's knowing of it; it takes milliseconds, but machines stand still.
-LATE_SECONDS = 10
+# The API server's own watch tells it that an endpoint is gone, at about the time when we see it. Who was asked for after this many others, each of them
+# asked for after that and made, was asked for when it knew, however slow the machine is.
+KNOWN_AFTER = 25
 
 
 def operators(cluster):
@@ -62,8 +64,8 @@ def storm(cluster, name):
 
 def judge(report, what, creations):
     """None refused, none as it was."""
-    report.check(f"{what}: of {creations.created} Pods none is refused", [fault for _, fault in creations.faults][:5])
-    report.check(f"{what}: each of them is instrumented", [name for _, name in creations.plain][:5])
+    report.check(f"{what}: of {creations.created} Pods none is refused", [fault for *_, fault in creations.faults][:5])
+    report.check(f"{what}: each of them is instrumented", [name for *_, name in creations.plain][:5])
 
 
 def check_replaced(cluster, report, policy, replace):
@@ -183,6 +185,18 @@ def restarts(cluster, pod):
     return sum(status["restartCount"] for status in found["status"].get("containerStatuses", []))
 
 
+def has_left(cluster, pod, restarted):
+    """Whether a replica that was killed is no endpoint any more, or is one again."""
+    found = cluster.must("GET", f"/api/v1/namespaces/{SYSTEM}/pods/{pod['metadata']['name']}")
+    is_back = is_ready(found) and sum(status["restartCount"] for status in found["status"].get("containerStatuses", [])) > restarted
+    return is_back or not is_endpoint(cluster, pod)
+
+
+def known(creations, since, when):
+    """How many Pods were asked for since then, and made before this."""
+    return sum(since <= asked and made <= when for asked, made in creations.good)
+
+
 def check_killed(cluster, report, policy):
     """One of two replicas ends without a word: the one that most is asked of, of those that did not before. The second time a kubelet waits."""
     pods = operators(cluster)
@@ -194,24 +208,25 @@ def check_killed(cluster, report, policy):
         former = restarts(cluster, victim)
         killed = time.monotonic()
         os.kill(process_of(victim), signal.SIGKILL)
-        # It is started again at once, and may be an endpoint again before anybody has looked.
-        cluster.wait_for(lambda: not is_endpoint(cluster, victim) or restarts(cluster, victim) > former, "the replica is no endpoint any more")
+        # It is started again at once, and may be an endpoint again before anybody has looked: then it answers.
+        cluster.wait_for(lambda: has_left(cluster, victim, former), "the replica is no endpoint any more")
         gone = time.monotonic()
         creations.more()
         wait_available(cluster, "both replicas are ready again")
         creations.more()
-    faults, plain = ([(when, what) for when, what in found if when >= killed] for found in (creations.faults, creations.plain))
-    last = max([when for when, _ in faults + plain], default=killed)
+    faults, plain = ([(asked, when, what) for asked, when, what in found if when >= killed] for found in (creations.faults, creations.plain))
+    last = max([when for _, when, _ in faults + plain], default=killed)
     told = (f"failurePolicy {policy}, one of two replicas killed: of {creations.created + len(creations.faults)} Pods {len(faults)} are refused and {len(plain)} not "
             f"instrumented, the last after {last - killed:.2f} s; no endpoint after {gone - killed:.2f} s")
-    early = [fault for when, fault in creations.faults + creations.plain if when < killed]
+    early = [fault for _, when, fault in creations.faults + creations.plain if when < killed]
     wrong = [f"before: {fault}" for fault in early[:5]]
-    wrong += [f"{when - gone:.1f} s after it was no endpoint: {fault}" for when, fault in faults + plain if when > gone + LATE_SECONDS][:5]
+    wrong += [f"asked for {asked - gone:.2f} s after it was no endpoint, and after {known(creations, gone, asked)} others: {fault}"
+              for asked, _, fault in faults + plain if known(creations, gone, asked) > KNOWN_AFTER][:5]
     if policy == "Ignore":
-        wrong += [fault for _, fault in faults][:5]
+        wrong += [fault for *_, fault in faults][:5]
     else:
-        wrong += [fault for _, fault in faults if "failed calling webhook" not in fault][:5]
-        wrong += [f"{name} is neither refused nor instrumented" for _, name in plain[:5]]
+        wrong += [fault for *_, fault in faults if "failed calling webhook" not in fault][:5]
+        wrong += [f"{name} is neither refused nor instrumented" for *_, name in plain[:5]]
     report.check(told, wrong)
 
 

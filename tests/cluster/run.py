@@ -24,6 +24,7 @@ import foundation  # noqa: E402
 import installation  # noqa: E402
 import nodes  # noqa: E402
 import rig  # noqa: E402
+import upgrade  # noqa: E402
 import workloads  # noqa: E402
 from report import Report  # noqa: E402
 
@@ -59,6 +60,8 @@ def main():
     parser.add_argument("--operator-image", type=pathlib.Path, required=True, help="the archive of the image of the operator")
     parser.add_argument("--agent-image", type=pathlib.Path, required=True, help="the archive of the image with the loaders")
     parser.add_argument("--ebpf-image", type=pathlib.Path, required=True, help="the archive of the image of the agent of a node")
+    parser.add_argument("--next-obtrace-zero", type=pathlib.Path, required=True, help="the program of the next version")
+    parser.add_argument("--next-agent-image", type=pathlib.Path, required=True, help="the archive of the next version's image with the loaders")
     parser.add_argument("--node", type=pathlib.Path, required=True, help="a Node.js program")
     parser.add_argument("--jdk", type=pathlib.Path, default=pathlib.Path("/usr/lib/jvm/default-java").resolve())
     parser.add_argument("--only", action="append", choices=CASES, help="only this case (may be given more than once)")
@@ -72,7 +75,7 @@ def main():
         print(f"-- a cluster of {len(cluster.nodes)} nodes: {time.monotonic() - began:.0f} s", flush=True)
         system = nodes.packages(build.cache())
         cluster.load_image(*workloads.archives(folder, system, options.node, options.jdk), workloads.Sink.archive(folder, system, options.obtrace_agent),
-                           options.operator_image, options.agent_image, options.ebpf_image)
+                           options.operator_image, options.agent_image, options.ebpf_image, upgrade.archive(folder, options.next_obtrace_zero), options.next_agent_image)
         print(f"-- with images: {time.monotonic() - began:.0f} s", flush=True)
         for name in options.only or CASES:
             run_case(name, cluster, report, options)
