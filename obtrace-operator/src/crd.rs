@@ -353,7 +353,7 @@ pub enum RolloutRestart {
     /// Never: what runs is instrumented when its Pods are next made.
     #[default]
     Never,
-    /// When the resource changes what they get.
+    /// When the resource changes what they get. An upgrade is no such change, but where it names another image here.
     OnChange,
 }
 
@@ -427,7 +427,7 @@ pub struct WorkloadStatus {
     pub confidence: f64,
     /// `instrumented`, `pending` or `skipped`.
     pub state: String,
-    /// Why it, or a container of it, is left alone; why it is pending; else what its image said, if that told the language.
+    /// Why it, or a container of it, is left alone; why it is pending; which of its Pods an older configuration instrumented; else what its image said, if that told the language.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }

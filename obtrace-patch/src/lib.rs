@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod configuration;
 mod error;
 pub mod hooks;
 mod json;
@@ -14,6 +15,7 @@ pub mod review;
 mod settings;
 
 pub use crate::{
+    configuration::{Configuration, UnknownConfiguration},
     error::ParseError,
     patch::{Op, Operation, Patch},
     plan::{ContainerPlan, Ebpf, NoSidecar, Outcome, Plan, PodSkip, Reason, plan},

@@ -10,6 +10,8 @@ pub const DETECTED_FRAMEWORK: &str = "obtrace.io/detected-framework";
 pub const STRATEGY: &str = "obtrace.io/strategy";
 /// Annotation: container names with their languages as a JSON object, where more than one is instrumented.
 pub const CONTAINERS: &str = "obtrace.io/containers";
+/// Annotation: by which [`Configuration`](crate::Configuration) the Pod was instrumented.
+pub const CONFIGURATION: &str = "obtrace.io/configuration";
 /// Annotation: which containers could have been instrumented and were left alone, and why.
 pub const SKIPPED_REASON: &str = "obtrace.io/skipped-reason";
 /// Annotation: what the Pod itself had where that cannot be told from the result, for [`revert`](crate::revert).

@@ -204,6 +204,7 @@ fn restore_marks(metadata: &Metadata<'_>, original: &Original<'_>, hooked: bool,
         marks::STRATEGY,
         marks::DETECTED_FRAMEWORK,
         marks::CONTAINERS,
+        marks::CONFIGURATION,
         marks::ORIGINAL,
     ];
     let ours = if instrumented { &ours[..] } else { &ours[..1] };

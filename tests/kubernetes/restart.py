@@ -317,6 +317,48 @@ def check_left(rig):
     rig.wait("restart: the status says that there is no other restart", lambda: "not instrumented at" in rig.reason(DEAF, "quiet"))
 
 
+def configured(rig, namespace, name):
+    """By which configurations the Pods of a workload were instrumented."""
+    return {pod["metadata"]["annotations"].get("obtrace.io/configuration") for pod in rig.pods(namespace, name)}
+
+
+def check_configured(rig):
+    """A change of the resource reaches the Pods that were instrumented before it; one that changes nothing for them restarts nothing."""
+    resource = {"apiVersion": "obtrace.io/v1alpha1", "kind": "ObtraceInstrumentation", "metadata": {"name": "default", "namespace": SYSTEM}}
+    follow = [("Deployment", "shop", "web"), ("Deployment", "shop", "other"), ("Deployment", "slow", "late"), ("DaemonSet", "logs", "tail")]
+    count = {it: 1 if it[0] == "DaemonSet" else 2 for it in follow}
+    had = {it: (rig.templates(*it), configured(rig, *it[1:])) for it in follow}
+    rig.report.check("configured: every Pod says by which configuration", [str(it) for it in had.values() if len(it[1]) != 1 or None in it[1]])
+
+    def edit(**spec):
+        rig.api.apply({**resource, "spec": {"ingestUrl": "https://ingest.example.com", "rolloutRestart": "onChange", **spec}})
+        generation = rig.api.must("GET", f"/apis/obtrace.io/v1alpha1/namespaces/{SYSTEM}/obtraceinstrumentations/default")["metadata"]["generation"]
+        rig.wait(f"configured: generation {generation} is looked at", lambda: rig.status()["observedGeneration"] == generation)
+
+    # What Python has anyway.
+    edit(strategy="sdk")
+    edit(strategy="sdk", ingestUrl="https://other.example.com", rolloutRestart="never")
+    for _, namespace, name in follow:
+        rig.wait(f"configured: the status says that the Pods of {name} are of an older configuration",
+                 lambda it=(namespace, name): "by an older configuration, restart it" in rig.reason(*it))
+    listed = subprocess.run([rig.program, "workloads", "--kubeconfig", rig.api.kubeconfig, "--json"], check=True, stdout=subprocess.PIPE, text=True)
+    rows = {row["name"]: row for row in map(json.loads, listed.stdout.splitlines())}
+    told = [(rows[name]["state"], "older configuration" in rows[name].get("reason", "")) for _, _, name in follow]
+    rig.report.check("configured: so does `workloads`", [] if set(told) == {("instrumented", True)} else [str(told)])
+    rig.report.check("configured: nothing was restarted for an edit that changes nothing", [
+        name for *rest, name in follow if rig.templates(*rest, name) != had[*rest, name][0]])
+    edit(strategy="sdk", ingestUrl="https://other.example.com")
+    for it in follow:
+        rig.wait(f"configured: {it[2]} is restarted", lambda it=it: (
+            rig.phase(*it, "restarted") and rig.all_run(*it[1:], True, count[it]) and len(configured(rig, *it[1:])) == 1
+            and not configured(rig, *it[1:]) & had[it][1]))
+        urls = {env["value"] for pod in rig.pods(*it[1:]) for env in pod["spec"]["containers"][0]["env"] if env["name"] == "OBTRACE_INGEST_URL"}
+        rig.report.check(f"configured: {it[2]} sends to where it should", [] if urls == {"https://other.example.com"} else [str(urls)])
+        rig.wait(f"configured: the status says no more of {it[2]}", lambda it=it: "older configuration" not in rig.reason(*it[1:]))
+    again = {it[2]: rig.templates(*it) for it in follow if rig.templates(*it) != had[it][0] + 1}
+    rig.report.check("configured: each was restarted once", [str(again)] if again else [])
+
+
 def check_quiet(rig):
     """In the end: nothing is under way, and nothing was changed more often than it should have been."""
     expected = {"web": 2, "other": 2, "api": 3, "db": 3, "probe": 1, "tail": 2, "quiet": 2, "late": 2, "gone": 3}
@@ -350,6 +392,7 @@ def check(api, report, program):
         check_crash(rig, templates)
         check_left(rig)
         check_quiet(rig)
+        check_configured(rig)
         report.check("restart: one at a time in a namespace", kubelet.faults[:3])
     finally:
         kubelet.end()

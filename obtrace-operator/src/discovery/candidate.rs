@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use obtrace_patch::Configuration;
+
 use super::{
     kind::Kind,
     status::{Row, State},
@@ -34,7 +36,7 @@ impl Id {
     }
 }
 
-/// A workload with Pods that are not instrumented and should be, for which its resource asks for restarts.
+/// A workload with Pods that are not instrumented as they should be now, or not at all, for which its resource asks for restarts.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Candidate {
@@ -42,8 +44,10 @@ pub struct Candidate {
     pub id: Id,
     /// The resource that is for it, as `namespace/name`.
     pub resource: String,
-    /// Whether some of its Pods were made while no webhook answered; else they are all older than the instrumentation.
+    /// Whether some of its Pods were made while no webhook answered; else they are all older than what is for them now.
     pub drifted: bool,
+    /// By which configuration its Pods are instrumented that are made now.
+    pub configuration: Option<Configuration>,
 }
 
 /// Whether a restart makes new Pods of a workload of that kind, and we have the right to.
@@ -58,12 +62,12 @@ pub(super) fn candidates(index: &Index, rows: &HashMap<&str, Vec<Row<'_>>>) -> (
     for resource in index.resources().iter().filter(asks) {
         let name = super::world::name(resource.metadata.namespace.as_deref(), resource.metadata.name.as_deref());
         let rows = rows.get(name.as_str()).into_iter().flatten();
-        let bare =
-            rows.filter(|row| matches!(row.state, State::Drifted | State::Pending) && is_restarted(row.key.kind));
+        let bare = rows.filter(|row| row.state.is_mended() && is_restarted(row.key.kind));
         found.extend(bare.map(|row| Candidate {
             id: Id::new(row.key.kind, &*row.key.namespace, &*row.key.name),
             resource: name.clone(),
             drifted: row.state == State::Drifted,
+            configuration: row.finding.configuration,
         }));
     }
     found.sort_unstable_by(|a, b| a.id.cmp(&b.id));

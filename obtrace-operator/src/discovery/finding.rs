@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use obtrace_detect::{Confidence, Detection, Framework, Language, Source, Speaks, Strategy};
-use obtrace_patch::{Outcome, Plan, PodSkip, Template, marks, plan};
+use obtrace_patch::{Configuration, Outcome, Plan, PodSkip, Template, marks, plan};
 
 use super::{images, kind::Kind};
 use crate::{
@@ -30,6 +30,8 @@ pub(super) struct Finding {
     pub(super) confidence: Confidence,
     /// What is done; `None`: they are left alone.
     pub(super) strategy: Option<Strategy>,
+    /// By which configuration; nothing of what is left alone, or carries the patch in its template: a restart changes nothing there.
+    pub(super) configuration: Option<Configuration>,
     /// Why they are left alone, or some of their containers; else what their image said, if that told the language.
     pub(super) reason: Option<Box<str>>,
 }
@@ -43,6 +45,7 @@ impl Finding {
             framework: None,
             confidence: Confidence::NOTHING,
             strategy: None,
+            configuration: None,
             reason: reason.map(clipped),
         }
     }
@@ -54,6 +57,11 @@ impl Finding {
             self.reason = Some(clipped(&format!("{reason}; looking the image up failed: {fault}")));
         }
         self
+    }
+
+    /// Whether another differs from it by the configuration only, which nobody is told of.
+    pub(super) fn is_but_configured_as(&self, other: &Self) -> bool {
+        *self == Self { configuration: self.configuration, ..other.clone() }
     }
 
     /// Whether Pods that are made now are instrumented.
@@ -137,7 +145,13 @@ fn of_containers(plan: &Plan<'_>) -> Finding {
     if let Some(main) = plan.main() {
         let rule = rule().map(|(container, reason)| clipped(&with_name(container.name, reason)));
         let reason = rule.or_else(|| of_image(&main.detection));
-        return Finding { strategy: plan.strategy, reason, framework: plan.framework(), ..seen(&main.detection) };
+        return Finding {
+            strategy: plan.strategy,
+            configuration: plan.configuration(),
+            reason,
+            framework: plan.framework(),
+            ..seen(&main.detection)
+        };
     }
     let told =
         rule().or_else(|| left().find(|(container, _)| !container.detection.infrastructure)).or_else(|| left().next());
@@ -245,6 +259,25 @@ mod tests {
             json!({ "obtrace.io/injected": "true", "obtrace.io/detected-language": "java" });
         let found = ask(Kind::Deployment, "shop", template);
         assert_eq!((found.language, found.strategy), (Language::Java, Some(Strategy::Sdk)));
+        assert_eq!(found.configuration, None, "its Pods are what the template says, whoever restarts it");
+    }
+
+    #[test]
+    fn what_admission_writes_on_a_pod_is_the_configuration_of_its_workload() {
+        let template = image("python:3.12");
+        let found = ask(Kind::Deployment, "shop", template.clone()).configuration.unwrap().to_string();
+        let mut pod = template;
+        pod["metadata"]["labels"]["pod-template-hash"] = json!("7d9f8b6c5d");
+        pod["metadata"]["generateName"] = json!("web-7d9f8b6c5d-");
+        pod["metadata"]["ownerReferences"] = json!([{ "apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web-7d9f8b6c5d", "uid": "1", "controller": true }]);
+        pod["spec"]["volumes"] = json!([{ "name": "kube-api-access", "projected": { "sources": [] } }]);
+        let json = pod.to_string();
+        let (index, pod) = (index(), obtrace_patch::Pod::parse(json.as_bytes()).unwrap());
+        let Resolution::Settings(settings, _) = index.resolve("shop", |name| pod.label(name)) else { panic!("none") };
+        let patch = plan(&pod, &settings).patch();
+        let written =
+            patch.operations().any(|it| it.value.is_some_and(|it| String::from_utf8_lossy(it).contains(&found)));
+        assert!(written, "{found}: {}", String::from_utf8_lossy(patch.as_json()));
     }
 
     #[test]

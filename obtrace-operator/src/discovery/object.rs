@@ -3,14 +3,18 @@
 //! A typed Deployment, or a generic one, takes tens of kilobytes while it is looked at; here a Pod's template stays the text that it
 //! was, and everything else but a few fields of the metadata is stepped over.
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::{borrow::Cow, collections::BTreeMap, fmt};
 
 use k8s_openapi::{
     NamespaceResourceScope,
     apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference, Time},
 };
 use kube::{Resource, api::ApiResource, core::DynamicResourceScope};
-use serde::Deserialize;
+use obtrace_patch::marks;
+use serde::{
+    Deserialize, Deserializer,
+    de::{self, IgnoredAny, MapAccess, Visitor},
+};
 use serde_json::value::RawValue;
 
 /// What is read of an object's metadata.
@@ -22,7 +26,69 @@ struct Head {
     resource_version: Option<String>,
     creation_timestamp: Option<Time>,
     labels: Option<BTreeMap<String, String>>,
+    annotations: Configured,
     owner_references: Option<Vec<OwnerReference>>,
+}
+
+/// Annotations, of which only one is kept: by which configuration a Pod was instrumented. The others may be long.
+#[derive(Default)]
+struct Configured(Option<String>);
+
+impl<'de> Deserialize<'de> for Configured {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Annotations;
+
+        impl<'de> Visitor<'de> for Annotations {
+            type Value = Configured;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("annotations")
+            }
+
+            fn visit_unit<E: de::Error>(self) -> Result<Configured, E> {
+                Ok(Configured(None))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Configured, A::Error> {
+                let mut found = None;
+                while let Some(name) = map.next_key::<Name>()? {
+                    match name {
+                        Name::Configuration => found = map.next_value::<Option<String>>()?,
+                        Name::Other => drop(map.next_value::<IgnoredAny>()?),
+                    }
+                }
+                Ok(Configured(found))
+            }
+        }
+
+        deserializer.deserialize_any(Annotations)
+    }
+}
+
+/// An annotation's name; none is copied.
+enum Name {
+    Configuration,
+    Other,
+}
+
+impl<'de> Deserialize<'de> for Name {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+
+        impl Visitor<'_> for Text {
+            type Value = Name;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an annotation's name")
+            }
+
+            fn visit_str<E: de::Error>(self, name: &str) -> Result<Name, E> {
+                Ok(if name == marks::CONFIGURATION { Name::Configuration } else { Name::Other })
+            }
+        }
+
+        deserializer.deserialize_str(Text)
+    }
 }
 
 impl From<Head> for ObjectMeta {
@@ -33,6 +99,7 @@ impl From<Head> for ObjectMeta {
             resource_version: head.resource_version,
             creation_timestamp: head.creation_timestamp,
             labels: head.labels,
+            annotations: head.annotations.0.map(|text| BTreeMap::from([(marks::CONFIGURATION.to_owned(), text)])),
             owner_references: head.owner_references,
             ..Self::default()
         }
@@ -217,6 +284,22 @@ mod tests {
         assert_eq!(workload.template(), Some(r#"{"spec":{"containers":[]}}"#));
         assert_eq!(workload.metadata.name.as_deref(), Some("nightly"));
         assert_eq!(workload.metadata.managed_fields, None);
+    }
+
+    #[test]
+    fn of_a_pods_annotations_only_the_configuration_is_kept() {
+        let read = |annotations: &str| {
+            let text = format!(r#"{{"metadata":{{"name":"a","annotations":{annotations},"labels":{{"b":"c"}}}}}}"#);
+            let metadata = serde_json::from_str::<Pod>(&text).unwrap().metadata;
+            assert_eq!(metadata.labels.unwrap()["b"], "c");
+            metadata.annotations.map(|all| all.into_iter().collect::<Vec<_>>())
+        };
+        let (key, value) = (marks::CONFIGURATION, "v1-00000001-00000002");
+        let found = Some(vec![(key.to_owned(), value.to_owned())]);
+        assert_eq!(read(&format!(r#"{{"a":"\"{{}}","\u0061b":null,"{key}":"{value}","z":"{value}"}}"#)), found);
+        for none in ["null".to_owned(), "{}".to_owned(), r#"{"a":"b"}"#.to_owned(), format!(r#"{{"{key}":null}}"#)] {
+            assert_eq!(read(&none), None, "{none}");
+        }
     }
 
     #[test]

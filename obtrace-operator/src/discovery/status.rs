@@ -31,6 +31,8 @@ pub(super) enum State {
     Drifted,
     /// Pods should be instrumented and are not.
     Pending,
+    /// Pods are instrumented by an older configuration.
+    Outdated,
     /// It is left alone.
     Skipped,
     /// Its Pods are instrumented.
@@ -43,8 +45,14 @@ impl State {
             (false, _) => Self::Skipped,
             (true, Pods { drifted: 1.., .. }) => Self::Drifted,
             (true, Pods { bare: 1.., .. }) => Self::Pending,
+            (true, Pods { outdated: 1.., .. }) => Self::Outdated,
             (true, _) => Self::Instrumented,
         }
+    }
+
+    /// Whether a restart makes it another.
+    pub(super) const fn is_mended(self) -> bool {
+        matches!(self, Self::Drifted | Self::Pending | Self::Outdated)
     }
 
     /// Its name in metrics.
@@ -52,6 +60,7 @@ impl State {
         match self {
             Self::Drifted => "drifted",
             Self::Pending => "pending",
+            Self::Outdated => "outdated",
             Self::Skipped => "skipped",
             Self::Instrumented => "instrumented",
         }
@@ -84,7 +93,7 @@ pub(super) fn compose(
         match row.state {
             State::Drifted | State::Pending => totals.pending += 1,
             State::Skipped => totals.skipped += 1,
-            State::Instrumented => totals.instrumented += 1,
+            State::Outdated | State::Instrumented => totals.instrumented += 1,
         }
     }
     let told = told.filter(|_| resource.spec.rollout_restart == RolloutRestart::OnChange);
@@ -161,17 +170,29 @@ fn entry(row: &Row<'_>, told: Option<&Told>) -> WorkloadStatus {
         framework: finding.framework.map(|framework| framework.as_str().to_owned()),
         strategy: finding.strategy.map_or("none", |strategy| strategy.as_str()).to_owned(),
         confidence: f64::from(finding.confidence.hundredths()) / 100.0,
-        state: if *state == State::Drifted { State::Pending } else { *state }.as_str().to_owned(),
+        state: match state {
+            State::Drifted => State::Pending,
+            State::Outdated => State::Instrumented,
+            other => *other,
+        }
+        .as_str()
+        .to_owned(),
         reason: reason(*state, *pods, note).or_else(|| finding.reason.as_deref().map(str::to_owned)),
     }
 }
 
 /// Why it is as it is, with what becomes of it.
-fn reason(state: State, Pods { all, bare, drifted }: Pods, note: Option<&str>) -> Option<String> {
-    let note = note.unwrap_or("restart it to instrument them");
+fn reason(state: State, pods: Pods, note: Option<&str>) -> Option<String> {
+    let Pods { all, bare, drifted, outdated } = pods;
+    let what =
+        if state == State::Outdated { "restart it to have them follow" } else { "restart it to instrument them" };
+    let note = note.unwrap_or(what);
     match state {
         State::Drifted => Some(format!("{drifted} of {all} Pods were made while no webhook answered, {note}")),
         State::Pending => Some(format!("{bare} of {all} Pods are older than the instrumentation, {note}")),
+        State::Outdated => {
+            Some(format!("{outdated} of {all} Pods were instrumented by an older configuration, {note}"))
+        }
         State::Skipped | State::Instrumented => None,
     }
 }

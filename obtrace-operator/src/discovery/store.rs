@@ -6,7 +6,7 @@ use std::{
 };
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use obtrace_patch::marks;
+use obtrace_patch::{Configuration, marks};
 
 use super::{
     finding::Finding,
@@ -48,6 +48,8 @@ struct Pod {
     owner: Arc<Key>,
     created: i64,
     marked: bool,
+    /// By which configuration it was instrumented, if it says so: an older version's does not.
+    configuration: Option<Configuration>,
     seen: u32,
 }
 
@@ -60,6 +62,8 @@ pub(super) struct Pods {
     pub(super) bare: u32,
     /// Those of them that were made when they should have been.
     pub(super) drifted: u32,
+    /// Those that are instrumented by another configuration than is for them now.
+    pub(super) outdated: u32,
 }
 
 /// What is new of a workload.
@@ -67,6 +71,8 @@ pub(super) struct Pods {
 pub(super) enum News {
     /// Nothing.
     None,
+    /// Its Pods are configured otherwise from now on.
+    Configured,
     /// It was not known, or something is found of it that was not.
     Some,
     /// Its Pods should be instrumented by a resource from now on, and should not have been before.
@@ -163,9 +169,13 @@ impl Store {
                     known.since = now;
                     self.unsure.remove(&key);
                 }
-                let turned = !same && finding.instruments();
+                let news = match &known.finding {
+                    _ if !same && finding.instruments() => News::Turned,
+                    before if before.is_but_configured_as(&finding) => News::Configured,
+                    _ => News::Some,
+                };
                 known.finding = finding;
-                if turned { News::Turned } else { News::Some }
+                news
             }
             Entry::Vacant(entry) if full => {
                 drop(entry);
@@ -229,9 +239,11 @@ impl Store {
         let Some((kind, owner)) = owner(metadata) else { return self.remove_pod(metadata) };
         let marked = metadata.labels.as_ref().and_then(|labels| labels.get(marks::INSTRUMENTED));
         let marked = marked.is_some_and(|value| value == "true");
+        let configuration = metadata.annotations.as_ref().and_then(|all| all.get(marks::CONFIGURATION)?.parse().ok());
         if let Some(known) = self.pods.get_mut(&*name) {
             known.seen = seen;
-            if known.marked == marked && known.owner.kind == kind && &*known.owner.name == owner {
+            let same = (known.marked, known.configuration) == (marked, configuration);
+            if same && known.owner.kind == kind && &*known.owner.name == owner {
                 return false;
             }
         } else if self.pods.len() >= self.most_pods {
@@ -240,7 +252,7 @@ impl Store {
         }
         let owner = self.shared(kind, metadata.namespace.as_deref().unwrap_or_default(), owner);
         let created = metadata.creation_timestamp.as_ref().map_or(0, |time| time.0.as_second());
-        self.pods.insert(name.into(), Pod { owner, created, marked, seen });
+        self.pods.insert(name.into(), Pod { owner, created, marked, configuration, seen });
         true
     }
 
@@ -328,6 +340,8 @@ impl Store {
             if !pod.marked {
                 count.bare += 1;
                 count.drifted += u32::from(pod.created > known.since + GRACE);
+            } else if let (Some(was), Some(now)) = (pod.configuration, known.finding.configuration) {
+                count.outdated += u32::from(was.is_outdated(now));
             }
         }
         counts

@@ -214,6 +214,9 @@ impl Discovered {
             return;
         }
         self.dirty = true;
+        if news == News::Configured {
+            return;
+        }
         self.tell(id, &line);
         // A leader after this one does not know of this workload since when, only of the resource.
         let resource = line.resource.as_deref().filter(|_| news == News::Turned);

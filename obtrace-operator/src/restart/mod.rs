@@ -1,4 +1,5 @@
-//! Restarts of workloads whose Pods are older than their instrumentation, where a resource asks for it (`rolloutRestart: onChange`).
+//! Restarts of workloads whose Pods are older than their instrumentation, or than its configuration, where a resource asks for it
+//! (`rolloutRestart: onChange`).
 //!
 //! ```text
 //!  discovery ──► candidates ──► begin ──► template + record ──► watch ──► Restarted
@@ -16,8 +17,12 @@
 //!
 //! All that has to be remembered is a [`Record`] on the workload, written in the same request as the template and refused if the workload
 //! was changed since it was read: whoever leads next goes on from there, and nothing is restarted twice. There is one restart of a
-//! workload for each generation of the resource, whatever came of it; one that did instrument the Pods is followed by another if
-//! Pods are made later while no webhook answers.
+//! workload for each generation of the resource (and each configuration: an ingest URL may be inherited of another resource), whatever
+//! came of it; one that did instrument the Pods is followed by another if Pods are made later while no webhook answers.
+//!
+//! By which configuration a Pod was instrumented it says itself ([`Configuration`](obtrace_patch::Configuration)): an edit of the resource that
+//! changes nothing for a Pod restarts nothing, and neither does another version of the operator or of what it injects by default. Pods of
+//! versions that did not say it count as current.
 //!
 //! Needs `get` and `patch` of the three kinds, `list` of PodDisruptionBudgets and `delete` of Pods: a StatefulSet waits for a Pod that
 //! never becomes ready even when its template is another.

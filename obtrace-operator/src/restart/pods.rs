@@ -1,7 +1,7 @@
 //! Pods, and the PodDisruptionBudgets that they are under, as far as a restart cares.
 
 use k8s_openapi::{apimachinery::pkg::apis::meta::v1::LabelSelector, jiff::Timestamp};
-use obtrace_patch::marks;
+use obtrace_patch::{Configuration, marks};
 use serde::Deserialize;
 
 use super::{
@@ -63,6 +63,12 @@ impl Pod {
 
     pub(super) fn is_instrumented(&self) -> bool {
         self.metadata.label(marks::INSTRUMENTED) == Some("true")
+    }
+
+    /// Whether it was instrumented by another configuration than what is for it now. An older version's Pods do not say by which.
+    pub(super) fn is_outdated(&self, now: Option<Configuration>) -> bool {
+        let was = || self.metadata.annotation(marks::CONFIGURATION)?.parse::<Configuration>().ok();
+        self.is_instrumented() && now.zip(was()).is_some_and(|(now, was)| was.is_outdated(now))
     }
 
     /// Whether it was made by the restart that began then.

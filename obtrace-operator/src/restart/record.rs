@@ -2,6 +2,7 @@
 //! from there.
 
 use k8s_openapi::jiff::Timestamp;
+use obtrace_patch::Configuration;
 use serde::{Deserialize, Serialize};
 
 /// Annotation of a workload: its last restart, a [`Record`] as JSON.
@@ -75,6 +76,9 @@ pub struct Record {
     pub started_at: Timestamp,
     /// When its phase began.
     pub since: Timestamp,
+    /// By which configuration Pods were instrumented that were made then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub configuration: Option<String>,
     /// The template without our annotations, so that somebody else's change of it is seen.
     pub template: String,
     /// What [`RESTARTED_AT`] and [`RESTART_REASON`] were before.
@@ -83,6 +87,13 @@ pub struct Record {
     /// Why it was rolled back, or given up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+}
+
+impl Record {
+    /// By which configuration Pods were instrumented that were made then, if that is known.
+    pub(super) fn configuration(&self) -> Option<Configuration> {
+        self.configuration.as_deref()?.parse().ok()
+    }
 }
 
 /// Annotations of a template before a restart.

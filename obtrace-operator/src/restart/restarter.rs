@@ -205,7 +205,15 @@ impl Restarter {
         self.refused = None;
         let begin = step::begin(id.kind, &workload, &asked, (&budgets, &pods), &self.options, now());
         let again = match begin {
-            Begin::Start(record) => return self.start(candidate, &workload, &record).await.map(|()| true),
+            Begin::Start(record) => {
+                let is_first = pods.iter().any(|pod| !pod.is_gone() && !pod.is_instrumented());
+                let resource = &candidate.resource;
+                let reason = match is_first {
+                    true => format!("instrumented by {resource}"),
+                    false => format!("instrumented as {resource} says now"),
+                };
+                return self.start(id, &workload, &record, &reason).await.map(|()| true);
+            }
             Begin::Adopt => {
                 self.open.insert(id.clone());
                 self.options.retry
@@ -236,16 +244,15 @@ impl Restarter {
             uid: found.metadata.uid.clone().unwrap_or_default(),
             generation: found.metadata.generation.unwrap_or_default(),
             drifted: candidate.drifted,
+            configuration: candidate.configuration,
         })
     }
 
-    async fn start(&mut self, candidate: &Candidate, workload: &Workload, record: &Record) -> Result<(), Fault> {
-        let id = &candidate.id;
-        let reason = format!("instrumented by {}", candidate.resource);
+    async fn start(&mut self, id: &Id, workload: &Workload, record: &Record, reason: &str) -> Result<(), Fault> {
         self.next = Instant::now() + self.options.every;
         // It counts as begun before it is known: an answer may be lost, and the restart is watched all the same.
         self.open.insert(id.clone());
-        let made = match self.cluster.patch(id, &patch::start(workload, record, &reason)).await {
+        let made = match self.cluster.patch(id, &patch::start(workload, record, reason)).await {
             Err(fault @ (Fault::Gone | Fault::Conflict | Fault::Forbidden(_))) => {
                 self.open.remove(id);
                 return Err(fault);

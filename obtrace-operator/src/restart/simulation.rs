@@ -2,7 +2,7 @@
 //! anew knowing nothing, two act at once on what they read, somebody scales or changes the workload.
 
 use k8s_openapi::jiff::Timestamp;
-use obtrace_patch::marks;
+use obtrace_patch::{Configuration, marks};
 use proptest::{collection::vec, prelude::*};
 use serde_json::{Value, json};
 
@@ -24,6 +24,8 @@ enum Fate {
     NeverReady,
     /// No webhook answers: they are not instrumented.
     NotInstrumented,
+    /// They are instrumented, and by a configuration of yesterday: the webhook does not hear of resources.
+    Stale,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -41,6 +43,12 @@ enum Event {
     Seconds(u16),
     Scale(u8),
     Change(u8),
+    /// The resource is edited, and Pods get something else from now on.
+    Configure,
+    /// Another resource is edited, of which a part is inherited.
+    Inherit,
+    /// The resource is edited, and Pods get the same.
+    Edit,
 }
 
 #[derive(Clone, Debug)]
@@ -52,6 +60,8 @@ struct Made {
     ready: Option<i64>,
     crashed: bool,
     instrumented: bool,
+    /// The number of the configuration that it was instrumented by.
+    configuration: u32,
 }
 
 struct World {
@@ -63,7 +73,13 @@ struct World {
     starts: u32,
     changed: bool,
     generation: i64,
+    configuration: u32,
+    edits: u32,
     options: Options,
+}
+
+fn configuration(number: u32) -> Configuration {
+    format!("v1-{number:08x}-{number:08x}").parse().unwrap()
 }
 
 fn time(seconds: i64) -> Timestamp {
@@ -106,6 +122,8 @@ impl World {
             starts: 0,
             changed: false,
             generation: 1,
+            configuration: 1,
+            edits: 0,
             options: Options::default(),
         };
         for _ in 0..2 {
@@ -134,6 +152,7 @@ impl World {
             ready: None,
             crashed: false,
             instrumented: webhook && !excluded && self.fate != Fate::NotInstrumented,
+            configuration: if self.fate == Fate::Stale { 0 } else { self.configuration },
         });
     }
 
@@ -184,9 +203,13 @@ impl World {
             let ready = json!({ "type": "Ready", "status": if pod.ready.is_some() { "True" } else { "False" },
                 "lastTransitionTime": time(pod.ready.unwrap_or(pod.created)).to_string() });
             let mark = if pod.instrumented { json!({ marks::INSTRUMENTED: "true" }) } else { json!({}) };
+            let mut annotations = pod.annotations.clone();
+            if pod.instrumented {
+                annotations[marks::CONFIGURATION] = json!(configuration(pod.configuration).to_string());
+            }
             let state = if pod.crashed { json!({ "waiting": { "reason": "CrashLoopBackOff" } }) } else { json!({}) };
             serde_json::from_value(json!({
-                "metadata": { "name": format!("web-{}", pod.uid), "uid": pod.uid.to_string(), "annotations": pod.annotations,
+                "metadata": { "name": format!("web-{}", pod.uid), "uid": pod.uid.to_string(), "annotations": annotations,
                     "labels": mark, "creationTimestamp": time(pod.created).to_string() },
                 "status": { "phase": "Running", "conditions": [ready], "containerStatuses": [{ "name": "web", "state": state }] },
             }))
@@ -201,8 +224,13 @@ impl World {
     /// What an operator that knows nothing but what it reads writes.
     fn decide(&self) -> Option<(Value, bool)> {
         let (workload, pods, budgets) = self.read();
-        let asked =
-            Asked { resource: "a/b".to_owned(), uid: "r".to_owned(), generation: self.generation, drifted: false };
+        let asked = Asked {
+            resource: "a/b".to_owned(),
+            uid: "r".to_owned(),
+            generation: self.generation,
+            drifted: false,
+            configuration: Some(configuration(self.configuration)),
+        };
         let (kind, now) = (Kind::Deployment, time(self.now));
         match workload.record().filter(|record| record.phase.is_open()) {
             Some(record) => match step::watch(kind, &workload, &record, &pods, &self.options, now) {
@@ -272,6 +300,12 @@ impl World {
                 self.controller();
             }
             Event::Scale(replicas) => self.user(json!({ "spec": { "replicas": replicas } })),
+            Event::Configure => {
+                (self.generation, self.configuration, self.edits) =
+                    (self.generation + 1, self.configuration + 1, self.edits + 1);
+            }
+            Event::Inherit => (self.configuration, self.edits) = (self.configuration + 1, self.edits + 1),
+            Event::Edit => (self.generation, self.edits) = (self.generation + 1, self.edits + 1),
             Event::Change(number) => {
                 self.changed = true;
                 self.user(json!({ "spec": { "template": { "spec": { "priority": number } } } }));
@@ -289,7 +323,7 @@ impl World {
     }
 
     fn check(&self, original: &Value) {
-        assert!(self.starts <= 1, "{} restarts for one generation", self.starts);
+        assert!(self.starts <= 1 + self.edits, "{} restarts for {} edits", self.starts, self.edits);
         let (workload, pods, _) = self.read();
         let record = workload.record();
         assert!(record.as_ref().is_none_or(|record| !record.phase.is_open()), "{record:?} is open");
@@ -298,7 +332,7 @@ impl World {
         let Some(record) = record.filter(|_| !self.changed) else { return };
         let ready = self.pods.iter().all(|pod| pod.ready.is_some());
         let wanted = match self.fate {
-            Fate::Ready => Phase::Restarted,
+            Fate::Ready | Fate::Stale => Phase::Restarted,
             Fate::NotInstrumented => Phase::Unchanged,
             Fate::Crash | Fate::NeverReady => Phase::RolledBack,
         };
@@ -314,6 +348,8 @@ impl World {
         } else {
             assert!(self.template()["metadata"]["annotations"][RESTARTED_AT].is_string());
             assert_eq!(self.pods.iter().all(|pod| pod.instrumented), wanted == Phase::Restarted);
+            let is_newest = |pod: &Made| pod.configuration == self.configuration;
+            assert!(self.fate != Fate::Ready || self.pods.iter().all(is_newest), "{:?}", self.pods);
         }
     }
 }
@@ -331,7 +367,13 @@ fn event() -> impl Strategy<Value = Event> {
 }
 
 fn fate() -> impl Strategy<Value = Fate> {
-    prop_oneof![Just(Fate::Ready), Just(Fate::Crash), Just(Fate::NeverReady), Just(Fate::NotInstrumented)]
+    prop_oneof![
+        Just(Fate::Ready),
+        Just(Fate::Crash),
+        Just(Fate::NeverReady),
+        Just(Fate::NotInstrumented),
+        Just(Fate::Stale)
+    ]
 }
 
 proptest! {
@@ -344,6 +386,27 @@ proptest! {
         events.into_iter().for_each(|event| world.on(event));
         world.settle();
         prop_assert_eq!(world.starts, 1);
+        world.check(&original);
+    }
+
+    #[test]
+    fn a_change_of_the_configuration_reaches_every_pod_and_restarts_once(
+        fate in fate(),
+        before in vec(event(), 0..40),
+        edits in vec(prop_oneof![Just(Event::Configure), Just(Event::Inherit), Just(Event::Edit)], 1..4),
+        between in vec(event(), 0..30),
+    ) {
+        let mut world = World::new(fate);
+        let original = world.template().clone();
+        before.into_iter().for_each(|event| world.on(event));
+        for edit in edits {
+            world.on(edit);
+            between.iter().for_each(|event| world.on(*event));
+        }
+        // Each restart has a longer pause before it.
+        for _ in 0..4 {
+            world.settle();
+        }
         world.check(&original);
     }
 
@@ -369,4 +432,23 @@ fn another_generation_is_another_restart_and_the_same_is_none() {
     world.generation += 1;
     world.settle();
     assert_eq!(world.starts, 2);
+}
+
+#[test]
+fn pods_of_an_older_configuration_are_made_anew_once_and_an_edit_that_changes_none_restarts_none() {
+    for (fate, edit, starts) in [
+        (Fate::Ready, Event::Configure, 2),
+        (Fate::Ready, Event::Inherit, 2),
+        (Fate::Ready, Event::Edit, 1),
+        (Fate::Stale, Event::Configure, 2),
+        (Fate::Stale, Event::Inherit, 2),
+    ] {
+        let mut world = World::new(fate);
+        world.settle();
+        assert_eq!(world.starts, 1, "{fate:?}");
+        world.on(edit);
+        world.settle();
+        world.settle();
+        assert_eq!(world.starts, starts, "{fate:?} {edit:?}");
+    }
 }

@@ -1,6 +1,7 @@
 //! What is to be done next: of what was just read and the time, and of nothing else.
 
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use obtrace_patch::Configuration;
 
 use super::{
     Options,
@@ -20,6 +21,15 @@ pub(super) struct Asked {
     pub(super) generation: i64,
     /// Whether Pods were made while no webhook answered.
     pub(super) drifted: bool,
+    /// By which configuration Pods are instrumented that are made now.
+    pub(super) configuration: Option<Configuration>,
+}
+
+impl Asked {
+    /// Whether a Pod made now were another.
+    fn mends(&self, pod: &Pod) -> bool {
+        !pod.is_instrumented() || pod.is_outdated(self.configuration)
+    }
 }
 
 /// What becomes of a workload that is asked to be restarted.
@@ -55,8 +65,8 @@ pub(super) fn begin(
             "its annotation {RESTART}, which tells of its last restart, cannot be read: remove it"
         ));
     }
-    let bare = pods.iter().filter(|pod| !pod.is_gone() && !pod.is_instrumented()).count();
-    if workload.metadata.deletion_timestamp.is_some() || bare == 0 {
+    let mended = pods.iter().any(|pod| !pod.is_gone() && asked.mends(pod));
+    if workload.metadata.deletion_timestamp.is_some() || !mended {
         return Begin::Nothing;
     }
     if workload.is_excluded() {
@@ -83,17 +93,20 @@ pub(super) fn begin(
         attempts: record.as_ref().map_or(1, |last| attempts(last, now).saturating_add(1)),
         started_at: now,
         since: now,
+        configuration: asked.configuration.map(|it| it.to_string()),
         template: workload.template_digest(),
         before,
         reason: None,
     })
 }
 
-/// Why there is no other restart after that one: there is one for each generation of a resource. Only where it did instrument the Pods,
+/// Why there is no other restart after that one: there is one for each generation of a resource, and for each configuration, of which a part
+/// may be inherited of another resource. Only where it did instrument the Pods,
 /// and others were made while no webhook answered, there is another after a while. Each time it is a longer while: neither a
 /// webhook that some API servers do not reach nor two who edit a resource in turns have a workload restarted for ever.
 fn spent(record: &Record, asked: &Asked, options: &Options, now: Timestamp) -> Option<String> {
-    let is_other = (&record.uid, record.generation) != (&asked.uid, asked.generation);
+    let is_anew = record.configuration().zip(asked.configuration).is_some_and(|(was, now)| was.is_outdated(now));
+    let is_other = is_anew || (&record.uid, record.generation) != (&asked.uid, asked.generation);
     let helped = record.phase == Phase::Restarted && asked.drifted;
     let pause = longer(if is_other { options.caution } else { options.again }, attempts(record, now));
     let again = (is_other || helped) && after(record.since, pause) <= now;
@@ -202,10 +215,7 @@ fn restarting(
         return match present().all(|pod| steady(&pod)) {
             false => late(&new, workload, options, now).map_or(Watch::Wait, Watch::RollBack),
             true if present().any(Pod::is_instrumented) || present().next().is_none() => {
-                // The others were made while no webhook answered: they have drifted.
-                let bare = present().filter(|pod| !pod.is_instrumented()).count();
-                let why = (bare > 0).then(|| format!("{bare} of its new Pods were made while no webhook answered"));
-                Watch::End(Phase::Restarted, why)
+                Watch::End(Phase::Restarted, but(&present().collect::<Vec<_>>(), record))
             }
             true => Watch::End(Phase::Unchanged, Some("its new Pods are not instrumented either".to_owned())),
         };
@@ -239,6 +249,18 @@ fn rolling_back(
     }
     let why = record.reason.as_deref().unwrap_or("its Pods failed");
     Watch::End(Phase::RolledBack, Some(format!("{why}; and not all of its Pods are available since")))
+}
+
+/// Which of the new Pods are not as they should be.
+fn but(pods: &[&Pod], record: &Record) -> Option<String> {
+    // They have drifted.
+    let bare = pods.iter().filter(|pod| !pod.is_instrumented()).count();
+    if bare > 0 {
+        return Some(format!("{bare} of its new Pods were made while no webhook answered"));
+    }
+    let now = record.configuration();
+    let outdated = pods.iter().filter(|pod| pod.is_outdated(now)).count();
+    (outdated > 0).then(|| format!("{outdated} of its new Pods are of another configuration all the same"))
 }
 
 /// A Pod that runs and ends again and again.
@@ -291,7 +313,7 @@ mod tests {
     }
 
     fn asked(drifted: bool) -> Asked {
-        Asked { resource: "a/b".to_owned(), uid: "r".to_owned(), generation: 3, drifted }
+        Asked { resource: "a/b".to_owned(), uid: "r".to_owned(), generation: 3, drifted, configuration: None }
     }
 
     /// A Deployment of eight healthy Pods that are not instrumented.

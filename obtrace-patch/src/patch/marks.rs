@@ -6,6 +6,7 @@ use obtrace_detect::Strategy;
 
 use super::{ListNote, Original, Step, Writer, is_ours};
 use crate::{
+    configuration::{Configuration, Text},
     hooks,
     json::push_string,
     marks,
@@ -18,16 +19,21 @@ type Wanted<'a> = Vec<(&'static str, Cow<'a, str>)>;
 /// Marks the Pod, if anything was done to it or it is not marked yet.
 pub(super) fn write<'a>(plan: &Plan<'a>, mut original: Original<'a>, writer: &mut Writer) {
     let pod = plan.pod;
+    let configuration = plan.configuration().map(Configuration::text);
+    let configuration = configuration.as_ref().map(Text::as_str);
     let mut annotations: Wanted<'_> = Vec::with_capacity(8);
     let instrumented = plan.strategy.is_some();
-    // What is complete has nothing to be marked for again, even if somebody has taken a mark away.
+    // What is complete has nothing to be marked for again, even if somebody has taken a mark away. A configuration that it was not made
+    // by was copied into it.
     let marked = pod.label(marks::INSTRUMENTED) == Some("true")
-        && pod.annotation(marks::STRATEGY).as_deref() == plan.strategy.map(Strategy::as_str);
+        && pod.annotation(marks::STRATEGY).as_deref() == plan.strategy.map(Strategy::as_str)
+        && pod.annotation(marks::CONFIGURATION).is_none_or(|it| Some(&*it) == configuration);
     if instrumented && writer.is_empty() && marked {
         return;
     }
     if instrumented {
         instrumented_marks(plan, &mut annotations);
+        annotations.extend(configuration.map(|text| (marks::CONFIGURATION, Cow::Borrowed(text))));
         if plan.containers.iter().any(|container| container.outcome.is_hooked()) {
             evict(plan, &mut original, &mut annotations);
         }
@@ -63,7 +69,7 @@ fn note_marks<'a>(plan: &Plan<'a>, wanted: &Wanted<'_>, original: &mut Original<
     original.labels.extend(label.map(|old| (Cow::Borrowed(marks::INSTRUMENTED), Cow::Borrowed(old))));
 }
 
-fn instrumented_marks<'a>(plan: &Plan<'a>, annotations: &mut Wanted<'a>) {
+fn instrumented_marks(plan: &Plan<'_>, annotations: &mut Wanted<'_>) {
     annotations.push((marks::INJECTED, Cow::Borrowed("true")));
     if let Some(language) = plan.language() {
         annotations.push((marks::DETECTED_LANGUAGE, Cow::Borrowed(language.as_str())));
@@ -91,7 +97,7 @@ fn instrumented_marks<'a>(plan: &Plan<'a>, annotations: &mut Wanted<'a>) {
 }
 
 /// The volume must not keep the cluster autoscaler from moving the Pod.
-fn evict<'a>(plan: &Plan<'a>, original: &mut Original<'a>, annotations: &mut Wanted<'a>) {
+fn evict<'w, 'a: 'w>(plan: &Plan<'a>, original: &mut Original<'a>, annotations: &mut Wanted<'w>) {
     let value = match plan.pod.annotation(marks::SAFE_TO_EVICT) {
         None => Cow::Borrowed(hooks::VOLUME),
         Some(list) if list.split(',').any(|name| name.trim() == hooks::VOLUME) => {

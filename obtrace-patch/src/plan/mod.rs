@@ -22,6 +22,7 @@ pub(crate) use self::{
     env::{HookEdit, HookEdits},
 };
 use crate::{
+    configuration::Configuration,
     marks,
     patch::Patch,
     pod::{Container, Pod},
@@ -144,6 +145,12 @@ impl<'a> Plan<'a> {
     #[must_use]
     pub fn patch(&self) -> Patch {
         crate::patch::build(self)
+    }
+
+    /// By which configuration the Pod is instrumented; `None` if it is not.
+    #[must_use]
+    pub fn configuration(&self) -> Option<Configuration> {
+        self.strategy.map(|_| Configuration::of(self))
     }
 
     /// The container that speaks for the Pod: the one that people mean when they name none, else the first that is

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::Pod as PodObject;
 use kube::api::{Api, ListParams};
 use obtrace_cli::{Color, Failure, say, write_out};
-use obtrace_patch::{Outcome, Plan, Template, marks, plan};
+use obtrace_patch::{Configuration, Outcome, Plan, Template, marks, plan};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -72,10 +72,13 @@ pub(super) struct Row {
 }
 
 /// Pods of a workload.
-#[derive(Clone, Copy, Default, Serialize)]
+#[derive(Clone, Default, Serialize)]
 pub(super) struct Pods {
     pub(super) running: u64,
     pub(super) instrumented: u64,
+    /// By which configurations, of each Pod that says so.
+    #[serde(skip)]
+    configurations: Vec<Configuration>,
 }
 
 impl Row {
@@ -127,7 +130,7 @@ pub(super) fn row(index: &Index, object: &Value, pods: &BTreeMap<String, Pods>) 
     let json = serde_json::to_vec(object).map_err(|error| failed(&error))?;
     let Some(template) = Template::find(&json).map_err(|error| failed(&error))? else { return Ok(None) };
     let pod = template.pod().map_err(|error| failed(&error))?;
-    let counted = pods.get(&format!("{kind} {namespace}/{name}")).copied().unwrap_or_default();
+    let counted = pods.get(&format!("{kind} {namespace}/{name}")).cloned().unwrap_or_default();
     let mut row = Row {
         namespace: namespace.to_owned(),
         kind: kind.to_owned(),
@@ -168,11 +171,18 @@ impl Row {
         }
         self.strategy = plan.strategy.map(|strategy| strategy.to_string());
         if self.strategy.is_some() {
-            let Pods { running, instrumented } = self.pods;
+            let Pods { running, instrumented, ref configurations } = self.pods;
+            let is_outdated = |was: &&Configuration| plan.configuration().is_some_and(|now| was.is_outdated(now));
+            let outdated = configurations.iter().filter(is_outdated).count();
             (self.state, self.reason) = match (running, instrumented) {
                 // As the status of the resource has it: the next one will be.
                 (0, _) => ("instrumented", Some("no Pod runs".to_owned())),
-                (running, instrumented) if running == instrumented => ("instrumented", None),
+                (running, instrumented) if running == instrumented => (
+                    "instrumented",
+                    (outdated > 0).then(|| {
+                        format!("{outdated} of {running} Pods were instrumented by an older configuration: restart it")
+                    }),
+                ),
                 (running, instrumented) => {
                     let without = running.saturating_sub(instrumented);
                     ("pending", Some(format!("{without} of {running} Pods were made without: restart it")))
@@ -186,12 +196,13 @@ impl Row {
 async fn add_jobs(cluster: &Cluster, namespace: &str, pods: &mut BTreeMap<String, Pods>) -> Result<(), Failure> {
     for job in cluster.list("batch/v1", "Job", namespace, "").await.map_err(Failure::failed)? {
         let within = text(&job, "/metadata/namespace");
-        let of_job = pods.get(&format!("Job {within}/{}", text(&job, "/metadata/name"))).copied();
+        let of_job = pods.get(&format!("Job {within}/{}", text(&job, "/metadata/name"))).cloned();
         let owner = list(&job, "/metadata/ownerReferences").iter().find(|it| it["kind"] == "CronJob");
         if let (Some(of_job), Some(owner)) = (of_job, owner) {
             let entry = pods.entry(format!("CronJob {within}/{}", text(owner, "/name"))).or_default();
             entry.running += of_job.running;
             entry.instrumented += of_job.instrumented;
+            entry.configurations.extend(of_job.configurations);
         }
     }
     Ok(())
@@ -221,7 +232,13 @@ async fn pods(cluster: &Cluster, namespace: &str) -> Result<BTreeMap<String, Pod
             };
             let entry = counted.entry(format!("{kind} {}/{name}", metadata.namespace.unwrap_or_default())).or_default();
             entry.running += 1;
-            entry.instrumented += u64::from(labels.get(marks::INSTRUMENTED).is_some_and(|value| value == "true"));
+            if labels.get(marks::INSTRUMENTED).is_some_and(|value| value == "true") {
+                entry.instrumented += 1;
+                let annotations = metadata.annotations.unwrap_or_default();
+                entry
+                    .configurations
+                    .extend(annotations.get(marks::CONFIGURATION).and_then(|it| it.parse::<Configuration>().ok()));
+            }
         }
         match page.metadata.continue_ {
             Some(token) if !token.is_empty() => params = params.continue_token(&token),

@@ -24,6 +24,7 @@ fn finding(strategy: Option<Strategy>, reason: Option<&str>) -> Finding {
         framework: Some(Framework::FastApi),
         confidence: Confidence::SOLID,
         strategy,
+        configuration: None,
         reason: reason.map(Into::into),
     }
 }
@@ -41,7 +42,7 @@ fn condition<'a>(status: &'a ObtraceInstrumentationStatus, kind: &str) -> &'a Co
 }
 
 fn pods(all: u32, bare: u32, drifted: u32) -> Pods {
-    Pods { all, bare, drifted }
+    Pods { all, bare, drifted, outdated: 0 }
 }
 
 /// What is said where nothing is restarted.
@@ -63,6 +64,7 @@ fn states_follow_from_verdicts_and_pods() {
         (key("idle"), sdk(), pods(0, 0, 0)),
         (key("old"), sdk(), pods(3, 2, 0)),
         (key("missed"), sdk(), pods(3, 2, 1)),
+        (key("last"), sdk(), Pods { outdated: 2, ..pods(3, 0, 0) }),
         (key("left"), finding(None, Some("nothing says what it runs")), pods(0, 0, 0)),
     ];
     let status = compose(&resource("shop"), rows(&all), &[], None, &at(100));
@@ -73,6 +75,7 @@ fn states_follow_from_verdicts_and_pods() {
         [
             ("missed", "pending", "sdk"),
             ("old", "pending", "sdk"),
+            ("last", "instrumented", "sdk"),
             ("left", "skipped", "none"),
             ("fine", "instrumented", "sdk"),
             ("idle", "instrumented", "sdk"),
@@ -80,8 +83,10 @@ fn states_follow_from_verdicts_and_pods() {
     );
     assert!(status.workloads[0].reason.as_deref().unwrap().contains("1 of 3 Pods were made while no webhook answered"));
     assert!(status.workloads[1].reason.as_deref().unwrap().contains("2 of 3 Pods are older"));
+    let outdated = "2 of 3 Pods were instrumented by an older configuration, restart it to have them follow";
+    assert_eq!(status.workloads[2].reason.as_deref(), Some(outdated));
     let totals = status.totals;
-    assert_eq!((totals.workloads, totals.instrumented, totals.pending, totals.skipped), (5, 2, 2, 1));
+    assert_eq!((totals.workloads, totals.instrumented, totals.pending, totals.skipped), (6, 3, 2, 1));
     assert_eq!((status.truncated, status.observed_generation), (false, Some(3)));
     assert_eq!(
         (condition(&status, "Ready").status.as_str(), condition(&status, "Drift").status.as_str()),

@@ -11,6 +11,7 @@ fn finding(strategy: Option<Strategy>) -> Finding {
         framework: None,
         confidence: Confidence::SOLID,
         strategy,
+        configuration: None,
         reason: None,
     }
 }
@@ -38,10 +39,10 @@ fn pods_are_counted_to_workloads_whichever_comes_first() {
     assert_eq!(store.workload(WEB, finding(Some(Strategy::Sdk)), 1, Since::At(100), 100), News::None);
     store.pod(&pod("web-h-2", 90, false, "web-h", "ReplicaSet"), 1);
     store.pod(&pod("web-h-3", 110, false, "web-h", "ReplicaSet"), 1);
-    assert_eq!(pods(&store, "web"), Pods { all: 3, bare: 2, drifted: 1 });
+    assert_eq!(pods(&store, "web"), Pods { all: 3, bare: 2, drifted: 1, outdated: 0 });
     store.pod(&pod("web-h-2", 90, true, "web-h", "ReplicaSet"), 1);
     store.remove_pod(&pod("web-h-3", 110, false, "web-h", "ReplicaSet"));
-    assert_eq!(pods(&store, "web"), Pods { all: 2, bare: 0, drifted: 0 });
+    assert_eq!(pods(&store, "web"), Pods { all: 2, bare: 0, drifted: 0, outdated: 0 });
     store.workload(WEB, finding(None), 1, Since::At(100), 200);
     assert_eq!(pods(&store, "web"), Pods::default(), "nobody asks after the Pods of what is left alone");
 }
@@ -52,9 +53,9 @@ fn pods_older_than_the_change_have_not_drifted() {
     store.workload(WEB, finding(None), 1, Since::At(0), 50);
     store.pod(&pod("web-h-1", 60, false, "web-h", "ReplicaSet"), 1);
     assert_eq!(store.workload(WEB, finding(Some(Strategy::Sdk)), 1, Since::At(0), 100), News::Turned);
-    assert_eq!(pods(&store, "web"), Pods { all: 1, bare: 1, drifted: 0 });
+    assert_eq!(pods(&store, "web"), Pods { all: 1, bare: 1, drifted: 0, outdated: 0 });
     store.pod(&pod("web-h-2", 106, false, "web-h", "ReplicaSet"), 1);
-    assert_eq!(pods(&store, "web"), Pods { all: 2, bare: 2, drifted: 1 });
+    assert_eq!(pods(&store, "web"), Pods { all: 2, bare: 2, drifted: 1, outdated: 0 });
 }
 
 #[test]
@@ -73,11 +74,11 @@ fn where_nobody_knows_the_first_instrumented_pod_tells_since_when() {
     store.pod(&pod("b-1", 60, false, "b", "DaemonSet"), 1);
     store.pod(&pod("c-1", 12, false, "c", "DaemonSet"), 1);
     assert_eq!(store.learn(), HashMap::from([("a/b".into(), 100)]));
-    assert_eq!(pods(&store, "a"), Pods { all: 3, bare: 2, drifted: 1 });
+    assert_eq!(pods(&store, "a"), Pods { all: 3, bare: 2, drifted: 1, outdated: 0 });
     assert_eq!((pods(&store, "b").drifted, pods(&store, "c").drifted), (0, 0));
     assert_eq!(store.learn(), HashMap::new());
     store.pod(&pod("b-2", 110, false, "b", "DaemonSet"), 1);
-    assert_eq!(pods(&store, "b"), Pods { all: 2, bare: 2, drifted: 1 });
+    assert_eq!(pods(&store, "b"), Pods { all: 2, bare: 2, drifted: 1, outdated: 0 });
     // Whose Pods have not drifted by any guess leaves none to be made.
     let mut store = Store::new(10, 10);
     store.workload((Kind::DaemonSet, "shop", "c"), sdk(), 1, unsure, 100);
@@ -135,4 +136,34 @@ fn what_does_not_fit_is_counted() {
     store.pod(&pod("a", 1, true, "web-h", "ReplicaSet"), 1);
     store.pod(&pod("b", 1, true, "web-h", "ReplicaSet"), 1);
     assert_eq!((store.size(), store.left_out), ((1, 1), 2));
+}
+
+#[test]
+fn pods_of_another_configuration_are_outdated_and_those_that_do_not_say_it_are_not() {
+    let by = |configuration: Option<&str>| Finding {
+        configuration: configuration.map(|text| text.parse().unwrap()),
+        ..finding(Some(Strategy::Sdk))
+    };
+    let of = |name: &str, marked: bool, configuration: &str| {
+        let annotations = [(marks::CONFIGURATION.to_owned(), configuration.to_owned())];
+        ObjectMeta { annotations: Some(annotations.into()), ..pod(name, 90, marked, "web-h", "ReplicaSet") }
+    };
+    let mut store = Store::new(10, 10);
+    store.workload(WEB, by(Some("v1-00000001-00000001")), 1, Since::At(0), 0);
+    store.pod(&pod("of-an-older-version", 90, true, "web-h", "ReplicaSet"), 1);
+    store.pod(&of("strange", true, "of a version to come"), 1);
+    store.pod(&of("bare", false, "v1-00000001-00000001"), 1);
+    store.pod(&of("new", true, "v1-00000001-00000001"), 1);
+    assert_eq!(pods(&store, "web"), Pods { all: 4, bare: 1, drifted: 1, outdated: 0 });
+    // The same words after an upgrade, then other words.
+    assert_eq!(store.workload(WEB, by(Some("v1-00000001-00000002")), 1, Since::At(0), 0), News::Configured);
+    assert_eq!(pods(&store, "web").outdated, 0);
+    assert_eq!(store.workload(WEB, by(Some("v1-00000002-00000003")), 1, Since::At(0), 0), News::Configured);
+    assert_eq!(pods(&store, "web").outdated, 1);
+    assert!(store.pod(&of("new", true, "v1-00000002-00000003"), 1), "its annotation is another");
+    assert_eq!(pods(&store, "web").outdated, 0);
+    assert_eq!(store.workload(WEB, by(None), 1, Since::At(0), 0), News::Configured);
+    assert_eq!(pods(&store, "web").outdated, 0);
+    // A mark a Pod.
+    assert!(size_of::<Pod>() <= 40, "{}", size_of::<Pod>());
 }

@@ -29,6 +29,7 @@ fn finding(strategy: Option<Strategy>) -> Box<Finding> {
         framework: None,
         confidence: Confidence::SOLID,
         strategy,
+        configuration: None,
         reason: None,
     })
 }
