@@ -70,6 +70,8 @@ class Kubelet:
 
     def __init__(self, api):
         self.api, self.crashing, self.held = api, set(), set()
+        # Of which namespaces only Pods of that restart become ready.
+        self.only = {}
         self.fewest, self.faults, self.done = {}, [], threading.Event()
         api.must("POST", "/api/v1/nodes", {"apiVersion": "v1", "kind": "Node", "metadata": {"name": NODE}, "spec": {"unschedulable": True}})
         self.thread = threading.Thread(target=self.run, daemon=True)
@@ -111,7 +113,8 @@ class Kubelet:
                                                          "target": {"apiVersion": "v1", "kind": "Node", "name": NODE}})
             return
         crashes = is_instrumented(pod) and namespace in self.crashing
-        ready = not crashes and not (is_instrumented(pod) and namespace in self.held)
+        began = metadata.get("annotations", {}).get(BEGAN)
+        ready = not crashes and not (is_instrumented(pod) and namespace in self.held) and self.only.get(namespace, began) == began
         state = {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off"}} if crashes else {"running": {"startedAt": now()}}
         wanted = (ready, "waiting" in state)
         statuses = pod["status"].get("containerStatuses") or [{"state": {}}]
@@ -325,7 +328,7 @@ def configured(rig, namespace, name):
 def check_configured(rig):
     """A change of the resource reaches the Pods that were instrumented before it; one that changes nothing for them restarts nothing."""
     resource = {"apiVersion": "obtrace.io/v1alpha1", "kind": "ObtraceInstrumentation", "metadata": {"name": "default", "namespace": SYSTEM}}
-    follow = [("Deployment", "shop", "web"), ("Deployment", "shop", "other"), ("Deployment", "slow", "late"), ("DaemonSet", "logs", "tail")]
+    follow = [("Deployment", "shop", "web"), ("Deployment", "shop", "other"), ("DaemonSet", "logs", "tail")]
     count = {it: 1 if it[0] == "DaemonSet" else 2 for it in follow}
     had = {it: (rig.templates(*it), configured(rig, *it[1:])) for it in follow}
     rig.report.check("configured: every Pod says by which configuration", [str(it) for it in had.values() if len(it[1]) != 1 or None in it[1]])
@@ -357,6 +360,30 @@ def check_configured(rig):
         rig.wait(f"configured: the status says no more of {it[2]}", lambda it=it: "older configuration" not in rig.reason(*it[1:]))
     again = {it[2]: rig.templates(*it) for it in follow if rig.templates(*it) != had[it][0] + 1}
     rig.report.check("configured: each was restarted once", [str(again)] if again else [])
+    # One Pod of it was made while the operator was killed.
+    rig.wait("configured: late is restarted, too", lambda: rig.phase("Deployment", "slow", "late", "restarted") and rig.all_run("slow", "late", True)
+             and configured(rig, "slow", "late") == configured(rig, "shop", "web"))
+
+
+def check_uninstalled(rig, kubelet):
+    """Uninstalled in the middle of a restart: it is taken back, and nothing is left of those that were."""
+    late = ("Deployment", "slow", "late")
+    had = rig.get(*late)["spec"]["template"]
+    kubelet.only["slow"] = had["metadata"]["annotations"][BEGAN]
+    rig.api.apply({"apiVersion": "obtrace.io/v1alpha1", "kind": "ObtraceInstrumentation", "metadata": {"name": "default", "namespace": SYSTEM},
+                   "spec": {"ingestUrl": "https://third.example.com", "rolloutRestart": "onChange"}})
+    rig.wait("uninstalled: a restart is under way", lambda: rig.phase(*late, "restarting") and rig.get(*late)["spec"]["template"] != had)
+    rig.kill()
+    # Nobody answers any more; the webhook is what uninstall takes away first.
+    done = subprocess.run([rig.program, "uninstall", "--yes", "--kubeconfig", rig.api.kubeconfig], check=False, stderr=subprocess.PIPE, text=True)
+    said = "the restart of Deployment slow/late was under way and is taken back" in done.stderr and "stays excluded" in done.stderr
+    rig.report.check("uninstalled: it says what it does", [] if done.returncode == 0 and said else [f"{done.returncode}: {done.stderr}"])
+    rig.report.check("uninstalled: the template is as it was before that restart", [] if rig.get(*late)["spec"]["template"] == had else [
+        json.dumps(rig.get(*late)["spec"]["template"])])
+    left = [name for kind, namespace, name in [*BEFORE, LAST] for found in [rig.get(kind, namespace, name)["metadata"]]
+            if RECORD in found.get("annotations", {}) or MARK in found.get("labels", {})]
+    rig.report.check("uninstalled: no workload has a record of restarts", left)
+    rig.wait("uninstalled: it runs", lambda: len(rig.pods("slow", "late")) == 2 and all(map(is_ready, rig.pods("slow", "late"))))
 
 
 def check_quiet(rig):
@@ -393,10 +420,11 @@ def check(api, report, program):
         check_left(rig)
         check_quiet(rig)
         check_configured(rig)
+        check_uninstalled(rig, kubelet)
         report.check("restart: one at a time in a namespace", kubelet.faults[:3])
     finally:
         kubelet.end()
-        if rig.process:
+        if rig.process and rig.process.poll() is None:
             rig.process.send_signal(signal.SIGTERM)
             rig.process.wait()
         if (report.failed or sys.exc_info()[0]) and rig.log.exists():

@@ -1,6 +1,8 @@
 //! The kinds of workloads, and which of them a Pod is of.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::api::{ApiResource, GroupVersionKind};
 
 /// A kind of workload.
@@ -66,11 +68,18 @@ impl Kind {
 /// The ReplicaSet between a Deployment (or Rollout) and its Pods is named after it and the hash of the template, which is the
 /// Pod's label too.
 pub(super) fn owner(pod: &ObjectMeta) -> Option<(Kind, &str)> {
-    let owners = pod.owner_references.as_deref()?;
+    owner_of(pod.labels.as_ref(), pod.owner_references.as_deref()?)
+}
+
+/// The same of a Pod's labels and owners.
+pub(crate) fn owner_of<'a>(
+    labels: Option<&BTreeMap<String, String>>,
+    owners: &'a [OwnerReference],
+) -> Option<(Kind, &'a str)> {
     let owner = owners.iter().find(|owner| owner.controller == Some(true))?;
     let group = owner.api_version.split_once('/').map_or("", |(group, _)| group);
     let kind = match (group, owner.kind.as_str()) {
-        ("apps", "ReplicaSet") => return by_hash(pod, &owner.name),
+        ("apps", "ReplicaSet") => return by_hash(labels?, &owner.name),
         ("apps", "StatefulSet") => Kind::StatefulSet,
         ("apps", "DaemonSet") => Kind::DaemonSet,
         ("batch", "Job") => Kind::Job,
@@ -79,8 +88,7 @@ pub(super) fn owner(pod: &ObjectMeta) -> Option<(Kind, &str)> {
     Some((kind, &owner.name))
 }
 
-fn by_hash<'a>(pod: &ObjectMeta, replica_set: &'a str) -> Option<(Kind, &'a str)> {
-    let labels = pod.labels.as_ref()?;
+fn by_hash<'a>(labels: &BTreeMap<String, String>, replica_set: &'a str) -> Option<(Kind, &'a str)> {
     [(Kind::Rollout, "rollouts-pod-template-hash"), (Kind::Deployment, "pod-template-hash")].into_iter().find_map(
         |(kind, label)| {
             let hash = labels.get(label)?;

@@ -44,6 +44,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+pub(crate) use self::kind::owner_of;
 pub use self::{
     candidate::{Candidate, Id, MOST_CANDIDATES},
     kind::Kind,

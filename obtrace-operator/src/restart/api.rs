@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use http::Request;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::{
     Client, Resource,
     api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams, Preconditions},
@@ -105,16 +104,22 @@ impl Cluster {
         self.ask(request.map_err(unasked)?).await
     }
 
-    /// The Pods that a selector means, also those that have ended.
-    pub(super) async fn pods(&self, namespace: &str, selector: &LabelSelector) -> Result<Vec<Pod>, Fault> {
-        let selector: Selector =
-            selector.clone().try_into().map_err(|error| Fault::Failed(format!("its selector: {error}")))?;
+    /// The Pods of a workload, also those that have ended: of those that its selector means only those that its controller has made.
+    pub(super) async fn pods(&self, id: &Id, workload: &Workload) -> Result<Vec<Pod>, Fault> {
+        let selector: Selector = workload
+            .spec
+            .selector
+            .clone()
+            .try_into()
+            .map_err(|error| Fault::Failed(format!("its selector: {error}")))?;
         // That of nothing means everything in a list, and nothing in a workload.
         if selector.selects_all() {
             return Ok(Vec::new());
         }
-        self.all(&resource("", "v1", "Pod", "pods"), Some(namespace), ListParams::default().labels_from(&selector))
-            .await
+        let params = ListParams::default().labels_from(&selector);
+        let mut pods: Vec<Pod> = self.all(&resource("", "v1", "Pod", "pods"), Some(&id.namespace), params).await?;
+        pods.retain(|pod| pod.is_by(id.kind, &id.name));
+        Ok(pods)
     }
 
     /// The PodDisruptionBudgets of a namespace.

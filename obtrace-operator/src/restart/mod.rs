@@ -29,6 +29,7 @@
 
 mod api;
 mod object;
+mod open;
 mod patch;
 mod pods;
 mod record;
@@ -37,6 +38,7 @@ mod restarter;
 mod simulation;
 mod step;
 mod tell;
+mod watching;
 
 use std::{sync::Arc, time::Duration};
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::{
-    apimachinery::pkg::apis::meta::v1::{LabelSelector, Time},
+    apimachinery::pkg::apis::meta::v1::{LabelSelector, OwnerReference, Time},
     apimachinery::pkg::util::intstr::IntOrString,
 };
 use obtrace_patch::marks;
@@ -29,6 +29,7 @@ pub(super) struct Metadata {
     pub(super) generation: i64,
     pub(super) labels: Option<Texts>,
     pub(super) annotations: Option<Texts>,
+    pub(super) owner_references: Option<Vec<OwnerReference>>,
     pub(super) creation_timestamp: Option<Time>,
     pub(super) deletion_timestamp: Option<Time>,
 }
@@ -98,7 +99,7 @@ pub(super) struct Condition {
     #[serde(rename = "type")]
     pub(super) kind: String,
     pub(super) status: String,
-    reason: String,
+    pub(super) reason: String,
     #[serde(rename = "lastTransitionTime")]
     pub(super) last_transition_time: Option<Time>,
 }

@@ -2,13 +2,16 @@
 
 use k8s_openapi::{apimachinery::pkg::apis::meta::v1::LabelSelector, jiff::Timestamp};
 use obtrace_patch::{Configuration, marks};
-use serde::Deserialize;
+use serde::{Deserialize, de::IgnoredAny};
 
 use super::{
     object::{Condition, Metadata, Workload},
     record::RESTARTED_AT,
 };
-use crate::selector;
+use crate::{
+    discovery::{Kind, owner_of},
+    selector,
+};
 
 /// A Pod of a workload.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -22,6 +25,7 @@ pub(super) struct Pod {
 #[serde(rename_all = "camelCase", default)]
 struct PodStatus {
     phase: String,
+    reason: String,
     conditions: Option<Vec<Condition>>,
     init_container_statuses: Option<Vec<ContainerStatus>>,
     container_statuses: Option<Vec<ContainerStatus>>,
@@ -40,6 +44,7 @@ struct ContainerStatus {
 #[serde(default)]
 struct ContainerState {
     waiting: Option<Reason>,
+    running: Option<IgnoredAny>,
     terminated: Option<Reason>,
 }
 
@@ -63,6 +68,39 @@ impl Pod {
 
     pub(super) fn is_instrumented(&self) -> bool {
         self.metadata.label(marks::INSTRUMENTED) == Some("true")
+    }
+
+    /// Whether the controller of that workload has made it. What has its labels only is none of its Pods.
+    pub(super) fn is_by(&self, kind: Kind, name: &str) -> bool {
+        let owners = self.metadata.owner_references.as_deref().unwrap_or_default();
+        owner_of(self.metadata.labels.as_ref(), owners) == Some((kind, name))
+    }
+
+    /// Why it is not ready, if that is a matter of its node, and no template mends it.
+    pub(super) fn fault_of_node(&self) -> Option<&'static str> {
+        if self.ready_since().is_some() {
+            return None;
+        }
+        let condition = |kind: &str| self.status.conditions.iter().flatten().find(move |it| it.kind == kind);
+        let is_true = |kind: &str| condition(kind).is_some_and(|it| it.status == "True");
+        if is_true("DisruptionTarget") || matches!(self.status.reason.as_str(), "NodeLost" | "Evicted" | "Preempting") {
+            return Some("it is taken off its node");
+        }
+        // The controller of nodes takes the readiness of Pods away whose node is lost, and nothing else of them; a kubelet says why:
+        // https://github.com/kubernetes/kubernetes/blob/master/pkg/controller/util/node/controller_utils.go, MarkPodsNotReady.
+        let is_lost = condition("Ready").is_some_and(|it| it.reason.is_empty()) && is_true("ContainersReady");
+        if is_lost {
+            return Some("its node is not ready");
+        }
+        (is_true("PodScheduled") && !self.has_begun()).then_some("its node has not begun to run it")
+    }
+
+    /// Whether a container of it was ever begun, or cannot be by what its template says. Before that its node makes the sandbox and mounts
+    /// volumes.
+    fn has_begun(&self) -> bool {
+        let status = &self.status;
+        let mut all = status.init_container_statuses.iter().chain(&status.container_statuses).flatten();
+        all.any(|container| !container.is_untouched())
     }
 
     /// Whether it was instrumented by another configuration than what is for it now. An older version's Pods do not say by which.
@@ -122,6 +160,14 @@ pub(super) struct Trouble {
 const MOST_ENDS: i64 = 3;
 
 impl ContainerStatus {
+    /// Whether it waits for what comes before containers.
+    fn is_untouched(&self) -> bool {
+        let ContainerState { waiting, running, terminated } = &self.state;
+        let reason = waiting.as_ref().map_or("", |it| it.reason.as_str());
+        let is_early = matches!(reason, "" | "ContainerCreating" | "PodInitializing");
+        is_early && running.is_none() && terminated.is_none() && self.last_state.terminated.is_none()
+    }
+
     fn trouble(&self) -> Option<Trouble> {
         let waiting = self.state.waiting.as_ref().map_or("", |it| it.reason.as_str());
         let ended = self.state.terminated.as_ref().or(self.last_state.terminated.as_ref());

@@ -8,6 +8,7 @@ use std::{
 
 use k8s_openapi::jiff::Timestamp;
 use kube::Client;
+use serde_json::Value;
 use tokio::{
     sync::watch,
     time::{MissedTickBehavior, interval, sleep},
@@ -18,9 +19,11 @@ use super::{
     Options, Phase, Record, Sources, Told,
     api::{Cluster, Fault},
     object::Workload,
+    open::{Open, Written},
     patch,
-    step::{self, Asked, Begin, Watch},
+    step::{self, Asked, Begin},
     tell::{Said, Teller},
+    watching::{self, Watch},
 };
 use crate::{
     crd::RolloutRestart,
@@ -45,7 +48,7 @@ pub(super) struct Restarter {
     teller: Teller,
     metrics: Arc<Metrics>,
     /// What is under way.
-    open: BTreeSet<Id>,
+    open: BTreeMap<Id, Open>,
     /// When a candidate may be looked at again.
     looked: BTreeMap<Id, Instant>,
     /// Whether a restart has instrumented Pods since this replica leads. Until one has there is one at a time.
@@ -72,7 +75,7 @@ impl Restarter {
             sources: sources.clone(),
             teller: Teller::new(client.clone(), told.clone()),
             metrics: Arc::clone(metrics),
-            open: BTreeSet::new(),
+            open: BTreeMap::new(),
             looked: BTreeMap::new(),
             proven: false,
             taken_back: 0,
@@ -106,7 +109,7 @@ impl Restarter {
                                 "its restart goes on"
                             );
                         }
-                        self.open.extend(found);
+                        self.open.extend(found.into_iter().map(|id| (id, Open::new(Written::Recorded))));
                         break;
                     }
                     Err(error) => {
@@ -119,7 +122,9 @@ impl Restarter {
     }
 
     async fn turn(&mut self) {
-        for id in self.open.clone() {
+        let now = Instant::now();
+        let due: Vec<Id> = self.open.iter().filter(|(_, open)| open.next <= now).map(|(id, _)| id.clone()).collect();
+        for id in due {
             if self.is_refused() {
                 break;
             }
@@ -131,7 +136,7 @@ impl Restarter {
         self.looked.retain(|id, _| known.contains(id));
         self.begin(&candidates).await;
         let open = &self.open;
-        self.teller.publish(|id| known.contains(id) || open.contains(id));
+        self.teller.publish(|id| known.contains(id) || open.contains_key(id));
     }
 
     /// What follows from a request's result: without the right, nothing is asked for a while.
@@ -177,7 +182,7 @@ impl Restarter {
         }
         let now = Instant::now();
         let is_due = |it: &&Candidate| {
-            let is_busy = self.open.iter().any(|open| open.namespace == it.id.namespace);
+            let is_busy = self.open.keys().any(|open| open.namespace == it.id.namespace);
             !is_busy && self.looked.get(&it.id).is_none_or(|again| *again <= now)
         };
         let mut due: Vec<Candidate> = candidates.iter().filter(is_due).cloned().collect();
@@ -199,7 +204,7 @@ impl Restarter {
         let id = &candidate.id;
         let Some(asked) = self.asked(candidate) else { return Ok(false) };
         let workload = self.cluster.workload(id).await?;
-        let pods = self.cluster.pods(&id.namespace, &workload.spec.selector).await?;
+        let pods = self.cluster.pods(id, &workload).await?;
         let budgets = self.cluster.budgets(&id.namespace).await?;
         self.teller.refused(None);
         self.refused = None;
@@ -215,7 +220,7 @@ impl Restarter {
                 return self.start(id, &workload, &record, &reason).await.map(|()| true);
             }
             Begin::Adopt => {
-                self.open.insert(id.clone());
+                self.open.insert(id.clone(), Open::new(Written::Recorded));
                 self.options.retry
             }
             Begin::Wait(why) => {
@@ -251,7 +256,7 @@ impl Restarter {
     async fn start(&mut self, id: &Id, workload: &Workload, record: &Record, reason: &str) -> Result<(), Fault> {
         self.next = Instant::now() + self.options.every;
         // It counts as begun before it is known: an answer may be lost, and the restart is watched all the same.
-        self.open.insert(id.clone());
+        self.open.insert(id.clone(), Open::new(Written::Unanswered(record.started_at)));
         let made = match self.cluster.patch(id, &patch::start(workload, record, reason)).await {
             Err(fault @ (Fault::Gone | Fault::Conflict | Fault::Forbidden(_))) => {
                 self.open.remove(id);
@@ -259,14 +264,26 @@ impl Restarter {
             }
             made => made?,
         };
-        // Another's webhook may have changed more of the template than we did: that is nobody's change of it later.
-        if made.template_digest() != record.template {
-            let record = Record { template: made.template_digest(), ..record.clone() };
-            self.cluster.patch(id, &patch::remember_anyway(&made, &record)).await?;
+        // Another's webhook may have changed more of the template than we did: that is nobody's change of it later. If saying so fails, it
+        // is said when the restart is looked at.
+        let digest = made.template_digest();
+        let differs = digest != record.template;
+        let written = if differs { Written::Made(digest.clone()) } else { Written::Recorded };
+        self.open.insert(id.clone(), Open::new(written));
+        if differs {
+            let record = Record { template: digest, ..record.clone() };
+            self.confirm(id, &patch::remember_anyway(&made, &record)).await?;
         }
         self.teller.note(id, format!("it is being restarted since {}", record.started_at));
         let note = format!("Restarted to have its Pods {reason}");
         self.teller.event(id, workload, Said::Restarting, &note).await;
+        Ok(())
+    }
+
+    /// Remembers that a template is as we made it.
+    async fn confirm(&mut self, id: &Id, patch: &Value) -> Result<(), Fault> {
+        self.cluster.patch(id, patch).await?;
+        self.open.insert(id.clone(), Open::new(Written::Recorded));
         Ok(())
     }
 
@@ -281,8 +298,14 @@ impl Restarter {
             self.open.remove(id);
             return Ok(());
         };
-        let pods = self.cluster.pods(&id.namespace, &workload.spec.selector).await?;
-        match step::watch(id.kind, &workload, &record, &pods, &self.options, now()) {
+        let digest = workload.template_digest();
+        if digest != record.template && self.open.get(id).is_some_and(|open| open.wrote(&record, &digest)) {
+            let record = Record { template: digest, ..record };
+            return self.confirm(id, &patch::remember(&workload, &record)).await;
+        }
+        let pods = self.cluster.pods(id, &workload).await?;
+        self.open.insert(id.clone(), Open::looked(pods.len(), self.options.poll));
+        match watching::watch(id.kind, &workload, &record, &pods, &self.options, now()) {
             Watch::Wait => {
                 let what = if record.phase == Phase::RollingBack { "rolled back" } else { "restarted" };
                 self.teller.note(id, format!("it is being {what} since {}", record.since));
@@ -330,6 +353,7 @@ impl Restarter {
         phase: Phase,
         why: Option<String>,
     ) -> Result<(), Fault> {
+        let is_undone = phase == Phase::RolledBack && why != record.reason;
         let record = Record { phase, since: now(), reason: why, ..record };
         self.cluster.patch(id, &patch::remember(workload, &record)).await?;
         self.open.remove(id);
@@ -361,6 +385,10 @@ impl Restarter {
                     reason = why,
                     "its rollback is over"
                 );
+                self.teller.note(id, step::told(&record));
+                if is_undone {
+                    self.teller.event(id, workload, Said::RolledBack, why).await;
+                }
                 return Ok(());
             }
             _ => format!("Its restart is left to whoever changed it: {why}"),
@@ -395,3 +423,6 @@ pub(super) fn longer(time: Duration, times: u32) -> Duration {
 fn now() -> Timestamp {
     Timestamp::from_second(Timestamp::now().as_second()).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests;

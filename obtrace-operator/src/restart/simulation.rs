@@ -12,7 +12,8 @@ use super::{
     patch,
     pods::{Budget, Pod},
     record::{EXCLUDE_REASON, Phase, RESTARTED_AT, Record},
-    step::{self, Asked, Begin, Watch},
+    step::{self, Asked, Begin},
+    watching::{self, Watch},
 };
 use crate::discovery::Kind;
 
@@ -87,7 +88,7 @@ fn time(seconds: i64) -> Timestamp {
 }
 
 /// RFC 7396.
-fn merge(target: &mut Value, patch: &Value) {
+pub(super) fn merge(target: &mut Value, patch: &Value) {
     let Value::Object(patch) = patch else {
         *target = patch.clone();
         return;
@@ -233,7 +234,7 @@ impl World {
         };
         let (kind, now) = (Kind::Deployment, time(self.now));
         match workload.record().filter(|record| record.phase.is_open()) {
-            Some(record) => match step::watch(kind, &workload, &record, &pods, &self.options, now) {
+            Some(record) => match watching::watch(kind, &workload, &record, &pods, &self.options, now) {
                 Watch::Wait => None,
                 Watch::Delete(_) => panic!("of a Deployment no Pod is deleted"),
                 Watch::RollBack(why) => {
