@@ -72,6 +72,12 @@ impl ClusterError {
         code(&self.source) == 404
     }
 
+    /// Whether the object was changed meanwhile, or is there already.
+    #[must_use]
+    pub fn is_conflict(&self) -> bool {
+        code(&self.source) == 409
+    }
+
     /// Whether it is not allowed.
     #[must_use]
     pub fn is_forbidden(&self) -> bool {

@@ -28,6 +28,7 @@
 //! never becomes ready even when its template is another.
 
 mod api;
+mod forget;
 mod object;
 mod open;
 mod patch;
@@ -47,6 +48,7 @@ use kube::Client;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::forget::Trace;
 use self::restarter::Restarter;
 pub use self::{
     record::{Before, EXCLUDE_REASON, Phase, RESTART, RESTART_REASON, RESTARTED_AT, RESTARTING, Record},

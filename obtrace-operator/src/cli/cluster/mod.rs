@@ -7,6 +7,7 @@ mod connect;
 mod doctor;
 mod install;
 mod progress;
+mod restarts;
 mod restore;
 mod skew;
 mod status;

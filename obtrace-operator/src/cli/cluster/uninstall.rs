@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal, Write};
 use obtrace_cli::{Color, Failure, say, warn, write_out};
 use serde_json::{Value, json};
 
-use super::{arguments::Uninstall, connect, progress::Progress, restore, wait::Deadline};
+use super::{arguments::Uninstall, connect, progress::Progress, restarts, restore, wait::Deadline};
 use crate::install::{Cluster, KEY_ANNOTATION, PULL_SECRETS_ANNOTATION, everything, name_of};
 
 /// What is ours wherever it lies.
@@ -59,7 +59,10 @@ pub(in crate::cli) async fn run(flags: &Uninstall, color: Color) -> Result<(), F
     // Restarts have taken their own time.
     let deadline = Deadline::after(flags.waiting.timeout);
     gone(&cluster, rest, flags, &deadline, &mut progress).await?;
+    // Only now does nobody begin another one, or see one through.
+    let told = restarts::end(&cluster, flags.keep_resources, flags.restore, &mut progress).await?;
     drop(progress);
+    told.iter().for_each(say);
     if !flags.restore && !plan.instrumented.is_empty() {
         say(format_args!("{} Pods run on instrumented until they are made anew", plan.instrumented.len()));
     }
@@ -82,6 +85,8 @@ struct Plan {
     marked: Vec<Value>,
     /// Instrumented Pods.
     instrumented: Vec<Value>,
+    /// Workloads that were restarted, or are being.
+    restarted: Vec<Value>,
 }
 
 impl Plan {
@@ -125,11 +130,12 @@ impl Plan {
         let is_marked = |it: &Value| has(it, KEY_ANNOTATION) || has(it, PULL_SECRETS_ANNOTATION);
         let marked = namespaces.into_iter().filter(is_marked).collect();
         let instrumented = restore::instrumented(cluster).await?;
-        Ok(Self { objects, webhooks, marked, instrumented })
+        let restarted = restarts::traced(cluster, flags.keep_resources).await?;
+        Ok(Self { objects, webhooks, marked, instrumented, restarted })
     }
 
     fn is_empty(&self) -> bool {
-        self.objects.is_empty() && self.marked.is_empty()
+        self.objects.is_empty() && self.marked.is_empty() && self.restarted.is_empty()
     }
 
     /// What would be done, a line each.
@@ -144,6 +150,7 @@ impl Plan {
                 self.instrumented.iter().map(|pod| format!("the workload of {} would be restarted\n", name_of(pod)));
             text.extend(pods);
         }
+        text.extend(self.restarted.iter().map(|workload| restarts::describe(workload, flags.restore)));
         text
     }
 }
