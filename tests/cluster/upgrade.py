@@ -185,6 +185,8 @@ def roll(cluster, report, what, before, after, change):
         pods.more()
         change()
         resilience.wait_available(cluster, "the operators are available")
+        # Replicas that are to stop go on answering for a while, and API servers keep their connections that long.
+        cluster.wait_for(lambda: after.version in pods.versions, f"a Pod is instrumented by {after.version}")
         pods.more()
     resilience.judge(report, what, pods)
     versions, wanted = collections.Counter(pods.versions), {before.version, after.version}
