@@ -39,20 +39,26 @@ pub(super) fn watch(
     if workload.is_paused() {
         return Watch::End(Phase::Superseded, Some("it was paused meanwhile".to_owned()));
     }
+    let look = Look { kind, workload, record, pods, options, now };
     match record.phase {
-        Phase::RollingBack => rolling_back(kind, workload, record, pods, options, now),
-        _ => restarting(kind, workload, record, pods, options, now),
+        Phase::RollingBack => rolling_back(look),
+        _ => restarting(look),
     }
 }
 
-fn restarting(
+/// What was read of a restart, and when.
+#[derive(Clone, Copy)]
+struct Look<'a> {
     kind: Kind,
-    workload: &Workload,
-    record: &Record,
-    pods: &[Pod],
-    options: &Options,
+    workload: &'a Workload,
+    record: &'a Record,
+    pods: &'a [Pod],
+    options: &'a Options,
     now: Timestamp,
-) -> Watch {
+}
+
+fn restarting(look: Look<'_>) -> Watch {
+    let Look { kind, workload, record, pods, options, now } = look;
     let began = record.started_at.to_string();
     let restarted_at = workload.of_template(RESTARTED_AT);
     if restarted_at != Some(began.as_str()) {
@@ -86,7 +92,7 @@ fn restarting(
     {
         return Watch::RollBack(why);
     }
-    decided(kind, workload, record, pods, options, now).unwrap_or(Watch::Wait)
+    decided(look).unwrap_or(Watch::Wait)
 }
 
 /// What came of a restart whose new Pods these are.
@@ -108,15 +114,9 @@ fn of_nodes(new: &[&Pod]) -> Option<String> {
 
 /// What becomes of a watch that has lasted too long, whatever happens meanwhile: Pods that are ready and not ready by turns, or that their
 /// nodes lose again and again, are watched no longer than [`longest`] says.
-fn decided(
-    kind: Kind,
-    workload: &Workload,
-    record: &Record,
-    pods: &[Pod],
-    options: &Options,
-    now: Timestamp,
-) -> Option<Watch> {
-    let time = longest(kind, workload, record, pods, options, now)?;
+fn decided(look: Look<'_>) -> Option<Watch> {
+    let Look { record, pods, options, .. } = look;
+    let time = longest(look)?;
     let present: Vec<&Pod> = pods.iter().filter(|pod| !pod.is_gone()).collect();
     let new: Vec<&Pod> = present.iter().copied().filter(|pod| pod.is_of(record.started_at)).collect();
     Some(match of_nodes(&new) {
@@ -130,14 +130,8 @@ fn decided(
 
 /// For how many seconds it has been watched, if that is too long: four times as long as a Pod may take since a Pod was last made or was last
 /// to end, or since the beginning as if its Pods were made one after another, and three more.
-fn longest(
-    kind: Kind,
-    workload: &Workload,
-    record: &Record,
-    pods: &[Pod],
-    options: &Options,
-    now: Timestamp,
-) -> Option<u64> {
+fn longest(look: Look<'_>) -> Option<u64> {
+    let Look { kind, workload, record, pods, options, now } = look;
     let patience = patience(workload, options);
     let made = pods.iter().flat_map(|pod| [pod.created(), pod.ends()]).flatten().fold(record.since, Timestamp::max);
     let one_by_one = u32::try_from(workload.counts(kind).wanted.saturating_add(3)).unwrap_or(u32::MAX);
@@ -152,14 +146,8 @@ fn patience(workload: &Workload, options: &Options) -> std::time::Duration {
     options.grace.saturating_add(std::time::Duration::from_secs(workload.min_ready_seconds()))
 }
 
-fn rolling_back(
-    kind: Kind,
-    workload: &Workload,
-    record: &Record,
-    pods: &[Pod],
-    options: &Options,
-    now: Timestamp,
-) -> Watch {
+fn rolling_back(look: Look<'_>) -> Watch {
+    let Look { kind, workload, record, pods, options, now } = look;
     let why = record.reason.as_deref().unwrap_or("its Pods failed");
     if !workload.is_excluded() {
         // Nobody is fought with: it would never end.
@@ -180,7 +168,7 @@ fn rolling_back(
         return Watch::Delete(broken);
     }
     let newest = newest(pods).unwrap_or(record.since).max(record.since);
-    if after(newest, options.grace) > now && longest(kind, workload, record, pods, options, now).is_none() {
+    if after(newest, options.grace) > now && longest(look).is_none() {
         return Watch::Wait;
     }
     Watch::End(Phase::RolledBack, Some(format!("{why}; and not all of its Pods are available since")))
