@@ -364,9 +364,11 @@ fn settings(world: &World, resource: &ObtraceInstrumentation, namespace: &str, i
     settings.coexist = spec.coexist;
     if let Some(image) = &spec.images.agent {
         settings.agent_image.clone_from(image);
+        settings.agent_image_named = true;
     }
     if let Some(image) = &spec.images.ebpf {
         settings.ebpf_image.clone_from(image);
+        settings.ebpf_image_named = true;
     }
     settings.init_resources = spec.resources.init.as_ref().map(resources);
     settings.sidecar_resources = spec.resources.sidecar.as_ref().map(resources);

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt, num::NonZeroU64, str::FromStr};
 
 use crate::{
     plan::{Ebpf, Outcome, Plan},
-    settings::{DEFAULT_AGENT_IMAGE, DEFAULT_EBPF_IMAGE, Placement, Resources, Settings, StrategyChoice},
+    settings::{Placement, Resources, Settings, StrategyChoice},
 };
 
 /// Which configuration a Pod was instrumented by, as two short digests: the value of the annotation
@@ -149,8 +149,8 @@ fn said(settings: &Settings, digest: &mut Digest) {
     digest.texts(Field::Container, settings.containers.iter().map(String::as_str));
     digest.texts(Field::ExcludedContainer, settings.excluded_containers.iter().map(String::as_str));
     digest.texts(Field::Environment, settings.environment.as_deref());
-    digest.image(Field::AgentImage, &settings.agent_image, DEFAULT_AGENT_IMAGE);
-    digest.image(Field::EbpfImage, &settings.ebpf_image, DEFAULT_EBPF_IMAGE);
+    digest.image(Field::AgentImage, &settings.agent_image, settings.agent_image_named);
+    digest.image(Field::EbpfImage, &settings.ebpf_image, settings.ebpf_image_named);
     digest.resources(Field::InitResources, settings.init_resources.as_ref());
     digest.resources(Field::SidecarResources, settings.sidecar_resources.as_ref());
     if settings.coexist {
@@ -172,14 +172,14 @@ fn done(plan: &Plan<'_>, is_hooked: bool, carries: bool, digest: &mut Digest) {
         digest.text(Field::Environment, &plan.environment);
     }
     if is_hooked {
-        digest.image(Field::AgentImage, &settings.agent_image, DEFAULT_AGENT_IMAGE);
+        digest.image(Field::AgentImage, &settings.agent_image, settings.agent_image_named);
         digest.resources(Field::InitResources, settings.init_resources(plan.pod));
         digest.pairs(Field::ImageEnv, &settings.image_env);
     }
     match plan.ebpf {
         Ebpf::Sidecar { native } => {
             digest.text(Field::Placement, if native { "native" } else { "sidecar" });
-            digest.image(Field::EbpfImage, &settings.ebpf_image, DEFAULT_EBPF_IMAGE);
+            digest.image(Field::EbpfImage, &settings.ebpf_image, settings.ebpf_image_named);
             digest.resources(Field::SidecarResources, settings.sidecar_resources.as_ref());
         }
         Ebpf::Node { .. } => digest.text(Field::Placement, "node"),
@@ -269,8 +269,8 @@ impl Digest {
     }
 
     /// An image that somebody has named. That of this version is another in the next, and nobody's word.
-    fn image(&mut self, field: Field, image: &str, default: &str) {
-        self.texts(field, Some(image).filter(|image| *image != default));
+    fn image(&mut self, field: Field, image: &str, is_named: bool) {
+        self.texts(field, is_named.then_some(image));
     }
 
     fn resources(&mut self, field: Field, resources: Option<&Resources>) {
@@ -344,7 +344,10 @@ mod tests {
             ("strategy", |it| it.strategy = StrategyChoice::Ebpf),
             ("framework", |it| it.framework = Some(obtrace_detect::Framework::Django)),
             ("language", |it| it.language = Some(obtrace_detect::Language::Ruby)),
-            ("image", |it| it.agent_image = "mirror.example.com/obtrace-zero-agent:0.1.0".to_owned()),
+            ("image", |it| {
+                (it.agent_image, it.agent_image_named) =
+                    ("mirror.example.com/obtrace-zero-agent:0.1.0".to_owned(), true);
+            }),
             ("resources", |it| it.init_resources = Some(Resources::new().with_limit("memory", "1Gi"))),
             ("other resources", |it| it.init_resources = Some(Resources::new().with_request("memory", "1Gi"))),
             ("variable", |it| drop(it.image_env.insert("PYTHONPATH".to_owned(), "/app".to_owned()))),
@@ -365,7 +368,7 @@ mod tests {
             ("its container by name", |it| it.containers.push("web".to_owned())),
             ("language that it has anyway", |it| it.language = Some(obtrace_detect::Language::Python)),
             ("sidecar", |it| it.sidecar_resources = Some(Resources::sidecar())),
-            ("image of the sidecar", |it| it.ebpf_image = "other".to_owned()),
+            ("image of the sidecar", |it| (it.ebpf_image, it.ebpf_image_named) = ("other".to_owned(), true)),
             ("beside other agents", |it| it.coexist = true),
             ("quota", |it| it.bounded = true),
             ("images known", |it| it.namespace = Some("shop".to_owned())),

@@ -60,6 +60,11 @@ pub struct Settings {
     pub agent_image: String,
     /// The image of the sidecar.
     pub ebpf_image: String,
+    /// Whether somebody has named the image of the loaders. That of this version is another in the next: it is no part of a Pod's
+    /// [`Configuration`](crate::Configuration).
+    pub agent_image_named: bool,
+    /// Whether somebody has named the image of the agent.
+    pub ebpf_image_named: bool,
     /// Resources of the init container instead of those derived from the Pod, unless something [bounds](Self::bounded) them or the Pod has resources
     /// as a whole.
     pub init_resources: Option<Resources>,
@@ -99,6 +104,8 @@ impl Settings {
             sample_ratio: 1.0,
             agent_image: DEFAULT_AGENT_IMAGE.to_owned(),
             ebpf_image: DEFAULT_EBPF_IMAGE.to_owned(),
+            agent_image_named: false,
+            ebpf_image_named: false,
             init_resources: None,
             sidecar_resources: None,
             coexist: false,

@@ -205,10 +205,15 @@ class Rig:
         items = self.api.must("GET", f"/apis/apps/v1/namespaces/{namespace}/{plural}")["items"]
         return sum(it["metadata"]["ownerReferences"][0]["name"] == name for it in items)
 
-    def metric(self, outcome):
+    def sample(self, name):
         text = urllib.request.urlopen(f"http://127.0.0.1:{self.ports[2]}/metrics", timeout=5).read().decode()
-        line = f'obtrace_zero_restarts_total{{outcome="{outcome}"}} '
-        return next((float(it.removeprefix(line)) for it in text.splitlines() if it.startswith(line)), 0)
+        return next((float(it.removeprefix(f"{name} ")) for it in text.splitlines() if it.startswith(f"{name} ")), 0)
+
+    def metric(self, outcome):
+        return self.sample(f'obtrace_zero_restarts_total{{outcome="{outcome}"}}')
+
+    def scans(self):
+        return self.sample("obtrace_zero_discovery_scan_duration_seconds_count")
 
     def pods(self, namespace, name):
         found = self.api.pods(namespace, f"app={name}")
@@ -338,8 +343,12 @@ def check_configured(rig):
         generation = rig.api.must("GET", f"/apis/obtrace.io/v1alpha1/namespaces/{SYSTEM}/obtraceinstrumentations/default")["metadata"]["generation"]
         rig.wait(f"configured: generation {generation} is looked at", lambda: rig.status()["observedGeneration"] == generation)
 
-    # What Python has anyway.
+    # What Python has anyway. The second list from now on begins after the edit.
     edit(strategy="sdk")
+    before = rig.scans()
+    rig.wait("configured: all workloads are judged by the edit", lambda: rig.scans() >= before + 2)
+    rig.report.check("configured: an edit that changes nothing makes no Pod outdated", [
+        reason for *_, namespace, name in follow if "older configuration" in (reason := rig.reason(namespace, name))])
     edit(strategy="sdk", ingestUrl="https://other.example.com", rolloutRestart="never")
     for _, namespace, name in follow:
         rig.wait(f"configured: the status says that the Pods of {name} are of an older configuration",

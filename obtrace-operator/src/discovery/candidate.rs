@@ -2,8 +2,6 @@
 
 use std::collections::HashMap;
 
-use obtrace_patch::Configuration;
-
 use super::{
     kind::Kind,
     status::{Row, State},
@@ -46,8 +44,6 @@ pub struct Candidate {
     pub resource: String,
     /// Whether some of its Pods were made while no webhook answered; else they are all older than what is for them now.
     pub drifted: bool,
-    /// By which configuration its Pods are instrumented that are made now.
-    pub configuration: Option<Configuration>,
 }
 
 /// Whether a restart makes new Pods of a workload of that kind, and we have the right to.
@@ -67,7 +63,6 @@ pub(super) fn candidates(index: &Index, rows: &HashMap<&str, Vec<Row<'_>>>) -> (
             id: Id::new(row.key.kind, &*row.key.namespace, &*row.key.name),
             resource: name.clone(),
             drifted: row.state == State::Drifted,
-            configuration: row.finding.configuration,
         }));
     }
     found.sort_unstable_by(|a, b| a.id.cmp(&b.id));

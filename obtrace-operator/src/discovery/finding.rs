@@ -5,7 +5,7 @@ use std::sync::Arc;
 use obtrace_detect::{Confidence, Detection, Framework, Language, Source, Speaks, Strategy};
 use obtrace_patch::{Configuration, Outcome, Plan, PodSkip, Template, marks, plan};
 
-use super::{images, kind::Kind};
+use super::{candidate::Id, images, kind::Kind};
 use crate::{
     index::{Index, Resolution},
     registry::Wanted,
@@ -68,6 +68,11 @@ impl Finding {
     pub(super) fn instruments(&self) -> bool {
         self.strategy.is_some()
     }
+}
+
+/// By which configuration the Pods of a workload are instrumented that are made now.
+pub(crate) fn configuration(id: &Id, template: &str, index: &Index) -> Option<Configuration> {
+    find(id.kind, &id.namespace, &id.name, template, index, None).configuration
 }
 
 /// What admission would say of the Pods of a workload: its own code is asked. `images` is told which images more should be known of.

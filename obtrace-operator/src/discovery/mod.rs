@@ -44,12 +44,12 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-pub(crate) use self::kind::owner_of;
 pub use self::{
     candidate::{Candidate, Id, MOST_CANDIDATES},
     kind::Kind,
     status::{MOST_BYTES, MOST_ENTRIES},
 };
+pub(crate) use self::{finding::configuration, kind::owner_of};
 use self::{
     scan::{Again, Scanner, Seen},
     world::Discovered,

@@ -197,6 +197,18 @@ impl Workload {
         self.spec.min_ready_seconds.try_into().unwrap_or_default()
     }
 
+    /// How long a Pod has to end.
+    pub(super) fn drain_seconds(&self) -> u64 {
+        const DEFAULT: u64 = 30;
+        let set = self.spec.template.pointer("/spec/terminationGracePeriodSeconds");
+        set.and_then(Value::as_u64).unwrap_or(DEFAULT)
+    }
+
+    /// The JSON of its template.
+    pub(super) fn template(&self) -> String {
+        self.spec.template.to_string()
+    }
+
     /// An annotation of its template.
     pub(super) fn of_template(&self, name: &str) -> Option<&str> {
         self.spec.template.get("metadata")?.get("annotations")?.get(name)?.as_str()

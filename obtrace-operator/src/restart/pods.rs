@@ -58,7 +58,12 @@ struct Reason {
 impl Pod {
     /// Whether it has ended, or is being deleted.
     pub(super) fn is_gone(&self) -> bool {
-        self.metadata.deletion_timestamp.is_some() || matches!(self.status.phase.as_str(), "Succeeded" | "Failed")
+        self.metadata.deletion_timestamp.is_some() || self.has_ended()
+    }
+
+    /// Whether its containers have ended for good.
+    pub(super) fn has_ended(&self) -> bool {
+        matches!(self.status.phase.as_str(), "Succeeded" | "Failed")
     }
 
     /// When it will have been deleted, if it is being deleted.

@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     crd::RolloutRestart,
-    discovery::{Candidate, Id, Kind},
+    discovery::{Candidate, Id, Kind, configuration},
     telemetry::Metrics,
 };
 
@@ -193,7 +193,8 @@ impl Restarter {
             let forbidden = matches!(looked, Err(Fault::Forbidden(_)));
             let begun = matches!(looked, Ok(true));
             self.after(&candidate.id, looked.map(|_| ()));
-            if begun || forbidden {
+            // One whose answer was lost counts as begun, too.
+            if begun || forbidden || self.open.contains_key(&candidate.id) {
                 return;
             }
         }
@@ -202,8 +203,8 @@ impl Restarter {
     /// Looks at a candidate, and begins its restart if that can be; whether it did.
     async fn look(&mut self, candidate: &Candidate) -> Result<bool, Fault> {
         let id = &candidate.id;
-        let Some(asked) = self.asked(candidate) else { return Ok(false) };
         let workload = self.cluster.workload(id).await?;
+        let Some(asked) = self.asked(candidate, &workload) else { return Ok(false) };
         let pods = self.cluster.pods(id, &workload).await?;
         let budgets = self.cluster.budgets(&id.namespace).await?;
         self.teller.refused(None);
@@ -237,8 +238,9 @@ impl Restarter {
         Ok(false)
     }
 
-    /// Who asks for a candidate's restart, if the resource still does.
-    fn asked(&self, candidate: &Candidate) -> Option<Asked> {
+    /// Who asks for a candidate's restart, if the resource still does. What its Pods would get is asked anew: discovery may have judged it by what
+    /// the resource said before.
+    fn asked(&self, candidate: &Candidate, workload: &Workload) -> Option<Asked> {
         let index = self.sources.index.load();
         let (namespace, name) = candidate.resource.split_once('/')?;
         let found = index.resources().iter().find(|it| {
@@ -249,7 +251,7 @@ impl Restarter {
             uid: found.metadata.uid.clone().unwrap_or_default(),
             generation: found.metadata.generation.unwrap_or_default(),
             drifted: candidate.drifted,
-            configuration: candidate.configuration,
+            configuration: configuration(&candidate.id, &workload.template(), &index),
         })
     }
 

@@ -76,23 +76,25 @@ fn restarting(look: Look<'_>) -> Watch {
     if !workload.is_observed() {
         return Watch::Wait;
     }
-    if workload.is_settled(kind) {
+    let is_settled = workload.is_settled(kind);
+    if is_settled {
         let steady = |pod: &&Pod| pod.ready_since().is_some_and(|since| after(since, options.steady) <= now);
         let present: Vec<&Pod> = pods.iter().filter(|pod| !pod.is_gone()).collect();
         if present.iter().all(steady) {
             return over(&present, but(&present, record));
         }
-        if let Some(why) = late(&new, workload, options, now) {
-            return Watch::RollBack(why);
-        }
-    } else if let Some(why) = late(&new, workload, options, now) {
-        return Watch::RollBack(why);
-    } else if let Some(why) = stuck(workload, record, pods, options, now)
-        && of_nodes(&new).is_none()
-    {
-        return Watch::RollBack(why);
     }
-    decided(look).unwrap_or(Watch::Wait)
+    // Where nodes are to blame, nothing is stuck by the new template.
+    let rollout = || match of_nodes(pods) {
+        Some(_) => None,
+        None if workload.has_stalled() => Some("its progressDeadlineSeconds are over".to_owned()),
+        None if is_settled => None,
+        None => stuck(workload, record, pods, options, now),
+    };
+    match late(&new, options, now).or_else(rollout) {
+        Some(why) => Watch::RollBack(why),
+        None => decided(look).unwrap_or(Watch::Wait),
+    }
 }
 
 /// What came of a restart whose new Pods these are.
@@ -103,9 +105,10 @@ fn over(pods: &[&Pod], why: Option<String>) -> Watch {
     }
 }
 
-/// Those of the new Pods that are not ready, if that is a matter of their nodes, and of nothing else.
-fn of_nodes(new: &[&Pod]) -> Option<String> {
-    let mut unready = new.iter().filter(|pod| pod.ready_since().is_none());
+/// Why Pods are not ready, if that is a matter of their nodes, and of nothing else. Old ones count, and those that are being deleted: a lost node
+/// holds on to them, and a rollout waits for them.
+fn of_nodes(pods: &[Pod]) -> Option<String> {
+    let mut unready = pods.iter().filter(|pod| !pod.has_ended() && pod.ready_since().is_none());
     let first = unready.clone().next()?;
     let why = first.fault_of_node()?;
     let is_all = unready.all(|pod| pod.fault_of_node().is_some());
@@ -119,7 +122,7 @@ fn decided(look: Look<'_>) -> Option<Watch> {
     let time = longest(look)?;
     let present: Vec<&Pod> = pods.iter().filter(|pod| !pod.is_gone()).collect();
     let new: Vec<&Pod> = present.iter().copied().filter(|pod| pod.is_of(record.started_at)).collect();
-    Some(match of_nodes(&new) {
+    Some(match of_nodes(pods) {
         Some(why) => over(&new, Some(why)),
         None => Watch::RollBack(format!(
             "not all of its Pods were ready for {} s at a time within {time} s",
@@ -129,14 +132,14 @@ fn decided(look: Look<'_>) -> Option<Watch> {
 }
 
 /// For how many seconds it has been watched, if that is too long: four times as long as a Pod may take since a Pod was last made or was last
-/// to end, or since the beginning as if its Pods were made one after another, and three more.
+/// to end, or since the beginning as if its Pods ended, found nodes and became ready one after another, and three more.
 fn longest(look: Look<'_>) -> Option<u64> {
     let Look { kind, workload, record, pods, options, now } = look;
     let patience = patience(workload, options);
     let made = pods.iter().flat_map(|pod| [pod.created(), pod.ends()]).flatten().fold(record.since, Timestamp::max);
     let one_by_one = u32::try_from(workload.counts(kind).wanted.saturating_add(3)).unwrap_or(u32::MAX);
-    let ends =
-        after(made, patience.saturating_mul(4)).min(after(record.since, patience.saturating_mul(one_by_one.max(4))));
+    let each = patience.saturating_mul(2).saturating_add(std::time::Duration::from_secs(workload.drain_seconds()));
+    let ends = after(made, patience.saturating_mul(4)).min(after(record.since, each.saturating_mul(one_by_one.max(4))));
     let so_far = now.duration_since(record.since).as_secs();
     (after(ends, options.steady) <= now).then(|| so_far.try_into().unwrap_or_default())
 }
@@ -193,10 +196,7 @@ fn crash(pod: &Pod) -> Option<String> {
 }
 
 /// A new Pod that is not ready in time.
-fn late(new: &[&Pod], workload: &Workload, options: &Options, now: Timestamp) -> Option<String> {
-    if workload.has_stalled() {
-        return Some("its progressDeadlineSeconds are over".to_owned());
-    }
+fn late(new: &[&Pod], options: &Options, now: Timestamp) -> Option<String> {
     let late = new
         .iter()
         .filter(|pod| pod.is_scheduled() && pod.fault_of_node().is_none())

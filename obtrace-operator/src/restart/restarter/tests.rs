@@ -193,7 +193,6 @@ impl Rig {
             id: Id::new(Kind::Deployment, "shop", "web"),
             resource: format!("{SYSTEM_NAMESPACE}/default"),
             drifted: false,
-            configuration: None,
         };
         let (_, candidates) = watch::channel(Arc::from([candidate]));
         let index = Arc::new(ArcSwap::from_pointee(Index::new(world)));

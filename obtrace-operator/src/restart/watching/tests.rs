@@ -109,6 +109,48 @@ fn a_pod_whose_node_keeps_it_from_being_ready_takes_nothing_back() {
 }
 
 #[test]
+fn an_old_pod_that_its_lost_node_holds_on_to_takes_nothing_back() {
+    let mut old =
+        unready("", &[("PodScheduled", "True"), ("ContainersReady", "True")], json!([{ "state": { "running": {} } }]));
+    old["metadata"]["annotations"] = json!({});
+    old["metadata"]["deletionTimestamp"] = json!(at(30).to_string());
+    let mut waits = workload(2);
+    waits["status"]["updatedReplicas"] = json!(2);
+    let pods = [ready("web-1", 5), ready("web-2", 10), old.clone()];
+    assert_eq!(ask(&waits, Phase::Restarting, &pods, 400), Watch::Wait);
+    // One that does not end by itself is another matter.
+    old["status"]["conditions"][0]["reason"] = json!("ContainersNotReady");
+    let pods = [ready("web-1", 5), ready("web-2", 10), old];
+    let found = ask(&waits, Phase::Restarting, &pods, 400);
+    assert!(matches!(&found, Watch::RollBack(why) if why.contains("no Pod was made")), "{found:?}");
+}
+
+#[test]
+fn pods_have_the_time_to_end_that_they_ask_for() {
+    let mut slow = workload(0);
+    slow["spec"]["replicas"] = json!(1);
+    slow["spec"]["template"]["spec"] = json!({ "terminationGracePeriodSeconds": 3600 });
+    slow["status"] = json!({ "observedGeneration": 2, "replicas": 0, "updatedReplicas": 0, "availableReplicas": 0 });
+    let mut old = unready("ContainersNotReady", &[("PodScheduled", "True")], waiting("CrashLoopBackOff"));
+    old["metadata"]["annotations"] = json!({});
+    old["metadata"]["deletionTimestamp"] = json!(at(3600).to_string());
+    assert_eq!(ask(&slow, Phase::Restarting, &[old.clone()], 3599), Watch::Wait);
+    assert!(matches!(ask(&slow, Phase::Restarting, &[old], 3900), Watch::RollBack(_)));
+}
+
+#[test]
+fn a_deadline_that_a_node_overruns_takes_nothing_back() {
+    let mut stalled = workload(2);
+    stalled["status"]["conditions"] =
+        json!([{ "type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded" }]);
+    let scheduled = [("PodScheduled", "True")];
+    let with = |pod: Value| ask(&stalled, Phase::Restarting, &[ready("web-1", 5), ready("web-2", 10), pod], 200);
+    assert_eq!(with(unready("ContainersNotReady", &scheduled, waiting("ContainerCreating"))), Watch::Wait);
+    let found = with(unready("ContainersNotReady", &scheduled, waiting("ImagePullBackOff")));
+    assert!(matches!(&found, Watch::RollBack(why) if why.contains("progressDeadlineSeconds")), "{found:?}");
+}
+
+#[test]
 fn an_init_container_of_ours_that_does_not_end_is_no_matter_of_the_node() {
     let mut pod = unready("ContainersNotReady", &[("PodScheduled", "True")], waiting("PodInitializing"));
     pod["status"]["initContainerStatuses"] = json!([{ "name": "obtrace-agent-init", "state": { "running": {} } }]);
@@ -137,8 +179,8 @@ fn pods_that_are_ready_by_turns_are_not_watched_for_ever() {
         new["metadata"]["creationTimestamp"] = json!(at(now - 5).to_string());
         ask(&workload(3), Phase::Restarting, &[ready("web-1", 5), ready("web-2", 10), new], now)
     };
-    assert_eq!(again(1700), Watch::Wait);
-    assert!(matches!(again(1831), Watch::RollBack(_)));
+    assert_eq!(again(3800), Watch::Wait);
+    assert!(matches!(again(3811), Watch::RollBack(_)));
 }
 
 #[test]
