@@ -91,13 +91,16 @@ class Replicas:
     """Which versions are ready at each moment of a rollout."""
 
     def __init__(self, cluster):
-        self.cluster, self.seen, self.stopping = cluster, set(), threading.Event()
+        self.cluster, self.seen, self.faults, self.stopping = cluster, set(), [], threading.Event()
         self.thread = threading.Thread(target=self.watch, daemon=True)
 
     def watch(self):
         while not self.stopping.wait(0.05):
-            pods = [pod for pod in resilience.operators(self.cluster) if is_ready(pod)]
-            self.seen.add(tuple(sorted({pod["spec"]["containers"][0]["image"].rpartition(":")[2] for pod in pods})))
+            try:
+                pods = [pod for pod in resilience.operators(self.cluster) if is_ready(pod)]
+                self.seen.add(tuple(sorted({pod["spec"]["containers"][0]["image"].rpartition(":")[2] for pod in pods})))
+            except Exception as error:  # whatever it is, it is watched on, and told
+                self.faults.append(repr(error))
 
     def __enter__(self):
         self.thread.start()
@@ -193,7 +196,7 @@ def roll(cluster, report, what, before, after, change):
     changes = sum(one != other for one, other in zip(pods.versions, pods.versions[1:]))
     report.check(f"{what}: each of them is whole, {dict(versions)}, {changes} times another version than the Pod before",
                  pods.halves[:5] + ([] if set(versions) == wanted else [f"of {set(versions)}"]))
-    report.check(f"{what}: both versions were ready at once, and at no time none", [] if () not in replicas.seen and tuple(sorted(wanted)) in replicas.seen else [f"{replicas.seen}"])
+    report.check(f"{what}: both versions were ready at once, and at no time none", [] if () not in replicas.seen and tuple(sorted(wanted)) in replicas.seen else [f"{replicas.seen}, {replicas.faults}"])
 
 
 def upgrade(cluster, report, older, newer):

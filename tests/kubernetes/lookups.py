@@ -245,7 +245,7 @@ class Test:
         self.deploy("inner", f"{self.inner}/open/thing:1")
         self.deploy("foreign", "registry.example.com/open/thing:1")
         self.until("of an image on the operator's own machine the status says why it is not looked up",
-                   lambda: self.entry("inner", "nobody is asked at an address", language="unknown"))
+                   lambda: self.entry("inner", "nobody is asked at a loopback or link-local address", language="unknown"))
         self.until("of one in a registry that is not named, too", lambda: self.entry("foreign", "its registry is not one", language="unknown"))
         self.check("nobody was asked", len(self.plain.asked) == asked, self.plain.asked[asked:])
 

@@ -7,7 +7,7 @@ use kube::Client;
 use obtrace_cli::{Color, Failure};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 use tracing_subscriber::EnvFilter;
 
 use super::duration;
@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// How long the last spans may take.
-const LAST_SPANS: Duration = Duration::from_secs(2);
+const LAST_SPANS: Duration = Duration::from_secs(5);
 
 /// How the operator runs.
 #[derive(Args)]
@@ -154,7 +154,11 @@ pub(super) fn run(flags: &Flags, color: Color) -> Result<(), Failure> {
             "obtrace-zero operator"
         );
         let mut options = flags.options();
-        options.traces = traces(flags).map_err(|error| Failure::usage(error.to_string()))?;
+        // A platform may set such variables in every Pod: no Pod goes without the webhook because of them.
+        options.traces = traces(flags).unwrap_or_else(|error| {
+            error!(%error, "no traces of the operator's own are sent: see the variables OTEL_* of its Deployment");
+            None
+        });
         let traces = options.traces.clone();
         let ended = operator::run(client, options, stop).await.map_err(Failure::failed);
         if let Some(traces) = traces {

@@ -210,7 +210,7 @@ const REPLACED: [(&str, &str); 19] = [
     ),
     (
         "  - ports:\n    - port: 64999\n      protocol: TCP\n",
-        "{{- with .Values.traceTo }}\n{{- $url := urlParse . }}\n  - ports:\n    - port: {{ regexFind \":[0-9]+$\" $url.host | trimPrefix \":\" | default (eq $url.scheme \"https\" | ternary \"443\" \"80\") | int }}\n      protocol: TCP\n{{- end }}\n",
+        "{{- with .Values.traceTo }}\n{{- if not (regexMatch \"^https?://[^/]\" .) }}{{ fail \"traceTo must begin with http:// or https:// and name a host\" }}{{ end }}\n{{- $url := urlParse . }}\n  - ports:\n    - port: {{ regexFind \":[0-9]+$\" $url.host | trimPrefix \":\" | default (eq $url.scheme \"https\" | ternary \"443\" \"80\") | int }}\n      protocol: TCP\n{{- end }}\n",
     ),
     (
         "  annotations:\n    cert-manager.io/inject-ca-from: obtrace-system/obtrace-zero-webhook\n",

@@ -75,7 +75,7 @@ pub(super) fn network_policy(options: &Options) -> Value {
 }
 
 /// The port of a URL of HTTP.
-fn port_of(url: &str) -> Option<u32> {
+pub(super) fn port_of(url: &str) -> Option<u32> {
     let (scheme, rest) = url.split_once("://")?;
     let authority = rest.split(['/', '?', '#']).next()?;
     let after_user = authority.rsplit('@').next()?;

@@ -101,6 +101,9 @@ impl Options {
                 return refused(format!("{what} must begin with http:// or https:// and name a host: {url}"));
             }
         }
+        if let Some(url) = self.trace_to.as_ref().filter(|url| super::operator::port_of(url).is_none()) {
+            return refused(format!("the URL that traces go to has no port that there is: {url}"));
+        }
         if let ApiKey::Value(key) = &self.api_key
             && (key.is_empty() || key.chars().any(|c| c.is_control() || c.is_whitespace()))
         {

@@ -325,7 +325,7 @@ impl Agenda {
         true
     }
 
-    /// Drops others until at most `most` bytes are known, as far as an image of `size` may ask for it.
+    /// Drops others until at most `most` bytes are known, if an image of `size` may ask for so much: else none.
     fn make_room(&mut self, image: &str, size: usize, most: usize, wanted: &Owners, now: Instant) {
         let (mut unwanted, mut owned) = (Vec::new(), BTreeMap::<&Arc<str>, (usize, Vec<_>)>::new());
         for (name, known) in self.known.iter().filter(|(name, _)| *name != image) {
@@ -342,17 +342,22 @@ impl Agenda {
         unwanted.sort();
         owned.values_mut().for_each(|(_, all)| all.sort());
         let own = wanted.get(image).and_then(|own| Some(owned.get(own)?.0)).unwrap_or_default().saturating_add(size);
-        while self.bytes > most {
+        let (mut left, mut gone) = (self.bytes, Vec::new());
+        while left > most {
             let is_wanted = unwanted.is_empty();
             let heaviest = owned.values_mut().max_by_key(|(bytes, _)| *bytes).filter(|(bytes, _)| *bytes > own);
             let oldest = match (unwanted.pop(), heaviest) {
                 (None, Some((bytes, all))) => all.pop().inspect(|(_, _, size)| *bytes = bytes.saturating_sub(*size)),
                 (unwanted, _) => unwanted,
             };
-            let Some((_, name, size)) = oldest else { break };
+            let Some((_, name, size)) = oldest else { return };
+            left = left.saturating_sub(size);
+            gone.push((name, is_wanted));
+        }
+        self.bytes = left;
+        self.changed |= !gone.is_empty();
+        for (name, is_wanted) in gone {
             self.known.remove(&name);
-            self.bytes = self.bytes.saturating_sub(size);
-            self.changed = true;
             if is_wanted {
                 self.leave_out(&name.into(), now);
             } else {

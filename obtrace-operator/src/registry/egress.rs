@@ -44,7 +44,7 @@ pub(super) enum Barred {
     Registry,
     /// Where it would be asked for.
     #[error(
-        "nobody is asked at an address of the operator's own machine, link-local, of a cloud's metadata or of the API server, unless \
+        "nobody is asked at a loopback or link-local address, of a cloud's metadata or of the API server's Service, unless \
          --image-registries names just this registry"
     )]
     Address,
@@ -62,6 +62,10 @@ pub(super) struct Egress {
 
 impl Egress {
     pub(super) fn new(registries: BTreeSet<String>, insecure: BTreeSet<String>) -> Self {
+        // References call it by one name only.
+        let is_hub = |host: &str| matches!(without_port(host), "index.docker.io" | "registry-1.docker.io");
+        let named = |host: String| if is_hub(&host) { "docker.io".to_owned() } else { host };
+        let registries = registries.into_iter().map(named).collect();
         Self { registries, insecure, around: Arc::new(Around::of(|name| env::var(name).ok())) }
     }
 
@@ -142,16 +146,18 @@ impl Around {
 }
 
 /// The address of IPv4 that one of IPv6 leads to: [mapped](https://www.rfc-editor.org/rfc/rfc4291#section-2.5.5),
-/// [translated](https://www.rfc-editor.org/rfc/rfc6052#section-2.1), [tunnelled](https://www.rfc-editor.org/rfc/rfc3056#section-2).
+/// translated by the [well-known](https://www.rfc-editor.org/rfc/rfc6052#section-2.1) or the
+/// [local prefix](https://www.rfc-editor.org/rfc/rfc8215) or [without state](https://www.rfc-editor.org/rfc/rfc2765#section-2.1), [tunnelled](https://www.rfc-editor.org/rfc/rfc3056#section-2).
 fn v4_in(address: IpAddr) -> IpAddr {
     let IpAddr::V6(v6) = address else { return address };
     let pair = |high: u16, low: u16| IpAddr::V4(Ipv4Addr::from((u32::from(high) << 16) | u32::from(low)));
     match v6.segments() {
         // `::` and `::1` mean themselves.
         [0, 0, 0, 0, 0, 0, 0, 0 | 1] => address,
-        [0, 0, 0, 0, 0, 0 | 0xffff, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => {
-            pair(high, low)
-        }
+        [0, 0, 0, 0, 0, 0 | 0xffff, high, low]
+        | [0, 0, 0, 0, 0xffff, 0, high, low]
+        | [0x64, 0xff9b, 0 | 1, _, _, _, high, low]
+        | [0x2002, high, low, ..] => pair(high, low),
         _ => address,
     }
 }
@@ -205,6 +211,8 @@ mod tests {
             ("::ffff:127.0.0.1", false),
             ("::ffff:169.254.169.254", false),
             ("64:ff9b::169.254.169.254", false),
+            ("64:ff9b:1::169.254.169.254", false),
+            ("::ffff:0:169.254.169.254", false),
             ("2002:7f00:1::1", false),
             ("fe80::1", false),
             ("ff02::1", false),
@@ -266,6 +274,7 @@ mod tests {
         ] {
             assert_eq!(of(image, &some), asked, "{image}");
         }
+        assert!(of("node:22", &Egress::new(set(&["index.docker.io"]), BTreeSet::new())));
     }
 
     #[tokio::test]

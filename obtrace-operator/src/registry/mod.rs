@@ -87,7 +87,7 @@ const AGAIN: Duration = Duration::from_secs(5);
 #[non_exhaustive]
 pub struct Options {
     /// The registries whose images are looked up, beside those of [`insecure`](Self::insecure), as hosts with their ports; a `*` stands for any
-    /// characters between two dots. None: those of all. No address of the operator's own machine is asked, of the API server, link-local, or where
+    /// characters between two dots. None: those of all. No loopback or link-local address is asked, nor that of the API server's Service, or where
     /// clouds answer their machines, unless it is named here or there with its port.
     pub registries: BTreeSet<String>,
     /// The registries that are asked without TLS, as hosts with their ports: none.
@@ -220,8 +220,14 @@ impl Lookups {
             }
         };
         info!(images = agenda.known().len(), "images are looked up: this replica leads");
-        let mut work =
-            Work { lookups: self, registries, tasks: JoinSet::new(), jobs: HashMap::new(), told_left_out: (0, 0) };
+        let mut work = Work {
+            lookups: self,
+            registries,
+            tasks: JoinSet::new(),
+            jobs: HashMap::new(),
+            // What a replica left out when it led before was told.
+            told_left_out: (self.wanted.left_out(), self.wanted.sources_left_out()),
+        };
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (mut grants, mut changed) = (Grants::default(), None);
@@ -233,7 +239,7 @@ impl Lookups {
             tokio::select! {
                 Some(ended) = work.tasks.join_next_with_id() => work.ended(&mut agenda, ended),
                 () = self.wanted.news.notified() => {}
-                _ = tick.tick() => {}
+                _ = tick.tick() => work.tell_left_out(),
             }
             let now = Grants::of(&self.index.load());
             if now != grants {

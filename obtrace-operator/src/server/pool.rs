@@ -349,13 +349,13 @@ mod tests {
         let pool = Pool::new(3000);
         let lost = [(); 3].map(|()| CancellationToken::new());
         let mut held = Vec::new();
-        for (lost, filled) in lost.iter().zip([200, 0, 300]) {
+        for (lost, filled) in lost.iter().zip([200, 0, 600]) {
             let deadline = Instant::now() + Duration::from_secs(10);
             let place = pool.take(peer(1), 1000, lost.clone(), deadline).await.unwrap();
             place.fill(filled);
             held.push(place);
         }
-        // At its pace the first would take 20 s of the 10 s that there are, the last less than 15.
+        // At its pace the first would take 20 s of the 10 s that there are, the last less than 7.
         for holder in pool.state().places.values_mut() {
             holder.since = holder.since.unwrap().checked_sub(Duration::from_secs(4));
             holder.deadline = holder.since.unwrap() + Duration::from_secs(10);

@@ -1,5 +1,7 @@
 //! `obtrace-zero upgrade`.
 
+use std::time::Duration;
+
 use obtrace_cli::{Color, Failure, say, warn, write_out};
 use serde_json::{Map, Value, json};
 
@@ -9,9 +11,13 @@ use super::{
     connect,
     install::{self, apply, deployment},
     progress::Progress,
+    skew::{self, Versions},
     wait::{self, Deadline},
 };
 use crate::install::{ApiKey, Cluster, DEFAULT_OPERATOR_IMAGE, Options, name_of, objects};
+
+/// How long after its Pods are ready a new version may take to lead.
+const LEADS_WITHIN: Duration = Duration::from_secs(30);
 
 pub(in crate::cli) async fn run(flags: &Upgrade, color: Color) -> Result<(), Failure> {
     let cluster = connect(&flags.connection).await?;
@@ -41,6 +47,9 @@ pub(in crate::cli) async fn run(flags: &Upgrade, color: Color) -> Result<(), Fai
         return Ok(());
     }
     let Err(failure) = wait::rollout(&cluster, &deployment(), &deadline, &mut progress).await else {
+        if flags.image.is_none() {
+            led(&cluster).await;
+        }
         drop(progress);
         say(format_args!("the operator is {}", options.image));
         return Ok(());
@@ -49,8 +58,25 @@ pub(in crate::cli) async fn run(flags: &Upgrade, color: Color) -> Result<(), Fai
         Failure::failed(format_args!("{failure}\nand the former Deployment could not be put back: {error}"))
     })?;
     drop(progress);
-    warn("the former Deployment is put back; the definition and the rights are those of the new version", color);
+    warn(
+        format_args!(
+            "the former Deployment is put back; the rights are those of {}, and a definition is never put back",
+            skew::OURS
+        ),
+        color,
+    );
     Err(failure)
+}
+
+/// Waits until a replica of this version leads, which says so: the one that led goes on until nobody sends to it any more. Whoever asks next for
+/// the versions is told what is.
+async fn led(cluster: &Cluster) {
+    let deadline = Deadline::after(LEADS_WITHIN);
+    while Versions::of(cluster).await.is_ok_and(|versions| versions.operator != skew::Version::ours()) {
+        if deadline.moment("no replica of the new version leads", &[]).await.is_err() {
+            return;
+        }
+    }
 }
 
 /// The options that the installation in the cluster was made with.

@@ -2,7 +2,7 @@
 //!
 //! They are asked for as anywhere else, by the
 //! [variables of OpenTelemetry](https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/); without these nothing is
-//! made or sent. What of them cannot be done is an error at the start, or a warning.
+//! made or sent. What of them cannot be done is told in the log: an error, without traces, or a warning.
 //!
 //! | variable | says |
 //! | --- | --- |
