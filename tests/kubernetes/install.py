@@ -374,6 +374,8 @@ def check_deploy(report, installer, folder):
         command = [clients["helm"], "template", "obtrace-zero", folder / "helm/obtrace-zero", "--include-crds", "--values", "-"]
         done = subprocess.run(command, input=json.dumps(values), capture_output=True, text=True, timeout=60, check=True)
         report.check(f"the chart with {what} is what is installed", different(installer.yaml(*OPTIONS[what]), yaml.safe_load_all(done.stdout)))
+    done = subprocess.run(command, input=json.dumps({"traceTo": "collector:4318"}), capture_output=True, text=True, timeout=60)
+    report.check("the chart refuses a receiver of traces that is no URL", [] if done.returncode and "traceTo must begin with" in done.stderr else [done.stderr])
     done = subprocess.run([clients["kubectl"], "kustomize", folder / "kustomize"], capture_output=True, text=True, timeout=60, check=True)
     report.check("the base of kustomize is what is installed", different(installer.yaml(), yaml.safe_load_all(done.stdout)))
 

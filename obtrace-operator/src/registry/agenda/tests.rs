@@ -156,7 +156,12 @@ fn a_namespace_whose_images_fill_what_is_kept_makes_room_for_those_of_others() {
         agenda.running.clear();
         agenda.done(&job, found(digest), &owners, now, i64::try_from(at).unwrap());
     }
-    agenda.most_bytes = agenda.bytes;
+    agenda.most_bytes = agenda.bytes / 3 - 1;
+    let job = agenda.due(&all, now, 0).remove(0);
+    assert_eq!(agenda.done(&job, found("4"), &owners, now, 9), Outcome::TooLarge);
+    assert_eq!((agenda.known.len(), agenda.dropped), (3, 1), "nothing goes in vain");
+    (agenda.most_bytes, agenda.dropped) = (agenda.bytes, 0);
+    agenda.failed.clear();
     let job = agenda.due(&all, now, 0).remove(0);
     assert_eq!(agenda.done(&job, found("4"), &owners, now, 9), Outcome::Found);
     assert_eq!(agenda.known.keys().collect::<Vec<_>>(), ["b.io/x", "c.io/x", "d.io/x"], "the oldest is gone");
