@@ -209,8 +209,9 @@ def loose(group, kind, plural, version):
 
 def established(rig, name):
     def ask():
-        conditions = rig.api.must("GET", f"{DEFINITIONS}/{name}").get("status", {}).get("conditions", [])
-        return [] if any(it["type"] == "Established" and it["status"] == "True" for it in conditions) else ["not established"]
+        conditions = rig.api.must("GET", f"{DEFINITIONS}/{name}").get("status", {}).get("conditions")
+        # There are none for a moment, which the API server writes as null.
+        return [] if any(it["type"] == "Established" and it["status"] == "True" for it in conditions or []) else ["not established"]
     rig.wait(f"{name} is established", ask)
 
 

@@ -28,6 +28,7 @@
 //! never becomes ready even when its template is another.
 
 mod api;
+#[cfg(feature = "cli")]
 mod forget;
 mod object;
 mod open;
@@ -48,6 +49,7 @@ use kube::Client;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+#[cfg(feature = "cli")]
 pub(crate) use self::forget::Trace;
 use self::restarter::Restarter;
 pub use self::{
