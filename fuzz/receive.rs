@@ -6,7 +6,7 @@ use flate2::{Compression, write::GzEncoder};
 use obtrace_export::{
     encode::json::{LogEncoder, MAX_DEPTH, MetricEncoder, TraceEncoder},
     model::{Attribute, LogRecord, Metric, MetricData, Resource, Scope, Span, Status, Value},
-    receive::{Encoding, Limits, Signal, Telemetry, decode, decompress},
+    receive::{Format, Limits, Signal, Telemetry, decode, decompress},
 };
 
 /// The bits of the first byte, above the two that say which signal it is.
@@ -30,17 +30,17 @@ pub(crate) fn run(target: &str, data: &[u8]) {
 fn receive(data: &[u8]) {
     let Some((&choice, sent)) = data.split_first() else { return };
     let signal = [Signal::Traces, Signal::Logs, Signal::Metrics][usize::from(choice & 3) % 3];
-    let encoding = if choice & PROTOBUF == 0 { Encoding::Json } else { Encoding::Protobuf };
+    let format = if choice & PROTOBUF == 0 { Format::Json } else { Format::Protobuf };
     let limits = limits(choice & NARROW != 0);
     let Some(body) = body(choice, sent, &limits) else { return };
-    let telemetry = match decode(signal, encoding, &body, &limits) {
+    let telemetry = match decode(signal, format, &body, &limits) {
         Ok(telemetry) => telemetry,
         Err(error) => {
             assert!(error.offset() <= body.len() && !error.to_string().is_empty(), "{error}");
             return;
         }
     };
-    if encoding == Encoding::Json {
+    if format == Format::Json {
         let json = serde_json::from_slice::<serde::de::IgnoredAny>(&body);
         assert!(json.is_ok(), "{json:?} of what was taken: {}", String::from_utf8_lossy(&body));
     }
@@ -54,7 +54,7 @@ fn receive(data: &[u8]) {
     let written = encoded(&telemetry);
     let mut wide = Limits::default();
     (wide.elements, wide.depth) = (10_000_000, 200);
-    let again = decode(signal, Encoding::Json, &written, &wide)
+    let again = decode(signal, Format::Json, &written, &wide)
         .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&written)));
     if size.depth <= MAX_DEPTH {
         assert_eq!(content(&again), content(&telemetry), "read again");

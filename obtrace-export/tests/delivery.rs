@@ -13,7 +13,7 @@ use std::{
 
 use obtrace_export::{
     batch::Limits,
-    model::{Resource, Scope, Span, SpanId, SpanKind, TraceId},
+    model::{Resource, Scope, Signal, Span, SpanId, SpanKind, TraceId},
     pipeline::{Config, Exporter},
     retry::{Class, Policy},
     stats::{DropReason, Stats},
@@ -36,7 +36,7 @@ fn span(name: impl Into<String>) -> Span {
 }
 
 fn transport(server: &Server) -> HttpConfig {
-    HttpConfig::otlp(&server.url()).unwrap().with_timeout(500 * MILLI)
+    HttpConfig::otlp(&server.url(), Signal::Traces).unwrap().with_timeout(500 * MILLI)
 }
 
 /// Batches leave after 20 ms, and failed ones again after about 20 ms.
@@ -79,7 +79,7 @@ fn settled(exporter: &Exporter, within: Duration) -> Stats {
 #[test]
 fn requests_to_the_ingest_carry_its_headers() {
     let server = Server::start([]);
-    let config = HttpConfig::ingest(&server.url())
+    let config = HttpConfig::ingest(&server.url(), Signal::Traces)
         .and_then(|c| c.with_api_key("hunter22"))
         .and_then(|c| c.with_product("obtrace-agent/1.2"))
         .unwrap();
@@ -290,7 +290,7 @@ fn a_receiver_that_is_not_there_yet_is_waited_for() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
-    let exporter = start(HttpConfig::otlp(&format!("http://{address}")).unwrap(), quick());
+    let exporter = start(HttpConfig::otlp(&format!("http://{address}"), Signal::Traces).unwrap(), quick());
     exporter.try_send(span("a")).unwrap();
     thread::sleep(100 * MILLI);
     let stats = exporter.stats();
@@ -503,7 +503,7 @@ fn secrets_do_not_come_back() {
     assert_eq!(reply.message, "the key *** is not known");
     let error = runtime.block_on(http.send(b"{}".to_vec())).unwrap_err();
     assert!(matches!(error, SendError::Broken(_)), "{error}");
-    let (exporter, worker) = Exporter::new(http.clone(), Config::new());
+    let (exporter, worker) = Exporter::<Span>::new(http.clone(), Config::new());
     assert!(!format!("{http:?} {exporter:?} {worker:?} {error:?} {error}").contains("hunter22"));
 }
 

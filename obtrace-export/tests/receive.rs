@@ -11,7 +11,7 @@ use obtrace_export::{
         Quantile, Resource, Scope, Span, SpanEvent, SpanId, SpanKind, SpanLink, Status, SummaryPoint, Temporality,
         TraceId, Value,
     },
-    receive::{DecodeErrorKind, Encoding, Limits, Signal, Telemetry, decode},
+    receive::{DecodeErrorKind, Format, Limits, Signal, Telemetry, decode},
 };
 use proptest::prelude::*;
 
@@ -21,9 +21,9 @@ fn recorded(name: &str) -> Vec<u8> {
 
 /// Both SDKs were asked for the same; see `testdata/receive/record.*`.
 fn both(signal: Signal) -> [Telemetry; 2] {
-    [("node", "json", Encoding::Json), ("python", "pb", Encoding::Protobuf)].map(|(sdk, ending, encoding)| {
+    [("node", "json", Format::Json), ("python", "pb", Format::Protobuf)].map(|(sdk, ending, format)| {
         let body = recorded(&format!("{sdk}-{}.{ending}", signal.name()));
-        decode(signal, encoding, &body, &Limits::default()).unwrap()
+        decode(signal, format, &body, &Limits::default()).unwrap()
     })
 }
 
@@ -99,7 +99,7 @@ fn metrics_of_the_sdks() {
 }
 
 fn json(signal: Signal, body: &str) -> Result<Telemetry, String> {
-    decode(signal, Encoding::Json, body.as_bytes(), &Limits::default()).map_err(|error| error.to_string())
+    decode(signal, Format::Json, body.as_bytes(), &Limits::default()).map_err(|error| error.to_string())
 }
 
 fn span_json(fields: &str) -> String {
@@ -156,7 +156,7 @@ fn a_resource_may_come_behind_its_items() {
 #[test]
 fn what_is_beyond_the_limits_is_refused() {
     let kind = |body: &str, limits: &Limits| {
-        let result = decode(Signal::Logs, Encoding::Json, body.as_bytes(), limits);
+        let result = decode(Signal::Logs, Format::Json, body.as_bytes(), limits);
         result.map(|telemetry| telemetry.items()).map_err(|error| error.kind())
     };
     let records = |count: usize| {
@@ -194,7 +194,7 @@ fn what_is_beyond_the_limits_is_refused() {
     {
         let value = (0..levels).fold(Vec::new(), |value, _| wrap(5, wrap(1, value)));
         let body = [1, 2, 2].into_iter().rev().fold(wrap(5, value), |body, tag| wrap(tag, body));
-        let result = decode(Signal::Logs, Encoding::Protobuf, &body, &limits);
+        let result = decode(Signal::Logs, Format::Protobuf, &body, &limits);
         assert_eq!(result.map(|telemetry| telemetry.items()).map_err(|error| error.kind()), expected, "{levels}");
     }
 }
@@ -396,7 +396,7 @@ proptest! {
         spans in prop::collection::vec(span(), 0..5), records in prop::collection::vec(log(), 0..5),
         metrics in prop::collection::vec(metric(), 0..5),
     ) {
-        let read = |signal, body: &[u8]| decode(signal, Encoding::Json, body, &Limits::default()).unwrap();
+        let read = |signal, body: &[u8]| decode(signal, Format::Json, body, &Limits::default()).unwrap();
         let mut body = Vec::new();
         TraceEncoder::new().encode(&spans, &mut body);
         let Telemetry::Traces(back) = read(Signal::Traces, &body) else { panic!("spans") };
@@ -414,8 +414,8 @@ proptest! {
     #[test]
     fn any_bytes_do(body in prop::collection::vec(any::<u8>(), 0..200)) {
         for signal in [Signal::Traces, Signal::Logs, Signal::Metrics] {
-            for encoding in [Encoding::Json, Encoding::Protobuf] {
-                let _ = decode(signal, encoding, &body, &Limits::default());
+            for format in [Format::Json, Format::Protobuf] {
+                let _ = decode(signal, format, &body, &Limits::default());
             }
         }
     }
@@ -424,12 +424,12 @@ proptest! {
     #[test]
     fn damaged_bodies_do(which in 0..6_usize, at: usize, byte: u8, cut: bool) {
         let signal = [Signal::Traces, Signal::Logs, Signal::Metrics][which / 2];
-        let (sdk, ending, encoding) = [("node", "json", Encoding::Json), ("python", "pb", Encoding::Protobuf)][which % 2];
+        let (sdk, ending, format) = [("node", "json", Format::Json), ("python", "pb", Format::Protobuf)][which % 2];
         let mut body = recorded(&format!("{sdk}-{}.{ending}", signal.name()));
         let at = at % body.len();
         if cut { body.truncate(at) } else { body[at] = byte }
-        let result = decode(signal, encoding, &body, &Limits::default());
+        let result = decode(signal, format, &body, &Limits::default());
         // Every byte of JSON is needed.
-        prop_assert!(!cut || encoding == Encoding::Protobuf || result.is_err());
+        prop_assert!(!cut || format == Format::Protobuf || result.is_err());
     }
 }

@@ -10,7 +10,7 @@ use std::{
 };
 
 use flate2::{Compression, write::GzEncoder};
-use obtrace_export::receive::{Counts, Encoding, Limits, Receiver, Request, Running, Signal};
+use obtrace_export::receive::{Counts, Format, Limits, Receiver, Request, Running, Signal};
 
 const BODY: &str = r#"{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"body":{"stringValue":"a"}},{}]}]}]}"#;
 const JSON: &str = "Content-Type: application/json\r\n";
@@ -95,7 +95,7 @@ fn both_paths_both_forms_and_gzip_are_taken() {
             let answer = world.send(&line, "Content-Type: application/x-protobuf\r\n", b"");
             assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("\r\n\r\n"), "{answer}");
             assert!(answer.contains("content-type: application/x-protobuf\r\n"), "{answer}");
-            assert_eq!(world.requests.recv().unwrap().encoding, Encoding::Protobuf);
+            assert_eq!(world.requests.recv().unwrap().format, Format::Protobuf);
         }
     }
     let headers = "Content-Type: Application/JSON; charset=utf-8\r\nContent-Encoding: gzip\r\n";

@@ -4,6 +4,7 @@ use std::{fs, path::PathBuf, sync::Arc, time::Duration};
 
 use obtrace_export::{
     batch::Limits,
+    model::Signal,
     pipeline::Config as ExportConfig,
     retry::Policy,
     transport::{Http, HttpConfig},
@@ -207,12 +208,12 @@ impl Config {
             // What was said on the command line wins over a variable that is more special.
             ("", "") => match self.get("export.ingest_url") {
                 "" => return Ok(None),
-                url => HttpConfig::ingest(url),
+                url => HttpConfig::ingest(url, Signal::Traces),
             },
             (url, base) if base.is_empty() || (!url.is_empty() && !self.is_flag("export.otlp_endpoint")) => {
                 HttpConfig::exact(url)
             }
-            (_, url) => HttpConfig::otlp(url),
+            (_, url) => HttpConfig::otlp(url, Signal::Traces),
         };
         let mut http = http.map_err(refused)?.with_timeout(self.duration("export.timeout"));
         http = http.with_product(concat!("obtrace-agent/", env!("CARGO_PKG_VERSION"))).map_err(refused)?;

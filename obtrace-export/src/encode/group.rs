@@ -7,35 +7,14 @@ use std::{
     sync::Arc,
 };
 
-use crate::model::{Attribute, LogRecord, Metric, Resource, Scope, Span, Value};
-
-/// What is about a resource and made by a scope.
-pub(super) trait Item {
-    fn resource(&self) -> &Arc<Resource>;
-    fn scope(&self) -> &Arc<Scope>;
-}
-
-macro_rules! item {
-    ($($name:ty),*) => {$(
-        impl Item for $name {
-            fn resource(&self) -> &Arc<Resource> {
-                &self.resource
-            }
-
-            fn scope(&self) -> &Arc<Scope> {
-                &self.scope
-            }
-        }
-    )*};
-}
-item!(Span, LogRecord, Metric);
+use crate::model::{Attribute, Item, Resource, Scope, Value};
 
 /// No further item in this group.
 const END: u32 = u32::MAX;
 
 /// Groups items by resource and scope in linear time. Keeps its memory between calls.
 #[derive(Debug, Default)]
-pub(super) struct Grouping {
+pub struct Grouping {
     resources: Distinct,
     scopes: Distinct,
     /// Groups in the order of their first item.
@@ -215,7 +194,7 @@ fn hash_value(value: &Value, hasher: &mut DefaultHasher) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{SpanId, SpanKind, TraceId};
+    use crate::model::{Span, SpanId, SpanKind, TraceId};
 
     fn span(resource: &Arc<Resource>, scope: &Arc<Scope>, name: &'static str) -> Span {
         Span::new(

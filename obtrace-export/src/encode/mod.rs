@@ -3,3 +3,88 @@
 mod group;
 pub mod json;
 pub mod text;
+
+use self::group::Grouping;
+use crate::model::{Item, LogRecord, Metric, Span};
+
+/// The wire form of a body.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Format {
+    /// `application/json`
+    #[default]
+    Json,
+    /// `application/x-protobuf`
+    Protobuf,
+}
+
+impl Format {
+    /// Its content type.
+    #[must_use]
+    pub const fn content_type(self) -> &'static str {
+        match self {
+            Self::Json => "application/json",
+            Self::Protobuf => "application/x-protobuf",
+        }
+    }
+}
+
+/// Writes the export requests of any signal. Keeps what it needs for grouping between calls: in steady state nothing is
+/// allocated.
+///
+/// ```
+/// use obtrace_export::{encode::{Encoder, Format}, model::LogRecord};
+///
+/// let mut body = Vec::new();
+/// let record = LogRecord::new("up", Default::default(), Default::default());
+/// Encoder::new().encode(Format::Json, &[record], &mut body);
+/// assert!(body.starts_with(br#"{"resourceLogs":["#));
+/// ```
+#[derive(Debug, Default)]
+pub struct Encoder {
+    grouping: Grouping,
+}
+
+impl Encoder {
+    /// An encoder.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Appends one request with these items, grouped by resource and scope; as JSON whatever is asked for until protobuf is written.
+    pub fn encode<T: Item>(&mut self, format: Format, items: &[T], out: &mut Vec<u8>) {
+        match format {
+            Format::Json | Format::Protobuf => T::encode_json(&mut self.grouping, items, out),
+        }
+    }
+}
+
+/// What knows its wire forms: nothing outside of this crate.
+pub trait Encodable: sealed::Sealed {}
+
+mod sealed {
+    use super::Grouping;
+
+    /// Seals [`Item`](crate::model::Item).
+    pub trait Sealed: Sized {
+        fn encode_json(grouping: &mut Grouping, items: &[Self], out: &mut Vec<u8>);
+    }
+}
+
+macro_rules! encodable {
+    ($($name:ty, $names:ident, $push:path);*;) => {$(
+        impl Encodable for $name {}
+
+        impl sealed::Sealed for $name {
+            fn encode_json(grouping: &mut Grouping, items: &[Self], out: &mut Vec<u8>) {
+                json::encode(grouping, &json::$names, items, out, $push);
+            }
+        }
+    )*};
+}
+encodable! {
+    Span, SPANS, json::push_span;
+    LogRecord, LOG_RECORDS, json::push_log_record;
+    Metric, METRICS, json::push_metric;
+}

@@ -1,12 +1,14 @@
 //! The telemetry model: plain types after
 //! [OTLP 1.x](https://github.com/open-telemetry/opentelemetry-proto), cheap to build.
 
+mod item;
 mod log;
 mod metric;
 
 use std::{borrow::Cow, fmt, sync::Arc};
 
 pub use self::{
+    item::{Item, Signal},
     log::LogRecord,
     metric::{
         Buckets, ExponentialPoint, HistogramPoint, Metric, MetricData, Number, NumberPoint, Quantile, SummaryPoint,

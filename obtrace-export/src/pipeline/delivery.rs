@@ -11,10 +11,10 @@ use tokio::time::sleep;
 
 use super::shared::{InFlight, Scratch, Shared};
 use crate::{
-    model::Span,
+    model::Item,
     retry::Class,
     stats::DropReason,
-    transport::{Reply, SendError},
+    transport::{Payload, Reply, SendError},
 };
 
 /// How the attempts to deliver a batch ended.
@@ -29,12 +29,12 @@ enum End {
     Dropped(DropReason),
 }
 
-pub(super) async fn deliver(shared: Arc<Shared>, batch: InFlight) {
+pub(super) async fn deliver<T: Item>(shared: Arc<Shared<T>>, batch: InFlight<T>) {
     let began = Instant::now();
     let mut parts = vec![(batch, false)];
     while let Some((part, was_refused)) = parts.pop() {
-        let many = part.spans.len() > 1;
-        match attempt(&shared, &part.spans, began).await {
+        let many = part.items.len() > 1;
+        match attempt(&shared, &part, began).await {
             End::Accepted { rejected } => part.exported(rejected),
             // A receiver that finds half a batch too large as well would get ever more requests: split once.
             end @ (End::OverLimit | End::TooLarge) if many && !was_refused => {
@@ -44,7 +44,7 @@ pub(super) async fn deliver(shared: Arc<Shared>, batch: InFlight) {
                 parts.push((first, refused));
             }
             End::OverLimit | End::TooLarge => {
-                shared.log.dropped(DropReason::TooLarge, part.spans.len(), "");
+                shared.log.dropped(DropReason::TooLarge, part.count, "");
                 part.dropped(DropReason::TooLarge);
             }
             End::Dropped(reason) => part.dropped(reason),
@@ -53,23 +53,23 @@ pub(super) async fn deliver(shared: Arc<Shared>, batch: InFlight) {
 }
 
 /// Tries until there is an end.
-async fn attempt(shared: &Shared, spans: &[Span], began: Instant) -> End {
+async fn attempt<T: Item>(shared: &Shared<T>, batch: &InFlight<T>, began: Instant) -> End {
     let mut failures = 0;
     let mut retrying = None;
     loop {
-        let Some(answer) = send(shared, spans, failures > 0).await else { return End::OverLimit };
+        let Some(answer) = send(shared, &batch.items, failures > 0).await else { return End::OverLimit };
         let (asked, said) = match answer {
             Ok(reply) => match reply.class {
                 Class::Accepted => {
                     if reply.rejected > 0 || !reply.message.is_empty() {
-                        shared.log.rejected(reply.rejected, spans.len(), &reply.message);
+                        shared.log.rejected(reply.rejected, batch.count, &reply.message);
                     }
-                    shared.log.delivered(&shared.http);
+                    shared.log.delivered(&shared.transport);
                     return End::Accepted { rejected: reply.rejected };
                 }
                 Class::TooLarge => return End::TooLarge,
                 Class::Refused => {
-                    shared.log.dropped(DropReason::Refused, spans.len(), &said(&reply));
+                    shared.log.dropped(DropReason::Refused, batch.count, &said(&reply));
                     return End::Dropped(DropReason::Refused);
                 }
                 Class::Retry => (reply.retry_after, said(&reply)),
@@ -79,13 +79,13 @@ async fn attempt(shared: &Shared, spans: &[Span], began: Instant) -> End {
         failures += 1;
         let wait = shared.config.retry.wait(failures, asked, RandomState::new().hash_one(failures));
         if began.elapsed() + wait > shared.config.retry.give_up_after {
-            shared.log.dropped(DropReason::Expired, spans.len(), &said);
+            shared.log.dropped(DropReason::Expired, batch.count, &said);
             return End::Dropped(DropReason::Expired);
         }
-        shared.log.failing(&shared.http, &said, wait);
+        shared.log.failing(&shared.transport, &said, wait);
         retrying.get_or_insert_with(|| shared.retrying());
         if !wait_for_retry(shared, wait, asked.is_some()).await {
-            shared.log.dropped(DropReason::Shutdown, spans.len(), &said);
+            shared.log.dropped(DropReason::Shutdown, batch.count, &said);
             return End::Dropped(DropReason::Shutdown);
         }
     }
@@ -93,7 +93,7 @@ async fn attempt(shared: &Shared, spans: &[Span], began: Instant) -> End {
 
 /// Waits; `false` if the shutdown leaves no time for another attempt. When it begins during a wait that the receiver did not
 /// ask for, the last attempt is made at once.
-async fn wait_for_retry(shared: &Shared, wait: Duration, asked_for: bool) -> bool {
+async fn wait_for_retry<T: Item>(shared: &Shared<T>, wait: Duration, asked_for: bool) -> bool {
     let until = Instant::now() + wait;
     let was_closing = shared.closing.borrow().is_some();
     let closing = async {
@@ -113,16 +113,16 @@ async fn wait_for_retry(shared: &Shared, wait: Duration, asked_for: bool) -> boo
 }
 
 /// One request. `None`: the body would be larger than our limit.
-async fn send(shared: &Shared, spans: &[Span], again: bool) -> Option<Result<Reply, SendError>> {
+async fn send<T: Item>(shared: &Shared<T>, items: &[T], again: bool) -> Option<Result<Reply, SendError>> {
     let Scratch { mut encoder, mut body } = shared.scratch();
-    encoder.encode(spans, &mut body);
+    encoder.encode(shared.transport.format(), items, &mut body);
     if body.len() > shared.config.max_body {
         shared.recycle(Scratch { encoder, body });
         return None;
     }
     shared.count_request(again);
     let body = Bytes::from(body);
-    let answer = shared.http.post(body.clone()).await;
+    let answer = shared.transport.send(Payload::plain(body.clone())).await;
     // The connection may still hold its clone when the answer came before the request was read whole.
     let body = if body.is_unique() { Vec::from(body) } else { Vec::new() };
     shared.recycle(Scratch { encoder, body });
@@ -138,8 +138,8 @@ fn said(reply: &Reply) -> String {
     text.push_str(match reply.status {
         300..=399 => "; redirects are not followed, set the URL that it names",
         401 | 403 => "; check the API key",
-        404 | 405 => "; check the URL, its path must take OTLP traces",
-        415 => "; the receiver takes no JSON",
+        404 | 405 => "; check the URL, its path must take OTLP of this signal",
+        415 => "; the receiver does not take this form",
         _ => "",
     });
     text

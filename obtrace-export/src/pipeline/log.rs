@@ -8,64 +8,76 @@ use std::{
 
 use tracing::{info, warn};
 
-use crate::{stats::DropReason, transport::Http};
+use crate::{model::Signal, stats::DropReason, transport::Transport};
 
 const INTERVAL: Duration = Duration::from_secs(10);
 const KINDS: usize = DropReason::ALL.len() + 2;
 const REJECTED: usize = DropReason::ALL.len();
 const FAILING: usize = REJECTED + 1;
 
-#[derive(Debug, Default)]
-pub(super) struct Log(Mutex<Throttle>);
+#[derive(Debug)]
+pub(super) struct Log {
+    signal: Signal,
+    throttle: Mutex<Throttle>,
+}
 
 #[derive(Debug, Default)]
 struct Throttle {
     last: [Option<Instant>; KINDS],
-    /// Spans since the last line of a kind.
-    spans: [u64; KINDS],
+    /// Items since the last line of a kind.
+    items: [u64; KINDS],
     failing: bool,
 }
 
 impl Throttle {
-    /// How many spans the line that may be written now stands for.
-    fn allow(&mut self, kind: usize, spans: u64, now: Instant) -> Option<u64> {
-        self.spans[kind] = self.spans[kind].saturating_add(spans);
+    /// How many items the line that may be written now stands for.
+    fn allow(&mut self, kind: usize, items: u64, now: Instant) -> Option<u64> {
+        self.items[kind] = self.items[kind].saturating_add(items);
         if self.last[kind].is_some_and(|last| now < last + INTERVAL) {
             return None;
         }
         self.last[kind] = Some(now);
-        Some(std::mem::take(&mut self.spans[kind]))
+        Some(std::mem::take(&mut self.items[kind]))
     }
 }
 
 impl Log {
-    fn allow(&self, kind: usize, spans: u64) -> Option<u64> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).allow(kind, spans, Instant::now())
+    pub(super) fn new(signal: Signal) -> Self {
+        Self { signal, throttle: Mutex::default() }
     }
 
-    pub(super) fn dropped(&self, reason: DropReason, spans: usize, said: &str) {
-        if let Some(spans) = self.allow(reason as usize, spans.try_into().unwrap_or(u64::MAX)) {
-            warn!(spans, reason = reason.name(), said, "spans were dropped");
+    fn allow(&self, kind: usize, items: u64) -> Option<u64> {
+        self.throttle.lock().unwrap_or_else(PoisonError::into_inner).allow(kind, items, Instant::now())
+    }
+
+    pub(super) fn dropped(&self, reason: DropReason, items: u64, said: &str) {
+        if let Some(items) = self.allow(reason as usize, items) {
+            warn!(signal = self.signal.name(), items, reason = reason.name(), said, "telemetry was dropped");
         }
     }
 
-    pub(super) fn rejected(&self, rejected: u64, of: usize, said: &str) {
-        if let Some(spans) = self.allow(REJECTED, rejected) {
-            warn!(spans, of, said, "the receiver took a request in part only");
+    pub(super) fn rejected(&self, rejected: u64, of: u64, said: &str) {
+        if let Some(items) = self.allow(REJECTED, rejected) {
+            warn!(signal = self.signal.name(), items, of, said, "the receiver took a request in part only");
         }
     }
 
-    pub(super) fn failing(&self, http: &Http, said: &str, wait: Duration) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).failing = true;
+    pub(super) fn failing(&self, transport: &Transport, said: &str, wait: Duration) {
+        self.throttle.lock().unwrap_or_else(PoisonError::into_inner).failing = true;
         if self.allow(FAILING, 0).is_some() {
-            warn!(url = http.url(), said, "sending failed, trying again in {wait:.1?}");
+            warn!(
+                signal = self.signal.name(),
+                to = transport.target(),
+                said,
+                "sending failed, trying again in {wait:.1?}"
+            );
         }
     }
 
-    pub(super) fn delivered(&self, http: &Http) {
-        let failing = std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner).failing);
+    pub(super) fn delivered(&self, transport: &Transport) {
+        let failing = std::mem::take(&mut self.throttle.lock().unwrap_or_else(PoisonError::into_inner).failing);
         if failing {
-            info!(url = http.url(), "sending works again");
+            info!(signal = self.signal.name(), to = transport.target(), "sending works again");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! From spans to requests: an [`Exporter`] takes them without waiting, its [`Worker`] batches, encodes, sends and retries.
+//! From items to requests: an [`Exporter`] takes them without waiting, its [`Worker`] batches, encodes, sends and retries.
 
 mod delivery;
 mod log;
@@ -12,10 +12,10 @@ pub use worker::Worker;
 use self::shared::{Handle, Shared};
 use crate::{
     batch::Limits,
-    model::Span,
+    model::{Item, Span},
     retry::Policy,
     stats::{DropReason, Stats},
-    transport::Http,
+    transport::Transport,
 };
 
 /// How an exporter batches, sends and retries.
@@ -74,41 +74,47 @@ impl Config {
     }
 }
 
-/// Takes spans for delivery. Cheap to clone; every clone feeds the same queue. When the last clone is dropped without a
+/// Takes spans, log records or metrics for delivery. Cheap to clone; every clone feeds the same queue. When the last clone is dropped without a
 /// shutdown, the worker has five seconds to send what waits.
 ///
 /// ```
 /// use std::time::Duration;
-/// use obtrace_export::{pipeline::{Config, Exporter}, transport::{Http, HttpConfig}};
+/// use obtrace_export::{model::{Signal, Span}, pipeline::{Config, Exporter}, transport::{Http, HttpConfig}};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let http = Http::new(HttpConfig::otlp("http://localhost:4318")?)?;
-/// let (exporter, worker) = Exporter::new(http, Config::new());
+/// let http = Http::new(HttpConfig::otlp("http://localhost:4318", Signal::Traces)?)?;
+/// let (exporter, worker) = Exporter::<Span>::new(http, Config::new());
 /// worker.spawn_thread()?;
 /// // exporter.try_send(span) wherever spans are made, then:
 /// let stats = exporter.shutdown_blocking(Duration::from_secs(5));
 /// assert!(stats.is_balanced() && stats.in_flight() == 0);
 /// # Ok(()) }
 /// ```
-#[derive(Clone, Debug)]
-pub struct Exporter {
-    handle: Arc<Handle>,
+#[derive(Debug)]
+pub struct Exporter<T: Item = Span> {
+    handle: Arc<Handle<T>>,
 }
 
-impl Exporter {
+impl<T: Item> Clone for Exporter<T> {
+    fn clone(&self) -> Self {
+        Self { handle: Arc::clone(&self.handle) }
+    }
+}
+
+impl<T: Item> Exporter<T> {
     /// An exporter and its worker, which must be run for anything to be sent.
-    pub fn new(http: Http, config: Config) -> (Self, Worker) {
-        let shared = Arc::new(Shared::new(http, config));
+    pub fn new(transport: impl Into<Transport>, config: Config) -> (Self, Worker<T>) {
+        let shared = Arc::new(Shared::new(transport.into(), config));
         (Self { handle: Arc::new(Handle(Arc::clone(&shared))) }, Worker::new(shared))
     }
 
-    /// Hands a span over; never waits for the receiver.
+    /// Hands an item over; never waits for the receiver.
     ///
     /// # Errors
     ///
-    /// The queue is full or the exporter was shut down: the span is gone, and counted under the reason.
-    pub fn try_send(&self, span: Span) -> Result<(), DropReason> {
-        self.handle.0.push(span)
+    /// The queue is full or the exporter was shut down: the item is gone, and counted under the reason.
+    pub fn try_send(&self, item: T) -> Result<(), DropReason> {
+        self.handle.0.push(item)
     }
 
     /// What became of everything handed over so far.
@@ -117,7 +123,7 @@ impl Exporter {
         self.handle.0.stats()
     }
 
-    /// Takes no more spans, sends what waits, and ends the worker; gives what became of everything. What is not delivered
+    /// Takes no more items, sends what waits, and ends the worker; gives what became of everything. What is not delivered
     /// `within` this time is dropped and counted. May be called again, by any clone: the earliest deadline holds.
     pub async fn shutdown(&self, within: Duration) -> Stats {
         let deadline = self.handle.0.close(within);

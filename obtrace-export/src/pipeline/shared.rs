@@ -12,10 +12,10 @@ use tokio::sync::{Notify, watch};
 use super::{Config, log::Log};
 use crate::{
     batch::{Batcher, Pushed},
-    encode::json::TraceEncoder,
-    model::Span,
+    encode::Encoder,
+    model::Item,
     stats::{DropReason, Stats},
-    transport::Http,
+    transport::Transport,
 };
 
 /// A deadline's grace: how much longer a caller of shutdown waits for the worker to count what it drops.
@@ -25,11 +25,11 @@ const GRACE: Duration = Duration::from_millis(250);
 const DROP_DEADLINE: Duration = Duration::from_secs(5);
 
 #[derive(Debug)]
-pub(super) struct Shared {
-    pub(super) http: Http,
+pub(super) struct Shared<T> {
+    pub(super) transport: Transport,
     pub(super) config: Config,
     pub(super) log: Log,
-    state: Mutex<State>,
+    state: Mutex<State<T>>,
     /// Wakes the worker: a batch began or is full.
     pub(super) wake: Notify,
     /// The deadline of the shutdown, once there is one.
@@ -43,17 +43,17 @@ pub(super) struct Shared {
 
 /// What all clones of an exporter hold together: with the last of them the queue gets no more spans, so the worker ends.
 #[derive(Debug)]
-pub(super) struct Handle(pub(super) Arc<Shared>);
+pub(super) struct Handle<T: Item>(pub(super) Arc<Shared<T>>);
 
-impl Drop for Handle {
+impl<T: Item> Drop for Handle<T> {
     fn drop(&mut self) {
         self.0.close(DROP_DEADLINE);
     }
 }
 
 #[derive(Debug)]
-struct State {
-    batcher: Batcher<Span>,
+struct State<T> {
+    batcher: Batcher<T>,
     stats: Stats,
     closed: bool,
     done: bool,
@@ -64,17 +64,17 @@ struct State {
 /// What encoding a batch needs.
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
-    pub(super) encoder: TraceEncoder,
+    pub(super) encoder: Encoder,
     pub(super) body: Vec<u8>,
 }
 
-impl Shared {
-    pub(super) fn new(http: Http, config: Config) -> Self {
+impl<T: Item> Shared<T> {
+    pub(super) fn new(transport: Transport, config: Config) -> Self {
         let batcher = Batcher::new(config.limits);
         Self {
-            http,
+            transport,
             config,
-            log: Log::default(),
+            log: Log::new(T::SIGNAL),
             state: Mutex::new(State { batcher, stats: Stats::default(), closed: false, done: false, retrying: 0 }),
             wake: Notify::new(),
             closing: watch::Sender::new(None),
@@ -85,56 +85,56 @@ impl Shared {
     }
 
     /// No code that can panic runs under the lock, so a poisoned one is as good as any.
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn push(&self, span: Span) -> Result<(), DropReason> {
-        let bytes = span.memory();
+    pub(super) fn push(&self, item: T) -> Result<(), DropReason> {
+        let (bytes, items) = (item.memory(), item.count());
         let now = Instant::now();
-        // A span that is not taken is freed after the lock is.
-        let (reason, _span) = {
+        // An item that is not taken is freed after the lock is.
+        let (reason, _item) = {
             let mut state = self.lock();
-            state.stats.accepted += 1;
-            let (reason, span) = if state.closed {
-                (DropReason::Closed, span)
+            state.stats.accepted += items;
+            let (reason, item) = if state.closed {
+                (DropReason::Closed, item)
             } else {
-                match state.batcher.push(span, bytes, now) {
+                match state.batcher.push(item, bytes, now) {
                     Ok(pushed) => {
+                        state.stats.queued += items;
                         drop(state);
                         if pushed != Pushed::Queued {
                             self.wake.notify_one();
                         }
                         return Ok(());
                     }
-                    Err(span) => (DropReason::QueueFull, span),
+                    Err(item) => (DropReason::QueueFull, item),
                 }
             };
-            state.stats.count_dropped(reason, 1);
-            (reason, span)
+            state.stats.count_dropped(reason, items);
+            (reason, item)
         };
-        self.log.dropped(reason, 1, "");
+        self.log.dropped(reason, items, "");
         Err(reason)
     }
 
     pub(super) fn stats(&self) -> Stats {
-        let state = self.lock();
-        let mut stats = state.stats;
-        stats.queued = count(state.batcher.len());
-        stats
+        self.lock().stats
     }
 
     /// The next batch that may leave now; else when to ask again.
-    pub(super) fn next_batch(self: &Arc<Self>) -> Result<InFlight, Option<Instant>> {
+    pub(super) fn next_batch(self: &Arc<Self>) -> Result<InFlight<T>, Option<Instant>> {
         let mut state = self.lock();
         // While the receiver fails, those that fail already find out when it is back.
         if state.retrying > 0 {
             return Err(None);
         }
         match state.batcher.poll_batch(Instant::now()) {
-            Some(spans) => {
-                state.stats.sending += count(spans.len());
-                Ok(InFlight { shared: Arc::clone(self), spans })
+            Some(items) => {
+                let items = InFlight { shared: Arc::clone(self), count: count(&items), items };
+                state.stats.queued -= items.count;
+                state.stats.sending += items.count;
+                Ok(items)
             }
             None => Err(state.batcher.poll_timeout()),
         }
@@ -151,7 +151,7 @@ impl Shared {
     }
 
     /// Marks a delivery as waiting for its next attempt for as long as the value lives.
-    pub(super) fn retrying(&self) -> Retrying<'_> {
+    pub(super) fn retrying(&self) -> Retrying<'_, T> {
         self.lock().retrying += 1;
         Retrying(self)
     }
@@ -174,21 +174,22 @@ impl Shared {
 
     /// The worker has ended: what is left will not be sent.
     pub(super) fn finish(&self) {
-        let left = {
+        // What is left is freed after the lock is.
+        let (left, _items) = {
             let mut state = self.lock();
             state.closed = true;
             state.done = true;
-            let mut left = Vec::new();
+            let mut items = Vec::new();
             state.batcher.flush();
-            while let Some(spans) = state.batcher.poll_batch(Instant::now()) {
-                state.stats.count_dropped(DropReason::Shutdown, count(spans.len()));
-                left.push(spans);
+            while let Some(batch) = state.batcher.poll_batch(Instant::now()) {
+                items.push(batch);
             }
-            left
+            let queued = std::mem::take(&mut state.stats.queued);
+            state.stats.count_dropped(DropReason::Shutdown, queued);
+            (queued, items)
         };
-        let spans = left.iter().map(Vec::len).sum();
-        if spans > 0 {
-            self.log.dropped(DropReason::Shutdown, spans, "");
+        if left > 0 {
+            self.log.dropped(DropReason::Shutdown, left, "");
         }
         self.done.send_replace(true);
         self.done_blocking.notify_all();
@@ -232,62 +233,65 @@ impl Shared {
     }
 }
 
-fn count(items: usize) -> u64 {
-    items.try_into().unwrap_or(u64::MAX)
+fn count<T: Item>(items: &[T]) -> u64 {
+    items.iter().map(Item::count).sum()
 }
 
 #[derive(Debug)]
-pub(super) struct Retrying<'s>(&'s Shared);
+pub(super) struct Retrying<'s, T: Item>(&'s Shared<T>);
 
-impl Drop for Retrying<'_> {
+impl<T: Item> Drop for Retrying<'_, T> {
     fn drop(&mut self) {
         self.0.lock().retrying -= 1;
     }
 }
 
-/// Spans that left the queue and are counted as sending until their fate is known. Spans whose delivery is cut off count as
-/// dropped by the shutdown, so that no span is ever unaccounted for.
+/// Items that left the queue and are counted as sending until their fate is known. Items whose delivery is cut off count as
+/// dropped by the shutdown, so that none is ever unaccounted for.
 #[derive(Debug)]
-pub(super) struct InFlight {
-    shared: Arc<Shared>,
-    pub(super) spans: Vec<Span>,
+pub(super) struct InFlight<T: Item> {
+    shared: Arc<Shared<T>>,
+    pub(super) items: Vec<T>,
+    /// How many OTLP counts them for.
+    pub(super) count: u64,
 }
 
-impl InFlight {
+impl<T: Item> InFlight<T> {
     /// The receiver took them but for some.
     pub(super) fn exported(mut self, rejected: u64) {
-        self.settle(|stats, spans| {
-            let rejected = rejected.min(spans);
-            stats.exported += spans - rejected;
+        self.settle(|stats, items| {
+            let rejected = rejected.min(items);
+            stats.exported += items - rejected;
             stats.rejected += rejected;
         });
     }
 
     /// They were given up.
     pub(super) fn dropped(mut self, reason: DropReason) {
-        self.settle(|stats, spans| stats.count_dropped(reason, spans));
+        self.settle(|stats, items| stats.count_dropped(reason, items));
     }
 
-    /// Both halves; the first is empty if there is one span only.
+    /// Both halves; the first is empty if there is one item only.
     pub(super) fn split(mut self) -> (Self, Self) {
-        let spans = self.spans.split_off(self.spans.len() / 2);
-        let second = Self { shared: Arc::clone(&self.shared), spans };
+        let items = self.items.split_off(self.items.len() / 2);
+        let second = Self { shared: Arc::clone(&self.shared), count: count(&items), items };
+        self.count -= second.count;
         (self, second)
     }
 
     fn settle(&mut self, book: impl FnOnce(&mut Stats, u64)) {
-        let spans = std::mem::take(&mut self.spans);
-        let count = count(spans.len());
+        let _items = std::mem::take(&mut self.items);
+        let count = std::mem::take(&mut self.count);
         let mut state = self.shared.lock();
         state.stats.sending -= count;
         book(&mut state.stats, count);
     }
 }
 
-impl Drop for InFlight {
+impl<T: Item> Drop for InFlight<T> {
     fn drop(&mut self) {
-        if !self.spans.is_empty() {
-            self.settle(|stats, spans| stats.count_dropped(DropReason::Shutdown, spans));
+        if self.count > 0 {
+            self.settle(|stats, items| stats.count_dropped(DropReason::Shutdown, items));
         }
     }
 }

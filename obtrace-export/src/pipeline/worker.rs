@@ -8,26 +8,27 @@ use tokio::{
 };
 
 use super::{delivery, shared::Shared};
+use crate::model::{Item, Span};
 
 /// Sends what its [`Exporter`](super::Exporter) takes, until that is shut down.
 #[derive(Debug)]
 #[must_use = "nothing is sent unless the worker runs"]
-pub struct Worker {
-    ending: Ending,
+pub struct Worker<T: Item = Span> {
+    ending: Ending<T>,
 }
 
 /// However the worker ends (shutdown, a dropped future, a panic), nobody waits for it in vain.
 #[derive(Debug)]
-struct Ending(Arc<Shared>);
+struct Ending<T: Item>(Arc<Shared<T>>);
 
-impl Drop for Ending {
+impl<T: Item> Drop for Ending<T> {
     fn drop(&mut self) {
         self.0.finish();
     }
 }
 
-impl Worker {
-    pub(super) fn new(shared: Arc<Shared>) -> Self {
+impl<T: Item> Worker<T> {
+    pub(super) fn new(shared: Arc<Shared<T>>) -> Self {
         Self { ending: Ending(shared) }
     }
 

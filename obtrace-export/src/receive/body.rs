@@ -12,7 +12,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{DecodeErrorKind, Encoding, Limits, decompress, reply::Refusal};
+use super::{DecodeErrorKind, Format, Limits, decompress, reply::Refusal};
 
 /// The unit in which bodies that are being received are counted.
 const UNIT: usize = 1 << 10;
@@ -42,10 +42,10 @@ pub(super) struct Received {
 }
 
 /// The form of the body, if it is one of ours.
-pub(super) fn encoding(headers: &HeaderMap) -> Option<Encoding> {
+pub(super) fn format(headers: &HeaderMap) -> Option<Format> {
     let value = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
     let essence = value.split(';').next().unwrap_or_default().trim();
-    [Encoding::Json, Encoding::Protobuf].into_iter().find(|known| essence.eq_ignore_ascii_case(known.content_type()))
+    [Format::Json, Format::Protobuf].into_iter().find(|known| essence.eq_ignore_ascii_case(known.content_type()))
 }
 
 /// Whether the body is compressed with gzip; other compressions are refused.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    Encoding, Limits, Signal, Telemetry,
+    Format, Limits, Signal, Telemetry,
     fields::{
         ANY_VALUE, EVENT, KEY_VALUE, LINK, LIST, LOG_RECORD, LOGS, METRICS, RESOURCE, RESOURCE_LOGS, RESOURCE_METRICS,
         RESOURCE_SPANS, SCOPE, SCOPE_LOGS, SCOPE_METRICS, SCOPE_SPANS, SPAN, STATUS, TRACES,
@@ -26,28 +26,28 @@ type Result<T> = std::result::Result<T, DecodeError>;
 /// state of links, flags beyond those of W3C) is passed over.
 ///
 /// ```
-/// use obtrace_export::receive::{Encoding, Limits, Signal, Telemetry, decode};
+/// use obtrace_export::receive::{Format, Limits, Signal, Telemetry, decode};
 ///
 /// let body = br#"{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"severityNumber":9,"body":{"stringValue":"up"}}]}]}]}"#;
-/// let Telemetry::Logs(records) = decode(Signal::Logs, Encoding::Json, body, &Limits::default())? else { panic!() };
+/// let Telemetry::Logs(records) = decode(Signal::Logs, Format::Json, body, &Limits::default())? else { panic!() };
 /// assert_eq!((records[0].severity(), &records[0].body), ("INFO", &"up".into()));
 ///
-/// let error = decode(Signal::Logs, Encoding::Json, b"{\"resourceLogs\":1}", &Limits::default()).unwrap_err();
+/// let error = decode(Signal::Logs, Format::Json, b"{\"resourceLogs\":1}", &Limits::default()).unwrap_err();
 /// assert_eq!(error.to_string(), "an array expected at byte 16, after resourceLogs");
 /// # Ok::<(), obtrace_export::receive::DecodeError>(())
 /// ```
 ///
 /// # Errors
 /// The body is not what OTLP says, or more than the limits allow.
-pub fn decode(signal: Signal, encoding: Encoding, body: &[u8], limits: &Limits) -> Result<Telemetry> {
-    match encoding {
-        Encoding::Json => {
+pub fn decode(signal: Signal, format: Format, body: &[u8], limits: &Limits) -> Result<Telemetry> {
+    match format {
+        Format::Json => {
             let mut source = Json::new(body, limits);
             let telemetry = read(&mut source, signal)?;
             source.end()?;
             Ok(telemetry)
         }
-        Encoding::Protobuf => read(&mut Protobuf::new(body, limits), signal),
+        Format::Protobuf => read(&mut Protobuf::new(body, limits), signal),
     }
 }
 

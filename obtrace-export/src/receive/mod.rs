@@ -48,51 +48,7 @@ pub use self::{
     source::{DecodeError, DecodeErrorKind},
 };
 use crate::model::{LogRecord, Metric, Span};
-
-/// What a request carries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Signal {
-    /// Spans.
-    Traces,
-    /// Log records.
-    Logs,
-    /// Metrics.
-    Metrics,
-}
-
-impl Signal {
-    /// The last part of its path: `traces`, `logs`, `metrics`.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Traces => "traces",
-            Self::Logs => "logs",
-            Self::Metrics => "metrics",
-        }
-    }
-}
-
-/// The wire form of a body.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Encoding {
-    /// `application/json`
-    Json,
-    /// `application/x-protobuf`
-    Protobuf,
-}
-
-impl Encoding {
-    /// Its content type.
-    #[must_use]
-    pub const fn content_type(self) -> &'static str {
-        match self {
-            Self::Json => "application/json",
-            Self::Protobuf => "application/x-protobuf",
-        }
-    }
-}
+pub use crate::{encode::Format, model::Signal};
 
 /// The items of a request, in their order. Those of one `ResourceSpans` (and so on) share their resource, those of one
 /// `ScopeSpans` their scope.
@@ -132,7 +88,7 @@ pub struct Request {
     /// What it carries.
     pub signal: Signal,
     /// The form of the body.
-    pub encoding: Encoding,
+    pub format: Format,
     /// The body, decompressed.
     pub body: Vec<u8>,
     /// What was decoded from it.

@@ -5,7 +5,7 @@ use axum::{
     http::{HeaderValue, Response, StatusCode, header},
 };
 
-use super::Encoding;
+use super::Format;
 use crate::encode::text::push_string;
 
 /// Why a request is not taken.
@@ -21,23 +21,23 @@ impl Refusal {
     }
 
     /// The answer; a sender whose content type is not known is told in JSON.
-    pub(super) fn into_response(self, encoding: Option<Encoding>) -> Response<Body> {
-        let encoding = encoding.unwrap_or(Encoding::Json);
+    pub(super) fn into_response(self, format: Option<Format>) -> Response<Body> {
+        let format = format.unwrap_or(Format::Json);
         let code = code(self.status);
         let mut body = Vec::new();
-        match encoding {
-            Encoding::Json => {
+        match format {
+            Format::Json => {
                 body.extend_from_slice(format!("{{\"code\":{code},\"message\":").as_bytes());
                 push_string(&mut body, &self.message);
                 body.push(b'}');
             }
-            Encoding::Protobuf => {
+            Format::Protobuf => {
                 body.extend_from_slice(&[1 << 3, code, 2 << 3 | 2]);
                 push_length(&mut body, self.message.len());
                 body.extend_from_slice(self.message.as_bytes());
             }
         }
-        let mut response = response(self.status, encoding, body);
+        let mut response = response(self.status, format, body);
         let headers = response.headers_mut();
         match self.status {
             StatusCode::METHOD_NOT_ALLOWED => {
@@ -57,18 +57,18 @@ impl Refusal {
 }
 
 /// Everything was taken: an empty `Export…ServiceResponse`.
-pub(super) fn taken(encoding: Encoding) -> Response<Body> {
-    let body = match encoding {
-        Encoding::Json => b"{}".to_vec(),
-        Encoding::Protobuf => Vec::new(),
+pub(super) fn taken(format: Format) -> Response<Body> {
+    let body = match format {
+        Format::Json => b"{}".to_vec(),
+        Format::Protobuf => Vec::new(),
     };
-    response(StatusCode::OK, encoding, body)
+    response(StatusCode::OK, format, body)
 }
 
-fn response(status: StatusCode, encoding: Encoding, body: Vec<u8>) -> Response<Body> {
+fn response(status: StatusCode, format: Format, body: Vec<u8>) -> Response<Body> {
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(encoding.content_type()));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(format.content_type()));
     response
 }
 

@@ -34,8 +34,8 @@ use tokio::{
 };
 
 use super::{
-    DecodeErrorKind, Encoding, Limits, Request, Signal, Telemetry,
-    body::{Held, encoding, is_gzip, receive},
+    DecodeErrorKind, Format, Limits, Request, Signal, Telemetry,
+    body::{Held, format, is_gzip, receive},
     decode,
     reply::{Refusal, taken},
 };
@@ -273,12 +273,12 @@ impl Shared {
         peer: SocketAddr,
         request: http::Request<Body>,
     ) -> Response<Body> {
-        let encoding = encoding(request.headers());
-        match self.take(signal, encoding, peer, request).await {
-            Ok(encoding) => taken(encoding),
+        let format = format(request.headers());
+        match self.take(signal, format, peer, request).await {
+            Ok(format) => taken(format),
             Err(refusal) => {
                 self.counters.refused.fetch_add(1, Ordering::Relaxed);
-                refusal.into_response(encoding)
+                refusal.into_response(format)
             }
         }
     }
@@ -286,10 +286,10 @@ impl Shared {
     async fn take(
         &self,
         signal: Result<Signal, StatusCode>,
-        encoding: Option<Encoding>,
+        format: Option<Format>,
         peer: SocketAddr,
         request: http::Request<Body>,
-    ) -> Result<Encoding, Refusal> {
+    ) -> Result<Format, Refusal> {
         let signal = signal.map_err(|status| {
             let message = match status {
                 StatusCode::METHOD_NOT_ALLOWED => "only POST is answered here",
@@ -297,7 +297,7 @@ impl Shared {
             };
             Refusal::new(status, message)
         })?;
-        let encoding = encoding.ok_or_else(|| {
+        let format = format.ok_or_else(|| {
             let message = "Content-Type must be application/json or application/x-protobuf";
             Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, message)
         })?;
@@ -310,7 +310,7 @@ impl Shared {
         // A handler that panicked has had its request.
         let mut handler = self.handler.lock().unwrap_or_else(PoisonError::into_inner);
         let body = received.plain(gzip, &self.limits)?;
-        let telemetry = decode(signal, encoding, &body, &self.limits).map_err(|error| {
+        let telemetry = decode(signal, format, &body, &self.limits).map_err(|error| {
             let status = match error.kind() {
                 DecodeErrorKind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
                 DecodeErrorKind::Malformed => StatusCode::BAD_REQUEST,
@@ -318,8 +318,8 @@ impl Shared {
             Refusal::new(status, error.to_string())
         })?;
         self.counters.add(&telemetry);
-        handler(Request { peer, path, headers, signal, encoding, body, telemetry });
-        Ok(encoding)
+        handler(Request { peer, path, headers, signal, format, body, telemetry });
+        Ok(format)
     }
 }
 

@@ -7,6 +7,8 @@ use reqwest::{
     header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue},
 };
 
+use crate::{encode::Format, model::Signal};
+
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 const SOURCE: HeaderName = HeaderName::from_static("x-obtrace-source");
 
@@ -49,12 +51,12 @@ pub enum ConfigError {
 /// Where and how an [`Http`](super::Http) sends.
 ///
 /// ```
-/// use obtrace_export::transport::HttpConfig;
+/// use obtrace_export::{model::Signal, transport::HttpConfig};
 ///
-/// let config = HttpConfig::ingest("https://ingest.example.com").unwrap().with_api_key("secret").unwrap();
+/// let config = HttpConfig::ingest("https://ingest.example.com", Signal::Traces).unwrap().with_api_key("secret").unwrap();
 /// assert_eq!(config.url(), "https://ingest.example.com/otlp/v1/traces");
 /// assert!(!format!("{config:?}").contains("secret"));
-/// let config = HttpConfig::otlp("http://localhost:4318").unwrap().with_header_list("tenant=a,zone=b%20c").unwrap();
+/// let config = HttpConfig::otlp("http://localhost:4318", Signal::Traces).unwrap().with_header_list("tenant=a,zone=b%20c").unwrap();
 /// assert_eq!(config.url(), "http://localhost:4318/v1/traces");
 /// ```
 #[derive(Clone)]
@@ -63,30 +65,31 @@ pub struct HttpConfig {
     pub(super) headers: HeaderMap,
     pub(super) timeout: Duration,
     pub(super) user_agent: HeaderValue,
+    pub(super) format: Format,
 }
 
 impl HttpConfig {
-    /// Obtrace's ingest: `{url}/otlp/v1/traces`, with `X-Obtrace-Source: zero-agent-ebpf` unless
+    /// Obtrace's ingest: `{url}/otlp/v1/{signal}`, with `X-Obtrace-Source: zero-agent-ebpf` unless
     /// [`HttpConfig::with_source`] says otherwise.
     ///
     /// # Errors
     ///
     /// The URL is not an absolute HTTP URL.
-    pub fn ingest(url: &str) -> Result<Self, ConfigError> {
+    pub fn ingest(url: &str, signal: Signal) -> Result<Self, ConfigError> {
         let mut config = Self::exact(url)?;
-        append_path(&mut config.url, "otlp/v1/traces");
+        append_path(&mut config.url, "otlp/v1", signal);
         config.headers.insert(SOURCE, HeaderValue::from_static("zero-agent-ebpf"));
         Ok(config)
     }
 
-    /// Any OTLP/HTTP receiver by its base URL, as in `OTEL_EXPORTER_OTLP_ENDPOINT`: `{url}/v1/traces`.
+    /// Any OTLP/HTTP receiver by its base URL, as in `OTEL_EXPORTER_OTLP_ENDPOINT`: `{url}/v1/{signal}`.
     ///
     /// # Errors
     ///
     /// The URL is not an absolute HTTP URL.
-    pub fn otlp(url: &str) -> Result<Self, ConfigError> {
+    pub fn otlp(url: &str, signal: Signal) -> Result<Self, ConfigError> {
         let mut config = Self::exact(url)?;
-        append_path(&mut config.url, "v1/traces");
+        append_path(&mut config.url, "v1", signal);
         Ok(config)
     }
 
@@ -108,6 +111,7 @@ impl HttpConfig {
             headers,
             timeout: Duration::from_secs(10),
             user_agent: HeaderValue::from_static(concat!("obtrace-export/", env!("CARGO_PKG_VERSION"))),
+            format: Format::Json,
         })
     }
 
@@ -213,12 +217,13 @@ impl fmt::Debug for HttpConfig {
             .field("headers", &self.headers)
             .field("timeout", &self.timeout)
             .field("user_agent", &self.user_agent)
+            .field("format", &self.format)
             .finish()
     }
 }
 
-fn append_path(url: &mut Url, suffix: &str) {
-    let path = format!("{}/{suffix}", url.path().trim_end_matches('/'));
+fn append_path(url: &mut Url, base: &str, signal: Signal) {
+    let path = format!("{}/{base}/{signal}", url.path().trim_end_matches('/'));
     url.set_path(&path);
 }
 
@@ -268,10 +273,10 @@ mod tests {
             ("https://h:8443/otlp", "https://h:8443/otlp/v1/traces", "https://h:8443/otlp/otlp/v1/traces"),
             ("http://h/a/?x=1", "http://h/a/v1/traces", "http://h/a/otlp/v1/traces"),
         ] {
-            assert_eq!(HttpConfig::otlp(base).unwrap().url(), otlp);
-            assert_eq!(HttpConfig::ingest(base).unwrap().url(), ingest);
+            assert_eq!(HttpConfig::otlp(base, Signal::Traces).unwrap().url(), otlp);
+            assert_eq!(HttpConfig::ingest(base, Signal::Traces).unwrap().url(), ingest);
         }
-        assert_eq!(HttpConfig::otlp("http://h/a/?x=1").unwrap().url.query(), Some("x=1"));
+        assert_eq!(HttpConfig::otlp("http://h/a/?x=1", Signal::Traces).unwrap().url.query(), Some("x=1"));
         assert_eq!(HttpConfig::exact("http://h/own").unwrap().url(), "http://h/own");
     }
 
@@ -279,14 +284,14 @@ mod tests {
     fn bad_urls_are_refused_without_showing_secrets() {
         for url in ["", "localhost:4318", "ftp://h", "http://", "//h", "grpc://u:hunter22@h", "http://u:hunter22@:1:2"]
         {
-            let message = HttpConfig::otlp(url).unwrap_err().to_string();
+            let message = HttpConfig::otlp(url, Signal::Traces).unwrap_err().to_string();
             assert!(!message.contains("hunter22"), "{message}");
         }
     }
 
     #[test]
     fn secrets_stay_secret() {
-        let config = HttpConfig::ingest("https://user:hunter22@h/?token=hunter23")
+        let config = HttpConfig::ingest("https://user:hunter22@h/?token=hunter23", Signal::Traces)
             .and_then(|c| c.with_api_key("hunter24\n"))
             .and_then(|c| c.with_header_list("authorization=Bearer%20hunter25"))
             .unwrap();
@@ -295,13 +300,14 @@ mod tests {
         assert_eq!(config.redact("key hunter24 of hunter22".to_owned()), "key *** of ***");
         assert_eq!(config.headers["authorization"], "Bearer hunter25");
         assert_eq!(config.headers["x-api-key"], "hunter24");
-        let error = HttpConfig::otlp("http://h").unwrap().with_api_key("hunter\n26").unwrap_err().to_string();
+        let error =
+            HttpConfig::otlp("http://h", Signal::Traces).unwrap().with_api_key("hunter\n26").unwrap_err().to_string();
         assert!(!error.contains("hunter"), "{error}");
     }
 
     #[test]
     fn header_lists() {
-        let config = HttpConfig::otlp("http://h").unwrap();
+        let config = HttpConfig::otlp("http://h", Signal::Traces).unwrap();
         let headers = config.clone().with_header_list(" a = 1 ,, b=x%3Dy=z,").unwrap().headers;
         assert_eq!(
             (&headers["a"], &headers["b"]),
@@ -322,7 +328,7 @@ mod tests {
             ("http://10.0.0.1", false),
             ("http://localhost.example.com", false),
         ] {
-            assert_eq!(HttpConfig::otlp(url).unwrap().is_local(), local, "{url}");
+            assert_eq!(HttpConfig::otlp(url, Signal::Traces).unwrap().is_local(), local, "{url}");
         }
     }
 }

@@ -6,7 +6,6 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use bytes::Bytes;
 use reqwest::{
     Response,
     header::{CONTENT_ENCODING, RETRY_AFTER},
@@ -15,8 +14,11 @@ use reqwest::{
 use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::BuilderVerifierExt as _;
 
-use super::{ConfigError, HttpConfig, MAX_REPLY, Reply, reply};
-use crate::retry::{Class, retry_after};
+use super::{ConfigError, HttpConfig, MAX_REPLY, Payload, Reply, reply};
+use crate::{
+    encode::Format,
+    retry::{Class, retry_after},
+};
 
 /// No answer: the request may have arrived or not, and should be sent again.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -78,18 +80,24 @@ impl Http {
         self.config.url()
     }
 
+    /// The wire form of its bodies.
+    #[must_use]
+    pub fn format(&self) -> Format {
+        self.config.format
+    }
+
     /// Sends one request body and waits for the answer, whatever its status.
     ///
     /// # Errors
     ///
     /// There was no answer.
     pub async fn send(&self, body: Vec<u8>) -> Result<Reply, SendError> {
-        self.post(body.into()).await
+        self.post(Payload::plain(body.into())).await
     }
 
     /// As [`Http::send`]; the caller may keep a clone of the body, to have its memory back.
-    pub(crate) async fn post(&self, body: Bytes) -> Result<Reply, SendError> {
-        let sent = self.client.post(self.config.url.clone()).body(body).send().await;
+    pub(crate) async fn post(&self, payload: Payload) -> Result<Reply, SendError> {
+        let sent = self.client.post(self.config.url.clone()).body(payload.body).send().await;
         let response = sent.map_err(|error| self.send_error(&error))?;
         let status = response.status().as_u16();
         let class = Class::of(status);

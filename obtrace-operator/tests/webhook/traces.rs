@@ -7,7 +7,7 @@ use std::{
 
 use obtrace_export::{
     batch,
-    model::{Attribute, Resource, Span, SpanKind, Status, Value},
+    model::{Attribute, Resource, Signal, Span, SpanKind, Status, Value},
     pipeline::{Config, Exporter},
     receive::{Limits, Receiver, Running, Telemetry},
     transport::{Http, HttpConfig},
@@ -120,7 +120,7 @@ async fn a_review_without_a_verdict_is_a_span_that_failed() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_receiver_that_is_not_there_is_in_no_reviews_way() {
-    let http = Http::new(HttpConfig::otlp("http://127.0.0.1:9").unwrap()).unwrap();
+    let http = Http::new(HttpConfig::otlp("http://127.0.0.1:9", Signal::Traces).unwrap()).unwrap();
     let config = Config::new().with_limits(batch::Limits::new().with_queue_items(4).with_batch_items(4));
     // Nothing takes from the queue.
     let (exporter, _worker) = Exporter::new(http, config);

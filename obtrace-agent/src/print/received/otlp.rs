@@ -5,7 +5,7 @@ use obtrace_export::{
         json::{LogEncoder, MetricEncoder, TraceEncoder},
         text::{push_decimal_u64, push_string},
     },
-    receive::{Encoding, Request, Telemetry},
+    receive::{Format, Request, Telemetry},
 };
 
 /// Headers that are shown. Others may hold what is nobody's business.
@@ -43,8 +43,8 @@ impl Bodies {
         out.extend_from_slice(if key { b"},\"api_key\":true,\"items\":" } else { b"},\"api_key\":false,\"items\":" });
         push_decimal_u64(out, request.telemetry.items() as u64);
         out.extend_from_slice(b",\"body\":");
-        match (request.encoding, &request.telemetry) {
-            (Encoding::Json, _) => push_compact(out, &request.body),
+        match (request.format, &request.telemetry) {
+            (Format::Json, _) => push_compact(out, &request.body),
             (_, Telemetry::Traces(spans)) => self.traces.encode(spans, out),
             (_, Telemetry::Logs(records)) => self.logs.encode(records, out),
             (_, Telemetry::Metrics(metrics)) => self.metrics.encode(metrics, out),

@@ -1,4 +1,4 @@
-use obtrace_export::receive::{Encoding, Limits, Receiver, Request, Signal, decode};
+use obtrace_export::receive::{Format as WireForm, Limits, Receiver, Request, Signal, decode};
 
 use super::*;
 
@@ -160,10 +160,10 @@ fn otlp_json_is_one_request_a_line_and_never_the_key() {
 fn protobuf_is_shown_as_otlp_json_of_the_same_meaning() {
     for mut request in [traces(), logs(), metrics()] {
         // The form is all that tells it from a request that came in protobuf.
-        request.encoding = Encoding::Protobuf;
+        request.format = WireForm::Protobuf;
         let line: serde_json::Value = serde_json::from_str(&printed(Format::OtlpJson, &[request.clone()])).unwrap();
         let body = line["body"].to_string();
-        let again = decode(request.signal, Encoding::Json, body.as_bytes(), &Limits::default()).unwrap();
+        let again = decode(request.signal, WireForm::Json, body.as_bytes(), &Limits::default()).unwrap();
         assert_eq!(again, request.telemetry);
     }
     assert_eq!(traces().signal, Signal::Traces);

@@ -9,10 +9,12 @@ mod metric;
 
 pub use self::{log::push_log_record, metric::push_metric};
 use super::{
-    group::{Grouping, Item},
+    group::Grouping,
     text::{push_base64, push_decimal, push_decimal_u64, push_double, push_hex, push_text},
 };
-use crate::model::{Attribute, LogRecord, Metric, Scope, Span, SpanEvent, SpanKind, SpanLink, Status, Text, Value};
+use crate::model::{
+    Attribute, Item, LogRecord, Metric, Scope, Span, SpanEvent, SpanKind, SpanLink, Status, Text, Value,
+};
 
 /// Values nested deeper than this are written as empty ones: a receiver refuses a whole request whose messages are nested
 /// too deep (protobuf stops at 100 messages; each level of a map takes three).
@@ -52,8 +54,7 @@ impl TraceEncoder {
 
     /// Appends one request with these spans, grouped by resource and scope. No spans give `{}`.
     pub fn encode(&mut self, spans: &[Span], out: &mut Vec<u8>) {
-        let names = Names { outer: b"{\"resourceSpans\":[", group: b"},\"scopeSpans\":[", items: b"},\"spans\":[" };
-        encode(&mut self.grouping, &names, spans, out, push_span);
+        encode(&mut self.grouping, &SPANS, spans, out, push_span);
     }
 }
 
@@ -82,8 +83,7 @@ impl LogEncoder {
 
     /// Appends one request with these records, grouped by resource and scope. No records give `{}`.
     pub fn encode(&mut self, records: &[LogRecord], out: &mut Vec<u8>) {
-        let names = Names { outer: b"{\"resourceLogs\":[", group: b"},\"scopeLogs\":[", items: b"},\"logRecords\":[" };
-        encode(&mut self.grouping, &names, records, out, push_log_record);
+        encode(&mut self.grouping, &LOG_RECORDS, records, out, push_log_record);
     }
 }
 
@@ -102,20 +102,25 @@ impl MetricEncoder {
 
     /// Appends one request with these metrics, grouped by resource and scope. No metrics give `{}`.
     pub fn encode(&mut self, metrics: &[Metric], out: &mut Vec<u8>) {
-        let names =
-            Names { outer: b"{\"resourceMetrics\":[", group: b"},\"scopeMetrics\":[", items: b"},\"metrics\":[" };
-        encode(&mut self.grouping, &names, metrics, out, push_metric);
+        encode(&mut self.grouping, &METRICS, metrics, out, push_metric);
     }
 }
 
 /// What stands in front of the lists of a signal, with what ends the message before.
-struct Names {
+pub(super) struct Names {
     outer: &'static [u8],
     group: &'static [u8],
     items: &'static [u8],
 }
 
-fn encode<T: Item>(
+pub(super) static SPANS: Names =
+    Names { outer: b"{\"resourceSpans\":[", group: b"},\"scopeSpans\":[", items: b"},\"spans\":[" };
+pub(super) static LOG_RECORDS: Names =
+    Names { outer: b"{\"resourceLogs\":[", group: b"},\"scopeLogs\":[", items: b"},\"logRecords\":[" };
+pub(super) static METRICS: Names =
+    Names { outer: b"{\"resourceMetrics\":[", group: b"},\"scopeMetrics\":[", items: b"},\"metrics\":[" };
+
+pub(super) fn encode<T: Item>(
     grouping: &mut Grouping,
     names: &Names,
     items: &[T],

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use obtrace_export::{
     batch::Limits,
-    model::{Attribute, Resource, Value},
+    model::{Attribute, Resource, Signal, Value},
     pipeline::{Config, Exporter, Worker},
     transport::{ConfigError, Http, HttpConfig},
 };
@@ -145,7 +145,7 @@ impl<G: Fn(&str) -> Option<String>> Reader<G> {
         let http = match (self.get)("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") {
             Some(url) => HttpConfig::exact(&url)?,
             None => match (self.get)("OTEL_EXPORTER_OTLP_ENDPOINT").or_else(local) {
-                Some(url) => HttpConfig::otlp(&url)?,
+                Some(url) => HttpConfig::otlp(&url, Signal::Traces)?,
                 None => return Ok(None),
             },
         };
