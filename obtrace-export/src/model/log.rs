@@ -21,8 +21,10 @@ pub struct LogRecord {
     pub body: Value,
     /// Its attributes.
     pub attributes: Vec<Attribute>,
-    /// W3C trace flags; bit 0 is *sampled*.
-    pub flags: u8,
+    /// How many attributes it had beyond these.
+    pub dropped_attributes_count: u32,
+    /// The low eight bits are W3C's trace flags, of which bit 0 is *sampled*; the others are reserved.
+    pub flags: u32,
     /// The trace in which it was written.
     pub trace_id: Option<TraceId>,
     /// The span in which it was written.
@@ -40,6 +42,41 @@ impl LogRecord {
     #[must_use]
     pub fn new(body: impl Into<Value>, resource: Arc<Resource>, scope: Arc<Scope>) -> Self {
         Self { body: body.into(), resource, scope, ..Self::default() }
+    }
+
+    /// Sets when it happened and when it was seen, in nanoseconds since the Unix epoch.
+    #[must_use]
+    pub const fn with_times(mut self, time: u64, observed: u64) -> Self {
+        self.time_unix_nano = time;
+        self.observed_time_unix_nano = observed;
+        self
+    }
+
+    /// Sets the severity: its number, 1 to 24, and what the source calls it.
+    ///
+    /// ```
+    /// use obtrace_export::model::LogRecord;
+    /// let record = LogRecord::new("disk full", Default::default(), Default::default()).with_severity(17, "");
+    /// assert_eq!(record.severity(), "ERROR");
+    /// ```
+    #[must_use]
+    pub fn with_severity(mut self, number: u8, text: impl Into<Text>) -> Self {
+        self.severity_number = number;
+        self.severity_text = text.into();
+        self
+    }
+
+    /// Sets the span in which it was written.
+    #[must_use]
+    pub const fn with_span(mut self, trace: TraceId, span: SpanId) -> Self {
+        self.trace_id = Some(trace);
+        self.span_id = Some(span);
+        self
+    }
+
+    /// Adds an attribute.
+    pub fn push(&mut self, key: impl Into<Text>, value: impl Into<Value>) {
+        self.attributes.push(Attribute::new(key, value));
     }
 
     /// The name of its severity: as the source calls it, else that of its number (`INFO`, `INFO2`); empty if neither is

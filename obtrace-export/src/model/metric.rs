@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Attribute, Resource, Scope, Text};
+use super::{Attribute, ExponentialPoint, HistogramPoint, NumberPoint, Resource, Scope, SummaryPoint, Text};
 
 /// A metric with its data points, after OTLP's
 /// [`Metric`](https://github.com/open-telemetry/opentelemetry-proto/blob/v1.9.0/opentelemetry/proto/metrics/v1/metrics.proto).
@@ -17,6 +17,8 @@ pub struct Metric {
     pub unit: Text,
     /// Its data points.
     pub data: MetricData,
+    /// What is said of the metric itself and does not tell it from others, mostly nothing.
+    pub metadata: Vec<Attribute>,
     /// What it is about; shared by all of the same service instance.
     pub resource: Arc<Resource>,
     /// What made it.
@@ -25,6 +27,18 @@ pub struct Metric {
 
 impl Metric {
     /// A metric without a description.
+    ///
+    /// ```
+    /// use obtrace_export::model::{Attribute, Metric, MetricData, NumberPoint, Temporality};
+    ///
+    /// let point = NumberPoint::new(7, 2_000_000_000)
+    ///     .with_start_time(1_000_000_000)
+    ///     .with_attributes(vec![Attribute::new("http.request.method", "GET")]);
+    /// let data = MetricData::sum(vec![point], Temporality::Cumulative, true);
+    /// let metric = Metric::new("requests", "{request}", data, Default::default(), Default::default())
+    ///     .with_description("Requests that were answered");
+    /// assert_eq!(metric.data.len(), 1);
+    /// ```
     #[must_use]
     pub fn new(
         name: impl Into<Text>,
@@ -33,7 +47,22 @@ impl Metric {
         resource: Arc<Resource>,
         scope: Arc<Scope>,
     ) -> Self {
-        Self { name: name.into(), description: Text::default(), unit: unit.into(), data, resource, scope }
+        Self {
+            name: name.into(),
+            description: Text::default(),
+            unit: unit.into(),
+            data,
+            metadata: Vec::new(),
+            resource,
+            scope,
+        }
+    }
+
+    /// Sets what it means.
+    #[must_use]
+    pub fn with_description(mut self, description: impl Into<Text>) -> Self {
+        self.description = description.into();
+        self
     }
 }
 
@@ -74,6 +103,24 @@ pub enum MetricData {
 }
 
 impl MetricData {
+    /// Sums; see [`MetricData::Sum`].
+    #[must_use]
+    pub const fn sum(points: Vec<NumberPoint>, temporality: Temporality, monotonic: bool) -> Self {
+        Self::Sum { points, temporality, monotonic }
+    }
+
+    /// Distributions over buckets with explicit bounds.
+    #[must_use]
+    pub const fn histogram(points: Vec<HistogramPoint>, temporality: Temporality) -> Self {
+        Self::Histogram { points, temporality }
+    }
+
+    /// Distributions over buckets whose bounds are powers of a base.
+    #[must_use]
+    pub const fn exponential_histogram(points: Vec<ExponentialPoint>, temporality: Temporality) -> Self {
+        Self::ExponentialHistogram { points, temporality }
+    }
+
     /// How many data points there are.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -116,108 +163,33 @@ pub enum Number {
     Double(f64),
 }
 
-/// A value at a time.
-#[derive(Clone, Debug, Default, PartialEq)]
-#[non_exhaustive]
-pub struct NumberPoint {
-    /// What tells it from the other points of the metric.
-    pub attributes: Vec<Attribute>,
-    /// Nanoseconds since the Unix epoch; 0 if that is not known.
-    pub start_time_unix_nano: u64,
-    /// Nanoseconds since the Unix epoch.
-    pub time_unix_nano: u64,
-    /// `None`: there is none (any more).
-    pub value: Option<Number>,
+impl From<i64> for Number {
+    fn from(number: i64) -> Self {
+        Self::Int(number)
+    }
 }
 
-/// A distribution over buckets with explicit bounds.
-#[derive(Clone, Debug, Default, PartialEq)]
-#[non_exhaustive]
-pub struct HistogramPoint {
-    /// What tells it from the other points of the metric.
-    pub attributes: Vec<Attribute>,
-    /// Nanoseconds since the Unix epoch; 0 if that is not known.
-    pub start_time_unix_nano: u64,
-    /// Nanoseconds since the Unix epoch.
-    pub time_unix_nano: u64,
-    /// How many values there were.
-    pub count: u64,
-    /// Their sum; of values that may be negative there is none.
-    pub sum: Option<f64>,
-    /// The smallest.
-    pub min: Option<f64>,
-    /// The largest.
-    pub max: Option<f64>,
-    /// How many values each bucket holds: one more than there are bounds, or none at all.
-    pub bucket_counts: Vec<u64>,
-    /// The inclusive upper bounds of all buckets but the last.
-    pub explicit_bounds: Vec<f64>,
+impl From<i32> for Number {
+    fn from(number: i32) -> Self {
+        Self::Int(number.into())
+    }
 }
 
-/// A distribution over buckets whose bounds are powers of 2^(2^-scale).
-#[derive(Clone, Debug, Default, PartialEq)]
-#[non_exhaustive]
-pub struct ExponentialPoint {
-    /// What tells it from the other points of the metric.
-    pub attributes: Vec<Attribute>,
-    /// Nanoseconds since the Unix epoch; 0 if that is not known.
-    pub start_time_unix_nano: u64,
-    /// Nanoseconds since the Unix epoch.
-    pub time_unix_nano: u64,
-    /// How many values there were.
-    pub count: u64,
-    /// Their sum; of values that may be negative there is none.
-    pub sum: Option<f64>,
-    /// The smallest.
-    pub min: Option<f64>,
-    /// The largest.
-    pub max: Option<f64>,
-    /// The resolution.
-    pub scale: i32,
-    /// How many values were within the zero threshold.
-    pub zero_count: u64,
-    /// What is not farther from zero than this counts as zero.
-    pub zero_threshold: f64,
-    /// Buckets of the positive values.
-    pub positive: Buckets,
-    /// Buckets of the negative values.
-    pub negative: Buckets,
+impl From<u32> for Number {
+    fn from(number: u32) -> Self {
+        Self::Int(number.into())
+    }
 }
 
-/// Consecutive buckets.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Buckets {
-    /// The index of the first one.
-    pub offset: i32,
-    /// How many values each holds.
-    pub counts: Vec<u64>,
+impl From<f64> for Number {
+    fn from(number: f64) -> Self {
+        Self::Double(number)
+    }
 }
 
-/// Quantiles that the source computed.
-#[derive(Clone, Debug, Default, PartialEq)]
-#[non_exhaustive]
-pub struct SummaryPoint {
-    /// What tells it from the other points of the metric.
-    pub attributes: Vec<Attribute>,
-    /// Nanoseconds since the Unix epoch; 0 if that is not known.
-    pub start_time_unix_nano: u64,
-    /// Nanoseconds since the Unix epoch.
-    pub time_unix_nano: u64,
-    /// How many values there were.
-    pub count: u64,
-    /// Their sum.
-    pub sum: f64,
-    /// The quantiles.
-    pub quantiles: Vec<Quantile>,
-}
-
-/// A value that a share of all values does not exceed.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-#[non_exhaustive]
-pub struct Quantile {
-    /// The share, 0 to 1.
-    pub quantile: f64,
-    /// The value.
-    pub value: f64,
+/// OTLP has no larger integer than [`i64::MAX`]: what is larger becomes that.
+impl From<u64> for Number {
+    fn from(number: u64) -> Self {
+        Self::Int(i64::try_from(number).unwrap_or(i64::MAX))
+    }
 }

@@ -4,16 +4,20 @@
 mod item;
 mod log;
 mod metric;
+mod point;
+mod span;
 
-use std::{borrow::Cow, fmt, sync::Arc};
+use std::{borrow::Cow, fmt};
 
 pub use self::{
     item::{Item, Signal},
     log::LogRecord,
-    metric::{
-        Buckets, ExponentialPoint, HistogramPoint, Metric, MetricData, Number, NumberPoint, Quantile, SummaryPoint,
-        Temporality,
+    metric::{Metric, MetricData, Number, Temporality},
+    point::{
+        Buckets, Exemplar, ExponentialPoint, FLAG_NO_RECORDED_VALUE, HistogramPoint, NumberPoint, Quantile,
+        SummaryPoint,
     },
+    span::{FLAG_HAS_IS_REMOTE, FLAG_IS_REMOTE, Span, SpanEvent, SpanKind, SpanLink, Status},
 };
 pub use crate::text::Text;
 
@@ -183,6 +187,8 @@ impl Attribute {
 pub struct Resource {
     /// Its attributes; `service.name` should be among them.
     pub attributes: Vec<Attribute>,
+    /// How many attributes it had beyond these.
+    pub dropped_attributes_count: u32,
     /// The schema that their names follow.
     pub schema_url: Text,
 }
@@ -191,7 +197,7 @@ impl Resource {
     /// A resource with these attributes.
     #[must_use]
     pub fn new(attributes: Vec<Attribute>) -> Self {
-        Self { attributes, schema_url: Text::default() }
+        Self { attributes, ..Self::default() }
     }
 
     /// Sets the schema URL.
@@ -218,6 +224,8 @@ pub struct Scope {
     pub version: Text,
     /// Its attributes, mostly none.
     pub attributes: Vec<Attribute>,
+    /// How many attributes it had beyond these.
+    pub dropped_attributes_count: u32,
     /// The schema that the names of its telemetry follow.
     pub schema_url: Text,
 }
@@ -226,7 +234,14 @@ impl Scope {
     /// A scope.
     #[must_use]
     pub fn new(name: impl Into<Text>, version: impl Into<Text>) -> Self {
-        Self { name: name.into(), version: version.into(), attributes: Vec::new(), schema_url: Text::default() }
+        Self { name: name.into(), version: version.into(), ..Self::default() }
+    }
+
+    /// Sets the attributes.
+    #[must_use]
+    pub fn with_attributes(mut self, attributes: Vec<Attribute>) -> Self {
+        self.attributes = attributes;
+        self
     }
 
     /// Sets the schema URL.
@@ -234,183 +249,6 @@ impl Scope {
     pub fn with_schema_url(mut self, url: impl Into<Text>) -> Self {
         self.schema_url = url.into();
         self
-    }
-}
-
-/// The kind of a span.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum SpanKind {
-    /// Work inside a service.
-    #[default]
-    Internal,
-    /// A request that was answered.
-    Server,
-    /// A request that was made.
-    Client,
-    /// A message that was sent.
-    Producer,
-    /// A message that was processed.
-    Consumer,
-}
-
-/// Whether the operation of a span succeeded.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Status {
-    /// Not said: it did not fail.
-    #[default]
-    Unset,
-    /// Said to have succeeded.
-    Ok,
-    /// Failed.
-    Error {
-        /// A description for people; may be empty.
-        description: Text,
-    },
-}
-
-/// Something that happened during a span.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub struct SpanEvent {
-    /// Nanoseconds since the Unix epoch.
-    pub time_unix_nano: u64,
-    /// Its name.
-    pub name: Text,
-    /// Its attributes.
-    pub attributes: Vec<Attribute>,
-}
-
-impl SpanEvent {
-    /// An event.
-    #[must_use]
-    pub fn new(time_unix_nano: u64, name: impl Into<Text>, attributes: Vec<Attribute>) -> Self {
-        Self { time_unix_nano, name: name.into(), attributes }
-    }
-}
-
-/// A reference from a span to another.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub struct SpanLink {
-    /// The other's trace.
-    pub trace_id: TraceId,
-    /// The other.
-    pub span_id: SpanId,
-    /// Attributes of the reference.
-    pub attributes: Vec<Attribute>,
-}
-
-impl SpanLink {
-    /// A reference to that span.
-    #[must_use]
-    pub fn new(trace_id: TraceId, span_id: SpanId, attributes: Vec<Attribute>) -> Self {
-        Self { trace_id, span_id, attributes }
-    }
-}
-
-/// A span.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub struct Span {
-    /// The trace it belongs to.
-    pub trace_id: TraceId,
-    /// Its own id.
-    pub span_id: SpanId,
-    /// Its parent; `None` for the root of a trace.
-    pub parent_span_id: Option<SpanId>,
-    /// W3C trace flags; bit 0 is *sampled*.
-    pub flags: u8,
-    /// W3C trace state.
-    pub trace_state: Text,
-    /// Its name, of low cardinality.
-    pub name: Text,
-    /// Its kind.
-    pub kind: SpanKind,
-    /// Nanoseconds since the Unix epoch.
-    pub start_unix_nano: u64,
-    /// Nanoseconds since the Unix epoch, not before the start.
-    pub end_unix_nano: u64,
-    /// Its attributes.
-    pub attributes: Vec<Attribute>,
-    /// Its events.
-    pub events: Vec<SpanEvent>,
-    /// Its links.
-    pub links: Vec<SpanLink>,
-    /// Its status.
-    pub status: Status,
-    /// What it is about; shared by all spans of the same service instance.
-    pub resource: Arc<Resource>,
-    /// What made it.
-    pub scope: Arc<Scope>,
-}
-
-impl Span {
-    /// A span without a parent, attributes, events and links.
-    #[must_use]
-    pub fn new(
-        trace_id: TraceId,
-        span_id: SpanId,
-        name: impl Into<Text>,
-        kind: SpanKind,
-        resource: Arc<Resource>,
-        scope: Arc<Scope>,
-    ) -> Self {
-        Self {
-            trace_id,
-            span_id,
-            parent_span_id: None,
-            flags: 1,
-            trace_state: Text::default(),
-            name: name.into(),
-            kind,
-            start_unix_nano: 0,
-            end_unix_nano: 0,
-            attributes: Vec::new(),
-            events: Vec::new(),
-            links: Vec::new(),
-            status: Status::Unset,
-            resource,
-            scope,
-        }
-    }
-
-    /// Sets start and end, in nanoseconds since the Unix epoch.
-    #[must_use]
-    pub fn with_times(mut self, start: u64, end: u64) -> Self {
-        self.start_unix_nano = start;
-        self.end_unix_nano = end.max(start);
-        self
-    }
-
-    /// Sets the parent.
-    #[must_use]
-    pub fn with_parent(mut self, parent: Option<SpanId>) -> Self {
-        self.parent_span_id = parent;
-        self
-    }
-
-    /// Adds an attribute.
-    pub fn push(&mut self, key: impl Into<Text>, value: impl Into<Value>) {
-        self.attributes.push(Attribute::new(key, value));
-    }
-
-    /// About how many bytes of memory it holds, itself included; not what it shares. Queues are bounded by it.
-    #[must_use]
-    pub fn memory(&self) -> usize {
-        let events = self.events.iter().map(|event| event.name.heap() + memory_of(&event.attributes));
-        let links = self.links.iter().map(|link| memory_of(&link.attributes));
-        let description = if let Status::Error { description } = &self.status { description.heap() } else { 0 };
-        size_of::<Self>()
-            + self.name.heap()
-            + self.trace_state.heap()
-            + description
-            + memory_of(&self.attributes)
-            + self.events.len() * size_of::<SpanEvent>()
-            + events.sum::<usize>()
-            + self.links.len() * size_of::<SpanLink>()
-            + links.sum::<usize>()
     }
 }
 
@@ -430,6 +268,8 @@ fn value_memory(value: &Value) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
     #[test]

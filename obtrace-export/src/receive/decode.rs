@@ -22,8 +22,7 @@ type Result<T> = std::result::Result<T, DecodeError>;
 
 /// Reads the body of a request, decompressed: all of it or nothing.
 ///
-/// Spans need their ids, as OTLP says. What the model has no place for (counts of dropped attributes, exemplars, the trace
-/// state of links, flags beyond those of W3C) is passed over.
+/// Spans need their ids, as OTLP says. Unknown fields are passed over.
 ///
 /// ```
 /// use obtrace_export::receive::{Format, Limits, Signal, Telemetry, decode};
@@ -135,7 +134,13 @@ fn scope_group<S: Source, T: Item>(
 
 fn resource<S: Source>(source: &mut S) -> Result<Resource> {
     let mut resource = Resource::default();
-    source.message(RESOURCE, |source, _| attributes(source, &mut resource.attributes))?;
+    source.message(RESOURCE, |source, number| {
+        match number {
+            1 => attributes(source, &mut resource.attributes)?,
+            _ => resource.dropped_attributes_count = source.small()?,
+        }
+        Ok(())
+    })?;
     Ok(resource)
 }
 
@@ -145,7 +150,8 @@ fn scope<S: Source>(source: &mut S) -> Result<Scope> {
         match number {
             1 => scope.name = source.text()?,
             2 => scope.version = source.text()?,
-            _ => attributes(source, &mut scope.attributes)?,
+            3 => attributes(source, &mut scope.attributes)?,
+            _ => scope.dropped_attributes_count = source.small()?,
         }
         Ok(())
     })?;
@@ -198,11 +204,6 @@ fn value<S: Source>(source: &mut S) -> Result<Value> {
     Ok(value)
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "of the flags the lowest byte is W3C's")]
-fn flags<S: Source>(source: &mut S) -> Result<u8> {
-    source.unsigned().map(|flags| flags as u8)
-}
-
 fn span<S: Source>(source: &mut S) -> Result<Span> {
     source.count_item()?;
     let (trace, own) = (TraceId::default(), SpanId::default());
@@ -220,20 +221,23 @@ fn span<S: Source>(source: &mut S) -> Result<Span> {
             7 => span.start_unix_nano = source.unsigned()?,
             8 => span.end_unix_nano = source.unsigned()?,
             9 => attributes(source, &mut span.attributes)?,
+            10 => span.dropped_attributes_count = source.small()?,
             11 => {
                 return source.repeated(|source| {
                     span.events.push(event(source)?);
                     Ok(())
                 });
             }
+            12 => span.dropped_events_count = source.small()?,
             13 => {
                 return source.repeated(|source| {
                     span.links.push(link(source)?);
                     Ok(())
                 });
             }
+            14 => span.dropped_links_count = source.small()?,
             15 => span.status = status(source)?,
-            _ => span.flags = flags(source)?,
+            _ => span.flags = source.small()?,
         }
         Ok(())
     })?;
@@ -276,7 +280,8 @@ fn event<S: Source>(source: &mut S) -> Result<SpanEvent> {
         match number {
             1 => event.time_unix_nano = source.unsigned()?,
             2 => event.name = source.text()?,
-            _ => attributes(source, &mut event.attributes)?,
+            3 => attributes(source, &mut event.attributes)?,
+            _ => event.dropped_attributes_count = source.small()?,
         }
         Ok(())
     })?;
@@ -289,7 +294,10 @@ fn link<S: Source>(source: &mut S) -> Result<SpanLink> {
         match number {
             1 => link.trace_id = TraceId::from_bytes(source.id()?),
             2 => link.span_id = SpanId::from_bytes(source.id()?),
-            _ => attributes(source, &mut link.attributes)?,
+            3 => link.trace_state = source.text()?,
+            4 => attributes(source, &mut link.attributes)?,
+            5 => link.dropped_attributes_count = source.small()?,
+            _ => link.flags = source.small()?,
         }
         Ok(())
     })?;
@@ -306,7 +314,8 @@ fn log_record<S: Source>(source: &mut S) -> Result<LogRecord> {
             3 => record.severity_text = source.text()?,
             5 => record.body = value(source)?,
             6 => attributes(source, &mut record.attributes)?,
-            8 => record.flags = flags(source)?,
+            7 => record.dropped_attributes_count = source.small()?,
+            8 => record.flags = source.small()?,
             9 => record.trace_id = Some(TraceId::from_bytes(source.id()?)).filter(|id| !id.is_zero()),
             10 => record.span_id = Some(SpanId::from_bytes(source.id()?)).filter(|id| !id.is_zero()),
             11 => record.observed_time_unix_nano = source.unsigned()?,

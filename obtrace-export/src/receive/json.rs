@@ -225,6 +225,10 @@ impl Source for Json<'_> {
         self.whole()
     }
 
+    fn small(&mut self) -> Result<u32, DecodeError> {
+        self.whole()
+    }
+
     fn signed(&mut self) -> Result<i64, DecodeError> {
         self.whole()
     }

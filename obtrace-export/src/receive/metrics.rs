@@ -2,12 +2,14 @@
 
 use super::{
     decode::attributes,
-    fields::{BUCKETS, EXPONENTIAL_POINT, HISTOGRAM_POINT, METRIC, NUMBER_POINT, POINTS, QUANTILE, SUMMARY_POINT},
+    fields::{
+        BUCKETS, EXEMPLAR, EXPONENTIAL_POINT, HISTOGRAM_POINT, METRIC, NUMBER_POINT, POINTS, QUANTILE, SUMMARY_POINT,
+    },
     source::{DecodeError, Source},
 };
 use crate::model::{
-    Buckets, ExponentialPoint, HistogramPoint, Metric, MetricData, Number, NumberPoint, Quantile, SummaryPoint,
-    Temporality,
+    Buckets, Exemplar, ExponentialPoint, HistogramPoint, Metric, MetricData, Number, NumberPoint, Quantile, SpanId,
+    SummaryPoint, Temporality, TraceId,
 };
 
 type Result<T> = std::result::Result<T, DecodeError>;
@@ -32,7 +34,8 @@ pub(super) fn metric<S: Source>(source: &mut S) -> Result<Metric> {
                 let Points { points, temporality, .. } = points(source, exponential_point)?;
                 metric.data = MetricData::ExponentialHistogram { points, temporality };
             }
-            _ => metric.data = MetricData::Summary(points(source, summary_point)?.points),
+            11 => metric.data = MetricData::Summary(points(source, summary_point)?.points),
+            _ => attributes(source, &mut metric.metadata)?,
         }
         Ok(())
     })?;
@@ -78,12 +81,38 @@ fn number_point<S: Source>(source: &mut S) -> Result<NumberPoint> {
             2 => point.start_time_unix_nano = source.unsigned()?,
             3 => point.time_unix_nano = source.unsigned()?,
             4 => point.value = Some(Number::Double(source.double()?)),
+            5 => exemplars(source, &mut point.exemplars)?,
             6 => point.value = Some(Number::Int(source.signed()?)),
-            _ => attributes(source, &mut point.attributes)?,
+            7 => attributes(source, &mut point.attributes)?,
+            _ => point.flags = source.small()?,
         }
         Ok(())
     })?;
     Ok(point)
+}
+
+/// Adds exemplars to `out`.
+fn exemplars<S: Source>(source: &mut S, out: &mut Vec<Exemplar>) -> Result<()> {
+    source.repeated(|source| {
+        out.push(exemplar(source)?);
+        Ok(())
+    })
+}
+
+fn exemplar<S: Source>(source: &mut S) -> Result<Exemplar> {
+    let mut exemplar = Exemplar::default();
+    source.message(EXEMPLAR, |source, number| {
+        match number {
+            2 => exemplar.time_unix_nano = source.unsigned()?,
+            3 => exemplar.value = Some(Number::Double(source.double()?)),
+            4 => exemplar.span_id = Some(SpanId::from_bytes(source.id()?)).filter(|id| !id.is_zero()),
+            5 => exemplar.trace_id = Some(TraceId::from_bytes(source.id()?)).filter(|id| !id.is_zero()),
+            6 => exemplar.value = Some(Number::Int(source.signed()?)),
+            _ => attributes(source, &mut exemplar.filtered_attributes)?,
+        }
+        Ok(())
+    })?;
+    Ok(exemplar)
 }
 
 fn histogram_point<S: Source>(source: &mut S) -> Result<HistogramPoint> {
@@ -96,7 +125,9 @@ fn histogram_point<S: Source>(source: &mut S) -> Result<HistogramPoint> {
             5 => point.sum = Some(source.double()?),
             6 => source.unsigneds(true, &mut point.bucket_counts)?,
             7 => source.doubles(&mut point.explicit_bounds)?,
+            8 => exemplars(source, &mut point.exemplars)?,
             9 => attributes(source, &mut point.attributes)?,
+            10 => point.flags = source.small()?,
             11 => point.min = Some(source.double()?),
             _ => point.max = Some(source.double()?),
         }
@@ -118,6 +149,8 @@ fn exponential_point<S: Source>(source: &mut S) -> Result<ExponentialPoint> {
             7 => point.zero_count = source.unsigned()?,
             8 => point.positive = buckets(source)?,
             9 => point.negative = buckets(source)?,
+            10 => point.flags = source.small()?,
+            11 => exemplars(source, &mut point.exemplars)?,
             12 => point.min = Some(source.double()?),
             13 => point.max = Some(source.double()?),
             _ => point.zero_threshold = source.double()?,
@@ -153,7 +186,8 @@ fn summary_point<S: Source>(source: &mut S) -> Result<SummaryPoint> {
                     Ok(())
                 });
             }
-            _ => attributes(source, &mut point.attributes)?,
+            7 => attributes(source, &mut point.attributes)?,
+            _ => point.flags = source.small()?,
         }
         Ok(())
     })?;

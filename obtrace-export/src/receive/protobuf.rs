@@ -161,6 +161,11 @@ impl Source for Protobuf<'_> {
         }
     }
 
+    #[expect(clippy::cast_possible_truncation, reason = "as protobuf's own readers do")]
+    fn small(&mut self) -> Result<u32, DecodeError> {
+        Ok(self.unsigned()? as u32)
+    }
+
     fn signed(&mut self) -> Result<i64, DecodeError> {
         self.unsigned().map(u64::cast_signed)
     }

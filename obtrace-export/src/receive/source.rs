@@ -29,6 +29,9 @@ pub(super) trait Source: Sized {
     /// An unsigned number; protobuf has it as a varint or with a fixed width.
     fn unsigned(&mut self) -> Result<u64, DecodeError>;
 
+    /// An unsigned number of 32 bits; protobuf has it as a varint or with a fixed width.
+    fn small(&mut self) -> Result<u32, DecodeError>;
+
     /// A signed number; protobuf has it as a varint or with a fixed width.
     fn signed(&mut self) -> Result<i64, DecodeError>;
 

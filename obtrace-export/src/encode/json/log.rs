@@ -1,6 +1,9 @@
 //! Log records.
 
-use super::{push_any_value, push_attributes, push_decimal_u64, push_field, push_hex, push_time};
+use super::{
+    DROPPED_ATTRIBUTES, FLAGS, push_any_value, push_attributes, push_decimal_u64, push_field, push_ids, push_small,
+    push_time,
+};
 use crate::model::{LogRecord, Value};
 
 /// Appends one `LogRecord` message.
@@ -30,20 +33,9 @@ pub fn push_log_record(out: &mut Vec<u8>, record: &LogRecord) {
         push_any_value(out, &record.body, 0);
     }
     push_attributes(out, b",\"attributes\":[", &record.attributes);
-    if record.flags != 0 {
-        out.extend_from_slice(b",\"flags\":");
-        push_decimal_u64(out, record.flags.into());
-    }
-    if let Some(id) = record.trace_id.filter(|id| !id.is_zero()) {
-        out.extend_from_slice(b",\"traceId\":\"");
-        push_hex(out, &id.to_bytes());
-        out.push(b'"');
-    }
-    if let Some(id) = record.span_id.filter(|id| !id.is_zero()) {
-        out.extend_from_slice(b",\"spanId\":\"");
-        push_hex(out, &id.to_bytes());
-        out.push(b'"');
-    }
+    push_small(out, DROPPED_ATTRIBUTES, record.dropped_attributes_count);
+    push_small(out, FLAGS, record.flags);
+    push_ids(out, record.trace_id, record.span_id);
     push_field(out, b",\"eventName\":", &record.event_name);
     out.push(b'}');
 }

@@ -1,21 +1,21 @@
 //! Metrics and their data points.
 
 use super::{
-    push_attributes, push_decimal, push_decimal_u64, push_double, push_field, push_list, push_text, push_time,
+    FLAGS, push_attributes, push_decimal, push_decimal_u64, push_double, push_field, push_ids, push_list, push_small,
+    push_text, push_time,
 };
 use crate::model::{
-    Attribute, Buckets, ExponentialPoint, HistogramPoint, Metric, MetricData, Number, NumberPoint, SummaryPoint,
-    Temporality,
+    Attribute, Buckets, Exemplar, ExponentialPoint, HistogramPoint, Metric, MetricData, Number, NumberPoint,
+    SummaryPoint, Temporality,
 };
 
 /// Appends one `Metric` message.
 ///
 /// ```
-/// use obtrace_export::{encode::json::push_metric, model::{Metric, MetricData, Number, NumberPoint}};
+/// use obtrace_export::{encode::json::push_metric, model::{Metric, MetricData, NumberPoint}};
 ///
-/// let mut point = NumberPoint::default();
-/// (point.time_unix_nano, point.value) = (5, Some(Number::Int(7)));
-/// let metric = Metric::new("queue.length", "{job}", MetricData::Gauge(vec![point]), Default::default(), Default::default());
+/// let data = MetricData::Gauge(vec![NumberPoint::new(7, 5)]);
+/// let metric = Metric::new("queue.length", "{job}", data, Default::default(), Default::default());
 /// let mut line = Vec::new();
 /// push_metric(&mut line, &metric);
 /// let expected = r#"{"name":"queue.length","unit":"{job}","gauge":{"dataPoints":[{"timeUnixNano":"5","asInt":"7"}]}}"#;
@@ -55,6 +55,7 @@ pub fn push_metric(out: &mut Vec<u8>, metric: &Metric) {
             out.push(b'}');
         }
     }
+    push_attributes(out, b",\"metadata\":[", &metric.metadata);
     out.push(b'}');
 }
 
@@ -88,7 +89,14 @@ fn push_head(out: &mut Vec<u8>, time: u64, start: u64, attributes: &[Attribute])
 
 fn push_number_point(out: &mut Vec<u8>, point: &NumberPoint) {
     push_head(out, point.time_unix_nano, point.start_time_unix_nano, &point.attributes);
-    match point.value {
+    push_value(out, point.value);
+    push_exemplars(out, &point.exemplars);
+    push_small(out, FLAGS, point.flags);
+    out.push(b'}');
+}
+
+fn push_value(out: &mut Vec<u8>, value: Option<Number>) {
+    match value {
         None => {}
         Some(Number::Int(value)) => {
             out.extend_from_slice(b",\"asInt\":\"");
@@ -100,7 +108,16 @@ fn push_number_point(out: &mut Vec<u8>, point: &NumberPoint) {
             push_double(out, value);
         }
     }
-    out.push(b'}');
+}
+
+fn push_exemplars(out: &mut Vec<u8>, exemplars: &[Exemplar]) {
+    push_list(out, b",\"exemplars\":[", exemplars, |out, exemplar| {
+        push_number(out, b"{\"timeUnixNano\":\"", exemplar.time_unix_nano);
+        push_value(out, exemplar.value);
+        push_ids(out, exemplar.trace_id, exemplar.span_id);
+        push_attributes(out, b",\"filteredAttributes\":[", &exemplar.filtered_attributes);
+        out.push(b'}');
+    });
 }
 
 fn push_histogram_point(out: &mut Vec<u8>, point: &HistogramPoint) {
@@ -109,6 +126,8 @@ fn push_histogram_point(out: &mut Vec<u8>, point: &HistogramPoint) {
     push_optional(out, b",\"sum\":", point.sum);
     push_counts(out, b",\"bucketCounts\":[", &point.bucket_counts);
     push_list(out, b",\"explicitBounds\":[", &point.explicit_bounds, |out, bound| push_double(out, *bound));
+    push_exemplars(out, &point.exemplars);
+    push_small(out, FLAGS, point.flags);
     push_optional(out, b",\"min\":", point.min);
     push_optional(out, b",\"max\":", point.max);
     out.push(b'}');
@@ -124,6 +143,8 @@ fn push_exponential_point(out: &mut Vec<u8>, point: &ExponentialPoint) {
     push_optional(out, b",\"zeroThreshold\":", Some(point.zero_threshold));
     push_buckets(out, b",\"positive\":{\"offset\":", &point.positive);
     push_buckets(out, b",\"negative\":{\"offset\":", &point.negative);
+    push_exemplars(out, &point.exemplars);
+    push_small(out, FLAGS, point.flags);
     push_optional(out, b",\"min\":", point.min);
     push_optional(out, b",\"max\":", point.max);
     out.push(b'}');
@@ -145,6 +166,7 @@ fn push_summary_point(out: &mut Vec<u8>, point: &SummaryPoint) {
         push_optional(out, b",\"value\":", Some(quantile.value));
         out.push(b'}');
     });
+    push_small(out, FLAGS, point.flags);
     out.push(b'}');
 }
 

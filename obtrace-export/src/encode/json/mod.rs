@@ -13,12 +13,15 @@ use super::{
     text::{push_base64, push_decimal, push_decimal_u64, push_double, push_hex, push_text},
 };
 use crate::model::{
-    Attribute, Item, LogRecord, Metric, Scope, Span, SpanEvent, SpanKind, SpanLink, Status, Text, Value,
+    Attribute, Item, LogRecord, Metric, Scope, Span, SpanEvent, SpanId, SpanKind, SpanLink, Status, Text, TraceId, Value,
 };
 
 /// Values nested deeper than this are written as empty ones: a receiver refuses a whole request whose messages are nested
 /// too deep (protobuf stops at 100 messages; each level of a map takes three).
 pub const MAX_DEPTH: usize = 24;
+
+const DROPPED_ATTRIBUTES: &[u8] = b",\"droppedAttributesCount\":";
+const FLAGS: &[u8] = b",\"flags\":";
 
 /// Writes `ExportTraceServiceRequest`s. Keeps what it needs for grouping between calls: in steady state nothing is
 /// allocated.
@@ -139,6 +142,8 @@ pub(super) fn encode<T: Item>(
         if group.opens_resource {
             out.extend_from_slice(b"{\"resource\":{");
             push_attributes(out, b"\"attributes\":[", &first.resource().attributes);
+            let bare = first.resource().attributes.is_empty();
+            push_small(out, sole(bare, DROPPED_ATTRIBUTES), first.resource().dropped_attributes_count);
             out.extend_from_slice(names.group);
         }
         out.extend_from_slice(b"{\"scope\":{");
@@ -167,10 +172,12 @@ pub(super) fn encode<T: Item>(
 
 fn push_scope(out: &mut Vec<u8>, scope: &Scope) {
     push_field(out, b"\"name\":", &scope.name);
-    let lead: &[u8] = if scope.name.as_bytes().is_empty() { b"\"version\":" } else { b",\"version\":" };
-    push_field(out, lead, &scope.version);
-    let bare = scope.name.is_empty() && scope.version.is_empty();
-    push_attributes(out, if bare { b"\"attributes\":[" } else { b",\"attributes\":[" }, &scope.attributes);
+    let mut bare = scope.name.is_empty();
+    push_field(out, sole(bare, b",\"version\":"), &scope.version);
+    bare &= scope.version.is_empty();
+    push_attributes(out, sole(bare, b",\"attributes\":["), &scope.attributes);
+    bare &= scope.attributes.is_empty();
+    push_small(out, sole(bare, DROPPED_ATTRIBUTES), scope.dropped_attributes_count);
 }
 
 /// Appends one `Span` message.
@@ -199,10 +206,7 @@ pub fn push_span(out: &mut Vec<u8>, span: &Span) {
         push_hex(out, &parent.to_bytes());
         out.push(b'"');
     }
-    if span.flags != 0 {
-        out.extend_from_slice(b",\"flags\":");
-        push_decimal_u64(out, span.flags.into());
-    }
+    push_small(out, FLAGS, span.flags);
     push_field(out, b",\"name\":", &span.name);
     out.extend_from_slice(match span.kind {
         SpanKind::Internal => b",\"kind\":1",
@@ -214,8 +218,11 @@ pub fn push_span(out: &mut Vec<u8>, span: &Span) {
     push_time(out, b",\"startTimeUnixNano\":\"", span.start_unix_nano);
     push_time(out, b",\"endTimeUnixNano\":\"", span.end_unix_nano);
     push_attributes(out, b",\"attributes\":[", &span.attributes);
+    push_small(out, DROPPED_ATTRIBUTES, span.dropped_attributes_count);
     push_list(out, b",\"events\":[", &span.events, push_event);
+    push_small(out, b",\"droppedEventsCount\":", span.dropped_events_count);
     push_list(out, b",\"links\":[", &span.links, push_link);
+    push_small(out, b",\"droppedLinksCount\":", span.dropped_links_count);
     match &span.status {
         Status::Unset => {}
         Status::Ok => out.extend_from_slice(b",\"status\":{\"code\":1}"),
@@ -235,6 +242,7 @@ fn push_event(out: &mut Vec<u8>, event: &SpanEvent) {
     out.push(b'"');
     push_field(out, b",\"name\":", &event.name);
     push_attributes(out, b",\"attributes\":[", &event.attributes);
+    push_small(out, DROPPED_ATTRIBUTES, event.dropped_attributes_count);
     out.push(b'}');
 }
 
@@ -244,8 +252,25 @@ fn push_link(out: &mut Vec<u8>, link: &SpanLink) {
     out.extend_from_slice(b"\",\"spanId\":\"");
     push_hex(out, &link.span_id.to_bytes());
     out.push(b'"');
+    push_field(out, b",\"traceState\":", &link.trace_state);
     push_attributes(out, b",\"attributes\":[", &link.attributes);
+    push_small(out, DROPPED_ATTRIBUTES, link.dropped_attributes_count);
+    push_small(out, FLAGS, link.flags);
     out.push(b'}');
+}
+
+/// The ids of a span that something belongs to, unless there is none.
+fn push_ids(out: &mut Vec<u8>, trace: Option<TraceId>, span: Option<SpanId>) {
+    if let Some(id) = trace.filter(|id| !id.is_zero()) {
+        out.extend_from_slice(b",\"traceId\":\"");
+        push_hex(out, &id.to_bytes());
+        out.push(b'"');
+    }
+    if let Some(id) = span.filter(|id| !id.is_zero()) {
+        out.extend_from_slice(b",\"spanId\":\"");
+        push_hex(out, &id.to_bytes());
+        out.push(b'"');
+    }
 }
 
 /// A text field, unless it is empty.
@@ -263,6 +288,19 @@ fn push_time(out: &mut Vec<u8>, lead: &[u8], nanos: u64) {
         push_decimal_u64(out, nanos);
         out.push(b'"');
     }
+}
+
+/// A number of 32 bits, unless it is zero.
+fn push_small(out: &mut Vec<u8>, lead: &[u8], number: u32) {
+    if number != 0 {
+        out.extend_from_slice(lead);
+        push_decimal_u64(out, number.into());
+    }
+}
+
+/// What stands in front of a field, without its comma if nothing was written of the message before.
+fn sole(bare: bool, lead: &'static [u8]) -> &'static [u8] {
+    lead.get(usize::from(bare)..).unwrap_or_default()
 }
 
 /// A repeated field, unless it is empty. `lead` ends with the opening bracket.
