@@ -40,6 +40,29 @@ impl Class {
     }
 }
 
+impl Class {
+    /// By the specification's
+    /// [table for gRPC](https://opentelemetry.io/docs/specs/otlp/#failures): `CANCELLED`, `DEADLINE_EXCEEDED`, `ABORTED`,
+    /// `OUT_OF_RANGE`, `UNAVAILABLE` and `DATA_LOSS` are retried; `RESOURCE_EXHAUSTED` only if the receiver says by a
+    /// `RetryInfo` that it can recover; nothing else is.
+    ///
+    /// ```
+    /// use obtrace_export::retry::Class;
+    /// assert_eq!(Class::of_grpc(0, false), Class::Accepted);
+    /// assert_eq!(Class::of_grpc(14, false), Class::Retry);
+    /// assert_eq!((Class::of_grpc(8, false), Class::of_grpc(8, true)), (Class::Refused, Class::Retry));
+    /// ```
+    #[must_use]
+    pub const fn of_grpc(code: u16, has_retry_info: bool) -> Self {
+        match code {
+            0 => Self::Accepted,
+            1 | 4 | 10 | 11 | 14 | 15 => Self::Retry,
+            8 if has_retry_info => Self::Retry,
+            _ => Self::Refused,
+        }
+    }
+}
+
 /// Exponential back-off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -204,6 +227,16 @@ mod tests {
             assert_eq!(class == Class::Retry, [429, 502, 503, 504].contains(&status), "{status}");
             assert_eq!(class == Class::Accepted, (200..300).contains(&status), "{status}");
             assert_eq!(class == Class::TooLarge, status == 413, "{status}");
+        }
+    }
+
+    #[test]
+    fn six_codes_of_grpc_are_retried_and_one_if_asked_for() {
+        for code in 0..40 {
+            let retried = [1, 4, 10, 11, 14, 15].contains(&code);
+            assert_eq!(Class::of_grpc(code, false) == Class::Retry, retried, "{code}");
+            assert_eq!(Class::of_grpc(code, true) == Class::Retry, retried || code == 8, "{code}");
+            assert_eq!(Class::of_grpc(code, true) == Class::Accepted, code == 0, "{code}");
         }
     }
 

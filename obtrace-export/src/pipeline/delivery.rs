@@ -130,17 +130,5 @@ async fn send<T: Item>(shared: &Shared<T>, items: &[T], again: bool) -> Option<R
 }
 
 fn said(reply: &Reply) -> String {
-    let mut text = format!("status {}", reply.status);
-    if !reply.message.is_empty() {
-        text.push_str(": ");
-        text.push_str(&reply.message);
-    }
-    text.push_str(match reply.status {
-        300..=399 => "; redirects are not followed, set the URL that it names",
-        401 | 403 => "; check the API key",
-        404 | 405 => "; check the URL, its path must take OTLP of this signal",
-        415 => "; the receiver does not take this form",
-        _ => "",
-    });
-    text
+    reply.described()
 }

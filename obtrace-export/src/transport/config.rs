@@ -1,52 +1,18 @@
 //! Where to send and what to send along.
 
-use std::{fmt, net::IpAddr, time::Duration};
+use std::{fmt, time::Duration};
 
-use reqwest::{
-    Url,
-    header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue},
+use http::HeaderValue;
+use reqwest::Url;
+
+use super::{
+    Compression, ConfigError, Tls,
+    connection::{Connection, Proxy, connection_settings, is_local},
 };
-
 use crate::{encode::Format, model::Signal};
 
-const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
-const SOURCE: HeaderName = HeaderName::from_static("x-obtrace-source");
-
-/// Why a configuration cannot be used. Messages hold no header value, password or query.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum ConfigError {
-    /// The endpoint is not an absolute `http://` or `https://` URL.
-    #[error("the OTLP endpoint {url} cannot be used: {reason}; it should look like https://host:4318")]
-    Url {
-        /// The endpoint as far as it can be shown.
-        url: String,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// A header has a name or a value that HTTP does not allow.
-    #[error("the header {name:?} cannot be sent: its {part} has a character that HTTP does not allow there")]
-    Header {
-        /// The name of the header.
-        name: String,
-        /// `name` or `value`.
-        part: &'static str,
-    },
-    /// A list of headers has an entry without `=`, or a broken percent escape.
-    #[error("entry {entry} of the header list is not of the form name=value (values may be percent-encoded)")]
-    HeaderList {
-        /// Which, from 1.
-        entry: usize,
-    },
-    /// TLS cannot be set up.
-    #[error(
-        "TLS cannot be set up: {reason}; are root certificates installed (Debian: the package ca-certificates), or is SSL_CERT_FILE set?"
-    )]
-    Tls {
-        /// What the library said.
-        reason: String,
-    },
-}
+const API_KEY: &str = "x-api-key";
+const SOURCE: &str = "x-obtrace-source";
 
 /// Where and how an [`Http`](super::Http) sends.
 ///
@@ -62,10 +28,8 @@ pub enum ConfigError {
 #[derive(Clone)]
 pub struct HttpConfig {
     pub(super) url: Url,
-    pub(super) headers: HeaderMap,
-    pub(super) timeout: Duration,
-    pub(super) user_agent: HeaderValue,
     pub(super) format: Format,
+    pub(super) connection: Connection,
 }
 
 impl HttpConfig {
@@ -78,7 +42,7 @@ impl HttpConfig {
     pub fn ingest(url: &str, signal: Signal) -> Result<Self, ConfigError> {
         let mut config = Self::exact(url)?;
         append_path(&mut config.url, "otlp/v1", signal);
-        config.headers.insert(SOURCE, HeaderValue::from_static("zero-agent-ebpf"));
+        config.connection.headers.insert(SOURCE, HeaderValue::from_static("zero-agent-ebpf"));
         Ok(config)
     }
 
@@ -104,15 +68,7 @@ impl HttpConfig {
         if !matches!(parsed.scheme(), "http" | "https") {
             return Err(fail(format!("the scheme {} is neither http nor https", parsed.scheme())));
         }
-        let mut headers = HeaderMap::new();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        Ok(Self {
-            url: parsed,
-            headers,
-            timeout: Duration::from_secs(10),
-            user_agent: HeaderValue::from_static(concat!("obtrace-export/", env!("CARGO_PKG_VERSION"))),
-            format: Format::Json,
-        })
+        Ok(Self { url: parsed, format: Format::Json, connection: Connection::default() })
     }
 
     /// Sends `X-API-Key`, without the white space around the key: a Secret made from a file ends in a line feed. The key is never
@@ -122,7 +78,7 @@ impl HttpConfig {
     ///
     /// The key has a character that a header may not have.
     pub fn with_api_key(self, key: &str) -> Result<Self, ConfigError> {
-        self.with_header(API_KEY.as_str(), key.trim())
+        self.with_header(API_KEY, key.trim())
     }
 
     /// Sets `X-Obtrace-Source`.
@@ -131,57 +87,17 @@ impl HttpConfig {
     ///
     /// The value has a character that a header may not have.
     pub fn with_source(self, source: &str) -> Result<Self, ConfigError> {
-        self.with_header(SOURCE.as_str(), source)
+        self.with_header(SOURCE, source)
     }
 
-    /// Adds a header or replaces it. Its value counts as a secret.
-    ///
-    /// # Errors
-    ///
-    /// The name or the value has a character that HTTP does not allow there.
-    pub fn with_header(mut self, name: &str, value: &str) -> Result<Self, ConfigError> {
-        let fail = |part| ConfigError::Header { name: name.to_owned(), part };
-        let key = HeaderName::from_bytes(name.as_bytes()).map_err(|_| fail("name"))?;
-        let mut value = HeaderValue::from_str(value).map_err(|_| fail("value"))?;
-        value.set_sensitive(true);
-        self.headers.insert(key, value);
-        Ok(self)
-    }
-
-    /// Adds headers from a list as in `OTEL_EXPORTER_OTLP_HEADERS`: `name=value,name=value`, values percent-encoded where
-    /// needed. Empty entries are skipped.
-    ///
-    /// # Errors
-    ///
-    /// An entry has no `=`, a broken escape, or makes no valid header.
-    pub fn with_header_list(mut self, list: &str) -> Result<Self, ConfigError> {
-        for (index, entry) in list.split(',').enumerate().filter(|(_, entry)| !entry.trim().is_empty()) {
-            let fail = || ConfigError::HeaderList { entry: index + 1 };
-            let (name, value) = entry.split_once('=').ok_or_else(fail)?;
-            let value = percent_decoded(value.trim()).ok_or_else(fail)?;
-            self = self.with_header(name.trim(), &value)?;
-        }
-        Ok(self)
-    }
-
-    /// Sets how long one request may take from connecting to the end of its reply. 10 s.
+    /// Sets the wire form of the bodies. JSON.
     #[must_use]
-    pub fn with_timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
+    pub fn with_format(mut self, format: Format) -> Self {
+        self.format = format;
         self
     }
 
-    /// Puts a product in front of `User-Agent: obtrace-export/<version>`, such as `obtrace-agent/0.1.0`.
-    ///
-    /// # Errors
-    ///
-    /// The product has a character that a header may not have.
-    pub fn with_product(mut self, product: &str) -> Result<Self, ConfigError> {
-        let value = format!("{product} obtrace-export/{}", env!("CARGO_PKG_VERSION"));
-        self.user_agent = HeaderValue::from_str(&value)
-            .map_err(|_| ConfigError::Header { name: "user-agent".to_owned(), part: "value" })?;
-        Ok(self)
-    }
+    connection_settings!();
 
     /// The URL that requests go to, without user name, password and query.
     #[must_use]
@@ -189,24 +105,13 @@ impl HttpConfig {
         shown(&self.url)
     }
 
-    /// A receiver on this machine is never asked for through a proxy.
     pub(super) fn is_local(&self) -> bool {
-        let host = self.url.host_str().unwrap_or_default();
-        let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-        host == "localhost" || host.ends_with(".localhost") || address.is_ok_and(|address| address.is_loopback())
+        is_local(self.url.host_str().unwrap_or_default())
     }
 
     /// Takes every secret out of a text that came from outside, in case the receiver echoed one.
-    pub(super) fn redact(&self, mut text: String) -> String {
-        let password = self.url.password().unwrap_or_default();
-        let values = self.headers.values().filter(|value| value.is_sensitive()).filter_map(|value| value.to_str().ok());
-        // Shorter values would tear holes into ordinary words and are no secrets.
-        for secret in values.chain([password]).filter(|secret| secret.len() >= 4) {
-            if text.contains(secret) {
-                text = text.replace(secret, "***");
-            }
-        }
-        text
+    pub(super) fn redact(&self, text: String) -> String {
+        self.connection.redact(text, self.url.password().unwrap_or_default())
     }
 }
 
@@ -214,10 +119,8 @@ impl fmt::Debug for HttpConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HttpConfig")
             .field("url", &self.url())
-            .field("headers", &self.headers)
-            .field("timeout", &self.timeout)
-            .field("user_agent", &self.user_agent)
             .field("format", &self.format)
+            .field("connection", &self.connection)
             .finish()
     }
 }
@@ -244,21 +147,6 @@ fn presentable(url: &str) -> String {
         _ if url.contains(['@', '?']) => "(not shown: it may hold a password)".to_owned(),
         _ => format!("{url:?}"),
     }
-}
-
-fn percent_decoded(text: &str) -> Option<String> {
-    let mut out = Vec::with_capacity(text.len());
-    let mut bytes = text.bytes();
-    while let Some(byte) = bytes.next() {
-        if byte == b'%' {
-            let digits = [bytes.next()?, bytes.next()?];
-            let digits = std::str::from_utf8(&digits).ok().filter(|d| d.bytes().all(|b| b.is_ascii_hexdigit()))?;
-            out.push(u8::from_str_radix(digits, 16).ok()?);
-        } else {
-            out.push(byte);
-        }
-    }
-    String::from_utf8(out).ok()
 }
 
 #[cfg(test)]
@@ -298,37 +186,10 @@ mod tests {
         let shown = format!("{config:?} {}", config.url());
         assert!(!shown.contains("hunter"), "{shown}");
         assert_eq!(config.redact("key hunter24 of hunter22".to_owned()), "key *** of ***");
-        assert_eq!(config.headers["authorization"], "Bearer hunter25");
-        assert_eq!(config.headers["x-api-key"], "hunter24");
+        assert_eq!(config.connection.headers["authorization"], "Bearer hunter25");
+        assert_eq!(config.connection.headers["x-api-key"], "hunter24");
         let error =
             HttpConfig::otlp("http://h", Signal::Traces).unwrap().with_api_key("hunter\n26").unwrap_err().to_string();
         assert!(!error.contains("hunter"), "{error}");
-    }
-
-    #[test]
-    fn header_lists() {
-        let config = HttpConfig::otlp("http://h", Signal::Traces).unwrap();
-        let headers = config.clone().with_header_list(" a = 1 ,, b=x%3Dy=z,").unwrap().headers;
-        assert_eq!(
-            (&headers["a"], &headers["b"]),
-            (&HeaderValue::from_static("1"), &HeaderValue::from_static("x=y=z"))
-        );
-        for (list, entry) in [("a", 1), ("a=1,b", 2), ("a=%4", 1), ("a=%+1", 1), ("a=%ff", 1)] {
-            assert_eq!(config.clone().with_header_list(list).unwrap_err(), ConfigError::HeaderList { entry });
-        }
-        assert!(matches!(config.with_header_list("a b=1"), Err(ConfigError::Header { part: "name", .. })));
-    }
-
-    #[test]
-    fn receivers_on_this_machine() {
-        for (url, local) in [
-            ("http://localhost:1", true),
-            ("http://127.9.9.9", true),
-            ("http://[::1]:4318", true),
-            ("http://10.0.0.1", false),
-            ("http://localhost.example.com", false),
-        ] {
-            assert_eq!(HttpConfig::otlp(url, Signal::Traces).unwrap().is_local(), local, "{url}");
-        }
     }
 }

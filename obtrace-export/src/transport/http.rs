@@ -1,4 +1,4 @@
-//! OTLP over HTTP/1.1.
+//! OTLP over HTTP: HTTP/2 where a receiver with TLS offers it, HTTP/1.1 else.
 
 use std::{
     error::Error as _,
@@ -8,32 +8,20 @@ use std::{
 
 use reqwest::{
     Response,
-    header::{CONTENT_ENCODING, RETRY_AFTER},
+    header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, RETRY_AFTER},
     redirect,
 };
-use rustls::{ClientConfig, RootCertStore};
-use rustls_platform_verifier::BuilderVerifierExt as _;
 
-use super::{ConfigError, HttpConfig, MAX_REPLY, Payload, Reply, reply};
+use super::{
+    ConfigError, HttpConfig, MAX_REPLY, Payload, Reply, SendError, body, connection::Proxy, reply, reply::Form, tls,
+};
 use crate::{
     encode::Format,
     retry::{Class, retry_after},
 };
 
-/// No answer: the request may have arrived or not, and should be sent again.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum SendError {
-    /// No connection to the receiver.
-    #[error("no connection: {0}")]
-    Connect(String),
-    /// No answer in time.
-    #[error("no answer within {0:?}")]
-    Timeout(Duration),
-    /// The connection broke before the answer, or the answer was not HTTP.
-    #[error("the connection broke: {0}")]
-    Broken(String),
-}
+/// The largest block of headers that is read over HTTP/2.
+const MAX_HEADERS: u32 = 16 * 1024;
 
 /// A connection (or a few) to an OTLP/HTTP receiver. Works on any tokio runtime with time and IO.
 ///
@@ -54,22 +42,35 @@ impl Http {
     /// TLS is asked for and cannot be set up.
     pub fn new(config: HttpConfig) -> Result<Self, ConfigError> {
         let fail = |reason: String| ConfigError::Tls { reason };
-        let tls = tls_config(config.url.scheme() == "https").map_err(|error| fail(error.to_string()))?;
+        let connection = &config.connection;
+        let tls = connection.tls.client_config(config.url.scheme() == "https", &[b"h2", b"http/1.1"])?;
+        let (every, patience) = connection.ping();
         let mut builder = reqwest::Client::builder()
             .tls_backend_preconfigured(tls)
-            .http1_only()
             .redirect(redirect::Policy::none())
             .retry(reqwest::retry::never())
             .referer(false)
-            .user_agent(config.user_agent.clone())
-            .default_headers(config.headers.clone())
-            .timeout(config.timeout)
-            .connect_timeout(config.timeout)
+            .user_agent(connection.user_agent.clone())
+            .default_headers(connection.headers.clone())
+            .timeout(connection.timeout)
+            .connect_timeout(connection.timeout)
             .pool_idle_timeout(Duration::from_secs(30))
-            .pool_max_idle_per_host(4);
-        if config.is_local() {
-            builder = builder.no_proxy();
-        }
+            .pool_max_idle_per_host(4)
+            .http2_keep_alive_interval(every)
+            .http2_keep_alive_timeout(patience)
+            .http2_keep_alive_while_idle(connection.keep_alive.is_some())
+            // What a receiver may send ahead of our reading: one reply.
+            .http2_initial_stream_window_size(u32::try_from(MAX_REPLY).ok())
+            .http2_max_header_list_size(MAX_HEADERS);
+        builder = match &connection.proxy {
+            Proxy::Environment if config.is_local() => builder.no_proxy(),
+            Proxy::Environment => builder,
+            Proxy::Never => builder.no_proxy(),
+            Proxy::At(url) => {
+                let proxy = reqwest::Proxy::all(url.as_str()).map_err(|error| fail(deepest(&error)))?;
+                builder.no_proxy().proxy(proxy)
+            }
+        };
         let client = builder.build().map_err(|error| fail(deepest(&error)))?;
         Ok(Self { client, config: Arc::new(config) })
     }
@@ -97,23 +98,34 @@ impl Http {
 
     /// As [`Http::send`]; the caller may keep a clone of the body, to have its memory back.
     pub(crate) async fn post(&self, payload: Payload) -> Result<Reply, SendError> {
-        let sent = self.client.post(self.config.url.clone()).body(payload.body).send().await;
-        let response = sent.map_err(|error| self.send_error(&error))?;
-        let status = response.status().as_u16();
+        let (body, encoding) = body::compressed(payload, self.config.connection.compression);
+        let content_type = HeaderValue::from_static(self.config.format.content_type());
+        let mut request = self.client.post(self.config.url.clone()).header(CONTENT_TYPE, content_type).body(body);
+        if let Some(encoding) = encoding {
+            request = request.header(CONTENT_ENCODING, HeaderValue::from_static(encoding));
+        }
+        let response = request.send().await.map_err(|error| self.send_error(&error))?;
+        Ok(self.reply(response).await)
+    }
+
+    async fn reply(&self, response: Response) -> Reply {
+        let (status, headers) = (response.status().as_u16(), response.headers());
         let class = Class::of(status);
-        let asked = response.headers().get(RETRY_AFTER).filter(|_| class == Class::Retry);
+        let asked = headers.get(RETRY_AFTER).filter(|_| class == Class::Retry);
         let retry_after = asked.and_then(|value| retry_after(value.as_bytes(), SystemTime::now()));
-        let encoded = response.headers().contains_key(CONTENT_ENCODING);
+        let content_type = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+        let form = Form::of(content_type.unwrap_or(self.config.format.content_type().as_bytes()));
+        let is_encoded = headers.get(CONTENT_ENCODING).is_some_and(|value| value != "identity");
         // The status decides. A body that breaks off changes nothing: to send again what was taken would double it.
         let body = read_body(response).await;
-        let (rejected, message) = reply::read(class, if encoded { &[] } else { &body });
-        Ok(Reply { status, class, retry_after, rejected, message: self.config.redact(message) })
+        let (rejected, message) = reply::read(class, form, if is_encoded { &[] } else { &body });
+        Reply { status, class, retry_after, rejected, message: self.config.redact(message), is_grpc: false }
     }
 
     fn send_error(&self, error: &reqwest::Error) -> SendError {
-        let said = self.config.redact(deepest(error));
+        let said = self.config.redact(tls::described(error, &self.config.connection.tls));
         if error.is_timeout() {
-            SendError::Timeout(self.config.timeout)
+            SendError::Timeout(self.config.connection.timeout)
         } else if error.is_connect() {
             SendError::Connect(said)
         } else {
@@ -133,17 +145,6 @@ async fn read_body(mut response: Response) -> Vec<u8> {
         }
     }
     body
-}
-
-/// The system's trust anchors where TLS is used; without it an empty configuration, which costs no memory.
-fn tls_config(used: bool) -> Result<ClientConfig, rustls::Error> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-    Ok(if used {
-        builder.with_platform_verifier()?.with_no_client_auth()
-    } else {
-        builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth()
-    })
 }
 
 /// What the system said, without the layers above it, which name the URL.

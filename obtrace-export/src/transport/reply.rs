@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, de};
 
+use super::fields;
 use crate::retry::Class;
 
 /// A receiver's answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Reply {
-    /// The status code.
+    /// The status code, of HTTP or of gRPC.
     pub status: u16,
     /// What it means for the request.
     pub class: Class,
@@ -21,6 +22,76 @@ pub struct Reply {
     /// What it said about that or about its failure: one line of at most 200 characters without control characters and
     /// without the secrets of the configuration; empty if it said nothing.
     pub message: String,
+    /// The status is one of gRPC.
+    pub(super) is_grpc: bool,
+}
+
+impl Reply {
+    /// Status, message and what to do about it, for people.
+    pub(crate) fn described(&self) -> String {
+        let mut text = self.status_text();
+        if !self.message.is_empty() {
+            text.push_str(": ");
+            text.push_str(&self.message);
+        }
+        text.push_str(if self.is_grpc { self.grpc_advice() } else { self.http_advice() });
+        text
+    }
+
+    #[cfg(feature = "grpc")]
+    fn status_text(&self) -> String {
+        if self.is_grpc {
+            return format!("gRPC status {} ({})", super::grpc::status::name(self.status), self.status);
+        }
+        format!("status {}", self.status)
+    }
+
+    #[cfg(not(feature = "grpc"))]
+    fn status_text(&self) -> String {
+        format!("status {}", self.status)
+    }
+
+    fn http_advice(&self) -> &'static str {
+        match self.status {
+            300..=399 => "; redirects are not followed, set the URL that it names",
+            401 | 403 => "; check the API key",
+            404 | 405 => "; check the URL, its path must take OTLP of this signal",
+            407 => "; the proxy asks for user and password, set them in its URL",
+            415 => "; the receiver does not take this form or its compression",
+            _ => "",
+        }
+    }
+
+    fn grpc_advice(&self) -> &'static str {
+        match self.status {
+            7 | 16 => "; check the headers that say who this is",
+            12 => "; the receiver takes no OTLP/gRPC of this signal, or not with this compression",
+            _ => "",
+        }
+    }
+}
+
+/// The form of a reply's body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    Json,
+    Protobuf,
+    /// A page for people.
+    Html,
+    Other,
+}
+
+impl Form {
+    /// By the reply's content type.
+    pub(super) fn of(content_type: &[u8]) -> Self {
+        let name = content_type.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+        match name.to_ascii_lowercase().as_slice() {
+            b"application/json" => Self::Json,
+            b"application/x-protobuf" | b"application/protobuf" => Self::Protobuf,
+            b"text/html" => Self::Html,
+            _ => Self::Other,
+        }
+    }
 }
 
 #[derive(Default, Deserialize)]
@@ -35,8 +106,16 @@ struct Body {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct PartialSuccess {
-    #[serde(rename = "rejectedSpans", alias = "rejected_spans", deserialize_with = "int64")]
-    rejected_spans: u64,
+    #[serde(
+        rename = "rejectedSpans",
+        alias = "rejected_spans",
+        alias = "rejectedDataPoints",
+        alias = "rejected_data_points",
+        alias = "rejectedLogRecords",
+        alias = "rejected_log_records",
+        deserialize_with = "int64"
+    )]
+    rejected: u64,
     #[serde(rename = "errorMessage", alias = "error_message")]
     error_message: String,
 }
@@ -67,7 +146,19 @@ fn int64<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
 }
 
 /// Rejected items and message of a body, whatever the body is.
-pub(super) fn read(class: Class, body: &[u8]) -> (u64, String) {
+pub(super) fn read(class: Class, form: Form, body: &[u8]) -> (u64, String) {
+    match form {
+        Form::Protobuf if class == Class::Accepted => partial_success(body),
+        // A google.rpc.Status.
+        Form::Protobuf => (0, one_line(&String::from_utf8_lossy(fields::bytes(body, 2).unwrap_or_default()))),
+        Form::Html if class == Class::Accepted => {
+            (0, "the answer is a web page (text/html); is the URL that of an OTLP receiver?".to_owned())
+        }
+        Form::Json | Form::Html | Form::Other => json(class, body),
+    }
+}
+
+fn json(class: Class, body: &[u8]) -> (u64, String) {
     let Ok(parsed) = serde_json::from_slice::<Body>(body) else {
         // Not JSON: an acceptance needs no words, a failure may have some.
         let text = if class == Class::Accepted { "".into() } else { String::from_utf8_lossy(body) };
@@ -75,13 +166,21 @@ pub(super) fn read(class: Class, body: &[u8]) -> (u64, String) {
     };
     let partial = parsed.partial_success.unwrap_or_default();
     match class {
-        Class::Accepted => (partial.rejected_spans, one_line(&partial.error_message)),
+        Class::Accepted => (partial.rejected, one_line(&partial.error_message)),
         _ => (0, one_line(&parsed.message.unwrap_or_default())),
     }
 }
 
+/// Of an `ExportTraceServiceResponse`, `ExportMetricsServiceResponse` or `ExportLogsServiceResponse`, whose numbers are the
+/// same.
+pub(super) fn partial_success(response: &[u8]) -> (u64, String) {
+    let partial = fields::bytes(response, 1).unwrap_or_default();
+    let rejected = fields::varint(partial, 1).and_then(|count| u64::try_from(count.cast_signed()).ok());
+    (rejected.unwrap_or(0), one_line(&String::from_utf8_lossy(fields::bytes(partial, 2).unwrap_or_default())))
+}
+
 /// The text as one line of at most 200 characters that cannot steer a terminal.
-fn one_line(text: &str) -> String {
+pub(super) fn one_line(text: &str) -> String {
     let mut line = String::new();
     for word in text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()) {
         if !line.is_empty() {
@@ -105,6 +204,8 @@ mod tests {
             (r#"{"partialSuccess":{"rejectedSpans":"3","errorMessage":"no\u001b[2J\nroom"}}"#, (3, "no [2J room")),
             (r#"{"partialSuccess":{"rejectedSpans":3}}"#, (3, "")),
             (r#"{"partial_success":{"rejected_spans":"3"}}"#, (3, "")),
+            (r#"{"partialSuccess":{"rejectedDataPoints":"3"}}"#, (3, "")),
+            (r#"{"partialSuccess":{"rejectedLogRecords":"3"}}"#, (3, "")),
             (r#"{"partialSuccess":{"errorMessage":"a warning"}}"#, (0, "a warning")),
             (r#"{"partialSuccess":{"rejectedSpans":"-3"}}"#, (0, "")),
             (r#"{"partialSuccess":{}}"#, (0, "")),
@@ -114,17 +215,48 @@ mod tests {
             ("", (0, "")),
             ("\n\u{1}", (0, "")),
         ] {
-            let (rejected, message) = read(Class::Accepted, body.as_bytes());
+            let (rejected, message) = read(Class::Accepted, Form::Json, body.as_bytes());
             assert_eq!((rejected, message.as_str()), expected, "{body}");
         }
     }
 
     #[test]
+    fn partial_success_in_protobuf() {
+        for (body, expected) in [
+            (&b"\x0a\x09\x08\x03\x12\x05no\x1b\x0am"[..], (3, "no m")),
+            (b"\x0a\x02\x08\x03", (3, "")),
+            (b"\x0a\x0b\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", (0, "")),
+            (b"\x0a\x00", (0, "")),
+            (b"", (0, "")),
+            (b"\x0a\xff\xff\xff\xff\x0f", (0, "")),
+            (b"{}", (0, "")),
+        ] {
+            let (rejected, message) = read(Class::Accepted, Form::Protobuf, body);
+            assert_eq!((rejected, message.as_str()), expected, "{body:?}");
+        }
+        assert_eq!(read(Class::Refused, Form::Protobuf, b"\x08\x03\x12\x08bad span"), (0, "bad span".to_owned()));
+    }
+
+    #[test]
+    fn forms_by_content_type() {
+        for (content_type, form) in [
+            ("application/json", Form::Json),
+            ("Application/JSON; charset=utf-8", Form::Json),
+            ("application/x-protobuf", Form::Protobuf),
+            ("text/html; charset=utf-8", Form::Html),
+            ("text/plain", Form::Other),
+        ] {
+            assert_eq!(Form::of(content_type.as_bytes()), form);
+        }
+        assert!(read(Class::Accepted, Form::Html, b"<html>").1.contains("OTLP receiver"));
+    }
+
+    #[test]
     fn failures_may_say_why() {
-        assert_eq!(read(Class::Refused, br#"{"code":3,"message":"bad span"}"#), (0, "bad span".to_owned()));
-        assert_eq!(read(Class::Refused, b"<html>\r\n<b>no</b>"), (0, "<html> <b>no</b>".to_owned()));
-        assert_eq!(read(Class::Retry, &[b'x'; 70_000]).1.len(), 200);
-        assert_eq!(read(Class::Retry, b"{\"partialSuccess\":{\"rejectedSpans\":5}}"), (0, String::new()));
-        assert_eq!(read(Class::Retry, &[b'['; 65_536]).1.len(), 200, "deep nesting does not overflow");
+        assert_eq!(read(Class::Refused, Form::Json, br#"{"code":3,"message":"bad span"}"#), (0, "bad span".to_owned()));
+        assert_eq!(read(Class::Refused, Form::Html, b"<html>\r\n<b>no</b>"), (0, "<html> <b>no</b>".to_owned()));
+        assert_eq!(read(Class::Retry, Form::Other, &[b'x'; 70_000]).1.len(), 200);
+        assert_eq!(read(Class::Retry, Form::Other, b"{\"partialSuccess\":{\"rejectedSpans\":5}}"), (0, String::new()));
+        assert_eq!(read(Class::Retry, Form::Other, &[b'['; 65_536]).1.len(), 200, "deep nesting does not overflow");
     }
 }
