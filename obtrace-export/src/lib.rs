@@ -9,6 +9,8 @@ pub mod pipeline;
 #[cfg(feature = "receive")]
 pub mod receive;
 pub mod retry;
+#[cfg(feature = "pipeline")]
+pub mod spool;
 pub mod stats;
 mod text;
 #[cfg(feature = "http")]

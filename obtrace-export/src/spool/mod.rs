@@ -1,0 +1,451 @@
+//! Batches on disk until the receiver has them: a folder of append-only segments, read in order, each record acknowledged by
+//! itself. Blocking `std::fs`, no runtime, no clock.
+//!
+//! A record is a batch as it goes out, compressed by gzip level 1, under a checksum; which of a segment's records arrived is
+//! noted in a file beside it, and a segment of which all did is removed. What is in the folder survives the process however it
+//! ends; another process that opens the folder goes on where it stopped. Lost is only what the bound or the disk takes, and
+//! that is counted to the item: each record knows how many items came before it, so that also what lay in a missing or
+//! garbled part is known as soon as anything after it is readable.
+//!
+//! # When the data is safe
+//!
+//! [`Spool::append`] ends in a `write`: from then on the batch survives the end of the process (`kill -9` too), not that of
+//! the machine. A segment is handed out to be synchronised with the disk when it is full ([`Spool::unsynced`]), and
+//! [`Spool::close`] synchronises the last one: a power failure can take what came after, a sixteenth of the bound at most, and
+//! what the receiver acknowledged since may be sent again.
+
+mod config;
+mod error;
+mod gzip;
+mod open;
+mod record;
+mod segment;
+mod sys;
+
+use std::{
+    collections::VecDeque,
+    fs::File,
+    hash::{BuildHasher as _, RandomState},
+    io::{self, Write as _},
+    num::NonZeroU32,
+    path::{Path, PathBuf},
+};
+
+use self::{
+    config::MIN_BYTES,
+    gzip::Gzip,
+    open::{Cursor, Lying},
+    record::{ACK, Ack, RECORD_HEAD, RecordHead, SEGMENT_HEAD, SegmentHead},
+    segment::Segment,
+};
+pub use self::{
+    config::{Config, WhenFull},
+    error::{AppendError, FileError, OpenError},
+};
+use crate::{encode::Format, model::Signal};
+
+/// Bytes of the largest body that a spool takes, before it is compressed. 32 MiB.
+pub const MAX_BODY: usize = 32 * 1024 * 1024;
+
+/// No segment is larger than this but by its last record, so that offsets have 32 bits.
+const MAX_SEGMENT: u64 = 1 << 30;
+
+/// What an earlier run left in the folder.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Recovered {
+    /// Items that wait and will be sent.
+    pub items: u64,
+    /// Items that lay in parts that are missing or not what was written, as far as can be known.
+    pub lost: u64,
+    /// Bytes of these parts that were there.
+    pub unreadable_bytes: u64,
+}
+
+/// Items that a spool gave up since it was last asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Lost {
+    /// To make room.
+    pub full: u64,
+    /// Because what was read is not what was written, or not there any more.
+    pub corrupt: u64,
+}
+
+/// Which record an acknowledgement is for.
+#[derive(Debug, PartialEq, Eq)]
+#[must_use = "a record that is neither acknowledged nor released keeps its segment on disk"]
+pub struct Receipt {
+    segment: u64,
+    offset: u32,
+    items: u32,
+}
+
+/// A batch that was taken to be sent.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Record {
+    /// What it holds.
+    pub signal: Signal,
+    /// How it is written.
+    pub format: Format,
+    /// Items in it.
+    pub items: NonZeroU32,
+    /// The body, compressed by gzip.
+    pub gzip: Vec<u8>,
+    /// For [`Spool::acknowledge`] or [`Spool::release`].
+    pub receipt: Receipt,
+}
+
+impl Record {
+    /// The body as it was given.
+    ///
+    /// # Errors
+    ///
+    /// It is not gzip, or has more than [`MAX_BODY`] bytes: no spool has written it.
+    pub fn plain(&self) -> io::Result<Vec<u8>> {
+        gzip::inflate(&self.gzip, MAX_BODY)
+    }
+}
+
+/// A spool of one signal. One process at a time has it.
+///
+/// ```
+/// use obtrace_export::{encode::Format, model::Signal, spool::{Config, Spool}};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = std::env::temp_dir().join(format!("spool-doc-{}", std::process::id()));
+/// let (mut spool, recovered) = Spool::open(&Config::new(&folder), Signal::Traces)?;
+/// assert_eq!(recovered.items, 0);
+/// spool.append(Format::Json, 2.try_into()?, br#"{"resourceSpans":[]}"#)?;
+/// let record = spool.take().ok_or("it is there")?;
+/// assert_eq!((record.items.get(), record.plain()?), (2, br#"{"resourceSpans":[]}"#.to_vec()));
+/// spool.acknowledge(record.receipt)?;
+/// assert!(spool.take().is_none());
+/// # spool.close()?; drop(spool); std::fs::remove_dir_all(folder)?;
+/// # Ok(()) }
+/// ```
+#[derive(Debug)]
+pub struct Spool {
+    folder: PathBuf,
+    /// Held as long as it is open.
+    _lock: File,
+    signal: Signal,
+    when_full: WhenFull,
+    max_bytes: u64,
+    segments: VecDeque<Segment>,
+    /// The end of the last segment, while records are added to it.
+    active: Option<File>,
+    cursor: Option<Cursor>,
+    next_item: u64,
+    next_number: u64,
+    lost: Lost,
+    unsynced: Vec<Unsynced>,
+    gzip: Gzip,
+    /// The record that is being made.
+    buffer: Vec<u8>,
+}
+
+impl Spool {
+    /// Opens the spool of a signal, makes it if there is none, and looks at what an earlier run left. What is not readable
+    /// of that is skipped and counted; it is no error.
+    ///
+    /// # Errors
+    ///
+    /// Another process has it, or the folder cannot be made, locked or read.
+    pub fn open(config: &Config, signal: Signal) -> Result<(Self, Recovered), OpenError> {
+        let folder = config.folder.join(signal.name());
+        sys::create_folder(&folder).map_err(FileError::new("cannot make the spool's folder", &folder))?;
+        let path = folder.join("lock");
+        let lock = sys::lock(&path).map_err(|error| match error {
+            sys::LockError::Held(pid) => OpenError::InUse { folder: folder.clone(), pid },
+            sys::LockError::Io(error) => FileError::new("cannot lock the spool by", &path)(error).into(),
+        })?;
+        let found = open::read(&folder).map_err(FileError::new("cannot read the spool", &folder))?;
+        let mut spool = Self {
+            folder,
+            _lock: lock,
+            signal,
+            when_full: config.when_full,
+            max_bytes: config.max_bytes.max(MIN_BYTES),
+            segments: found.segments,
+            active: None,
+            cursor: None,
+            next_item: found.next_item,
+            next_number: found.next_number,
+            lost: Lost::default(),
+            unsynced: Vec::new(),
+            gzip: Gzip::new(),
+            buffer: Vec::new(),
+        };
+        if found.open_ended
+            && let Some(last) = spool.segments.back()
+        {
+            spool.active = sys::append(&segment::path(&spool.folder, last.number), false).ok();
+        }
+        spool.retire();
+        Ok((spool, found.recovered))
+    }
+
+    /// Adds a batch of some items as the last to be sent. When it returns, the end of the process takes nothing of it.
+    ///
+    /// # Errors
+    ///
+    /// There is no room, or the file system does not take it: the spool is as it was.
+    pub fn append(&mut self, format: Format, items: NonZeroU32, body: &[u8]) -> Result<(), AppendError> {
+        let head_place = [0; RECORD_HEAD];
+        self.buffer.clear();
+        self.buffer.extend_from_slice(&head_place);
+        if body.len() > MAX_BODY {
+            return Err(AppendError::TooLarge);
+        }
+        self.gzip.append(body, &mut self.buffer).map_err(FileError::new("cannot compress for", &self.folder))?;
+        let written = self.seal_record(format, items).and_then(|size| self.write(size, items));
+        // After a large batch the memory goes back.
+        self.buffer.clear();
+        self.buffer.shrink_to(1024 * 1024);
+        written
+    }
+
+    /// Fills in the head of the record in the buffer; gives the record's size.
+    fn seal_record(&mut self, format: Format, items: NonZeroU32) -> Result<u64, AppendError> {
+        let size = self.buffer.len() as u64;
+        if size + (SEGMENT_HEAD + ACK) as u64 > self.max_bytes {
+            return Err(AppendError::TooLarge);
+        }
+        self.make_room(size + ACK as u64)?;
+        let nonce = self.segment_for(size)?;
+        let Some((place, body)) = self.buffer.split_first_chunk_mut() else { return Err(AppendError::TooLarge) };
+        let head = RecordHead {
+            length: u32::try_from(body.len()).map_err(|_| AppendError::TooLarge)?,
+            items,
+            signal: self.signal,
+            format,
+            first: self.next_item,
+            body_crc: record::crc(body),
+        };
+        *place = head.to_bytes(nonce);
+        Ok(size)
+    }
+
+    /// Gives up the oldest segments until there is room for so many bytes and a segment's head.
+    fn make_room(&mut self, bytes: u64) -> Result<(), AppendError> {
+        let need = bytes + SEGMENT_HEAD as u64;
+        while self.bytes().saturating_add(need) > self.max_bytes {
+            if self.when_full == WhenFull::DropNewest {
+                return Err(AppendError::Full);
+            }
+            let Some(front) = self.segments.front() else { return Err(AppendError::TooLarge) };
+            front.remove(&self.folder).map_err(FileError::new("cannot remove the oldest segment of", &self.folder))?;
+            self.lost.full = self.lost.full.saturating_add(front.waiting.items).saturating_add(front.kept.items);
+            self.forget_front();
+        }
+        Ok(())
+    }
+
+    /// The nonce of the last segment, which takes a record of this size; a new one if the last is full.
+    fn segment_for(&mut self, size: u64) -> Result<u64, AppendError> {
+        let full = (self.max_bytes / 16).min(MAX_SEGMENT);
+        if let (Some(_), Some(last)) = (&self.active, self.segments.back())
+            && (last.length <= SEGMENT_HEAD as u64 || last.length + size <= full)
+        {
+            return Ok(last.head.nonce);
+        }
+        self.seal();
+        let head = SegmentHead { nonce: RandomState::new().hash_one(self.next_number), first: self.next_item };
+        let path = segment::path(&self.folder, self.next_number);
+        let mut file = sys::create(&path).map_err(FileError::new("cannot make", &path))?;
+        // Whether or not it can be written, the name is taken.
+        let number = self.next_number;
+        self.next_number += 1;
+        if let Err(error) = file.write_all(&head.to_bytes()) {
+            let _ = sys::remove(&path);
+            return Err(FileError::new("cannot write", &path)(error).into());
+        }
+        self.segments.push_back(Segment::new(number, head, SEGMENT_HEAD as u64));
+        self.active = Some(file);
+        self.retire();
+        Ok(head.nonce)
+    }
+
+    /// No more records for the last segment.
+    fn seal(&mut self) {
+        if let (Some(file), Some(last)) = (self.active.take(), self.segments.back()) {
+            self.unsynced.push(Unsynced { file, path: segment::path(&self.folder, last.number) });
+        }
+        self.unsynced.truncate(16);
+    }
+
+    fn write(&mut self, size: u64, items: NonZeroU32) -> Result<(), AppendError> {
+        let (Some(file), Some(last)) = (&mut self.active, self.segments.back_mut()) else {
+            return Err(AppendError::TooLarge);
+        };
+        if let Err(error) = file.write_all(&self.buffer) {
+            let path = segment::path(&self.folder, last.number);
+            if file.set_len(last.length).is_err() {
+                // A piece of it may be there; nothing may come after that.
+                self.active = None;
+            }
+            return Err(FileError::new("cannot write", &path)(error).into());
+        }
+        last.length += size;
+        last.ack_bytes += ACK as u64;
+        last.waiting.add(items.get());
+        self.next_item = self.next_item.saturating_add(items.get().into());
+        Ok(())
+    }
+
+    /// The oldest batch that nobody took yet. What cannot be read on the way is skipped and counted ([`Spool::lost`]).
+    pub fn take(&mut self) -> Option<Record> {
+        loop {
+            let segment = self.segments.iter_mut().find(|segment| segment.waiting.records > 0)?;
+            let cursor = match self.cursor.take().filter(|cursor| cursor.number == segment.number) {
+                Some(cursor) => Ok(cursor),
+                None => Cursor::open(&self.folder, segment),
+            };
+            let next = cursor.and_then(|mut cursor| {
+                let next = cursor.next(segment)?;
+                self.cursor = Some(cursor);
+                Ok(next)
+            });
+            if let Ok(Some(Lying { offset, head, body })) = next {
+                let items = head.items;
+                segment.waiting.subtract(items.get());
+                if let Some(gzip) = body.filter(|_| head.signal == self.signal) {
+                    segment.taken += 1;
+                    let receipt = Receipt { segment: segment.number, offset, items: items.get() };
+                    return Some(Record { signal: head.signal, format: head.format, items, gzip, receipt });
+                }
+                // Noted, so that the next run does not count it again; if that fails, it does.
+                let _ = segment.acknowledge(&self.folder, Ack { offset, items: items.get() });
+                self.lost.corrupt = self.lost.corrupt.saturating_add(items.get().into());
+            } else {
+                // Less than was there: whatever still waits in this segment cannot be had.
+                self.lost.corrupt = self.lost.corrupt.saturating_add(segment.waiting.items);
+                segment.waiting = segment::Amount::default();
+                self.cursor = None;
+            }
+            self.retire();
+        }
+    }
+
+    /// Notes that a batch needs to be sent no more.
+    ///
+    /// # Errors
+    ///
+    /// It could not be noted on disk: this run goes on as if it were, the next one may send the batch again.
+    pub fn acknowledge(&mut self, receipt: Receipt) -> Result<(), FileError> {
+        let Some(segment) = self.segments.iter_mut().find(|segment| segment.number == receipt.segment) else {
+            return Ok(());
+        };
+        segment.taken = segment.taken.saturating_sub(1);
+        let noted = segment.acknowledge(&self.folder, Ack { offset: receipt.offset, items: receipt.items });
+        self.retire();
+        noted.map_err(FileError::new("cannot note what was delivered in", &self.folder))
+    }
+
+    /// Leaves a batch that was taken to the next run. `false`: it is not there any more, it was given up to make room.
+    #[must_use]
+    pub fn release(&mut self, receipt: &Receipt) -> bool {
+        let Some(segment) = self.segments.iter_mut().find(|segment| segment.number == receipt.segment) else {
+            return false;
+        };
+        segment.taken = segment.taken.saturating_sub(1);
+        segment.kept.add(receipt.items);
+        true
+    }
+
+    /// Items that were given up since the last call.
+    pub fn lost(&mut self) -> Lost {
+        std::mem::take(&mut self.lost)
+    }
+
+    /// Items that wait, those that were released among them.
+    #[must_use]
+    pub fn items(&self) -> u64 {
+        let items = |segment: &Segment| segment.waiting.items.saturating_add(segment.kept.items);
+        self.segments.iter().map(items).fold(0, u64::saturating_add)
+    }
+
+    /// Whether there is nothing to take.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.segments.iter().all(|segment| segment.waiting.records == 0)
+    }
+
+    /// Bytes of the files, with room for the acknowledgements that are to come.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.segments.iter().map(Segment::bytes).fold(0, u64::saturating_add)
+    }
+
+    /// The folder of this signal.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// A segment that became full and should be synchronised with the disk, on a thread that may wait for it.
+    pub fn unsynced(&mut self) -> Option<Unsynced> {
+        self.unsynced.pop()
+    }
+
+    /// Synchronises what is there with the disk, or removes it if nothing in it is needed. May be called again; a batch may
+    /// still be added after it.
+    ///
+    /// # Errors
+    ///
+    /// What the disk said.
+    pub fn close(&mut self) -> Result<(), FileError> {
+        self.seal();
+        self.retire();
+        let left: Vec<_> = self.unsynced.drain(..).collect();
+        left.into_iter().try_for_each(Unsynced::sync)
+    }
+
+    /// Removes the oldest segments as far as nothing in them is needed. In order, so that no gap opens that looks like a loss.
+    fn retire(&mut self) {
+        while let Some(front) = self.segments.front() {
+            let last = self.segments.len() == 1 && self.active.is_some();
+            // One that cannot be removed is tried again at the next change.
+            if last || !front.is_done() || front.remove(&self.folder).is_err() {
+                break;
+            }
+            self.forget_front();
+        }
+    }
+
+    fn forget_front(&mut self) {
+        let Some(front) = self.segments.pop_front() else { return };
+        if self.segments.is_empty() {
+            self.active = None;
+        }
+        if self.cursor.as_ref().is_some_and(|cursor| cursor.number == front.number) {
+            self.cursor = None;
+        }
+        let path = segment::path(&self.folder, front.number);
+        self.unsynced.retain(|unsynced| unsynced.path != path);
+    }
+}
+
+/// A full segment, to be synchronised with the disk.
+#[derive(Debug)]
+#[must_use = "a power failure can take it until it is synchronised"]
+pub struct Unsynced {
+    file: File,
+    path: PathBuf,
+}
+
+impl Unsynced {
+    /// Waits until the disk has it.
+    ///
+    /// # Errors
+    ///
+    /// What the disk said.
+    pub fn sync(self) -> Result<(), FileError> {
+        self.file.sync_data().map_err(FileError::new("cannot synchronise", &self.path))?;
+        let Some(folder) = self.path.parent() else { return Ok(()) };
+        let synced = File::open(folder).and_then(|folder| folder.sync_all());
+        synced.map_err(FileError::new("cannot synchronise", folder))
+    }
+}

@@ -1,0 +1,114 @@
+//! One segment: a file of records and the file of what was acknowledged of them.
+
+use std::{
+    fs::File,
+    io::{self, Read as _, Write as _},
+    path::{Path, PathBuf},
+};
+
+use super::{
+    record::{ACK, Ack, RECORD_HEAD, SegmentHead},
+    sys,
+};
+
+/// What is known of a segment without reading it.
+#[derive(Debug)]
+pub(super) struct Segment {
+    pub(super) number: u64,
+    pub(super) head: SegmentHead,
+    /// Bytes of the file that count.
+    pub(super) length: u64,
+    /// Bytes of the ack file, when everything is acknowledged.
+    pub(super) ack_bytes: u64,
+    /// Records, and items in them, that nobody took yet.
+    pub(super) waiting: Amount,
+    /// Records that were taken and are not settled.
+    pub(super) taken: u64,
+    /// Records that stay for the next run.
+    pub(super) kept: Amount,
+    ack: Option<File>,
+}
+
+/// Some records and their items.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Amount {
+    pub(super) records: u64,
+    pub(super) items: u64,
+}
+
+impl Amount {
+    pub(super) fn add(&mut self, items: u32) {
+        self.records += 1;
+        self.items = self.items.saturating_add(items.into());
+    }
+
+    pub(super) fn subtract(&mut self, items: u32) {
+        self.records = self.records.saturating_sub(1);
+        self.items = self.items.saturating_sub(items.into());
+    }
+}
+
+impl Segment {
+    pub(super) fn new(number: u64, head: SegmentHead, length: u64) -> Self {
+        let none = Amount::default();
+        Self { number, head, length, ack_bytes: 0, waiting: none, taken: 0, kept: none, ack: None }
+    }
+
+    pub(super) fn bytes(&self) -> u64 {
+        self.length.saturating_add(self.ack_bytes)
+    }
+
+    /// Whether nothing in it is needed any more.
+    pub(super) fn is_done(&self) -> bool {
+        self.waiting.records == 0 && self.taken == 0 && self.kept.records == 0
+    }
+
+    /// Notes on disk that a record needs to be sent no more.
+    pub(super) fn acknowledge(&mut self, folder: &Path, ack: Ack) -> io::Result<()> {
+        let file = match &mut self.ack {
+            Some(file) => file,
+            none => none.insert(sys::append(&ack_path(folder, self.number), true)?),
+        };
+        file.write_all(&ack.to_bytes(self.head.nonce))
+    }
+
+    /// Removes both files, the records first: an ack file without records does nothing, records without their ack file would
+    /// be sent again.
+    pub(super) fn remove(&self, folder: &Path) -> io::Result<()> {
+        sys::remove(&path(folder, self.number))?;
+        sys::remove(&ack_path(folder, self.number))
+    }
+}
+
+pub(super) fn path(folder: &Path, number: u64) -> PathBuf {
+    folder.join(format!("{number:016x}.segment"))
+}
+
+pub(super) fn ack_path(folder: &Path, number: u64) -> PathBuf {
+    folder.join(format!("{number:016x}.acks"))
+}
+
+/// The number in the name of a segment or an ack file.
+pub(super) fn number_of(name: &str) -> Option<(u64, bool)> {
+    let (number, is_segment) = match name.split_once('.')? {
+        (number, "segment") => (number, true),
+        (number, "acks") => (number, false),
+        _ => return None,
+    };
+    let well_formed = number.len() == 16 && number.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+    let number = well_formed.then(|| u64::from_str_radix(number, 16).ok()).flatten()?;
+    // There must be numbers left for what comes after it.
+    (number < u64::MAX / 2).then_some((number, is_segment))
+}
+
+/// What was acknowledged of a segment, by offset. A file that cannot be read acknowledges nothing: to send again what
+/// arrived is better than to lose what did not.
+pub(super) fn acks(folder: &Path, segment: &Segment) -> Vec<Ack> {
+    let mut bytes = Vec::new();
+    // No more than one for each record that can lie there, twice.
+    let most = segment.length / RECORD_HEAD as u64 * ACK as u64 * 2;
+    if let Ok(file) = sys::read(&ack_path(folder, segment.number)) {
+        let _ = file.take(most).read_to_end(&mut bytes);
+    }
+    Ack::read_all(&bytes, segment.head.nonce)
+}
