@@ -2,10 +2,15 @@
 
 mod group;
 pub mod json;
+pub mod protobuf;
 pub mod text;
 
 use self::group::Grouping;
 use crate::model::{Item, LogRecord, Metric, Span};
+
+/// Values nested deeper than this are written as empty ones: a receiver refuses a whole request whose messages are nested
+/// too deep (protobuf stops at 100 messages; each level of a map takes three).
+pub const MAX_DEPTH: usize = 24;
 
 /// The wire form of a body.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -52,10 +57,11 @@ impl Encoder {
         Self::default()
     }
 
-    /// Appends one request with these items, grouped by resource and scope; as JSON whatever is asked for until protobuf is written.
+    /// Appends one request with these items, grouped by resource and scope. No items are `{}` in JSON, and no byte in protobuf.
     pub fn encode<T: Item>(&mut self, format: Format, items: &[T], out: &mut Vec<u8>) {
         match format {
-            Format::Json | Format::Protobuf => T::encode_json(&mut self.grouping, items, out),
+            Format::Json => T::encode_json(&mut self.grouping, items, out),
+            Format::Protobuf => T::encode_protobuf(&mut self.grouping, items, out),
         }
     }
 }
@@ -69,22 +75,27 @@ mod sealed {
     /// Seals [`Item`](crate::model::Item).
     pub trait Sealed: Sized {
         fn encode_json(grouping: &mut Grouping, items: &[Self], out: &mut Vec<u8>);
+        fn encode_protobuf(grouping: &mut Grouping, items: &[Self], out: &mut Vec<u8>);
     }
 }
 
 macro_rules! encodable {
-    ($($name:ty, $names:ident, $push:path);*;) => {$(
+    ($($name:ty, $names:ident, $json:path, $protobuf:path);*;) => {$(
         impl Encodable for $name {}
 
         impl sealed::Sealed for $name {
             fn encode_json(grouping: &mut Grouping, items: &[Self], out: &mut Vec<u8>) {
-                json::encode(grouping, &json::$names, items, out, $push);
+                json::encode(grouping, &json::$names, items, out, $json);
+            }
+
+            fn encode_protobuf(grouping: &mut Grouping, items: &[Self], out: &mut Vec<u8>) {
+                protobuf::encode(grouping, items, out, $protobuf);
             }
         }
     )*};
 }
 encodable! {
-    Span, SPANS, json::push_span;
-    LogRecord, LOG_RECORDS, json::push_log_record;
-    Metric, METRICS, json::push_metric;
+    Span, SPANS, json::push_span, protobuf::push_span;
+    LogRecord, LOG_RECORDS, json::push_log_record, protobuf::push_log_record;
+    Metric, METRICS, json::push_metric, protobuf::push_metric;
 }

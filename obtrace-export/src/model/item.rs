@@ -2,7 +2,10 @@
 
 use std::{fmt, sync::Arc};
 
-use super::{LogRecord, Metric, MetricData, Resource, Scope, Span, memory_of, value_memory};
+use super::{
+    ExponentialPoint, HistogramPoint, LogRecord, Metric, MetricData, NumberPoint, Resource, Scope, Span, SummaryPoint,
+    memory_of, value_memory,
+};
 use crate::encode;
 
 /// A kind of telemetry.
@@ -110,37 +113,20 @@ impl Item for Metric {
     shared!();
 
     fn memory(&self) -> usize {
+        fn all<T>(points: &[T], memory: impl Fn(&T) -> usize) -> usize {
+            points.iter().map(memory).sum()
+        }
         size_of::<Self>()
             + self.name.heap()
             + self.description.heap()
             + self.unit.heap()
+            + memory_of(&self.metadata)
             + match &self.data {
                 MetricData::None => 0,
-                MetricData::Gauge(points) | MetricData::Sum { points, .. } => {
-                    points.iter().map(|point| size_of_val(point) + memory_of(&point.attributes)).sum()
-                }
-                MetricData::Histogram { points, .. } => points
-                    .iter()
-                    .map(|point| {
-                        size_of_val(point)
-                            + memory_of(&point.attributes)
-                            + size_of_val(&*point.bucket_counts)
-                            + size_of_val(&*point.explicit_bounds)
-                    })
-                    .sum(),
-                MetricData::ExponentialHistogram { points, .. } => points
-                    .iter()
-                    .map(|point| {
-                        size_of_val(point)
-                            + memory_of(&point.attributes)
-                            + size_of_val(&*point.positive.counts)
-                            + size_of_val(&*point.negative.counts)
-                    })
-                    .sum(),
-                MetricData::Summary(points) => points
-                    .iter()
-                    .map(|point| size_of_val(point) + memory_of(&point.attributes) + size_of_val(&*point.quantiles))
-                    .sum(),
+                MetricData::Gauge(points) | MetricData::Sum { points, .. } => all(points, NumberPoint::memory),
+                MetricData::Histogram { points, .. } => all(points, HistogramPoint::memory),
+                MetricData::ExponentialHistogram { points, .. } => all(points, ExponentialPoint::memory),
+                MetricData::Summary(points) => all(points, SummaryPoint::memory),
             }
     }
 

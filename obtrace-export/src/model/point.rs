@@ -1,6 +1,6 @@
 //! Data points of metrics, and their exemplars.
 
-use super::{Attribute, Number, SpanId, TraceId};
+use super::{Attribute, Number, SpanId, TraceId, memory_of};
 
 /// Set in the flags of a data point that says: there is no value any more. `DATA_POINT_FLAGS_NO_RECORDED_VALUE_MASK`.
 pub const FLAG_NO_RECORDED_VALUE: u32 = 1;
@@ -122,6 +122,15 @@ impl Exemplar {
         self.filtered_attributes = attributes;
         self
     }
+
+    /// Bytes that it holds, itself included.
+    pub(super) fn memory(&self) -> usize {
+        size_of::<Self>() + memory_of(&self.filtered_attributes)
+    }
+}
+
+fn exemplars_memory(exemplars: &[Exemplar]) -> usize {
+    exemplars.iter().map(Exemplar::memory).sum()
 }
 
 /// A value at a time.
@@ -147,6 +156,11 @@ impl NumberPoint {
     #[must_use]
     pub fn new(value: impl Into<Number>, time_unix_nano: u64) -> Self {
         Self { value: Some(value.into()), time_unix_nano, ..Self::default() }
+    }
+
+    /// Bytes that it holds, itself included.
+    pub(super) fn memory(&self) -> usize {
+        size_of::<Self>() + memory_of(&self.attributes) + exemplars_memory(&self.exemplars)
     }
 }
 
@@ -191,6 +205,15 @@ impl HistogramPoint {
         self.explicit_bounds = bounds;
         self.bucket_counts = counts;
         self
+    }
+
+    /// Bytes that it holds, itself included.
+    pub(super) fn memory(&self) -> usize {
+        size_of::<Self>()
+            + memory_of(&self.attributes)
+            + exemplars_memory(&self.exemplars)
+            + size_of_val(&*self.bucket_counts)
+            + size_of_val(&*self.explicit_bounds)
     }
 }
 
@@ -264,6 +287,15 @@ impl ExponentialPoint {
         self.zero_threshold = threshold;
         self
     }
+
+    /// Bytes that it holds, itself included.
+    pub(super) fn memory(&self) -> usize {
+        size_of::<Self>()
+            + memory_of(&self.attributes)
+            + exemplars_memory(&self.exemplars)
+            + size_of_val(&*self.positive.counts)
+            + size_of_val(&*self.negative.counts)
+    }
 }
 
 /// Consecutive buckets.
@@ -316,6 +348,11 @@ impl SummaryPoint {
     pub fn with_quantiles(mut self, quantiles: Vec<Quantile>) -> Self {
         self.quantiles = quantiles;
         self
+    }
+
+    /// Bytes that it holds, itself included.
+    pub(super) fn memory(&self) -> usize {
+        size_of::<Self>() + memory_of(&self.attributes) + size_of_val(&*self.quantiles)
     }
 }
 

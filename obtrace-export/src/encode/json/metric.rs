@@ -1,8 +1,8 @@
 //! Metrics and their data points.
 
 use super::{
-    FLAGS, push_attributes, push_decimal, push_decimal_u64, push_double, push_field, push_ids, push_list, push_small,
-    push_text, push_time,
+    FLAGS, push_attributes, push_decimal, push_decimal_u64, push_double, push_field, push_ids, push_items, push_list,
+    push_small, push_text, push_time,
 };
 use crate::model::{
     Attribute, Buckets, Exemplar, ExponentialPoint, HistogramPoint, Metric, MetricData, Number, NumberPoint,
@@ -61,12 +61,9 @@ pub fn push_metric(out: &mut Vec<u8>, metric: &Metric) {
 
 /// The list is written even when it is empty: it says which kind of metric this is.
 fn push_points<T>(out: &mut Vec<u8>, lead: &[u8], points: &[T], push: impl Fn(&mut Vec<u8>, &T)) {
-    if points.is_empty() {
-        out.extend_from_slice(lead);
-        out.push(b']');
-    } else {
-        push_list(out, lead, points, push);
-    }
+    out.extend_from_slice(lead);
+    push_items(out, points, push);
+    out.push(b']');
 }
 
 fn push_temporality(out: &mut Vec<u8>, temporality: Temporality) {

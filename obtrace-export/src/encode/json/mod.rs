@@ -8,17 +8,15 @@ mod log;
 mod metric;
 
 pub use self::{log::push_log_record, metric::push_metric};
+pub use super::MAX_DEPTH;
 use super::{
     group::Grouping,
     text::{push_base64, push_decimal, push_decimal_u64, push_double, push_hex, push_text},
 };
 use crate::model::{
-    Attribute, Item, LogRecord, Metric, Scope, Span, SpanEvent, SpanId, SpanKind, SpanLink, Status, Text, TraceId, Value,
+    Attribute, Item, LogRecord, Metric, Scope, Span, SpanEvent, SpanId, SpanKind, SpanLink, Status, Text, TraceId,
+    Value,
 };
-
-/// Values nested deeper than this are written as empty ones: a receiver refuses a whole request whose messages are nested
-/// too deep (protobuf stops at 100 messages; each level of a map takes three).
-pub const MAX_DEPTH: usize = 24;
 
 const DROPPED_ATTRIBUTES: &[u8] = b",\"droppedAttributesCount\":";
 const FLAGS: &[u8] = b",\"flags\":";
@@ -305,14 +303,21 @@ fn sole(bare: bool, lead: &'static [u8]) -> &'static [u8] {
 
 /// A repeated field, unless it is empty. `lead` ends with the opening bracket.
 fn push_list<T>(out: &mut Vec<u8>, lead: &[u8], items: &[T], push: impl Fn(&mut Vec<u8>, &T)) {
+    if !items.is_empty() {
+        out.extend_from_slice(lead);
+        push_items(out, items, push);
+        out.push(b']');
+    }
+}
+
+/// What stands between the brackets.
+fn push_items<T>(out: &mut Vec<u8>, items: &[T], push: impl Fn(&mut Vec<u8>, &T)) {
     let Some((first, rest)) = items.split_first() else { return };
-    out.extend_from_slice(lead);
     push(out, first);
     for item in rest {
         out.push(b',');
         push(out, item);
     }
-    out.push(b']');
 }
 
 fn push_attributes(out: &mut Vec<u8>, lead: &[u8], attributes: &[Attribute]) {
@@ -369,15 +374,16 @@ fn push_any_value(out: &mut Vec<u8>, value: &Value, depth: usize) {
             out.extend_from_slice(b"\"}");
         }
         Value::Array(_) | Value::Map(_) if depth >= MAX_DEPTH => out.extend_from_slice(b"{}"),
+        // Even when it is empty: the types that OpenTelemetry has for Rust do not read a list without its `values`.
         Value::Array(values) => {
-            out.extend_from_slice(b"{\"arrayValue\":{");
-            push_list(out, b"\"values\":[", values, |out, value| push_any_value(out, value, depth + 1));
-            out.extend_from_slice(b"}}");
+            out.extend_from_slice(b"{\"arrayValue\":{\"values\":[");
+            push_items(out, values, |out, value| push_any_value(out, value, depth + 1));
+            out.extend_from_slice(b"]}}");
         }
         Value::Map(entries) => {
-            out.extend_from_slice(b"{\"kvlistValue\":{");
-            push_list(out, b"\"values\":[", entries, |out, entry| push_attribute(out, entry, depth + 1));
-            out.extend_from_slice(b"}}");
+            out.extend_from_slice(b"{\"kvlistValue\":{\"values\":[");
+            push_items(out, entries, |out, entry| push_attribute(out, entry, depth + 1));
+            out.extend_from_slice(b"]}}");
         }
     }
 }
