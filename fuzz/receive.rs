@@ -4,9 +4,10 @@ use std::{fmt::Debug, io::Write};
 
 use flate2::{Compression, write::GzEncoder};
 use obtrace_export::{
-    encode::json::{LogEncoder, MAX_DEPTH, MetricEncoder, TraceEncoder},
-    model::{Attribute, LogRecord, Metric, MetricData, Resource, Scope, Span, Status, Value},
-    receive::{Format, Limits, Signal, Telemetry, decode, decompress},
+    compress::{Method, decompress},
+    decode::{Limits, Telemetry, decode},
+    encode::{Encoder, Format, MAX_DEPTH},
+    model::{Attribute, Exemplar, LogRecord, Metric, MetricData, Resource, Scope, Signal, Span, Status, Value},
 };
 
 /// The bits of the first byte, above the two that say which signal it is.
@@ -31,8 +32,8 @@ fn receive(data: &[u8]) {
     let Some((&choice, sent)) = data.split_first() else { return };
     let signal = [Signal::Traces, Signal::Logs, Signal::Metrics][usize::from(choice & 3) % 3];
     let format = if choice & PROTOBUF == 0 { Format::Json } else { Format::Protobuf };
-    let limits = limits(choice & NARROW != 0);
-    let Some(body) = body(choice, sent, &limits) else { return };
+    let (limits, decompressed) = limits(choice & NARROW != 0);
+    let Some(body) = body(choice, sent, decompressed) else { return };
     let telemetry = match decode(signal, format, &body, &limits) {
         Ok(telemetry) => telemetry,
         Err(error) => {
@@ -51,30 +52,31 @@ fn receive(data: &[u8]) {
     // Group by group names and attributes are shared.
     assert!(size.own_bytes <= body.len(), "{} bytes of {}", size.own_bytes, body.len());
 
-    let written = encoded(&telemetry);
-    let mut wide = Limits::default();
-    (wide.elements, wide.depth) = (10_000_000, 200);
-    let again = decode(signal, Format::Json, &written, &wide)
-        .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&written)));
-    if size.depth <= MAX_DEPTH {
-        assert_eq!(content(&again), content(&telemetry), "read again");
+    let wide = Limits::new().with_elements(10_000_000).with_depth(200);
+    for format in [Format::Json, Format::Protobuf] {
+        let written = encoded(format, &telemetry);
+        let again = decode(signal, format, &written, &wide)
+            .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&written)));
+        if size.depth <= MAX_DEPTH {
+            assert_eq!(content(&again), content(&telemetry), "read again");
+        }
+        let twice = encoded(format, &again);
+        assert_eq!(String::from_utf8_lossy(&twice), String::from_utf8_lossy(&written), "written again");
     }
-    let twice = encoded(&again);
-    assert_eq!(String::from_utf8_lossy(&twice), String::from_utf8_lossy(&written), "written again");
 }
 
-fn limits(narrow: bool) -> Limits {
-    let mut limits = Limits::default();
-    (limits.items, limits.elements, limits.depth, limits.decompressed) =
-        if narrow { (3, 40, 14, 600) } else { (1_000, 20_000, 80, 64 << 10) };
-    limits
+/// What a body may hold, and how many bytes it may have.
+fn limits(narrow: bool) -> (Limits, usize) {
+    let (items, elements, depth, decompressed) = if narrow { (3, 40, 14, 600) } else { (1_000, 20_000, 80, 64 << 10) };
+    (Limits::new().with_items(items).with_elements(elements).with_depth(depth), decompressed)
 }
 
-fn body(choice: u8, sent: &[u8], limits: &Limits) -> Option<Vec<u8>> {
+fn body(choice: u8, sent: &[u8], most: usize) -> Option<Vec<u8>> {
     if choice & COMPRESSED != 0 {
-        let body =
-            decompress(sent, limits).inspect_err(|error| assert!(error.offset() <= sent.len(), "{error}")).ok()?;
-        assert!(body.len() <= limits.decompressed);
+        let body = decompress(Method::Gzip, sent, most)
+            .inspect_err(|error| assert!(error.offset() <= sent.len(), "{error}"))
+            .ok()?;
+        assert!(body.len() <= most);
         return Some(body);
     }
     if choice & TO_COMPRESS == 0 {
@@ -82,17 +84,17 @@ fn body(choice: u8, sent: &[u8], limits: &Limits) -> Option<Vec<u8>> {
     }
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
     encoder.write_all(sent).expect("memory takes it");
-    let body = decompress(&encoder.finish().expect("memory takes it"), limits);
-    assert_eq!(body.is_ok(), sent.len() <= limits.decompressed);
+    let body = decompress(Method::Gzip, &encoder.finish().expect("memory takes it"), most);
+    assert_eq!(body.is_ok(), sent.len() <= most);
     body.ok().inspect(|body| assert_eq!(body, sent))
 }
 
-fn encoded(telemetry: &Telemetry) -> Vec<u8> {
-    let mut out = Vec::new();
+fn encoded(format: Format, telemetry: &Telemetry) -> Vec<u8> {
+    let (mut encoder, mut out) = (Encoder::new(), Vec::new());
     match telemetry {
-        Telemetry::Traces(spans) => TraceEncoder::new().encode(spans, &mut out),
-        Telemetry::Logs(records) => LogEncoder::new().encode(records, &mut out),
-        Telemetry::Metrics(metrics) => MetricEncoder::new().encode(metrics, &mut out),
+        Telemetry::Traces(spans) => encoder.encode(format, spans, &mut out),
+        Telemetry::Logs(records) => encoder.encode(format, records, &mut out),
+        Telemetry::Metrics(metrics) => encoder.encode(format, metrics, &mut out),
         other => panic!("no encoder for {other:?}"),
     }
     out
@@ -148,7 +150,10 @@ impl Size {
             self.own_bytes += event.name.len();
             self.message(&event.attributes);
         }
-        span.links.iter().for_each(|link| self.message(&link.attributes));
+        for link in &span.links {
+            self.own_bytes += link.trace_state.len();
+            self.message(&link.attributes);
+        }
     }
 
     fn record(&mut self, record: &LogRecord) {
@@ -159,19 +164,24 @@ impl Size {
     }
 
     fn metric(&mut self, metric: &Metric) {
-        self.message(&[]);
+        self.message(&metric.metadata);
         self.shared(&metric.resource, &metric.scope);
         self.own_bytes += metric.name.len() + metric.description.len() + metric.unit.len();
         match &metric.data {
             MetricData::Gauge(points) | MetricData::Sum { points, .. } => {
-                points.iter().for_each(|point| self.message(&point.attributes));
+                for point in points {
+                    self.message(&point.attributes);
+                    self.exemplars(&point.exemplars);
+                }
             }
             MetricData::Histogram { points, .. } => points.iter().for_each(|point| {
                 self.message(&point.attributes);
+                self.exemplars(&point.exemplars);
                 self.elements += point.bucket_counts.len() + point.explicit_bounds.len();
             }),
             MetricData::ExponentialHistogram { points, .. } => points.iter().for_each(|point| {
                 self.message(&point.attributes);
+                self.exemplars(&point.exemplars);
                 self.elements += point.positive.counts.len() + point.negative.counts.len();
             }),
             MetricData::Summary(points) => points.iter().for_each(|point| {
@@ -180,6 +190,10 @@ impl Size {
             }),
             _ => {}
         }
+    }
+
+    fn exemplars(&mut self, exemplars: &[Exemplar]) {
+        exemplars.iter().for_each(|exemplar| self.message(&exemplar.filtered_attributes));
     }
 
     /// What items share is counted for its depth only.

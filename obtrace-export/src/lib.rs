@@ -2,6 +2,9 @@
 #![forbid(unsafe_code)]
 
 pub mod batch;
+#[cfg(feature = "gzip")]
+pub mod compress;
+pub mod decode;
 pub mod encode;
 pub mod model;
 #[cfg(feature = "http")]

@@ -1,6 +1,6 @@
 //! Runs what fuzzing once found (`fuzz/regressions/receive/`) and the recorded bodies through the fuzz target's checks,
 //! without a fuzzer.
-#![cfg(feature = "receive")]
+#![cfg(feature = "gzip")]
 
 use std::{fs, path::Path};
 

@@ -58,7 +58,7 @@ fn status() -> impl Strategy<Value = Status> {
 prop_compose! {
     /// A span without resource and scope; its id is given by the caller.
     fn span()(
-        trace in any::<[u8; 16]>(), parent in any::<Option<[u8; 8]>>(), flags in any::<u8>(), kind in kind(),
+        trace in any::<[u8; 16]>(), parent in any::<Option<[u8; 8]>>(), flags in any::<u32>(), kind in kind(),
         times in (any::<u64>(), any::<u64>()), texts in (text(), text()), attributes in attributes(), status in status(),
         events in prop::collection::vec((any::<u64>(), text(), attributes()), 0..3),
         links in prop::collection::vec((any::<[u8; 16]>(), any::<[u8; 8]>(), attributes()), 0..3),
@@ -121,7 +121,7 @@ mod read {
         let ids = (trace_id(json), span_id(&json["spanId"]));
         let mut span = Span::new(ids.0, ids.1, text(json, "name"), kind, Arc::clone(resource), Arc::clone(scope));
         span.parent_span_id = json.get("parentSpanId").map(span_id);
-        span.flags = u8::try_from(json.get("flags").map_or(0, |flags| flags.as_u64().unwrap())).unwrap();
+        span.flags = u32::try_from(json.get("flags").map_or(0, |flags| flags.as_u64().unwrap())).unwrap();
         span.trace_state = text(json, "traceState").into();
         (span.start_unix_nano, span.end_unix_nano) = (time(json, "startTimeUnixNano"), time(json, "endTimeUnixNano"));
         span.attributes = attributes(json);
@@ -145,6 +145,11 @@ mod read {
     /// A field that is there is not empty.
     fn list<'j>(json: &'j Json, field: &str) -> &'j [Json] {
         json.get(field).map_or(&[], |list| list.as_array().filter(|list| !list.is_empty()).expect(field))
+    }
+
+    /// Written even when there are none.
+    fn values(json: &Json) -> &[Json] {
+        json["values"].as_array().unwrap()
     }
 
     fn text(json: &Json, field: &str) -> String {
@@ -191,8 +196,8 @@ mod read {
                 number => number.as_f64().unwrap(),
             }),
             "bytesValue" => Value::from(base64(json.as_str().unwrap())),
-            "arrayValue" => Value::from(list(json, "values").iter().map(value).collect::<Vec<_>>()),
-            "kvlistValue" => Value::from(list(json, "values").iter().map(attribute).collect::<Vec<_>>()),
+            "arrayValue" => Value::from(values(json).iter().map(value).collect::<Vec<_>>()),
+            "kvlistValue" => Value::from(values(json).iter().map(attribute).collect::<Vec<_>>()),
             other => panic!("{other}"),
         }
     }

@@ -12,7 +12,11 @@ use tokio::{
     time::timeout,
 };
 
-use super::{DecodeErrorKind, Format, Limits, decompress, reply::Refusal};
+use super::{Format, Limits, reply::Refusal};
+use crate::{
+    compress::{Method, decompress},
+    decode::DecodeErrorKind,
+};
 
 /// The unit in which bodies that are being received are counted.
 const UNIT: usize = 1 << 10;
@@ -99,7 +103,7 @@ impl Received {
         if !gzip {
             return Ok(self.bytes);
         }
-        decompress(&self.bytes, limits).map_err(|error| match error.kind() {
+        decompress(Method::Gzip, &self.bytes, limits.decompressed).map_err(|error| match error.kind() {
             DecodeErrorKind::TooLarge => too_large(limits.decompressed),
             DecodeErrorKind::Malformed => Refusal::new(StatusCode::BAD_REQUEST, error.to_string()),
         })

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::decode;
+
 /// What one sender, and all of them together, may cost the receiver. What goes beyond is refused, whole requests at a time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -14,13 +16,8 @@ pub struct Limits {
     pub decompressed: usize,
     /// Bytes of all bodies that are being received; beyond it requests are answered with 503.
     pub held: usize,
-    /// Spans, log records or data points of a request.
-    pub items: usize,
-    /// Messages inside a request, and numbers in its lists: resources, attributes, values, events… What is decoded takes
-    /// about 100 bytes each, and one request is decoded at a time.
-    pub elements: usize,
-    /// How deep messages may be nested; protobuf's own readers stop at 100.
-    pub depth: usize,
+    /// What a request may hold. One is decoded at a time.
+    pub decode: decode::Limits,
     /// How long the head of the next request may take, the time between requests included.
     pub head_time: Duration,
     /// How long the body of a request may take.
@@ -34,9 +31,7 @@ impl Default for Limits {
             body: 4 << 20,
             decompressed: 16 << 20,
             held: 32 << 20,
-            items: 20_000,
-            elements: 1_000_000,
-            depth: 100,
+            decode: decode::Limits::default(),
             head_time: Duration::from_secs(30),
             body_time: Duration::from_secs(10),
         }

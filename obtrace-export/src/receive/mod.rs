@@ -27,53 +27,17 @@
 //! ```
 
 mod body;
-mod decode;
-mod fields;
-mod gzip;
-mod json;
 mod limits;
-mod metrics;
-mod protobuf;
 mod reply;
 mod server;
-mod source;
 
 use std::net::SocketAddr;
 
 pub use self::{
-    decode::decode,
-    gzip::decompress,
     limits::Limits,
     server::{Counts, Receiver, Running},
-    source::{DecodeError, DecodeErrorKind},
 };
-use crate::model::{LogRecord, Metric, Span};
-pub use crate::{encode::Format, model::Signal};
-
-/// The items of a request, in their order. Those of one `ResourceSpans` (and so on) share their resource, those of one
-/// `ScopeSpans` their scope.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub enum Telemetry {
-    /// Spans.
-    Traces(Vec<Span>),
-    /// Log records.
-    Logs(Vec<LogRecord>),
-    /// Metrics.
-    Metrics(Vec<Metric>),
-}
-
-impl Telemetry {
-    /// How many spans, log records or data points there are.
-    #[must_use]
-    pub fn items(&self) -> usize {
-        match self {
-            Self::Traces(spans) => spans.len(),
-            Self::Logs(records) => records.len(),
-            Self::Metrics(metrics) => metrics.iter().map(|metric| metric.data.len()).sum(),
-        }
-    }
-}
+pub use crate::{decode::Telemetry, encode::Format, model::Signal};
 
 /// A request that was taken.
 #[derive(Clone, Debug, PartialEq)]

@@ -34,11 +34,11 @@ use tokio::{
 };
 
 use super::{
-    DecodeErrorKind, Format, Limits, Request, Signal, Telemetry,
+    Format, Limits, Request, Signal, Telemetry,
     body::{Held, format, is_gzip, receive},
-    decode,
     reply::{Refusal, taken},
 };
+use crate::decode::{DecodeErrorKind, decode};
 
 /// Bytes of a request's head, and of what is read of a body at a time.
 const BUFFER: usize = 32 << 10;
@@ -310,7 +310,7 @@ impl Shared {
         // A handler that panicked has had its request.
         let mut handler = self.handler.lock().unwrap_or_else(PoisonError::into_inner);
         let body = received.plain(gzip, &self.limits)?;
-        let telemetry = decode(signal, format, &body, &self.limits).map_err(|error| {
+        let telemetry = decode(signal, format, &body, &self.limits.decode).map_err(|error| {
             let status = match error.kind() {
                 DecodeErrorKind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
                 DecodeErrorKind::Malformed => StatusCode::BAD_REQUEST,

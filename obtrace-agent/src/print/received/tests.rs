@@ -1,4 +1,7 @@
-use obtrace_export::receive::{Format as WireForm, Limits, Receiver, Request, Signal, decode};
+use obtrace_export::{
+    decode::{self, decode},
+    receive::{Format as WireForm, Limits, Receiver, Request, Signal},
+};
 
 use super::*;
 
@@ -163,7 +166,7 @@ fn protobuf_is_shown_as_otlp_json_of_the_same_meaning() {
         request.format = WireForm::Protobuf;
         let line: serde_json::Value = serde_json::from_str(&printed(Format::OtlpJson, &[request.clone()])).unwrap();
         let body = line["body"].to_string();
-        let again = decode(request.signal, WireForm::Json, body.as_bytes(), &Limits::default()).unwrap();
+        let again = decode(request.signal, WireForm::Json, body.as_bytes(), &decode::Limits::default()).unwrap();
         assert_eq!(again, request.telemetry);
     }
     assert_eq!(traces().signal, Signal::Traces);

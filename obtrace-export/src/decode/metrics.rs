@@ -1,10 +1,10 @@
 //! Metrics and their data points.
 
 use super::{
-    decode::attributes,
     fields::{
         BUCKETS, EXEMPLAR, EXPONENTIAL_POINT, HISTOGRAM_POINT, METRIC, NUMBER_POINT, POINTS, QUANTILE, SUMMARY_POINT,
     },
+    items::attributes,
     source::{DecodeError, Source},
 };
 use crate::model::{

@@ -1,9 +1,9 @@
-//! From a body to the model.
+//! Spans, log records, and what all signals have in common.
 
 use std::sync::Arc;
 
 use super::{
-    Format, Limits, Signal, Telemetry,
+    Limits, Telemetry,
     fields::{
         ANY_VALUE, EVENT, KEY_VALUE, LINK, LIST, LOG_RECORD, LOGS, METRICS, RESOURCE, RESOURCE_LOGS, RESOURCE_METRICS,
         RESOURCE_SPANS, SCOPE, SCOPE_LOGS, SCOPE_METRICS, SCOPE_SPANS, SPAN, STATUS, TRACES,
@@ -13,19 +13,22 @@ use super::{
     protobuf::Protobuf,
     source::{DecodeError, Fields, Source},
 };
-use crate::model::{
-    Attribute, LogRecord, Metric, Resource, Scope, Span, SpanEvent, SpanId, SpanKind, SpanLink, Status, Text, TraceId,
-    Value,
+use crate::{
+    encode::Format,
+    model::{
+        Attribute, LogRecord, Metric, Resource, Scope, Signal, Span, SpanEvent, SpanId, SpanKind, SpanLink, Status,
+        Text, TraceId, Value,
+    },
 };
 
 type Result<T> = std::result::Result<T, DecodeError>;
 
-/// Reads the body of a request, decompressed: all of it or nothing.
+/// Reads the body of a request, decompressed.
 ///
 /// Spans need their ids, as OTLP says. Unknown fields are passed over.
 ///
 /// ```
-/// use obtrace_export::receive::{Format, Limits, Signal, Telemetry, decode};
+/// use obtrace_export::{decode::{Limits, Telemetry, decode}, encode::Format, model::Signal};
 ///
 /// let body = br#"{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"severityNumber":9,"body":{"stringValue":"up"}}]}]}]}"#;
 /// let Telemetry::Logs(records) = decode(Signal::Logs, Format::Json, body, &Limits::default())? else { panic!() };
@@ -33,7 +36,7 @@ type Result<T> = std::result::Result<T, DecodeError>;
 ///
 /// let error = decode(Signal::Logs, Format::Json, b"{\"resourceLogs\":1}", &Limits::default()).unwrap_err();
 /// assert_eq!(error.to_string(), "an array expected at byte 16, after resourceLogs");
-/// # Ok::<(), obtrace_export::receive::DecodeError>(())
+/// # Ok::<(), obtrace_export::decode::DecodeError>(())
 /// ```
 ///
 /// # Errors

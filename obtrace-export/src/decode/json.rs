@@ -6,6 +6,7 @@ use std::borrow::Cow;
 
 use super::{
     Limits,
+    escape::unescaped,
     source::{Budget, DecodeError, DecodeErrorKind, Fields, Source},
 };
 use crate::model::Text;
@@ -95,13 +96,11 @@ impl<'a> Json<'a> {
         }
         let inside = self.bytes.get(start..self.at).unwrap_or_default();
         self.at += 1;
+        let Ok(text) = str::from_utf8(inside) else { return Err(self.wrong("no valid UTF-8 in text")) };
         if escaped {
-            let quoted = self.bytes.get(start - 1..self.at).unwrap_or_default();
-            return serde_json::from_slice::<String>(quoted)
-                .map(Cow::Owned)
-                .map_err(|_| self.wrong("no valid UTF-8 or no valid escape in text"));
+            return unescaped(text).map(Cow::Owned).ok_or_else(|| self.wrong("no valid escape in text"));
         }
-        str::from_utf8(inside).map(Cow::Borrowed).map_err(|_| self.wrong("no valid UTF-8 in text"))
+        Ok(Cow::Borrowed(text))
     }
 
     /// A number as it is written, by the grammar of RFC 8259.

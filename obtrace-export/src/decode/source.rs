@@ -132,7 +132,7 @@ pub struct DecodeError {
 }
 
 impl DecodeError {
-    pub(super) const fn new(kind: DecodeErrorKind, what: &'static str, field: &'static str, offset: usize) -> Self {
+    pub(crate) const fn new(kind: DecodeErrorKind, what: &'static str, field: &'static str, offset: usize) -> Self {
         Self { kind, what, field, offset }
     }
 
