@@ -2,7 +2,7 @@
 //!
 //! Level 1 because more buys little: level 6 of gzip takes ten times the time of level 1 for a third less.
 
-use std::io::{self, Cursor, ErrorKind, Read};
+use std::io::{self, ErrorKind, Read};
 
 use flate2::{Compress, Compression, Crc, FlushCompress, Status, bufread::MultiGzDecoder};
 
@@ -133,7 +133,7 @@ fn gzip(stream: &mut Compress, plain: &[u8], out: &mut Vec<u8>) -> io::Result<()
 fn zstandard(compressor: &mut zstd::bulk::Compressor<'_>, plain: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
     out.reserve(zstd::zstd_safe::compress_bound(plain.len()));
     let end = out.len() as u64;
-    let mut rest = Cursor::new(out);
+    let mut rest = io::Cursor::new(out);
     rest.set_position(end);
     compressor.compress_to_buffer(plain, &mut rest).map(drop)
 }
