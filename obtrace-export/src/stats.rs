@@ -18,14 +18,27 @@ pub enum DropReason {
     Expired,
     /// The shutdown's deadline passed before it could be delivered.
     Shutdown,
+    /// The spool was full: the oldest or the newest gave way, as set.
+    SpoolFull,
+    /// What the spool held was missing or not what was written.
+    SpoolCorrupt,
 }
 
 impl DropReason {
     /// Every reason.
-    pub const ALL: [Self; 6] =
-        [Self::QueueFull, Self::Closed, Self::TooLarge, Self::Refused, Self::Expired, Self::Shutdown];
+    pub const ALL: [Self; 8] = [
+        Self::QueueFull,
+        Self::Closed,
+        Self::TooLarge,
+        Self::Refused,
+        Self::Expired,
+        Self::Shutdown,
+        Self::SpoolFull,
+        Self::SpoolCorrupt,
+    ];
 
-    /// The name used as a metric's label: `queue_full`, `closed`, `too_large`, `refused`, `expired`, `shutdown`.
+    /// The name used as a metric's label: `queue_full`, `closed`, `too_large`, `refused`, `expired`, `shutdown`,
+    /// `spool_full`, `spool_corrupt`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -35,6 +48,8 @@ impl DropReason {
             Self::Refused => "refused",
             Self::Expired => "expired",
             Self::Shutdown => "shutdown",
+            Self::SpoolFull => "spool_full",
+            Self::SpoolCorrupt => "spool_corrupt",
         }
     }
 }
@@ -46,12 +61,14 @@ impl fmt::Display for DropReason {
 }
 
 /// A consistent reading of an exporter's counters. At any time
-/// `accepted = exported + rejected + dropped (all reasons) + queued + sending`.
+/// `accepted + recovered = exported + rejected + dropped (all reasons) + queued + sending + spooled`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
     /// Items handed to the exporter.
     pub accepted: u64,
+    /// Items that an earlier run left in the spool.
+    pub recovered: u64,
     /// Items that the receiver took.
     pub exported: u64,
     /// Items that the receiver refused within a request that it took (OTLP's partial success).
@@ -60,6 +77,10 @@ pub struct Stats {
     pub queued: u64,
     /// Items in requests that are under way or wait to be tried again.
     pub sending: u64,
+    /// Items that wait in the spool. After the shutdown: left to the next run.
+    pub spooled: u64,
+    /// Bytes of the spool's files.
+    pub spool_bytes: u64,
     /// Requests made.
     pub requests: u64,
     /// Requests made again after a failure; among `requests`.
@@ -80,7 +101,7 @@ impl Stats {
         self.dropped.iter().sum()
     }
 
-    /// Items whose fate is open.
+    /// Items in memory whose fate is open.
     #[must_use]
     pub fn in_flight(&self) -> u64 {
         self.queued + self.sending
@@ -89,10 +110,11 @@ impl Stats {
     /// Whether the identity holds.
     #[must_use]
     pub fn is_balanced(&self) -> bool {
-        self.accepted == self.exported + self.rejected + self.dropped_total() + self.in_flight()
+        let settled = self.exported + self.rejected + self.dropped_total();
+        self.accepted + self.recovered == settled + self.in_flight() + self.spooled
     }
 
-    #[cfg(feature = "http")]
+    #[cfg(feature = "pipeline")]
     pub(crate) fn count_dropped(&mut self, reason: DropReason, items: u64) {
         self.dropped[reason as usize] += items;
     }
@@ -114,6 +136,10 @@ mod tests {
         let mut stats = Stats { accepted: 3, exported: 1, queued: 1, ..Stats::default() };
         assert!(!stats.is_balanced());
         stats.dropped[DropReason::Refused as usize] = 1;
+        assert!(stats.is_balanced());
+        stats.recovered = 2;
+        assert!(!stats.is_balanced());
+        stats.spooled = 2;
         assert!(stats.is_balanced());
     }
 }

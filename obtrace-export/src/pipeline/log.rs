@@ -2,18 +2,25 @@
 //! absence. The counters are exact, the lines are for eyes.
 
 use std::{
-    sync::{Mutex, PoisonError},
+    fmt,
+    sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
 use tracing::{info, warn};
 
-use crate::{model::Signal, stats::DropReason, transport::Transport};
+use crate::{
+    model::Signal,
+    spool::{Recovered, Spool},
+    stats::DropReason,
+    transport::Transport,
+};
 
 const INTERVAL: Duration = Duration::from_secs(10);
-const KINDS: usize = DropReason::ALL.len() + 2;
+const KINDS: usize = DropReason::ALL.len() + 3;
 const REJECTED: usize = DropReason::ALL.len();
 const FAILING: usize = REJECTED + 1;
+const SPOOL: usize = FAILING + 1;
 
 #[derive(Debug)]
 pub(super) struct Log {
@@ -27,6 +34,7 @@ struct Throttle {
     /// Items since the last line of a kind.
     items: [u64; KINDS],
     failing: bool,
+    spool_failed: bool,
 }
 
 impl Throttle {
@@ -46,8 +54,12 @@ impl Log {
         Self { signal, throttle: Mutex::default() }
     }
 
+    fn lock(&self) -> MutexGuard<'_, Throttle> {
+        self.throttle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn allow(&self, kind: usize, items: u64) -> Option<u64> {
-        self.throttle.lock().unwrap_or_else(PoisonError::into_inner).allow(kind, items, Instant::now())
+        self.lock().allow(kind, items, Instant::now())
     }
 
     pub(super) fn dropped(&self, reason: DropReason, items: u64, said: &str) {
@@ -63,7 +75,7 @@ impl Log {
     }
 
     pub(super) fn failing(&self, transport: &Transport, said: &str, wait: Duration) {
-        self.throttle.lock().unwrap_or_else(PoisonError::into_inner).failing = true;
+        self.lock().failing = true;
         if self.allow(FAILING, 0).is_some() {
             warn!(
                 signal = self.signal.name(),
@@ -75,9 +87,32 @@ impl Log {
     }
 
     pub(super) fn delivered(&self, transport: &Transport) {
-        let failing = std::mem::take(&mut self.throttle.lock().unwrap_or_else(PoisonError::into_inner).failing);
+        let failing = std::mem::take(&mut self.lock().failing);
         if failing {
             info!(signal = self.signal.name(), to = transport.target(), "sending works again");
+        }
+    }
+
+    pub(super) fn spool_opened(&self, spool: &Spool, recovered: &Recovered) {
+        self.spool_works();
+        if *recovered != Recovered::default() {
+            let Recovered { items, lost, unreadable_bytes, .. } = *recovered;
+            let (signal, folder) = (self.signal.name(), spool.folder().display());
+            info!(signal, %folder, items, lost, unreadable_bytes, "an earlier run left telemetry in the spool");
+        }
+    }
+
+    /// Said once, however long it lasts.
+    pub(super) fn spool_failed(&self, error: &dyn fmt::Display) {
+        let told = std::mem::replace(&mut self.lock().spool_failed, true);
+        if !told && self.allow(SPOOL, 0).is_some() {
+            warn!(signal = self.signal.name(), %error, "the spool cannot be used, delivery goes on from memory");
+        }
+    }
+
+    pub(super) fn spool_works(&self) {
+        if std::mem::take(&mut self.lock().spool_failed) {
+            info!(signal = self.signal.name(), "the spool works again");
         }
     }
 }

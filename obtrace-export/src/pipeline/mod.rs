@@ -1,25 +1,33 @@
 //! From items to requests: an [`Exporter`] takes them without waiting, its [`Worker`] batches, encodes, sends and retries.
 
 mod delivery;
+mod disk;
+mod in_flight;
 mod log;
+mod pace;
 mod shared;
 mod worker;
+mod workers;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-pub use worker::Worker;
+pub use self::{worker::Worker, workers::Workers};
 
 use self::shared::{Handle, Shared};
 use crate::{
     batch::Limits,
     model::{Item, Span},
     retry::Policy,
+    spool,
     stats::{DropReason, Stats},
     transport::Transport,
 };
 
 /// How an exporter batches, sends and retries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Config {
     /// When a batch leaves and how much may wait.
@@ -30,11 +38,13 @@ pub struct Config {
     pub concurrency: usize,
     /// Most bytes of a request body; a larger one is split. 4 MiB.
     pub max_body: usize,
+    /// Where batches wait on disk. Nowhere.
+    pub spool: Option<spool::Config>,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { limits: Limits::new(), retry: Policy::new(), concurrency: 4, max_body: 4 * 1024 * 1024 }
+        Self { limits: Limits::new(), retry: Policy::new(), concurrency: 4, max_body: 4 * 1024 * 1024, spool: None }
     }
 }
 
@@ -72,10 +82,27 @@ impl Config {
         self.max_body = bytes;
         self
     }
+
+    /// Writes every batch to disk before it is sent, and keeps it there until the receiver has it: what was batched survives
+    /// the end of the process, whatever ends it, and a receiver that is away for hours.
+    ///
+    /// - A batch is tried until it is delivered, refused, or gives way to make room: [`Policy::give_up_after`] is for
+    ///   exporters without a spool.
+    /// - Bodies go out as they lie there, compressed with gzip, which every OTLP receiver takes.
+    /// - What is lost when the process is killed: what waited for its batch, [`Limits::delay`] at most. What may arrive
+    ///   twice: the batches under way, which is one while requests take less than 50 ms, and up to
+    ///   [`Config::concurrency`] else.
+    /// - While the spool cannot be used (in use, no permission, the disk full), delivery goes on from memory; it is said
+    ///   once, and tried again.
+    #[must_use]
+    pub fn with_spool(mut self, spool: spool::Config) -> Self {
+        self.spool = Some(spool);
+        self
+    }
 }
 
-/// Takes spans, log records or metrics for delivery. Cheap to clone; every clone feeds the same queue. When the last clone is dropped without a
-/// shutdown, the worker has five seconds to send what waits.
+/// Takes spans, log records or metrics for delivery. Cheap to clone; every clone feeds the same queue. When the last clone
+/// is dropped without a shutdown, the worker has five seconds to send what waits.
 ///
 /// ```
 /// use std::time::Duration;
@@ -123,8 +150,23 @@ impl<T: Item> Exporter<T> {
         self.handle.0.stats()
     }
 
+    /// Sends what waits without waiting for its batch to fill; gives what became of everything when as many items have found
+    /// their end as waited, or `within` this time.
+    pub async fn force_flush(&self, within: Duration) -> Stats {
+        let until = self.handle.0.flush();
+        let _ = tokio::time::timeout(within, self.handle.0.flushed(until)).await;
+        self.stats()
+    }
+
+    /// [`Exporter::force_flush`] for threads without a runtime. Must not be called on the thread that runs the worker.
+    pub fn force_flush_blocking(&self, within: Duration) -> Stats {
+        let until = self.handle.0.flush();
+        self.handle.0.wait_flushed(until, Instant::now() + within);
+        self.stats()
+    }
+
     /// Takes no more items, sends what waits, and ends the worker; gives what became of everything. What is not delivered
-    /// `within` this time is dropped and counted. May be called again, by any clone: the earliest deadline holds.
+    /// `within` this time stays in the spool or, without one, is dropped, and is counted. May be called again, by any clone: the earliest deadline holds.
     pub async fn shutdown(&self, within: Duration) -> Stats {
         let deadline = self.handle.0.close(within);
         // The worker ends at the deadline by itself; this is for one that was never run.

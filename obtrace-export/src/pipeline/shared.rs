@@ -7,9 +7,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 
-use super::{Config, log::Log};
+use super::{
+    Config,
+    disk::{Disk, Put},
+    in_flight::InFlight,
+    log::Log,
+};
 use crate::{
     batch::{Batcher, Pushed},
     encode::Encoder,
@@ -29,6 +34,9 @@ pub(super) struct Shared<T> {
     pub(super) transport: Transport,
     pub(super) config: Config,
     pub(super) log: Log,
+    pub(super) disk: Disk,
+    /// Whoever holds it finds out when a receiver that fails is back.
+    pub(super) probe: Semaphore,
     state: Mutex<State<T>>,
     /// Wakes the worker: a batch began or is full.
     pub(super) wake: Notify,
@@ -36,7 +44,10 @@ pub(super) struct Shared<T> {
     pub(super) closing: watch::Sender<Option<Instant>>,
     /// Whether the worker has ended.
     done: watch::Sender<bool>,
-    done_blocking: Condvar,
+    /// Items were settled.
+    settled: watch::Sender<()>,
+    /// Either of both, for threads.
+    changed: Condvar,
     /// Encoders and body buffers between requests.
     spare: Mutex<Vec<Scratch>>,
 }
@@ -59,6 +70,8 @@ struct State<T> {
     done: bool,
     /// Deliveries that wait for their next attempt.
     retrying: usize,
+    /// Items that left the queue or the spool for good.
+    ended: u64,
 }
 
 /// What encoding a batch needs.
@@ -71,15 +84,19 @@ pub(super) struct Scratch {
 impl<T: Item> Shared<T> {
     pub(super) fn new(transport: Transport, config: Config) -> Self {
         let batcher = Batcher::new(config.limits);
+        let stats = Stats::default();
         Self {
             transport,
-            config,
             log: Log::new(T::SIGNAL),
-            state: Mutex::new(State { batcher, stats: Stats::default(), closed: false, done: false, retrying: 0 }),
+            disk: Disk::new(config.spool.clone()),
+            config,
+            probe: Semaphore::new(1),
+            state: Mutex::new(State { batcher, stats, closed: false, done: false, retrying: 0, ended: 0 }),
             wake: Notify::new(),
             closing: watch::Sender::new(None),
             done: watch::Sender::new(false),
-            done_blocking: Condvar::new(),
+            settled: watch::Sender::new(()),
+            changed: Condvar::new(),
             spare: Mutex::default(),
         }
     }
@@ -125,19 +142,20 @@ impl<T: Item> Shared<T> {
     /// The next batch that may leave now; else when to ask again.
     pub(super) fn next_batch(self: &Arc<Self>) -> Result<InFlight<T>, Option<Instant>> {
         let mut state = self.lock();
-        // While the receiver fails, those that fail already find out when it is back.
-        if state.retrying > 0 {
-            return Err(None);
-        }
         match state.batcher.poll_batch(Instant::now()) {
             Some(items) => {
-                let items = InFlight { shared: Arc::clone(self), count: count(&items), items };
-                state.stats.queued -= items.count;
-                state.stats.sending += items.count;
-                Ok(items)
+                let count = count(&items);
+                state.stats.queued -= count;
+                state.stats.sending += count;
+                Ok(InFlight::items(self, items, count))
             }
             None => Err(state.batcher.poll_timeout()),
         }
+    }
+
+    /// While the receiver fails nothing new is begun: those that fail already find out when it is back.
+    pub(super) fn is_failing(&self) -> bool {
+        self.lock().retrying > 0
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -172,27 +190,73 @@ impl<T: Item> Shared<T> {
         deadline + GRACE
     }
 
-    /// The worker has ended: what is left will not be sent.
-    pub(super) fn finish(&self) {
-        // What is left is freed after the lock is.
-        let (left, _items) = {
+    /// The worker has ended: what is left goes to the spool or is given up.
+    pub(super) fn finish(self: &Arc<Self>) {
+        {
             let mut state = self.lock();
             state.closed = true;
-            state.done = true;
-            let mut items = Vec::new();
             state.batcher.flush();
-            while let Some(batch) = state.batcher.poll_batch(Instant::now()) {
-                items.push(batch);
-            }
-            let queued = std::mem::take(&mut state.stats.queued);
-            state.stats.count_dropped(DropReason::Shutdown, queued);
-            (queued, items)
-        };
-        if left > 0 {
-            self.log.dropped(DropReason::Shutdown, left, "");
         }
+        while let Ok(batch) = self.next_batch() {
+            if let Put::InMemory(batch) = self.put(batch)
+                && batch.count() > 0
+            {
+                self.log.dropped(DropReason::Shutdown, batch.count(), "");
+            }
+        }
+        self.close_spool();
+        self.lock().done = true;
         self.done.send_replace(true);
-        self.done_blocking.notify_all();
+        self.changed.notify_all();
+    }
+
+    /// Changes the counters.
+    pub(super) fn book(&self, change: impl FnOnce(&mut Stats)) {
+        change(&mut self.lock().stats);
+    }
+
+    /// The fate of items that were sending is known, or where they wait.
+    pub(super) fn settle(&self, items: u64, book: impl FnOnce(&mut Stats, u64)) {
+        {
+            let mut state = self.lock();
+            let spooled = state.stats.spooled;
+            state.stats.sending -= items;
+            book(&mut state.stats, items);
+            // Those that went to the spool come by again; those that it gave up for them do not.
+            let arrived = state.stats.spooled.saturating_sub(spooled).min(items);
+            state.ended += items - arrived;
+        }
+        self.settled.send_replace(());
+        self.changed.notify_all();
+    }
+
+    /// Lets what waits leave at once; gives when that is done, for [`Shared::flushed`].
+    pub(super) fn flush(&self) -> u64 {
+        let until = {
+            let mut state = self.lock();
+            state.batcher.flush();
+            let Stats { queued, sending, spooled, .. } = state.stats;
+            state.ended + queued + sending + spooled
+        };
+        self.wake.notify_one();
+        until
+    }
+
+    /// Resolves when so many items have ended, or the worker has.
+    pub(super) async fn flushed(&self, until: u64) {
+        let (mut settled, mut done) = (self.settled.subscribe(), self.done.subscribe());
+        // The senders live as long as `self`.
+        tokio::select! {
+            _ = settled.wait_for(|()| self.lock().ended >= until) => {}
+            _ = done.wait_for(|done| *done) => {}
+        }
+    }
+
+    /// As [`Shared::flushed`], on a thread.
+    pub(super) fn wait_flushed(&self, until: u64, deadline: Instant) {
+        let state = self.lock();
+        let left = deadline.saturating_duration_since(Instant::now());
+        drop(self.changed.wait_timeout_while(state, left, |state| !state.done && state.ended < until));
     }
 
     pub(super) async fn finished(&self) {
@@ -203,7 +267,7 @@ impl<T: Item> Shared<T> {
     pub(super) fn wait_finished(&self, deadline: Instant) {
         let state = self.lock();
         let left = deadline.saturating_duration_since(Instant::now());
-        drop(self.done_blocking.wait_timeout_while(state, left, |state| !state.done));
+        drop(self.changed.wait_timeout_while(state, left, |state| !state.done));
     }
 
     /// Resolves when the shutdown begins, with its deadline.
@@ -233,7 +297,7 @@ impl<T: Item> Shared<T> {
     }
 }
 
-fn count<T: Item>(items: &[T]) -> u64 {
+pub(super) fn count<T: Item>(items: &[T]) -> u64 {
     items.iter().map(Item::count).sum()
 }
 
@@ -243,55 +307,5 @@ pub(super) struct Retrying<'s, T: Item>(&'s Shared<T>);
 impl<T: Item> Drop for Retrying<'_, T> {
     fn drop(&mut self) {
         self.0.lock().retrying -= 1;
-    }
-}
-
-/// Items that left the queue and are counted as sending until their fate is known. Items whose delivery is cut off count as
-/// dropped by the shutdown, so that none is ever unaccounted for.
-#[derive(Debug)]
-pub(super) struct InFlight<T: Item> {
-    shared: Arc<Shared<T>>,
-    pub(super) items: Vec<T>,
-    /// How many OTLP counts them for.
-    pub(super) count: u64,
-}
-
-impl<T: Item> InFlight<T> {
-    /// The receiver took them but for some.
-    pub(super) fn exported(mut self, rejected: u64) {
-        self.settle(|stats, items| {
-            let rejected = rejected.min(items);
-            stats.exported += items - rejected;
-            stats.rejected += rejected;
-        });
-    }
-
-    /// They were given up.
-    pub(super) fn dropped(mut self, reason: DropReason) {
-        self.settle(|stats, items| stats.count_dropped(reason, items));
-    }
-
-    /// Both halves; the first is empty if there is one item only.
-    pub(super) fn split(mut self) -> (Self, Self) {
-        let items = self.items.split_off(self.items.len() / 2);
-        let second = Self { shared: Arc::clone(&self.shared), count: count(&items), items };
-        self.count -= second.count;
-        (self, second)
-    }
-
-    fn settle(&mut self, book: impl FnOnce(&mut Stats, u64)) {
-        let _items = std::mem::take(&mut self.items);
-        let count = std::mem::take(&mut self.count);
-        let mut state = self.shared.lock();
-        state.stats.sending -= count;
-        book(&mut state.stats, count);
-    }
-}
-
-impl<T: Item> Drop for InFlight<T> {
-    fn drop(&mut self) {
-        if self.count > 0 {
-            self.settle(|stats, items| stats.count_dropped(DropReason::Shutdown, items));
-        }
     }
 }
