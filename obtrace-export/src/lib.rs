@@ -12,6 +12,7 @@ pub mod pipeline;
 #[cfg(feature = "receive")]
 pub mod receive;
 pub mod retry;
+pub mod span_metrics;
 #[cfg(feature = "pipeline")]
 pub mod spool;
 pub mod stats;

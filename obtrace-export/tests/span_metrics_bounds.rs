@@ -1,0 +1,204 @@
+//! Metrics from spans stay within their bounds, and what falls off them is counted.
+
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use obtrace_export::{
+    model::{Attribute, Metric, MetricData, Resource, Span, SpanId, SpanKind, TraceId, Value},
+    span_metrics::{Config, SpanMetrics, SpanNames},
+};
+use proptest::prelude::*;
+
+const SECOND: u64 = 1_000_000_000;
+
+fn resource(service: usize) -> Arc<Resource> {
+    Arc::new(Resource::new(vec![Attribute::new("service.name", format!("service-{service}"))]))
+}
+
+fn request(resource: &Arc<Resource>, route: usize, end: u64) -> Span {
+    let ids = (TraceId::from_bytes([1; 16]), SpanId::from_bytes([1; 8]));
+    let name = format!("GET /{route}");
+    let mut span = Span::new(ids.0, ids.1, name, SpanKind::Server, Arc::clone(resource), Arc::default())
+        .with_times(end.saturating_sub(SECOND / 100), end);
+    span.push("http.request.method", "GET");
+    span.push("http.route", format!("/{route}"));
+    span
+}
+
+/// Counts by service and route; that of overflow has the route `overflow`.
+fn counts(metrics: &[Metric]) -> HashMap<(String, String), (u64, u64)> {
+    let mut counts = HashMap::new();
+    for metric in metrics {
+        let MetricData::Histogram { points, .. } = &metric.data else { continue };
+        let Some(Value::Str(service)) = metric.resource.get("service.name") else { panic!("{metric:?}") };
+        for point in points {
+            let route = point.attributes.iter().find_map(|attribute| match (&*attribute.key, &attribute.value) {
+                ("http.route", Value::Str(route)) => Some(route.to_string()),
+                ("otel.metric.overflow", Value::Bool(true)) => Some("overflow".to_owned()),
+                _ => None,
+            });
+            assert_eq!(point.bucket_counts.iter().sum::<u64>(), point.count);
+            let twice = counts.insert((service.to_string(), route.unwrap()), (point.count, point.start_time_unix_nano));
+            assert_eq!(twice, None);
+        }
+    }
+    counts
+}
+
+fn key(service: usize, route: impl ToString) -> (String, String) {
+    let route = route.to_string();
+    (format!("service-{service}"), if route == "overflow" { route } else { format!("/{route}") })
+}
+
+#[test]
+fn a_metric_has_as_many_series_as_it_may_and_the_rest_together() {
+    let (mut metrics, now) = (SpanMetrics::new(Config::new().with_max_series(10)), Instant::now());
+    let resource = resource(0);
+    for pass in 0..2 {
+        for route in 0..25 {
+            metrics.record(&request(&resource, route, SECOND), now);
+        }
+        let counts = counts(&metrics.collect(SECOND, now));
+        assert_eq!(counts.len(), 10);
+        assert_eq!(counts[&key(0, "overflow")].0, (pass + 1) * 16);
+        assert!((0..9).all(|route| counts[&key(0, route)].0 == pass + 1));
+    }
+    let stats = metrics.stats();
+    assert_eq!((stats.spans, stats.measured, stats.overflowed, stats.series), (50, 50, 32, 9));
+}
+
+#[test]
+fn all_series_together_have_a_bound_and_each_metric_still_its_overflow() {
+    let (mut metrics, now) = (SpanMetrics::new(Config::new().with_max_total_series(5)), Instant::now());
+    for service in 0..3 {
+        let resource = resource(service);
+        (0..4).for_each(|route| metrics.record(&request(&resource, route, SECOND), now));
+    }
+    let counts = counts(&metrics.collect(SECOND, now));
+    assert_eq!((counts[&key(1, "overflow")].0, counts[&key(2, "overflow")].0), (3, 4));
+    assert_eq!((metrics.stats().series, metrics.stats().overflowed), (5, 7));
+}
+
+#[test]
+fn spans_of_resources_beyond_their_number_are_counted() {
+    let (mut metrics, now) = (SpanMetrics::new(Config::new().with_max_resources(2)), Instant::now());
+    for service in [0, 1, 2, 3, 0, 2] {
+        metrics.record(&request(&resource(service), 0, SECOND), now);
+    }
+    let counts = counts(&metrics.collect(SECOND, now));
+    assert_eq!(counts.values().map(|(count, _)| count).sum::<u64>(), 3);
+    let stats = metrics.stats();
+    assert_eq!((stats.measured, stats.dropped, stats.resources), (3, 3, 2));
+}
+
+#[test]
+fn a_resource_is_what_it_says_not_where_it_is() {
+    let (mut metrics, now) = (SpanMetrics::new(Config::new()), Instant::now());
+    let (one, same) = (resource(0), resource(0));
+    for resource in [&one, &same, &one, &same] {
+        metrics.record(&request(resource, 0, SECOND), now);
+    }
+    // Where one was, another may be.
+    drop((one, same));
+    for service in 1..50 {
+        metrics.record(&request(&resource(service), 0, SECOND), now);
+    }
+    let counts = counts(&metrics.collect(SECOND, now));
+    assert_eq!(counts[&key(0, 0)].0, 4);
+    assert!((1..50).all(|service| counts[&key(service, 0)].0 == 1));
+}
+
+#[test]
+fn a_series_without_values_vanishes_and_begins_anew() {
+    let start = Instant::now();
+    let at = |seconds| start + Duration::from_secs(seconds);
+    let mut metrics = SpanMetrics::new(Config::new().with_ttl(Duration::from_secs(300)));
+    let resource = resource(0);
+    metrics.record(&request(&resource, 0, SECOND), at(0));
+    metrics.record(&request(&resource, 1, SECOND), at(0));
+    metrics.record(&request(&resource, 1, 100 * SECOND), at(100));
+    let first = counts(&metrics.collect(299 * SECOND, at(299)));
+    assert_eq!((first[&key(0, 0)], first[&key(0, 1)]), ((1, SECOND - SECOND / 100), (2, SECOND - SECOND / 100)));
+    let second = counts(&metrics.collect(300 * SECOND, at(300)));
+    assert_eq!(second.keys().collect::<Vec<_>>(), [&key(0, 1)], "exactly at its time");
+    metrics.record(&request(&resource, 0, 350 * SECOND), at(350));
+    let third = counts(&metrics.collect(360 * SECOND, at(360)));
+    assert_eq!(third[&key(0, 0)], (1, 300 * SECOND), "it counts since it was not told");
+    assert_eq!(third[&key(0, 1)].0, 2);
+    assert!(metrics.collect(1000 * SECOND, at(1000)).is_empty());
+    let stats = metrics.stats();
+    assert_eq!((stats.expired, stats.series, stats.resources), (3, 0, 0));
+}
+
+#[test]
+fn a_resource_has_so_many_names_of_spans() {
+    let config = Config::new().with_operations(false).with_spans(SpanNames::Collector).with_max_span_names(3);
+    let (mut metrics, start) = (SpanMetrics::new(config), Instant::now());
+    let resource = resource(0);
+    let names = |metrics: &[Metric]| {
+        let MetricData::Histogram { points, .. } = &metrics[0].data else { panic!("{metrics:?}") };
+        let name = |attribute: &Attribute| match (&*attribute.key, &attribute.value) {
+            ("span.name", Value::Str(name)) => Some(name.to_string()),
+            _ => None,
+        };
+        let mut names: Vec<_> = points.iter().filter_map(|point| point.attributes.iter().find_map(name)).collect();
+        names.sort();
+        names
+    };
+    (0..10).for_each(|route| metrics.record(&request(&resource, route, SECOND), start));
+    assert_eq!(names(&metrics.collect(SECOND, start)), ["AGGREGATED", "GET /0", "GET /1", "GET /2"]);
+    assert_eq!(metrics.stats().aggregated, 7);
+    // What vanished makes room.
+    let later = start + Duration::from_secs(200);
+    metrics.record(&request(&resource, 2, SECOND), later);
+    let end = start + Duration::from_secs(300);
+    assert_eq!(names(&metrics.collect(2 * SECOND, end)), ["GET /2"]);
+    (5..9).for_each(|route| metrics.record(&request(&resource, route, SECOND), end));
+    assert_eq!(names(&metrics.collect(3 * SECOND, end)), ["AGGREGATED", "GET /2", "GET /5", "GET /6"]);
+}
+
+proptest! {
+    /// Every span is in exactly one series, those that vanish apart; between collections no count falls but where a series
+    /// began anew.
+    #[test]
+    fn counts_are_exact(
+        operations in prop::collection::vec((0_usize..6, 0_usize..30, 0_u64..80, prop::bool::weighted(0.2)), 1..300),
+        limits in (1_usize..12, 1_usize..40, 1_usize..6),
+        ttl in prop::sample::select(vec![300, 1_000_000]),
+    ) {
+        let config = Config::new()
+            .with_max_series(limits.0)
+            .with_max_total_series(limits.1)
+            .with_max_resources(limits.2)
+            .with_ttl(Duration::from_secs(ttl));
+        let (mut metrics, mut now) = (SpanMetrics::new(config), Instant::now());
+        let (mut time, mut before, mut given) = (SECOND, HashMap::new(), 0);
+        let resources: Vec<_> = (0..6).map(resource).collect();
+        for (service, route, seconds, collect) in operations {
+            now += Duration::from_secs(seconds);
+            time += seconds * SECOND;
+            if collect {
+                let counted = counts(&metrics.collect(time, now));
+                for (key, (count, start)) in &counted {
+                    if let Some((earlier, began)) = before.get(key) {
+                        prop_assert!((count >= earlier && start == began) || start > began, "{:?}", key);
+                    }
+                }
+                before = counted;
+            }
+            metrics.record(&request(&resources[service], route, time), now);
+            given += 1;
+            let stats = metrics.stats();
+            prop_assert!(stats.series <= limits.1 && stats.resources <= limits.2);
+            prop_assert_eq!(stats.spans, given);
+            prop_assert_eq!(stats.measured + stats.dropped, given);
+        }
+        let left: u64 = counts(&metrics.collect(time, now)).values().map(|(count, _)| count).sum();
+        if ttl > 300 * 80 {
+            prop_assert_eq!(left, metrics.stats().measured);
+        }
+    }
+}
