@@ -7,6 +7,8 @@ mod compression;
 mod config;
 #[cfg(any(feature = "http", feature = "grpc"))]
 mod connection;
+#[cfg(feature = "http")]
+pub mod env;
 mod error;
 #[cfg(any(feature = "http", feature = "grpc"))]
 mod fields;
