@@ -2,6 +2,7 @@
 
 mod apt;
 mod cargo_tools;
+mod collector;
 mod node;
 mod python;
 mod tools;
@@ -71,6 +72,11 @@ pub(crate) fn python(workspace: &Workspace, requirements: &str) -> Result<PathBu
 /// A Node.js of the version that tests are for; npm has to be there.
 pub(crate) fn node(workspace: &Workspace) -> Result<PathBuf, Error> {
     node::program(workspace)
+}
+
+/// The OpenTelemetry Collector; Go has to be there.
+pub(crate) fn collector(workspace: &Workspace) -> Result<PathBuf, Error> {
+    collector::program(workspace)
 }
 
 fn not_installed(packages: &[&str]) -> Error {

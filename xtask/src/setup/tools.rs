@@ -21,6 +21,8 @@ pub(crate) enum Need {
     Detect,
     /// A real API server of Kubernetes.
     Kubernetes,
+    /// The OpenTelemetry Collector.
+    Collector,
     /// Building the loader of Node.js.
     NodeLoader,
     /// Building the loader of Java.
@@ -47,6 +49,7 @@ impl Need {
         Self::Guest,
         Self::Detect,
         Self::Kubernetes,
+        Self::Collector,
         Self::NodeLoader,
         Self::JavaLoader,
         Self::DotnetLoader,
@@ -67,7 +70,7 @@ impl Need {
             Self::DotnetLoader | Self::AgentImage | Self::ProgramImage | Self::Loaders => {
                 Some("tests/loaders/requirements.txt")
             }
-            Self::Bpf | Self::Guest | Self::NodeLoader | Self::JavaLoader | Self::Node => None,
+            Self::Bpf | Self::Guest | Self::Collector | Self::NodeLoader | Self::JavaLoader | Self::Node => None,
         }
     }
 }
@@ -83,8 +86,8 @@ enum Sign {
 }
 
 use Need::{
-    AgentImage, Bpf, Demo, Detect, DotnetLoader, Guest, JavaLoader, Kubernetes, Live, Loaders, Node, NodeLoader,
-    ProgramImage, Replay,
+    AgentImage, Bpf, Collector, Demo, Detect, DotnetLoader, Guest, JavaLoader, Kubernetes, Live, Loaders, Node,
+    NodeLoader, ProgramImage, Replay,
 };
 use Sign::{File, Program, Versioned};
 
@@ -100,7 +103,7 @@ const TABLE: &[(Sign, &str, &[Need])] = &[
     (Program("javac"), "default-jdk-headless", &[Live, Detect, JavaLoader, Node, Loaders]),
     (Program("mvn"), "maven", &[JavaLoader, Loaders]),
     (Program("nft"), "nftables", &[Node]),
-    (Program("go"), "golang-go", &[Live, Guest, Detect, Kubernetes]),
+    (Program("go"), "golang-go", &[Live, Guest, Detect, Kubernetes, Collector]),
     (Program("openssl"), "openssl", &[Kubernetes, Loaders]),
     (Program("puma"), "puma", &[Live, Detect, Loaders]),
     (File("/usr/share/doc/ruby-rack"), "ruby-rack", &[Live]),

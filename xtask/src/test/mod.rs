@@ -72,6 +72,13 @@ const PARTS: &[Part] = &[
         run: rigs::detect,
     },
     Part {
+        name: "export",
+        about: "what a real OpenTelemetry Collector receives in every form, and what it gives back",
+        root: false,
+        open: None,
+        run: rigs::export,
+    },
+    Part {
         name: "replay",
         about: "captures of real servers and clients, replayed",
         root: true,

@@ -82,6 +82,16 @@ pub(super) fn detect(workspace: &Workspace, report: &mut Report) -> Result<(), E
     report.run_tests(PROGRAM, run)
 }
 
+/// Everything that obtrace-export sends, before a real Collector.
+pub(super) fn export(workspace: &Workspace, report: &mut Report) -> Result<(), Error> {
+    setup::packages(&[Need::Collector])?;
+    let collector = setup::collector(workspace)?;
+    let run = workspace
+        .cargo(["test", "--locked", "--package", "obtrace-export", "--all-features", "--test", "collector"])
+        .env("OBTRACE_COLLECTOR", collector);
+    report.run_tests("collector", run)
+}
+
 fn in_guest(workspace: &Workspace, report: &mut Report, arguments: &[&str]) -> Result<(), Error> {
     setup::packages(&[Need::Guest])?;
     // The program of the image: the guest has no shared libraries.
