@@ -11,6 +11,7 @@ pub mod model;
 pub mod pipeline;
 #[cfg(feature = "receive")]
 pub mod receive;
+pub mod resource;
 pub mod retry;
 pub mod span_metrics;
 #[cfg(feature = "pipeline")]
