@@ -3,7 +3,12 @@
 
 mod telemetry;
 
-use std::fmt::Debug;
+use std::{
+    env,
+    fmt::Debug,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use obtrace_export::{
     decode::{Limits, Telemetry, decode},
@@ -13,7 +18,7 @@ use obtrace_export::{
 use opentelemetry_proto::tonic::collector::{
     logs::v1::ExportLogsServiceRequest, metrics::v1::ExportMetricsServiceRequest, trace::v1::ExportTraceServiceRequest,
 };
-use proptest::prelude::*;
+use proptest::{prelude::*, strategy::ValueTree, test_runner::TestRunner};
 use prost::Message;
 use serde::de::DeserializeOwned;
 
@@ -84,5 +89,31 @@ proptest! {
     #[test]
     fn metrics_come_back(metrics in prop::collection::vec(metric(), 0..5)) {
         check::<_, ExportMetricsServiceRequest>(&metrics);
+    }
+}
+
+/// The same telemetry each time, in both forms.
+#[test]
+#[ignore = "writes files into OBTRACE_BODIES for tests/export/strict.py"]
+fn bodies_for_other_readers() {
+    const BODIES: usize = 60;
+    let folder = PathBuf::from(env::var_os("OBTRACE_BODIES").expect("OBTRACE_BODIES names a folder"));
+    fs::create_dir_all(&folder).unwrap();
+    let mut runner = TestRunner::deterministic();
+    for number in 0..BODIES {
+        write(&folder, number, &some(span(), &mut runner));
+        write(&folder, number, &some(log(), &mut runner));
+        write(&folder, number, &some(metric(), &mut runner));
+    }
+}
+
+fn some<S: Strategy>(item: S, runner: &mut TestRunner) -> Vec<S::Value> {
+    prop::collection::vec(item, 1..6).new_tree(runner).unwrap().current()
+}
+
+fn write<T: Item>(folder: &Path, number: usize, items: &[T]) {
+    for (format, ending) in [(Format::Json, "json"), (Format::Protobuf, "pb")] {
+        let name = format!("{}-{number:02}.{ending}", T::SIGNAL.name());
+        fs::write(folder.join(name), encoded(format, items)).unwrap();
     }
 }
