@@ -82,12 +82,13 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bodies", type=pathlib.Path, required=True, help="folder of traces-*.json, traces-*.pb and so on")
     bodies = parser.parse_args().bodies
-    failures = 0
+    passed = failures = 0
     for signal, request in REQUESTS.items():
         seen, files = collections.Counter(), sorted(bodies.glob(f"{signal}-*.json"))
         for text in files:
             try:
                 check(request, text.read_bytes(), text.with_suffix(".pb").read_bytes(), seen)
+                passed += 1
             except (ValueError, OSError, json_format.ParseError) as error:
                 failures += 1
                 print(f"FAILED {text.name}: {error}")
@@ -96,6 +97,7 @@ def main():
             failures += 1
             print(f"FAILED {signal}: none of {len(files)} bodies has {', '.join(missing)}")
         print(f"{signal}: {len(files)} bodies in both forms, {len(seen)} fields of their messages were set")
+    print(f"{passed} passed, {failures} failed")
     sys.exit(1 if failures else 0)
 
 

@@ -70,7 +70,8 @@ impl Need {
             Self::DotnetLoader | Self::AgentImage | Self::ProgramImage | Self::Loaders => {
                 Some("tests/loaders/requirements.txt")
             }
-            Self::Bpf | Self::Guest | Self::Collector | Self::NodeLoader | Self::JavaLoader | Self::Node => None,
+            Self::Collector => Some("tests/export/requirements.txt"),
+            Self::Bpf | Self::Guest | Self::NodeLoader | Self::JavaLoader | Self::Node => None,
         }
     }
 }
@@ -200,8 +201,9 @@ fn of(needs: &[Need]) -> impl Iterator<Item = (&'static Sign, &'static str)> {
 }
 
 fn need_python(needs: &[Need]) -> bool {
-    let is =
-        |need: &Need| matches!(need, AgentImage | Demo | Detect | DotnetLoader | Kubernetes | Live | Loaders | Replay);
+    let is = |need: &Need| {
+        matches!(need, AgentImage | Collector | Demo | Detect | DotnetLoader | Kubernetes | Live | Loaders | Replay)
+    };
     needs.iter().any(is)
 }
 

@@ -82,14 +82,27 @@ pub(super) fn detect(workspace: &Workspace, report: &mut Report) -> Result<(), E
     report.run_tests(PROGRAM, run)
 }
 
-/// Everything that obtrace-export sends, before a real Collector.
+/// Everything that obtrace-export sends, before OpenTelemetry's types for Python and a real Collector.
 pub(super) fn export(workspace: &Workspace, report: &mut Report) -> Result<(), Error> {
+    strict(workspace, report)?;
     setup::packages(&[Need::Collector])?;
     let collector = setup::collector(workspace)?;
     let run = workspace
         .cargo(["test", "--locked", "--package", "obtrace-export", "--all-features", "--test", "collector"])
         .env("OBTRACE_COLLECTOR", collector);
     report.run_tests("collector", run)
+}
+
+/// Telemetry of every kind, written in both forms by a test, and read by OpenTelemetry's types for Python.
+fn strict(workspace: &Workspace, report: &mut Report) -> Result<(), Error> {
+    const PROGRAM: &str = "tests/export/strict.py";
+    let python = setup::python(workspace, "tests/export/requirements.txt")?;
+    let bodies = workspace.target.join("bodies");
+    let write = ["test", "--locked", "--package", "obtrace-export", "--all-features", "--test", "wire"];
+    let write = workspace.cargo(write).args(["--", "--ignored", "bodies_for_other_readers"]);
+    report.run_tests("bodies", write.env("OBTRACE_BODIES", &bodies))?;
+    let read = Run::new(python).arg(workspace.path(PROGRAM)).arg("--bodies").arg(bodies);
+    report.run_tests(PROGRAM, read.env("PYTHONDONTWRITEBYTECODE", "1"))
 }
 
 fn in_guest(workspace: &Workspace, report: &mut Report, arguments: &[&str]) -> Result<(), Error> {
