@@ -175,6 +175,12 @@ impl Goals {
         self.results.push(Goal { what: format!("{}: allocations", what.into()), actual, goal: most, held: Some(most) });
     }
 
+    /// Bytes, of which there are at most so many.
+    pub(crate) fn size(&mut self, what: impl Into<String>, actual: f64, goal: f64) {
+        let most = Bound::AtMost(goal);
+        self.results.push(Goal { what: what.into(), actual, goal: most, held: Some(most) });
+    }
+
     /// So many times the time that an eighth of the input takes: not much more than eight, as the larger one and what is
     /// made of it leave the nearest cache. What grows with the square takes 64 times, and fails the run.
     pub(crate) fn growth(&mut self, what: impl Into<String>, actual: f64) {

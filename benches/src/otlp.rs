@@ -1,9 +1,11 @@
-//! Spans to OTLP JSON: 500 server spans of 12 attributes, one resource of 12.
+//! Spans to OTLP, JSON and protobuf, compressed or not: 500 server spans of 12 attributes, one resource of 12.
 
-use std::{hint::black_box, sync::Arc};
+use std::{hint::black_box, io::Write, sync::Arc};
 
+use flate2::{Compression, write::GzEncoder};
 use obtrace_export::{
-    encode::json::TraceEncoder,
+    compress::{Compressor, Method, decompress},
+    encode::{Encoder, Format},
     model::{Attribute, Resource, Scope, Span, SpanId, SpanKind, Status, TraceId, Value},
 };
 use opentelemetry_proto::tonic::{
@@ -12,6 +14,7 @@ use opentelemetry_proto::tonic::{
     resource::v1::Resource as ProtoResource,
     trace::v1 as proto,
 };
+use prost::Message;
 
 use crate::harness::{Goals, Group, Run};
 
@@ -126,33 +129,103 @@ fn request(spans: &[Span]) -> ExportTraceServiceRequest {
     ExportTraceServiceRequest { resource_spans: vec![group] }
 }
 
-pub(crate) fn run(run: Run, goals: &mut Goals) {
-    let spans = spans();
-    let structs = request(&spans);
-    let mut encoder = TraceEncoder::new();
-    let mut body = Vec::new();
-    encoder.encode(&spans, &mut body);
-    let read: ExportTraceServiceRequest = serde_json::from_slice(&body).expect("the peer reads our JSON");
-    assert_eq!(read, structs, "our JSON means what the peer's structs say");
-    let peers = serde_json::to_vec(&structs).expect("the peer writes JSON");
+/// What opentelemetry-otlp does to a body where gzip is asked for: level 6.
+fn peers_gzip(body: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(body).expect("memory takes it");
+    encoder.finish().expect("memory takes it")
+}
 
-    let (ours, theirs) = (body.len(), peers.len());
+/// One of ours: encodes, and compresses if that is asked for, into memory that is kept.
+struct Ours {
+    encoder: Encoder,
+    format: Format,
+    compressor: Option<Compressor>,
+    plain: Vec<u8>,
+    packed: Vec<u8>,
+}
+
+impl Ours {
+    fn new(format: Format, method: Option<Method>) -> Self {
+        let compressor = method.map(|method| Compressor::new(method).expect("there is memory"));
+        Self { encoder: Encoder::new(), format, compressor, plain: Vec::new(), packed: Vec::new() }
+    }
+
+    /// The body as it is sent.
+    fn body(&mut self, spans: &[Span]) -> &[u8] {
+        self.plain.clear();
+        self.encoder.encode(self.format, spans, &mut self.plain);
+        let Some(compressor) = &mut self.compressor else { return &self.plain };
+        self.packed.clear();
+        compressor.compress(&self.plain, &mut self.packed).expect("memory takes it");
+        &self.packed
+    }
+
+    /// Asserts that the peer's types read of it what they hold themselves; gives its length.
+    fn check(&mut self, spans: &[Span], structs: &ExportTraceServiceRequest) -> usize {
+        let method = self.compressor.as_ref().map(Compressor::method);
+        let body = self.body(spans);
+        let length = body.len();
+        let plain = match method {
+            Some(method) => decompress(method, body, 1 << 20).expect("what was compressed comes back"),
+            None => body.to_vec(),
+        };
+        let read: ExportTraceServiceRequest = match self.format {
+            Format::Json => serde_json::from_slice(&plain).expect("the peer reads our JSON"),
+            _ => ExportTraceServiceRequest::decode(&*plain).expect("the peer reads our protobuf"),
+        };
+        assert_eq!(&read, structs, "our {:?} means what the peer's structs say", self.format);
+        length
+    }
+}
+
+/// How each of ours is called, what it must reach in millions of spans a second, and whether that must be without allocating.
+const OURS: [(&str, Format, Option<Method>, f64); 6] = [
+    ("obtrace-export: JSON", Format::Json, None, 2.5),
+    ("obtrace-export: protobuf", Format::Protobuf, None, 2.5),
+    ("obtrace-export: JSON + gzip 1", Format::Json, Some(Method::Gzip), 0.5),
+    ("obtrace-export: protobuf + gzip 1", Format::Protobuf, Some(Method::Gzip), 0.5),
+    ("obtrace-export: JSON + zstd 1", Format::Json, Some(Method::Zstd), 0.5),
+    ("obtrace-export: protobuf + zstd 1", Format::Protobuf, Some(Method::Zstd), 0.5),
+];
+
+pub(crate) fn run(run: Run, goals: &mut Goals) {
+    let spans = &spans();
+    let structs = &request(spans);
+    let peers_json = || serde_json::to_vec(&request(spans)).expect("the peer writes JSON");
+    let peers_protobuf = || request(spans).encode_to_vec();
+
+    let mut group = Group::new("OTLP, 500 spans of 12 attributes", "span", SPANS as usize);
+    for (name, format, method, _) in OURS {
+        let mut ours = Ours::new(format, method);
+        let length = ours.check(spans, structs);
+        if (format, method) == (Format::Json, None) {
+            goals.size("OTLP JSON: bytes a span", length as f64 / SPANS as f64, 1060.0);
+        }
+        group = group.add(name, length, move || ours.body(spans).len());
+    }
+    let (json, protobuf) = (peers_json(), peers_protobuf());
     let mut copy = Vec::new();
-    let source = body.clone();
-    let outcome = Group::new("OTLP JSON, 500 spans of 12 attributes", "span", 500)
-        .add("obtrace-export", ours, || {
-            body.clear();
-            encoder.encode(&spans, &mut body);
-            body.len()
-        })
-        .add("opentelemetry-proto: build structs + serde_json", theirs, || serde_json::to_vec(&request(&spans)))
-        .add("opentelemetry-proto: serde_json of structs that are there", theirs, || serde_json::to_vec(&structs))
-        .add("floor: copy of the body", ours, || {
+    let outcome = group
+        .add("opentelemetry-proto: build structs + serde_json", json.len(), peers_json)
+        .add("opentelemetry-proto: build structs + prost", protobuf.len(), peers_protobuf)
+        .add("opentelemetry-proto: … + serde_json + gzip 6", peers_gzip(&json).len(), || peers_gzip(&peers_json()))
+        .add("opentelemetry-proto: … + prost + gzip 6", peers_gzip(&protobuf).len(), || peers_gzip(&peers_protobuf()))
+        .add("opentelemetry-proto: serde_json of structs that are there", json.len(), || serde_json::to_vec(structs))
+        .add("opentelemetry-proto: prost of structs that are there", protobuf.len(), || structs.encode_to_vec())
+        .add("floor: copy of the JSON", json.len(), || {
             copy.clear();
-            copy.extend_from_slice(black_box(&source));
+            copy.extend_from_slice(black_box(&json));
         })
         .run(run);
-    let ratio = outcome.nanos[1] / outcome.nanos[0];
-    goals.ratio("OTLP JSON: times opentelemetry-proto + serde_json", ratio, 8.0, 5.0);
-    goals.no_allocations("OTLP JSON", outcome.allocations[0]);
+    let times = |peer: usize, ours: usize| outcome.nanos[peer] / outcome.nanos[ours];
+    goals.ratio("OTLP JSON: times opentelemetry-proto + serde_json", times(6, 0), 8.0, 5.0);
+    goals.ratio("OTLP protobuf: times opentelemetry-proto + prost", times(7, 1), 8.0, 5.0);
+    for (at, (name, _, method, millions)) in OURS.into_iter().enumerate() {
+        let what = name.replace("obtrace-export:", "OTLP");
+        goals.rate(format!("{what}: million spans/s"), SPANS as f64 * 1e3 / outcome.nanos[at], millions);
+        if method.is_none_or(|method| method == Method::Gzip) {
+            goals.no_allocations(what, outcome.allocations[at]);
+        }
+    }
 }
