@@ -71,16 +71,19 @@ pub trait Encodable: sealed::Sealed {}
 
 mod sealed {
     use super::Grouping;
+    use crate::decode::Telemetry;
 
     /// Seals [`Item`](crate::model::Item).
     pub trait Sealed: Sized {
         fn encode_json(grouping: &mut Grouping, items: &[Self], out: &mut Vec<u8>);
         fn encode_protobuf(grouping: &mut Grouping, items: &[Self], out: &mut Vec<u8>);
+        /// Those that were read, if they are such items.
+        fn decoded(telemetry: Telemetry) -> Option<Vec<Self>>;
     }
 }
 
 macro_rules! encodable {
-    ($($name:ty, $names:ident, $json:path, $protobuf:path);*;) => {$(
+    ($($name:ty, $signal:ident, $names:ident, $json:path, $protobuf:path);*;) => {$(
         impl Encodable for $name {}
 
         impl sealed::Sealed for $name {
@@ -91,11 +94,18 @@ macro_rules! encodable {
             fn encode_protobuf(grouping: &mut Grouping, items: &[Self], out: &mut Vec<u8>) {
                 protobuf::encode(grouping, items, out, $protobuf);
             }
+
+            fn decoded(telemetry: crate::decode::Telemetry) -> Option<Vec<Self>> {
+                match telemetry {
+                    crate::decode::Telemetry::$signal(items) => Some(items),
+                    _ => None,
+                }
+            }
         }
     )*};
 }
 encodable! {
-    Span, SPANS, json::push_span, protobuf::push_span;
-    LogRecord, LOG_RECORDS, json::push_log_record, protobuf::push_log_record;
-    Metric, METRICS, json::push_metric, protobuf::push_metric;
+    Span, Traces, SPANS, json::push_span, protobuf::push_span;
+    LogRecord, Logs, LOG_RECORDS, json::push_log_record, protobuf::push_log_record;
+    Metric, Metrics, METRICS, json::push_metric, protobuf::push_metric;
 }

@@ -3,7 +3,7 @@
 use std::{
     hash::{BuildHasher as _, RandomState},
     sync::Arc,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -19,6 +19,10 @@ use crate::{
     stats::DropReason,
     transport::{Payload, Reply, SendError},
 };
+
+/// Where batches wait on disk, one request alone finds out whether the receiver is back, so it may ask more often than many
+/// would: what waited is to be there soon after.
+const PROBE: Duration = Duration::from_secs(15);
 
 /// How the attempts to deliver a batch ended.
 enum End {
@@ -134,7 +138,10 @@ async fn attempt<T: Item>(shared: &Shared<T>, part: &mut Part<T>, on_disk: bool,
             Err(error) => (None, error.to_string()),
         };
         failures += 1;
-        let wait = shared.config.retry.wait(failures, asked, RandomState::new().hash_one(failures));
+        let mut wait = shared.config.retry.wait(failures, asked, RandomState::new().hash_one(failures));
+        if on_disk && asked.is_none() {
+            wait = wait.min(PROBE);
+        }
         if !on_disk && began.elapsed() + wait > shared.config.retry.give_up_after {
             shared.log.dropped(DropReason::Expired, count, &said);
             return End::Dropped(DropReason::Expired);

@@ -11,8 +11,11 @@ use super::{
     shared::{Scratch, Shared},
 };
 use crate::{
+    compress::{Method, decompress},
+    decode::{Limits, decode},
+    encode::Format,
     model::Item,
-    spool::{AppendError, Config, Receipt, Spool, Unsynced},
+    spool::{AppendError, Config, MAX_BODY, Receipt, Spool, Unsynced},
     stats::DropReason,
 };
 
@@ -169,6 +172,14 @@ impl<T: Item> Shared<T> {
         let record = record?;
         let load = Load::Record { format: record.format, gzip: record.gzip.into() };
         Some(InFlight::record(self, load, items, record.receipt))
+    }
+
+    /// The items of a batch from the spool. What cannot be read was written by something else.
+    pub(super) fn reread(&self, format: Format, gzip: &[u8]) -> Option<Vec<T>> {
+        let body = decompress(Method::Gzip, gzip, MAX_BODY).ok()?;
+        // Each takes a byte at least.
+        let limits = Limits::new().with_items(body.len()).with_elements(body.len());
+        T::decoded(decode(T::SIGNAL, format, &body, &limits).ok()?)
     }
 
     /// Whether there is nothing to take.

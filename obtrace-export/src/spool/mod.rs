@@ -16,7 +16,6 @@
 
 mod config;
 mod error;
-mod gzip;
 mod open;
 mod record;
 mod segment;
@@ -26,14 +25,13 @@ use std::{
     collections::VecDeque,
     fs::File,
     hash::{BuildHasher as _, RandomState},
-    io::{self, Write as _},
+    io::Write as _,
     num::NonZeroU32,
     path::{Path, PathBuf},
 };
 
 use self::{
     config::MIN_BYTES,
-    gzip::Gzip,
     open::{Cursor, Lying},
     record::{ACK, Ack, RECORD_HEAD, RecordHead, SEGMENT_HEAD, SegmentHead},
     segment::Segment,
@@ -42,7 +40,12 @@ pub use self::{
     config::{Config, WhenFull},
     error::{AppendError, FileError, OpenError},
 };
-use crate::{encode::Format, model::Signal};
+use crate::{
+    compress::{Compressor, Method, decompress},
+    decode::DecodeError,
+    encode::Format,
+    model::Signal,
+};
 
 /// Bytes of the largest body that a spool takes, before it is compressed. 32 MiB.
 pub const MAX_BODY: usize = 32 * 1024 * 1024;
@@ -103,8 +106,8 @@ impl Record {
     /// # Errors
     ///
     /// It is not gzip, or has more than [`MAX_BODY`] bytes: no spool has written it.
-    pub fn plain(&self) -> io::Result<Vec<u8>> {
-        gzip::inflate(&self.gzip, MAX_BODY)
+    pub fn plain(&self) -> Result<Vec<u8>, DecodeError> {
+        decompress(Method::Gzip, &self.gzip, MAX_BODY)
     }
 }
 
@@ -141,7 +144,7 @@ pub struct Spool {
     next_number: u64,
     lost: Lost,
     unsynced: Vec<Unsynced>,
-    gzip: Gzip,
+    gzip: Compressor,
     /// The record that is being made.
     buffer: Vec<u8>,
 }
@@ -162,6 +165,7 @@ impl Spool {
             sys::LockError::Io(error) => FileError::new("cannot lock the spool by", &path)(error).into(),
         })?;
         let found = open::read(&folder).map_err(FileError::new("cannot read the spool", &folder))?;
+        let gzip = Compressor::new(Method::Gzip).map_err(FileError::new("cannot compress for", &folder))?;
         let mut spool = Self {
             folder,
             _lock: lock,
@@ -175,7 +179,7 @@ impl Spool {
             next_number: found.next_number,
             lost: Lost::default(),
             unsynced: Vec::new(),
-            gzip: Gzip::new(),
+            gzip,
             buffer: Vec::new(),
         };
         if found.open_ended
@@ -199,7 +203,7 @@ impl Spool {
         if body.len() > MAX_BODY {
             return Err(AppendError::TooLarge);
         }
-        self.gzip.append(body, &mut self.buffer).map_err(FileError::new("cannot compress for", &self.folder))?;
+        self.gzip.compress(body, &mut self.buffer).map_err(FileError::new("cannot compress for", &self.folder))?;
         let written = self.seal_record(format, items).and_then(|size| self.write(size, items));
         // After a large batch the memory goes back.
         self.buffer.clear();
