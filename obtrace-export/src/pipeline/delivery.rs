@@ -115,6 +115,10 @@ async fn attempt<T: Item>(shared: &Shared<T>, part: &mut Part<T>, on_disk: bool,
             }
         }
     }
+    let mut policy = shared.config.retry;
+    if on_disk {
+        policy = policy.with_waits(policy.initial.min(PROBE), policy.max.min(PROBE));
+    }
     let mut failures = 0;
     let (mut retrying, mut probing) = (None, None);
     loop {
@@ -138,11 +142,8 @@ async fn attempt<T: Item>(shared: &Shared<T>, part: &mut Part<T>, on_disk: bool,
             Err(error) => (None, error.to_string()),
         };
         failures += 1;
-        let mut wait = shared.config.retry.wait(failures, asked, RandomState::new().hash_one(failures));
-        if on_disk && asked.is_none() {
-            wait = wait.min(PROBE);
-        }
-        if !on_disk && began.elapsed() + wait > shared.config.retry.give_up_after {
+        let wait = policy.wait(failures, asked, RandomState::new().hash_one(failures));
+        if !on_disk && began.elapsed() + wait > policy.give_up_after {
             shared.log.dropped(DropReason::Expired, count, &said);
             return End::Dropped(DropReason::Expired);
         }

@@ -1,6 +1,10 @@
 //! What became of the telemetry: every item is counted exactly once.
 
+mod report;
+
 use std::fmt;
+
+pub use self::report::Report;
 
 /// Why an item was given up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
