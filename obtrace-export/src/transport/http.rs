@@ -13,7 +13,8 @@ use reqwest::{
 };
 
 use super::{
-    ConfigError, HttpConfig, MAX_REPLY, Payload, Reply, SendError, body, connection::Proxy, reply, reply::Form, tls,
+    ConfigError, HttpConfig, MAX_REPLY, Payload, Reply, SendError, body, connection::Proxy, reply, reply::Form,
+    tls::Handshakes,
 };
 use crate::{
     encode::Format,
@@ -32,6 +33,7 @@ const MAX_HEADERS: u32 = 16 * 1024;
 pub struct Http {
     client: reqwest::Client,
     config: Arc<HttpConfig>,
+    handshakes: Handshakes,
 }
 
 impl Http {
@@ -43,7 +45,7 @@ impl Http {
     pub fn new(config: HttpConfig) -> Result<Self, ConfigError> {
         let fail = |reason: String| ConfigError::Tls { reason };
         let connection = &config.connection;
-        let tls = connection.tls.client_config(config.url.scheme() == "https", &[b"h2", b"http/1.1"])?;
+        let (tls, handshakes) = connection.tls.client_config(config.url.scheme() == "https", &[b"h2", b"http/1.1"])?;
         let (every, patience) = connection.ping();
         let mut builder = reqwest::Client::builder()
             .tls_backend_preconfigured(tls)
@@ -72,7 +74,7 @@ impl Http {
             }
         };
         let client = builder.build().map_err(|error| fail(deepest(&error)))?;
-        Ok(Self { client, config: Arc::new(config) })
+        Ok(Self { client, config: Arc::new(config), handshakes })
     }
 
     /// Where it sends to, fit to be shown.
@@ -105,6 +107,7 @@ impl Http {
             request = request.header(CONTENT_ENCODING, HeaderValue::from_static(encoding));
         }
         let response = request.send().await.map_err(|error| self.send_error(&error))?;
+        self.handshakes.succeeded();
         Ok(self.reply(response).await)
     }
 
@@ -123,11 +126,14 @@ impl Http {
     }
 
     fn send_error(&self, error: &reqwest::Error) -> SendError {
-        let said = self.config.redact(tls::described(error, &self.config.connection.tls));
+        let said = self.config.redact(self.handshakes.described(error));
         if error.is_timeout() {
             SendError::Timeout(self.config.connection.timeout)
         } else if error.is_connect() {
             SendError::Connect(said)
+        } else if said.starts_with("invalid HTTP version") {
+            // What hyper says of the first bytes of TLS and of HTTP/2.
+            SendError::Broken(format!("{said}; the receiver does not speak HTTP/1.1 there, is https:// meant?"))
         } else {
             SendError::Broken(said)
         }

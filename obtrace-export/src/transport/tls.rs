@@ -8,7 +8,10 @@ mod files;
 use std::{
     fmt,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use rustls::{
@@ -73,8 +76,15 @@ impl Tls {
         self
     }
 
-    /// What a connection needs. `used`: over `https`; otherwise it is empty, which costs no memory.
-    pub(super) fn client_config(&self, used: bool, alpn: &[&[u8]]) -> Result<ClientConfig, ConfigError> {
+    /// What a connection needs, and what becomes of its handshakes. `used`: over `https`; otherwise it is empty, which costs no
+    /// memory.
+    pub(super) fn client_config(&self, used: bool, alpn: &[&[u8]]) -> Result<(ClientConfig, Handshakes), ConfigError> {
+        let asked = Arc::new(AtomicBool::new(false));
+        let config = self.config(used, alpn, Arc::clone(&asked))?;
+        Ok((config, Handshakes { tls: self.clone(), asked }))
+    }
+
+    fn config(&self, used: bool, alpn: &[&[u8]], asked: Arc<AtomicBool>) -> Result<ClientConfig, ConfigError> {
         let fail = |error: rustls::Error| ConfigError::Tls { reason: error.to_string() };
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
@@ -84,15 +94,15 @@ impl Tls {
             return Ok(builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth());
         }
         let builder = builder.dangerous().with_custom_certificate_verifier(self.verifier(&provider)?);
-        let mut config = match &self.client {
+        let files = match &self.client {
             Some((certificate, key)) => {
                 let read = move |contents: &[Vec<u8>]| client_key(contents, &provider);
-                let files = Files::open([certificate.clone(), key.clone()].into(), Box::new(read))
-                    .map_err(|(file, reason)| ConfigError::ClientCertificate { file, reason })?;
-                builder.with_client_cert_resolver(Arc::new(Client(files)))
+                let files = Files::open([certificate.clone(), key.clone()].into(), Box::new(read));
+                Some(files.map_err(|(file, reason)| ConfigError::ClientCertificate { file, reason })?)
             }
-            None => builder.with_no_client_auth(),
+            None => None,
         };
+        let mut config = builder.with_client_cert_resolver(Arc::new(Client { files, asked }));
         if self.ca.is_some() || self.client.is_some() {
             // A session taken up again would go by what the files said before.
             config.resumption = Resumption::disabled();
@@ -111,6 +121,18 @@ impl Tls {
         let files = Files::open([ca.clone()].into(), Box::new(read))
             .map_err(|(file, reason)| ConfigError::CaCertificate { file, reason })?;
         Ok(Arc::new(Trust(files)))
+    }
+
+    fn client_advice(&self) -> String {
+        match &self.client {
+            Some((file, _)) => {
+                let file = file.display();
+                format!("the receiver does not seem to take the client certificate in {file}; renew or replace it")
+            }
+            None => "the receiver asks for a client certificate; set one (OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE and \
+                OTEL_EXPORTER_OTLP_CLIENT_KEY)"
+                .to_owned(),
+        }
     }
 
     /// What to do about a handshake that failed; `None` if nothing is known.
@@ -146,22 +168,37 @@ impl Tls {
                 | Alert::UnsupportedCertificate
                 | Alert::DecryptError
                 | Alert::AccessDenied,
-            ) => match &self.client {
-                Some((file, _)) => {
-                    format!(
-                        "the receiver does not take the client certificate in {}; renew or replace it",
-                        file.display()
-                    )
-                }
-                None => {
-                    "the receiver asks for a client certificate; set one (OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE and \
-                    OTEL_EXPORTER_OTLP_CLIENT_KEY)"
-                        .to_owned()
-                }
-            },
+            ) => self.client_advice(),
             Error::InvalidMessage(_) => "the receiver does not speak TLS there; is http:// meant?".to_owned(),
             _ => return None,
         })
+    }
+}
+
+/// What is known of a receiver's handshakes.
+#[derive(Clone, Debug)]
+pub(super) struct Handshakes {
+    tls: Tls,
+    /// A receiver has asked for a certificate and has answered no request since. In TLS 1.3 a client has ended its handshake
+    /// by when the receiver judges its certificate, so what reaches a request is often no more than a closed connection.
+    asked: Arc<AtomicBool>,
+}
+
+impl Handshakes {
+    /// A request was answered.
+    pub(super) fn succeeded(&self) {
+        self.asked.store(false, Ordering::Relaxed);
+    }
+
+    /// What the system said, without the layers above it, which name the URL; and what to do about it where that is known.
+    pub(super) fn described(&self, error: &(dyn std::error::Error + 'static)) -> String {
+        let mut deepest = error;
+        while let Some(source) = deepest.source() {
+            deepest = source;
+        }
+        let advice = cause(error).and_then(|error| self.tls.advice(error));
+        let advice = advice.or_else(|| self.asked.load(Ordering::Relaxed).then(|| self.tls.client_advice()));
+        advice.map_or_else(|| deepest.to_string(), |advice| format!("{deepest}; {advice}"))
     }
 }
 
@@ -181,16 +218,6 @@ fn cause<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a rustls:
         next = error.source();
     }
     None
-}
-
-/// What the system said, without the layers above it, which name the URL; and what to do about it where that is known.
-pub(super) fn described(error: &(dyn std::error::Error + 'static), tls: &Tls) -> String {
-    let mut deepest = error;
-    while let Some(source) = deepest.source() {
-        deepest = source;
-    }
-    let advice = cause(error).and_then(|error| tls.advice(error));
-    advice.map_or_else(|| deepest.to_string(), |advice| format!("{deepest}; {advice}"))
 }
 
 fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
@@ -280,22 +307,26 @@ impl ServerCertVerifier for Trust {
     }
 }
 
-/// Shows a certificate from a file.
-struct Client(Files<Arc<CertifiedKey>>);
+/// Shows a certificate from a file where there is one, and notes that it was asked to.
+struct Client {
+    files: Option<Files<Arc<CertifiedKey>>>,
+    asked: Arc<AtomicBool>,
+}
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Client").field(&self.0.paths()).finish()
+        f.debug_tuple("Client").field(&self.files.as_ref().map(Files::paths)).finish()
     }
 }
 
 impl ResolvesClientCert for Client {
     fn resolve(&self, _hints: &[&[u8]], schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
-        Some(self.0.read_again()).filter(|key| key.key.choose_scheme(schemes).is_some())
+        self.asked.store(true, Ordering::Relaxed);
+        self.files.as_ref().map(Files::read_again).filter(|key| key.key.choose_scheme(schemes).is_some())
     }
 
     fn has_certs(&self) -> bool {
-        true
+        self.files.is_some()
     }
 }
 

@@ -17,13 +17,13 @@ use hyper_util::{
     },
     rt::TokioIo,
 };
-use rustls::{ClientConfig, pki_types::ServerName};
+use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use tower::Service;
 
 use super::GrpcConfig;
-use crate::transport::{ConfigError, connection::Proxy, tls};
+use crate::transport::{ConfigError, connection::Proxy, tls::Handshakes};
 
 /// Why there is no connection, for people.
 #[derive(Debug, thiserror::Error)]
@@ -37,13 +37,15 @@ pub(super) struct Connector(Arc<Receiver>);
 struct Receiver {
     config: GrpcConfig,
     tls: Option<(TlsConnector, ServerName<'static>)>,
+    handshakes: Handshakes,
     proxy: Option<Matcher>,
     tcp: HttpConnector,
 }
 
 impl Connector {
     pub(super) fn new(config: GrpcConfig) -> Result<Self, ConfigError> {
-        let tls = config.is_tls().then(|| server(&config)).transpose()?;
+        let (client, handshakes) = config.connection.tls.client_config(config.is_tls(), &[b"h2"])?;
+        let tls = config.is_tls().then(|| Ok((TlsConnector::from(Arc::new(client)), name(&config)?))).transpose()?;
         let proxy = match &config.connection.proxy {
             Proxy::Environment => (!config.is_local()).then(Matcher::from_env),
             Proxy::Never => None,
@@ -54,18 +56,23 @@ impl Connector {
         tcp.set_nodelay(true);
         tcp.set_keepalive(Some(Duration::from_secs(30)));
         tcp.set_connect_timeout(Some(config.connection.timeout));
-        Ok(Self(Arc::new(Receiver { config, tls, proxy, tcp })))
+        Ok(Self(Arc::new(Receiver { config, tls, handshakes, proxy, tcp })))
     }
 }
 
-fn server(config: &GrpcConfig) -> Result<(TlsConnector, ServerName<'static>), ConfigError> {
-    let client: ClientConfig = config.connection.tls.client_config(true, &[b"h2"])?;
+impl Connector {
+    pub(super) fn handshakes(&self) -> &Handshakes {
+        &self.0.handshakes
+    }
+}
+
+/// The name that the receiver's certificate has to be for.
+fn name(config: &GrpcConfig) -> Result<ServerName<'static>, ConfigError> {
     let host = config.host().trim_start_matches('[').trim_end_matches(']').to_owned();
-    let name = ServerName::try_from(host).map_err(|_| ConfigError::Url {
+    ServerName::try_from(host).map_err(|_| ConfigError::Url {
         url: config.url(),
         reason: "its host is neither a name nor an address that a certificate can be for".to_owned(),
-    })?;
-    Ok((TlsConnector::from(Arc::new(client)), name))
+    })
 }
 
 impl Service<Uri> for Connector {
@@ -123,7 +130,7 @@ impl Receiver {
     }
 
     fn refused(&self, error: &(dyn std::error::Error + 'static)) -> Refused {
-        Refused(tls::described(error, &self.config.connection.tls))
+        Refused(self.handshakes.described(error))
     }
 }
 

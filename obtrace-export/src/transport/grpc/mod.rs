@@ -8,7 +8,10 @@ pub(super) mod status;
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -29,7 +32,7 @@ use self::{
     frame::Message,
     status::Status,
 };
-use super::{ConfigError, MAX_REPLY, Payload, Reply, SendError, body, reply, tls};
+use super::{ConfigError, MAX_REPLY, Payload, Reply, SendError, body, reply};
 use crate::retry::Class;
 
 const ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
@@ -51,6 +54,8 @@ struct Inner {
     endpoint: Endpoint,
     /// Made in the runtime that first sends, and again in another one if that has ended.
     channel: Mutex<Option<Channel>>,
+    /// It has answered a request, so it is what it should be.
+    answered: AtomicBool,
 }
 
 impl fmt::Debug for Grpc {
@@ -81,7 +86,13 @@ impl Grpc {
             // What a receiver may send ahead of our reading: one reply.
             .initial_stream_window_size(u32::try_from(MAX_REPLY).unwrap_or(65_535))
             .http2_max_header_list_size(MAX_HEADERS);
-        Ok(Self(Arc::new(Inner { config, connector, endpoint, channel: Mutex::default() })))
+        Ok(Self(Arc::new(Inner {
+            config,
+            connector,
+            endpoint,
+            channel: Mutex::default(),
+            answered: AtomicBool::new(false),
+        })))
     }
 
     /// Where it sends to, fit to be shown.
@@ -139,6 +150,8 @@ impl Grpc {
             }
         };
         let response = ready.call(request).await.map_err(|error| self.error(&error))?;
+        self.0.connector.handshakes().succeeded();
+        self.0.answered.store(true, Ordering::Relaxed);
         self.reply(response).await
     }
 
@@ -188,9 +201,18 @@ impl Grpc {
             if let Some(refused) = error.downcast_ref::<Refused>() {
                 return SendError::Connect(self.redact(refused.to_string()));
             }
+            // The channel keeps the time that the request names, as we do.
+            if error.is::<tonic::TimeoutExpired>() {
+                return SendError::Timeout(self.0.config.connection.timeout);
+            }
             next = error.source();
         }
-        SendError::Broken(self.redact(tls::described(error, &self.0.config.connection.tls)))
+        let mut said = self.redact(self.0.connector.handshakes().described(error));
+        if !self.0.answered.load(Ordering::Relaxed) {
+            let tls = if self.0.config.is_tls() { "with" } else { "without" };
+            said.push_str(&format!("; it has never answered, is it an OTLP/gRPC receiver {tls} TLS?"));
+        }
+        SendError::Broken(said)
     }
 
     fn redact(&self, text: String) -> String {

@@ -1,9 +1,4 @@
-use std::{
-    env, fs,
-    path::PathBuf,
-    process,
-    sync::atomic::{AtomicU32, Ordering},
-};
+use std::{env, fs, path::PathBuf, process, sync::atomic::AtomicU32};
 
 use rcgen::{CertificateParams, KeyPair};
 
@@ -42,7 +37,7 @@ fn pair() -> (String, String) {
 }
 
 fn setup(tls: &Tls) -> Result<ClientConfig, String> {
-    tls.client_config(true, &[b"h2"]).map_err(|error| error.to_string())
+    tls.client_config(true, &[b"h2"]).map(|(config, _)| config).map_err(|error| error.to_string())
 }
 
 #[test]
@@ -104,10 +99,17 @@ fn a_file_that_breaks_leaves_what_it_held() {
 fn the_tls_error_is_found_below_others() {
     let inner = rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer);
     let error = std::io::Error::other(std::io::Error::other(inner));
-    let said = described(&error, &Tls::new().with_ca("/etc/ca.pem"));
+    let handshakes = |tls: Tls| Handshakes { tls, asked: Arc::default() };
+    let said = handshakes(Tls::new().with_ca("/etc/ca.pem")).described(&error);
     assert!(said.contains("UnknownIssuer") && said.contains("not issued by one in /etc/ca.pem"), "{said}");
     let alert = rustls::Error::AlertReceived(rustls::AlertDescription::CertificateRequired);
-    let said = described(&alert, &Tls::new());
+    let said = handshakes(Tls::new()).described(&alert);
     assert!(said.contains("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE"), "{said}");
-    assert_eq!(described(&std::io::Error::other("plain"), &Tls::new()), "plain");
+    let plain = std::io::Error::other("plain");
+    let asked = handshakes(Tls::new().with_client("/tls.crt", "/tls.key"));
+    assert_eq!(asked.described(&plain), "plain");
+    asked.asked.store(true, Ordering::Relaxed);
+    assert!(asked.described(&plain).contains("/tls.crt"));
+    asked.succeeded();
+    assert_eq!(asked.described(&plain), "plain");
 }
