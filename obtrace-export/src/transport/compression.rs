@@ -14,14 +14,14 @@ pub enum Compression {
     Zstd,
 }
 
+#[cfg(any(feature = "http", feature = "grpc"))]
 impl Compression {
-    /// What `Content-Encoding` and `grpc-encoding` call it; `None` where neither is sent.
-    pub(super) const fn token(self) -> Option<&'static str> {
+    pub(super) const fn method(self) -> Option<crate::compress::Method> {
         match self {
             Self::None => None,
-            Self::Gzip => Some("gzip"),
+            Self::Gzip => Some(crate::compress::Method::Gzip),
             #[cfg(feature = "zstd")]
-            Self::Zstd => Some("zstd"),
+            Self::Zstd => Some(crate::compress::Method::Zstd),
         }
     }
 }

@@ -13,7 +13,7 @@ use reqwest::{
 };
 
 use super::{
-    ConfigError, HttpConfig, MAX_REPLY, Payload, Reply, SendError, body, connection::Proxy, reply, reply::Form,
+    ConfigError, HttpConfig, MAX_REPLY, Payload, Reply, SendError, body::Packer, connection::Proxy, reply, reply::Form,
     tls::Handshakes,
 };
 use crate::{
@@ -34,6 +34,7 @@ pub struct Http {
     client: reqwest::Client,
     config: Arc<HttpConfig>,
     handshakes: Handshakes,
+    packer: Arc<Packer>,
 }
 
 impl Http {
@@ -74,7 +75,8 @@ impl Http {
             }
         };
         let client = builder.build().map_err(|error| fail(deepest(&error)))?;
-        Ok(Self { client, config: Arc::new(config), handshakes })
+        let packer = Arc::new(Packer::new(config.connection.compression));
+        Ok(Self { client, config: Arc::new(config), handshakes, packer })
     }
 
     /// Where it sends to, fit to be shown.
@@ -100,7 +102,7 @@ impl Http {
 
     /// As [`Http::send`]; the caller may keep a clone of the body, to have its memory back.
     pub(crate) async fn post(&self, payload: Payload) -> Result<Reply, SendError> {
-        let (body, encoding) = body::compressed(payload, self.config.connection.compression);
+        let (body, encoding) = self.packer.pack(payload);
         let content_type = HeaderValue::from_static(self.config.format.content_type());
         let mut request = self.client.post(self.config.url.clone()).header(CONTENT_TYPE, content_type).body(body);
         if let Some(encoding) = encoding {

@@ -32,7 +32,7 @@ use self::{
     frame::Message,
     status::Status,
 };
-use super::{ConfigError, MAX_REPLY, Payload, Reply, SendError, body, reply};
+use super::{ConfigError, MAX_REPLY, Payload, Reply, SendError, body::Packer, reply};
 use crate::retry::Class;
 
 const ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
@@ -56,6 +56,7 @@ struct Inner {
     channel: Mutex<Option<Channel>>,
     /// It has answered a request, so it is what it should be.
     answered: AtomicBool,
+    packer: Packer,
 }
 
 impl fmt::Debug for Grpc {
@@ -86,12 +87,14 @@ impl Grpc {
             // What a receiver may send ahead of our reading: one reply.
             .initial_stream_window_size(u32::try_from(MAX_REPLY).unwrap_or(65_535))
             .http2_max_header_list_size(MAX_HEADERS);
+        let packer = Packer::new(config.connection.compression);
         Ok(Self(Arc::new(Inner {
             config,
             connector,
             endpoint,
             channel: Mutex::default(),
             answered: AtomicBool::new(false),
+            packer,
         })))
     }
 
@@ -120,7 +123,7 @@ impl Grpc {
 
     fn request(&self, payload: Payload) -> Result<Request<Body>, SendError> {
         let config = &self.0.config;
-        let (body, encoding) = body::compressed(payload, config.connection.compression);
+        let (body, encoding) = self.0.packer.pack(payload);
         let message = Message::new(body, encoding.is_some());
         let message = message.ok_or_else(|| SendError::Broken("a message of 4 GiB cannot be sent".to_owned()))?;
         let mut request = Request::new(Body::new(message));
