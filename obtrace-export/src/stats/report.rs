@@ -156,7 +156,7 @@ mod tests {
     use super::*;
     use crate::model::Number;
 
-    fn value(metrics: &[Metric], name: &str, error: Option<&str>) -> Option<i64> {
+    fn value(metrics: &[Metric], name: &str, error: Option<&'static str>) -> Option<i64> {
         let metric = metrics.iter().find(|metric| &*metric.name == name)?;
         let MetricData::Sum { points, .. } = &metric.data else { panic!("{metric:?}") };
         let of = |point: &NumberPoint, key: &str| {

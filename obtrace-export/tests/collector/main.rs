@@ -15,10 +15,10 @@ use std::{
 };
 
 use obtrace_export::{
+    decode::{Limits, Telemetry, decode},
     encode::Format,
     model::{Item, LogRecord, Metric, Signal, Span, Value},
     pipeline::{Config, Exporter},
-    receive::{Limits, Telemetry, decode},
 };
 
 use self::{
