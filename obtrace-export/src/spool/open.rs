@@ -79,7 +79,11 @@ impl Found {
             Err(_) => return,
         };
         let mut segment = Segment::new(number, head, length);
-        let acks = segment::acks(folder, &segment);
+        let (acks, is_clean) = segment::acks(folder, &segment);
+        if !is_clean {
+            // Where that fails, what is acknowledged from now on may be sent again by the next run.
+            let _ = segment::rewrite_acks(folder, &segment, &acks);
+        }
         let gap = missing(*expected, head.first);
         let mut walk = Walk { segment: &mut segment, folder, acks, next: head.first, at: 0, lost: 0 };
         walk.lose(0, gap, 0, 1);
@@ -213,7 +217,7 @@ impl Cursor {
     pub(super) fn open(folder: &Path, segment: &Segment) -> io::Result<Self> {
         let file = sys::read(&segment::path(folder, segment.number))?;
         // What is acknowledged from now on was taken before, so it is not come by again.
-        let acks = segment::acks(folder, segment);
+        let (acks, _) = segment::acks(folder, segment);
         Ok(Self { number: segment.number, file, at: SEGMENT_HEAD as u64, acks })
     }
 

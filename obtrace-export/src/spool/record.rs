@@ -108,18 +108,30 @@ impl Ack {
         entry.seal(nonce)
     }
 
-    /// Those of a file's entries that are whole.
-    pub(super) fn read_all(bytes: &[u8], nonce: u64) -> Vec<Self> {
-        let (entries, _torn) = bytes.as_chunks::<ACK>();
-        let read = |entry: &[u8; ACK]| {
-            let mut fields = Reader::sealed(entry, nonce)?;
-            let offset = u32::from_le_bytes(fields.array()?);
-            Some(Self { offset, items: u32::from_le_bytes(fields.array()?) })
-        };
-        let mut acks: Vec<_> = entries.iter().filter_map(read).collect();
+    /// Those of a file's entries that are whole, by offset; and whether there is nothing else in it. An entry that was torn
+    /// moves those after it, so they are looked for at every byte.
+    pub(super) fn read_all(mut bytes: &[u8], nonce: u64) -> (Vec<Self>, bool) {
+        let (mut acks, mut is_clean) = (Vec::new(), true);
+        while let Some((_, behind)) = bytes.split_first() {
+            if let Some((entry, rest)) = bytes.split_first_chunk()
+                && let Some(ack) = Self::read(entry, nonce)
+            {
+                acks.push(ack);
+                bytes = rest;
+            } else {
+                is_clean = false;
+                bytes = behind;
+            }
+        }
         acks.sort_unstable();
         acks.dedup();
-        acks
+        (acks, is_clean)
+    }
+
+    fn read(entry: &[u8; ACK], nonce: u64) -> Option<Self> {
+        let mut fields = Reader::sealed(entry, nonce)?;
+        let offset = u32::from_le_bytes(fields.array()?);
+        Some(Self { offset, items: u32::from_le_bytes(fields.array()?) })
     }
 }
 
@@ -279,14 +291,16 @@ mod tests {
         assert_eq!(RecordHead::read(&head().to_bytes(9), 9), Some(head()));
         let acks = [Ack { offset: 32, items: 500 }, Ack { offset: 90_000, items: 1 }];
         let bytes = [acks[1].to_bytes(9), acks[0].to_bytes(9), acks[1].to_bytes(9)].concat();
-        assert_eq!(Ack::read_all(&bytes, 9), acks);
+        assert_eq!(Ack::read_all(&bytes, 9), (acks.to_vec(), true));
+        let torn = [&bytes[..17], &bytes[..]].concat();
+        assert_eq!(Ack::read_all(&torn, 9), (acks.to_vec(), false));
     }
 
     #[test]
     fn no_changed_bit_and_no_other_segments_nonce_passes() {
         let (record, ack) = (head().to_bytes(9), Ack { offset: 32, items: 5 }.to_bytes(9));
         assert_eq!(RecordHead::read(&record, 8), None);
-        assert_eq!(Ack::read_all(&ack, 8), []);
+        assert_eq!(Ack::read_all(&ack, 8), (Vec::new(), false));
         for bit in 0..RECORD_HEAD * 8 {
             let mut changed = record;
             changed[bit / 8] ^= 1 << (bit % 8);
@@ -295,7 +309,7 @@ mod tests {
         for bit in 0..ACK * 8 {
             let mut changed = ack;
             changed[bit / 8] ^= 1 << (bit % 8);
-            assert_eq!(Ack::read_all(&changed, 9), [], "bit {bit}");
+            assert_eq!(Ack::read_all(&changed, 9).0, [], "bit {bit}");
         }
     }
 }

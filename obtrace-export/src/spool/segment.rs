@@ -101,14 +101,23 @@ pub(super) fn number_of(name: &str) -> Option<(u64, bool)> {
     (number < u64::MAX / 2).then_some((number, is_segment))
 }
 
-/// What was acknowledged of a segment, by offset. A file that cannot be read acknowledges nothing: to send again what
-/// arrived is better than to lose what did not.
-pub(super) fn acks(folder: &Path, segment: &Segment) -> Vec<Ack> {
-    let mut bytes = Vec::new();
+/// What was acknowledged of a segment, by offset, and whether the file holds nothing else. A file that cannot be read
+/// acknowledges nothing: to send again what arrived is better than to lose what did not.
+pub(super) fn acks(folder: &Path, segment: &Segment) -> (Vec<Ack>, bool) {
     // No more than one for each record that can lie there, twice.
     let most = segment.length / RECORD_HEAD as u64 * ACK as u64 * 2;
+    let mut bytes = Vec::new();
     if let Ok(file) = sys::read(&ack_path(folder, segment.number)) {
-        let _ = file.take(most).read_to_end(&mut bytes);
+        let _ = file.take(most.saturating_add(1)).read_to_end(&mut bytes);
     }
-    Ack::read_all(&bytes, segment.head.nonce)
+    let (acks, is_clean) = Ack::read_all(&bytes, segment.head.nonce);
+    (acks, is_clean && bytes.len() as u64 <= most)
+}
+
+/// Writes the ack file anew, without what is no acknowledgement.
+pub(super) fn rewrite_acks(folder: &Path, segment: &Segment, acks: &[Ack]) -> io::Result<()> {
+    let path = ack_path(folder, segment.number);
+    sys::remove(&path)?;
+    let entries: Vec<_> = acks.iter().flat_map(|ack| ack.to_bytes(segment.head.nonce)).collect();
+    sys::create(&path)?.write_all(&entries)
 }

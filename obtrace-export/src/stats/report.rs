@@ -162,7 +162,8 @@ mod tests {
         let of = |point: &NumberPoint, key: &str| {
             point.attributes.iter().find(|attribute| &*attribute.key == key).map(|attribute| attribute.value.clone())
         };
-        let point = points.iter().find(|point| of(point, attribute::ERROR_TYPE) == error.map(Into::into))?;
+        let error = error.map(|error| error.to_owned().into());
+        let point = points.iter().find(|point| of(point, attribute::ERROR_TYPE) == error)?;
         assert!(of(point, attribute::OTEL_COMPONENT_NAME).is_some());
         match point.value {
             Some(Number::Int(value)) => Some(value),

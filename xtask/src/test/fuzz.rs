@@ -14,7 +14,7 @@ use super::{crates::nightly, report::Report};
 use crate::{command::Run, error::Error, say, setup::CargoTool, workspace::Workspace};
 
 /// How many inputs each target is given, the first ones included: about 5 s on 2 cores.
-const INPUTS: [(&str, u32); 13] = [
+const INPUTS: [(&str, u32); 14] = [
     ("assembler", 200_000),
     ("command", 60_000),
     ("connection", 20_000),
@@ -28,6 +28,7 @@ const INPUTS: [(&str, u32); 13] = [
     ("postgres", 3_000),
     ("receive", 12_000),
     ("redis", 5_000),
+    ("spool", 4_000),
 ];
 
 /// Seconds after which a target stops before it has had all its inputs: where the machine is that slow.
