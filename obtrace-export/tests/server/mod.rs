@@ -54,9 +54,19 @@ pub(crate) struct Request {
 }
 
 impl Request {
-    /// Names of the spans, in order.
+    /// The body without its compression.
+    pub(crate) fn plain(&self) -> Vec<u8> {
+        let mut plain = Vec::new();
+        if self.head.to_ascii_lowercase().contains("content-encoding: gzip") {
+            flate2::read::GzDecoder::new(&self.body[..]).read_to_end(&mut plain).expect("the body is gzip");
+            return plain;
+        }
+        self.body.clone()
+    }
+
+    /// Names of the spans of a JSON body, in order.
     pub(crate) fn span_names(&self) -> Vec<String> {
-        let body: serde_json::Value = serde_json::from_slice(&self.body).expect("the body is JSON");
+        let body: serde_json::Value = serde_json::from_slice(&self.plain()).expect("the body is JSON");
         let mut names = Vec::new();
         for resource in body["resourceSpans"].as_array().expect("resourceSpans") {
             for scope in resource["scopeSpans"].as_array().expect("scopeSpans") {

@@ -1,0 +1,418 @@
+//! An exporter with a spool: what a receiver that is away, refuses or throttles means for what waits on disk, and what the
+//! disk means for the exporter.
+#![cfg(all(feature = "http", target_os = "linux"))]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod child;
+mod server;
+
+use std::{
+    fs,
+    net::TcpListener,
+    path::Path,
+    process::Command,
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use child::Folder;
+use obtrace_export::{
+    batch::Limits,
+    decode::{self, Telemetry, decode},
+    encode::Format,
+    model::{
+        LogRecord, Metric, MetricData, NumberPoint, Resource, Scope, Signal, Span, SpanId, SpanKind, Temporality,
+        TraceId,
+    },
+    pipeline::{Config, Exporter, Workers},
+    retry::Policy,
+    spool,
+    stats::{DropReason, Stats},
+    transport::{Http, HttpConfig},
+};
+use server::{Act, Server};
+
+const MILLI: Duration = Duration::from_millis(1);
+const SECOND: Duration = Duration::from_secs(1);
+
+fn span(name: impl Into<String>) -> Span {
+    Span::new(
+        TraceId::from_bytes([1; 16]),
+        SpanId::from_bytes([2; 8]),
+        name.into(),
+        SpanKind::Server,
+        Arc::new(Resource::default()),
+        Arc::new(Scope::new("test", "1")),
+    )
+}
+
+/// Batches leave after 20 ms, and failed ones again after about 20 ms.
+fn quick(folder: &Path) -> Config {
+    Config::new()
+        .with_limits(Limits::new().with_delay(20 * MILLI))
+        .with_retry(Policy::new().with_waits(20 * MILLI, 80 * MILLI))
+        .with_spool(spool::Config::new(folder))
+}
+
+fn to(url: &str) -> HttpConfig {
+    HttpConfig::otlp(url, Signal::Traces).unwrap().with_timeout(5 * SECOND)
+}
+
+fn start(transport: HttpConfig, config: Config) -> Exporter {
+    let (exporter, worker) = Exporter::new(Http::new(transport).unwrap(), config);
+    worker.spawn_thread().unwrap();
+    exporter
+}
+
+fn wait(exporter: &Exporter, what: impl Fn(&Stats) -> bool) -> Stats {
+    let end = Instant::now() + 20 * SECOND;
+    loop {
+        let stats = exporter.stats();
+        assert!(stats.is_balanced(), "{stats:?}");
+        if what(&stats) {
+            return stats;
+        }
+        assert!(Instant::now() < end, "{stats:?}");
+        thread::sleep(MILLI);
+    }
+}
+
+fn is_settled(stats: &Stats) -> bool {
+    stats.in_flight() + stats.spooled == 0
+}
+
+fn nobody() -> String {
+    format!("http://{}", child::free_address())
+}
+
+/// Leaves `spans` spans to the next run, each in a batch of its own.
+fn leave(folder: &Path, format: Format, spans: usize) {
+    let limits = Limits::new().with_batch_items(1);
+    let exporter = start(to(&nobody()).with_format(format), quick(folder).with_limits(limits));
+    for i in 0..spans {
+        exporter.try_send(span(i.to_string())).unwrap();
+    }
+    let stats = exporter.shutdown_blocking(200 * MILLI);
+    assert_eq!((stats.spooled, stats.dropped_total(), stats.in_flight()), (spans as u64, 0, 0), "{stats:?}");
+    assert!(stats.is_balanced());
+}
+
+#[test]
+fn what_a_shutdown_leaves_the_next_run_sends_first() {
+    let folder = Folder::new();
+    leave(folder.path(), Format::Json, 7);
+    let server = Server::start([]);
+    let exporter = start(to(&server.url()), quick(folder.path()));
+    exporter.try_send(span("new")).unwrap();
+    let stats = wait(&exporter, |stats| stats.exported == 8);
+    assert_eq!((stats.accepted, stats.recovered), (1, 7));
+    let names: Vec<_> = server.requests().iter().flat_map(server::Request::span_names).collect();
+    assert_eq!(names, ["0", "1", "2", "3", "4", "5", "6", "new"]);
+    assert_eq!(exporter.shutdown_blocking(SECOND).spool_bytes, 0);
+    let left: Vec<_> = fs::read_dir(folder.path().join("traces")).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(left, ["lock"], "nothing lies there when nothing waits");
+}
+
+#[test]
+fn what_was_written_in_the_other_form_is_sent_in_the_one_that_is_asked_for() {
+    for (first, second) in [(Format::Json, Format::Protobuf), (Format::Protobuf, Format::Json)] {
+        let folder = Folder::new();
+        leave(folder.path(), first, 2);
+        let server = Server::start([]);
+        let exporter = start(to(&server.url()).with_format(second), quick(folder.path()));
+        wait(&exporter, |stats| stats.exported == 2);
+        for (request, name) in server.requests().iter().zip(["0", "1"]) {
+            assert!(request.head.contains(second.content_type()), "{}", request.head);
+            let telemetry = decode(Signal::Traces, second, &request.plain(), &decode::Limits::new()).unwrap();
+            let Telemetry::Traces(spans) = telemetry else { panic!("{telemetry:?}") };
+            assert_eq!(spans[..], [span(name)]);
+        }
+    }
+}
+
+#[test]
+fn what_is_refused_is_counted_and_does_not_come_again() {
+    let folder = Folder::new();
+    leave(folder.path(), Format::Json, 3);
+    let partial = Act::json(200, r#"{"partialSuccess":{"rejectedSpans":"1"}}"#);
+    let server = Server::start([Act::status(400), partial]);
+    let exporter = start(to(&server.url()), quick(folder.path()));
+    let stats = wait(&exporter, is_settled);
+    assert_eq!((stats.dropped(DropReason::Refused), stats.rejected, stats.exported), (1, 1, 1));
+    exporter.shutdown_blocking(SECOND);
+    let exporter = start(to(&server.url()), quick(folder.path()));
+    assert_eq!(exporter.shutdown_blocking(SECOND).recovered, 0);
+    assert_eq!(server.requests().len(), 3);
+}
+
+#[test]
+fn what_is_too_large_is_sent_in_halves_once() {
+    let folder = Folder::new();
+    let server = Server::start([Act::status(413), Act::status(200), Act::status(413)]);
+    let exporter = start(to(&server.url()), quick(folder.path()));
+    for i in 0..5 {
+        exporter.try_send(span(i.to_string())).unwrap();
+    }
+    let stats = wait(&exporter, is_settled);
+    assert_eq!((stats.exported, stats.dropped(DropReason::TooLarge)), (2, 3));
+    let names: Vec<Vec<String>> = server.requests().iter().map(server::Request::span_names).collect();
+    assert_eq!(names, [vec!["0", "1", "2", "3", "4"], vec!["0", "1"], vec!["2", "3", "4"]]);
+    exporter.shutdown_blocking(SECOND);
+    assert_eq!(start(to(&server.url()), quick(folder.path())).shutdown_blocking(SECOND).recovered, 0);
+}
+
+#[test]
+fn our_own_limit_splits_before_the_disk() {
+    let (folder, server) = (Folder::new(), Server::start([]));
+    let exporter = start(to(&server.url()), quick(folder.path()).with_max_body(600));
+    exporter.try_send(span("x".repeat(1000))).unwrap();
+    for i in 0..7 {
+        exporter.try_send(span(i.to_string())).unwrap();
+    }
+    let stats = wait(&exporter, is_settled);
+    assert_eq!((stats.exported, stats.dropped(DropReason::TooLarge)), (7, 1));
+    assert!(server.requests().iter().all(|request| request.plain().len() <= 600));
+}
+
+#[test]
+fn no_batch_is_given_up_by_time() {
+    let (folder, server) = (Folder::new(), Server::start(vec![Act::status(503); 12]));
+    let retry = Policy::new().with_waits(10 * MILLI, 10 * MILLI).with_give_up_after(20 * MILLI);
+    let exporter = start(to(&server.url()), quick(folder.path()).with_retry(retry));
+    exporter.try_send(span("a")).unwrap();
+    let stats = wait(&exporter, is_settled);
+    assert_eq!((stats.exported, stats.dropped_total(), stats.retries), (1, 0, 12));
+}
+
+#[test]
+fn while_the_receiver_fails_only_one_batch_asks() {
+    let folder = Folder::new();
+    leave(folder.path(), Format::Json, 40);
+    // Slow enough that four begin, then they fail.
+    let server = Server::start([vec![Act::Late(200 * MILLI); 4], vec![Act::status(503); 30]].concat());
+    let exporter = start(to(&server.url()), quick(folder.path()));
+    let stats = wait(&exporter, is_settled);
+    assert_eq!((stats.exported, server.most_active()), (40, 4));
+    // Those four that began before it was known, and then one after the other with 15 ms between them at least.
+    let requests = server.requests();
+    let failing = &requests[8..34];
+    let waits = failing.windows(2).map(|pair| pair[1].at.saturating_duration_since(pair[0].at));
+    let quick = waits.filter(|wait| *wait < 10 * MILLI).count();
+    assert!(quick <= 3, "{quick} of {} attempts came together", failing.len());
+}
+
+#[test]
+fn one_request_at_a_time_while_they_are_quick_and_more_when_not() {
+    let folder = Folder::new();
+    leave(folder.path(), Format::Json, 30);
+    let server = Server::start(vec![Act::Late(100 * MILLI); 30]);
+    let exporter = start(to(&server.url()), quick(folder.path()));
+    wait(&exporter, is_settled);
+    assert_eq!(server.most_active(), 4);
+}
+
+#[test]
+fn a_long_shutdown_is_not_waited_out_by_a_receiver_that_asks_for_more() {
+    let (folder, server) = (Folder::new(), Server::start(vec![Act::retry_after(503, "120"); 10]));
+    let exporter = start(to(&server.url()), quick(folder.path()));
+    exporter.try_send(span("a")).unwrap();
+    wait(&exporter, |stats| stats.requests == 1);
+    let began = Instant::now();
+    let stats = exporter.shutdown_blocking(60 * SECOND);
+    assert!(began.elapsed() < 30 * SECOND, "it is safe on disk");
+    assert_eq!((stats.spooled, stats.in_flight(), stats.dropped_total()), (1, 0, 0));
+    assert_eq!(exporter.clone().shutdown_blocking(Duration::ZERO), stats, "again, by any clone");
+}
+
+#[test]
+fn a_flush_does_not_wait_for_the_batch_and_keeps_its_deadline() {
+    for spooled in [false, true] {
+        let folder = Folder::new();
+        let slow = Limits::new().with_delay(600 * SECOND);
+        let config = |folder: &Path| {
+            let mut config = quick(folder).with_limits(slow);
+            config.spool = config.spool.filter(|_| spooled);
+            config
+        };
+        let server = Server::start([]);
+        let exporter = start(to(&server.url()), config(folder.path()));
+        exporter.try_send(span("a")).unwrap();
+        let stats = exporter.force_flush_blocking(20 * SECOND);
+        assert_eq!((stats.exported, stats.in_flight()), (1, 0), "spool: {spooled}");
+        exporter.try_send(span("b")).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        assert_eq!(runtime.block_on(exporter.clone().force_flush(20 * SECOND)).exported, 2);
+        assert_eq!(exporter.force_flush_blocking(20 * SECOND).exported, 2, "nothing to wait for");
+        exporter.shutdown_blocking(SECOND);
+        assert_eq!(exporter.force_flush_blocking(20 * SECOND).exported, 2, "nor after the end");
+
+        let exporter = start(to(&nobody()), config(folder.path()));
+        exporter.try_send(span("c")).unwrap();
+        let began = Instant::now();
+        let stats = exporter.force_flush_blocking(200 * MILLI);
+        assert!((200 * MILLI..10 * SECOND).contains(&began.elapsed()));
+        assert_eq!((stats.exported, stats.in_flight() + stats.spooled), (0, 1));
+    }
+}
+
+#[test]
+fn three_signals_share_a_folder_and_a_thread() {
+    let (folder, server) = (Folder::new(), Server::start([]));
+    let http = |signal| Http::new(HttpConfig::otlp(&server.url(), signal).unwrap()).unwrap();
+    let (spans, spans_worker) = Exporter::<Span>::new(http(Signal::Traces), quick(folder.path()));
+    let (logs, logs_worker) = Exporter::<LogRecord>::new(http(Signal::Logs), quick(folder.path()));
+    let (metrics, metrics_worker) = Exporter::<Metric>::new(http(Signal::Metrics), quick(folder.path()));
+    let workers = Workers::new().with(spans_worker).with(logs_worker).with(metrics_worker);
+    let thread = workers.spawn_thread().unwrap();
+    spans.try_send(span("a")).unwrap();
+    logs.try_send(LogRecord::new("up", Arc::default(), Arc::default())).unwrap();
+    let points = vec![NumberPoint::new(1, 1), NumberPoint::new(2, 1), NumberPoint::new(3, 1)];
+    let data = MetricData::sum(points, Temporality::Cumulative, true);
+    metrics.try_send(Metric::new("m", "1", data, Arc::default(), Arc::default())).unwrap();
+    let empty = MetricData::sum(Vec::new(), Temporality::Cumulative, true);
+    metrics.try_send(Metric::new("none", "1", empty, Arc::default(), Arc::default())).unwrap();
+    let ends = [spans.shutdown_blocking(20 * SECOND), logs.shutdown_blocking(20 * SECOND)];
+    assert_eq!(ends.map(|stats| (stats.exported, stats.is_balanced())), [(1, true), (1, true)]);
+    assert_eq!(metrics.shutdown_blocking(20 * SECOND).exported, 3);
+    thread.join().unwrap();
+    let mut paths: Vec<_> = server.requests().iter().map(|r| r.head.split(' ').nth(1).unwrap().to_owned()).collect();
+    paths.sort();
+    assert_eq!(paths, ["/v1/logs", "/v1/metrics", "/v1/traces"]);
+}
+
+/// Delivers from memory, whatever the spool is like.
+fn delivers_from_memory(folder: &Path) {
+    let server = Server::start([]);
+    let exporter = start(to(&server.url()), quick(folder));
+    for i in 0..10 {
+        exporter.try_send(span(i.to_string())).unwrap();
+    }
+    let stats = wait(&exporter, is_settled);
+    assert_eq!((stats.exported, stats.recovered, stats.spool_bytes), (10, 0, 0));
+    assert!(exporter.shutdown_blocking(SECOND).is_balanced());
+}
+
+#[test]
+fn a_spool_that_cannot_be_had_does_not_stop_delivery() {
+    let folder = Folder::new();
+    let file = folder.path().join("file");
+    fs::write(&file, "").unwrap();
+    delivers_from_memory(&file.join("below"));
+    delivers_from_memory(Path::new("/proc/nowhere"));
+    // One that another has.
+    let holder = spool::Spool::open(&spool::Config::new(folder.path()), Signal::Traces).unwrap();
+    delivers_from_memory(folder.path());
+    drop(holder);
+    let mount = Tmpfs::new("ro,size=1m");
+    match &mount {
+        Some(mount) => delivers_from_memory(mount.path()),
+        None => println!("no read-only volume was tried: mounting needs root"),
+    }
+}
+
+/// A file system in memory that goes when the test ends.
+struct Tmpfs(Folder);
+
+impl Tmpfs {
+    fn new(options: &str) -> Option<Self> {
+        let folder = Folder::new();
+        let mount = Command::new("mount").args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(folder.path()).output();
+        mount.is_ok_and(|mount| mount.status.success()).then(|| Self(folder))
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+impl Drop for Tmpfs {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(self.path()).status();
+    }
+}
+
+#[test]
+fn a_full_disk_does_not_stop_delivery_and_is_used_again_when_it_is_not() {
+    let Some(disk) = Tmpfs::new("size=256k") else {
+        println!("no full disk was tried: mounting needs root");
+        return;
+    };
+    let address = child::free_address();
+    let limits = Limits::new().with_delay(20 * MILLI).with_batch_items(50).with_queue_items(1000);
+    let exporter = start(to(&format!("http://{address}")), quick(disk.path()).with_limits(limits));
+    // What hardly compresses, until disk and queue are full.
+    let mut handed = 0_u64;
+    let noise = |number: u64| {
+        (0..40_u64)
+            .map(|i| format!("{:016x}", (number * 40 + i).wrapping_mul(0x9e37_79b9_7f4a_7c15)))
+            .collect::<String>()
+    };
+    while exporter.stats().dropped(DropReason::QueueFull) < 100 {
+        let _ = exporter.try_send(span(noise(handed)));
+        handed += 1;
+        if handed.is_multiple_of(50) {
+            wait(&exporter, |stats| {
+                stats.queued < 950 || stats.dropped(DropReason::QueueFull) > 0 || stats.spooled > 0
+            });
+            thread::sleep(MILLI);
+        }
+        assert!(handed < 100_000);
+    }
+    let full = wait(&exporter, |stats| stats.spooled > 100);
+    assert!(full.spool_bytes <= 256 * 1024, "{full:?}");
+    assert_eq!(full.dropped_total(), full.dropped(DropReason::QueueFull), "all but what found no room is there");
+    let server = Server::on(TcpListener::bind(address).unwrap(), []);
+    let end = wait(&exporter, is_settled);
+    assert_eq!(end.exported + end.dropped(DropReason::QueueFull), handed);
+    assert_eq!(end.dropped_total(), end.dropped(DropReason::QueueFull));
+    // There is room again.
+    let requests = server.requests().len();
+    exporter.try_send(span("after")).unwrap();
+    wait(&exporter, is_settled);
+    let stats = exporter.shutdown_blocking(SECOND);
+    assert_eq!(stats.exported, end.exported + 1);
+    let last = &server.requests()[requests];
+    assert!(last.head.to_ascii_lowercase().contains("content-encoding: gzip"), "by way of the disk");
+}
+
+#[test]
+fn the_identity_holds_at_every_reading() {
+    let acts = [
+        Act::status(200),
+        Act::status(503),
+        Act::json(200, r#"{"partialSuccess":{"rejectedSpans":"7"}}"#),
+        Act::status(413),
+        Act::status(400),
+        Act::ResetInHead,
+        Act::Late(30 * MILLI),
+    ];
+    let folder = Folder::new();
+    let server = Server::start((0..200).map(|i| acts[i % acts.len()].clone()));
+    let limits = Limits::new().with_batch_items(50).with_queue_items(500).with_delay(5 * MILLI);
+    let small = spool::Config::new(folder.path()).with_max_bytes(64 * 1024);
+    let mut recovered = 0;
+    for run in 0..3 {
+        let exporter = start(to(&server.url()), quick(folder.path()).with_limits(limits).with_spool(small.clone()));
+        let producers: Vec<_> = (0..3)
+            .map(|_| {
+                let exporter = exporter.clone();
+                thread::spawn(move || {
+                    for i in 0..3000 {
+                        let _ = exporter.try_send(span(i.to_string()));
+                    }
+                })
+            })
+            .collect();
+        while !producers.iter().all(thread::JoinHandle::is_finished) {
+            let stats = exporter.stats();
+            assert!(stats.is_balanced(), "{stats:?}");
+        }
+        let first = wait(&exporter, |stats| stats.queued == 0);
+        assert_eq!((first.accepted, first.recovered), (9000, recovered), "run {run}");
+        let stats = exporter.shutdown_blocking(if run == 2 { 30 * SECOND } else { Duration::ZERO });
+        assert!(stats.is_balanced() && stats.in_flight() == 0, "{stats:?}");
+        recovered = stats.spooled;
+    }
+    assert_eq!(recovered, 0);
+}
