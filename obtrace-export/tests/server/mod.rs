@@ -1,4 +1,5 @@
 //! An OTLP receiver that does what a script says, request by request, and remembers what it was sent.
+#![allow(dead_code, reason = "each test uses a part of it")]
 
 use std::{
     collections::VecDeque,
