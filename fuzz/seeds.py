@@ -28,17 +28,35 @@ LONGEST = 64 << 10
 # The bits of `receive.rs`, and the signals in its order.
 PROTOBUF, COMPRESSED, TO_COMPRESS, NARROW = 4, 8, 16, 32
 SIGNALS = ["traces", "logs", "metrics"]
-# What the recorded bodies have not: every kind of value, a summary, numbers that are none, what stands behind its items.
+# What the recorded bodies have not: every kind of value, a summary, exemplars, counts of what was dropped, numbers that are none,
+# what stands behind its items.
 VALUES = [
     {"stringValue": "\u00e9\n"}, {"boolValue": True}, {"intValue": "-7"}, {"intValue": 1e3}, {"doubleValue": "NaN"}, {"doubleValue": -0.0},
     {"arrayValue": {"values": [{}, {"arrayValue": {}}]}}, {"kvlistValue": {"values": [{"key": "k", "value": {"bytesValue": "+/8="}}]}}, {},
 ]
 ATTRIBUTES = [{"key": f"a.{at}", "value": value} for at, value in enumerate(VALUES)]
 SUMMARY = {"summary": {"dataPoints": [{"count": "2", "sum": 1.5, "quantileValues": [{"quantile": 0.5, "value": "Infinity"}], "attributes": ATTRIBUTES}]}}
-LOG = {"timeUnixNano": "1", "severityNumber": 9, "body": VALUES[7], "attributes": ATTRIBUTES, "eventName": "e", "unknown": [None, {"a": []}]}
+DROPPED = {"droppedAttributesCount": 3}
+IDS = {"traceId": "5b8efff798038103d269b633813fc60c", "spanId": "eee19b7ec3c1b174"}
+EXEMPLARS = {"exemplars": [{"timeUnixNano": "5", "asDouble": 0.5, **IDS, "filteredAttributes": ATTRIBUTES}, {"asInt": "-1"}, {}]}
+POINT = {"startTimeUnixNano": "1", "timeUnixNano": "5", "attributes": ATTRIBUTES, "flags": 1, **EXEMPLARS}
+BUCKETS = {"offset": -3, "bucketCounts": ["1", 0, "7"]}
+METRICS = [
+    {"name": "g", "gauge": {"dataPoints": [{**POINT, "asInt": "-9"}]}, "metadata": ATTRIBUTES},
+    {"name": "s", "sum": {"dataPoints": [{**POINT, "asDouble": "-Infinity"}], "aggregationTemporality": 1, "isMonotonic": True}},
+    {"name": "h", "histogram": {"dataPoints": [{**POINT, "count": 3, "sum": 4.5, "min": 0, "max": 9, "bucketCounts": [1, "2"], "explicitBounds": [0.5]}]}},
+    {"name": "e", "exponentialHistogram": {"dataPoints": [{**POINT, "scale": -2, "zeroCount": 1, "zeroThreshold": 0.1, "positive": BUCKETS, "negative": BUCKETS}]}},
+]
+SPAN = {
+    **IDS, **DROPPED, "name": "n", "kind": 3, "flags": 769, "traceState": "a=b", "droppedEventsCount": 1, "droppedLinksCount": 4294967295,
+    "events": [{"timeUnixNano": "2", "name": "e", "attributes": ATTRIBUTES, **DROPPED}], "links": [{**IDS, **DROPPED, "traceState": "c=d", "flags": 257}],
+    "status": {"code": 2, "message": "m"},
+}
+LOG = {**DROPPED, "timeUnixNano": "1", "severityNumber": 9, "body": VALUES[7], "attributes": ATTRIBUTES, "eventName": "e", "unknown": [None, {"a": []}]}
 OTHERS = {
+    "traces": [{"resource": {**DROPPED, "attributes": ATTRIBUTES}, "scopeSpans": [{"scope": {"name": "s", **DROPPED}, "spans": [SPAN]}]}],
     "logs": [{"scopeLogs": [{"logRecords": [LOG, {}], "scope": {"name": "s", "attributes": ATTRIBUTES}}], "resource": {"attributes": ATTRIBUTES}}],
-    "metrics": [{"scopeMetrics": [{"metrics": [{"name": "m", **SUMMARY}, {"name": "n"}], "schemaUrl": "u"}]}, {}],
+    "metrics": [{"scopeMetrics": [{"metrics": [{"name": "m", **SUMMARY}, {"name": "n"}, *METRICS], "schemaUrl": "u"}]}, {}],
 }
 
 

@@ -1,11 +1,18 @@
-//! Runs what fuzzing once found (`fuzz/regressions/receive/`) and the recorded bodies through the fuzz target's checks,
-//! without a fuzzer.
+//! Runs what fuzzing once found (`fuzz/regressions/receive/`), the recorded bodies and telemetry of every kind through the fuzz
+//! target's checks, without a fuzzer.
 #![cfg(feature = "gzip")]
 
 use std::{fs, path::Path};
 
+use obtrace_export::{
+    encode::{Encoder, Format},
+    model::{Item, Signal},
+};
+use proptest::{prelude::*, sample::Index};
+
 #[path = "../../fuzz/receive.rs"]
 mod receive;
+mod telemetry;
 
 #[test]
 fn kept_regressions() {
@@ -45,4 +52,37 @@ fn recorded_bodies_and_what_becomes_of_them() {
         }
     }
     assert_eq!(seen, 6);
+}
+
+/// Both forms, whole and with a byte changed.
+fn play<T: Item>(items: &[T], (at, byte): (Index, u8)) {
+    let signal = match T::SIGNAL {
+        Signal::Traces => 0,
+        Signal::Logs => 1,
+        _ => 2,
+    };
+    for (format, bit) in [(Format::Json, 0), (Format::Protobuf, 4)] {
+        let mut body = vec![signal | bit];
+        Encoder::new().encode(format, items, &mut body);
+        receive::run("receive", &body);
+        let at = at.index(body.len());
+        if at > 0 {
+            body[at] = byte;
+            receive::run("receive", &body);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn telemetry_of_every_kind(
+        spans in prop::collection::vec(telemetry::span(), 1..3), records in prop::collection::vec(telemetry::log(), 1..3),
+        metrics in prop::collection::vec(telemetry::metric(), 1..3), change in any::<(Index, u8)>(),
+    ) {
+        play(&spans, change);
+        play(&records, change);
+        play(&metrics, change);
+    }
 }
