@@ -161,6 +161,7 @@ impl Resource {
         for attribute in updating.attributes {
             set(&mut self.attributes, attribute);
         }
+        self.entities.extend(updating.entities);
         self.dropped_attributes_count = self.dropped_attributes_count.saturating_add(updating.dropped_attributes_count);
         if self.schema_url.is_empty() {
             self.schema_url = updating.schema_url;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::{
     Limits, Telemetry,
     fields::{
-        ANY_VALUE, EVENT, KEY_VALUE, LINK, LIST, LOG_RECORD, LOGS, METRICS, RESOURCE, RESOURCE_LOGS, RESOURCE_METRICS,
-        RESOURCE_SPANS, SCOPE, SCOPE_LOGS, SCOPE_METRICS, SCOPE_SPANS, SPAN, STATUS, TRACES,
+        ANY_VALUE, ENTITY, EVENT, KEY_VALUE, LINK, LIST, LOG_RECORD, LOGS, METRICS, RESOURCE, RESOURCE_LOGS,
+        RESOURCE_METRICS, RESOURCE_SPANS, SCOPE, SCOPE_LOGS, SCOPE_METRICS, SCOPE_SPANS, SPAN, STATUS, TRACES,
     },
     json::Json,
     metrics::metric,
@@ -16,8 +16,8 @@ use super::{
 use crate::{
     encode::Format,
     model::{
-        Attribute, LogRecord, Metric, Resource, Scope, Signal, Span, SpanEvent, SpanId, SpanKind, SpanLink, Status,
-        Text, TraceId, Value,
+        Attribute, EntityRef, LogRecord, Metric, Resource, Scope, Signal, Span, SpanEvent, SpanId, SpanKind, SpanLink,
+        Status, Text, TraceId, Value,
     },
 };
 
@@ -140,11 +140,35 @@ fn resource<S: Source>(source: &mut S) -> Result<Resource> {
     source.message(RESOURCE, |source, number| {
         match number {
             1 => attributes(source, &mut resource.attributes)?,
-            _ => resource.dropped_attributes_count = source.small()?,
+            2 => resource.dropped_attributes_count = source.small()?,
+            _ => {
+                return source.repeated(|source| {
+                    resource.entities.push(entity(source)?);
+                    Ok(())
+                });
+            }
         }
         Ok(())
     })?;
     Ok(resource)
+}
+
+fn entity<S: Source>(source: &mut S) -> Result<EntityRef> {
+    let mut entity = EntityRef::default();
+    source.message(ENTITY, |source, number| {
+        let keys = match number {
+            1 => return source.text().map(|text| entity.schema_url = text),
+            2 => return source.text().map(|text| entity.kind = text),
+            3 => &mut entity.id_keys,
+            _ => &mut entity.description_keys,
+        };
+        source.repeated(|source| {
+            source.count_element()?;
+            keys.push(source.text()?);
+            Ok(())
+        })
+    })?;
+    Ok(entity)
 }
 
 fn scope<S: Source>(source: &mut S) -> Result<Scope> {

@@ -1,5 +1,5 @@
 //! From the wire forms back to the [model](crate::model): for tests, for replaying what was kept, and for whoever receives
-//! OTLP ([`receive`](https://docs.rs/obtrace-export/latest/obtrace_export/receive/) is built on it).
+//! OTLP (the module `receive`, behind its feature, is built on it).
 //!
 //! A body is read field by field, without a tree in between, and taken whole or refused whole. It may be hostile: see
 //! [`Limits`]. Unknown fields are passed over.

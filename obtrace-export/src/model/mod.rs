@@ -189,6 +189,8 @@ pub struct Resource {
     pub attributes: Vec<Attribute>,
     /// How many attributes it had beyond these.
     pub dropped_attributes_count: u32,
+    /// Which entities the attributes describe; mostly none is named.
+    pub entities: Vec<EntityRef>,
     /// The schema that their names follow.
     pub schema_url: Text,
 }
@@ -211,6 +213,30 @@ impl Resource {
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&Value> {
         self.attributes.iter().find(|attribute| attribute.key == key).map(|attribute| &attribute.value)
+    }
+}
+
+/// An entity that attributes of a resource identify and describe, after OTLP's
+/// [`EntityRef`](https://github.com/open-telemetry/opentelemetry-proto/blob/v1.9.0/opentelemetry/proto/common/v1/common.proto)
+/// (in development there).
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct EntityRef {
+    /// The schema that the names follow.
+    pub schema_url: Text,
+    /// Its type: `service`, `host`, …
+    pub kind: Text,
+    /// The keys of the attributes that identify it.
+    pub id_keys: Vec<Text>,
+    /// The keys of the attributes that describe it.
+    pub description_keys: Vec<Text>,
+}
+
+impl EntityRef {
+    /// An entity of a type, identified by the attributes with these keys.
+    #[must_use]
+    pub fn new(kind: impl Into<Text>, id_keys: Vec<Text>) -> Self {
+        Self { kind: kind.into(), id_keys, ..Self::default() }
     }
 }
 

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use obtrace_export::model::{
-    Attribute, Buckets, Exemplar, ExponentialPoint, HistogramPoint, LogRecord, Metric, MetricData, Number, NumberPoint,
-    Quantile, Resource, Scope, Span, SpanEvent, SpanId, SpanKind, SpanLink, Status, SummaryPoint, Temporality, TraceId,
-    Value,
+    Attribute, Buckets, EntityRef, Exemplar, ExponentialPoint, HistogramPoint, LogRecord, Metric, MetricData, Number,
+    NumberPoint, Quantile, Resource, Scope, Span, SpanEvent, SpanId, SpanKind, SpanLink, Status, SummaryPoint,
+    Temporality, Text, TraceId, Value,
 };
 use proptest::prelude::*;
 
@@ -48,12 +48,22 @@ fn attributes() -> impl Strategy<Value = Vec<Attribute>> {
         .prop_map(|entries| entries.into_iter().map(|(key, value)| Attribute::new(key, value)).collect())
 }
 
+fn entity() -> impl Strategy<Value = EntityRef> {
+    let keys = || prop::collection::vec(text().prop_map(Text::from), 0..3);
+    (text(), text(), keys(), keys()).prop_map(|(url, kind, keys, described_by)| {
+        let mut entity = EntityRef::new(kind, keys);
+        (entity.schema_url, entity.description_keys) = (url.into(), described_by);
+        entity
+    })
+}
+
 prop_compose! {
-    fn origin()(attributes in attributes(), own in attributes(), texts in (text(), text(), text(), text()), dropped in (few(), few()))
+    fn origin()(attributes in attributes(), own in attributes(), texts in (text(), text(), text(), text()), dropped in (few(), few()), entities in prop::collection::vec(entity(), 0..2))
         -> (Arc<Resource>, Arc<Scope>) {
         let (name, version, resource_url, scope_url) = texts;
         let mut scope = Scope::new(name, version).with_attributes(own).with_schema_url(scope_url);
         let mut resource = Resource::new(attributes).with_schema_url(resource_url);
+        resource.entities = entities;
         (resource.dropped_attributes_count, scope.dropped_attributes_count) = dropped;
         (Arc::new(resource), Arc::new(scope))
     }

@@ -14,8 +14,8 @@ use super::{
     text::{push_base64, push_decimal, push_decimal_u64, push_double, push_hex, push_text},
 };
 use crate::model::{
-    Attribute, Item, LogRecord, Metric, Scope, Span, SpanEvent, SpanId, SpanKind, SpanLink, Status, Text, TraceId,
-    Value,
+    Attribute, EntityRef, Item, LogRecord, Metric, Resource, Scope, Span, SpanEvent, SpanId, SpanKind, SpanLink,
+    Status, Text, TraceId, Value,
 };
 
 const DROPPED_ATTRIBUTES: &[u8] = b",\"droppedAttributesCount\":";
@@ -139,9 +139,7 @@ pub(super) fn encode<T: Item>(
         let Some(first) = members.next() else { continue };
         if group.opens_resource {
             out.extend_from_slice(b"{\"resource\":{");
-            push_attributes(out, b"\"attributes\":[", &first.resource().attributes);
-            let bare = first.resource().attributes.is_empty();
-            push_small(out, sole(bare, DROPPED_ATTRIBUTES), first.resource().dropped_attributes_count);
+            push_resource(out, first.resource());
             out.extend_from_slice(names.group);
         }
         out.extend_from_slice(b"{\"scope\":{");
@@ -165,6 +163,27 @@ pub(super) fn encode<T: Item>(
             out.push(b',');
         }
     }
+    out.extend_from_slice(b"]}");
+}
+
+fn push_resource(out: &mut Vec<u8>, resource: &Resource) {
+    push_attributes(out, b"\"attributes\":[", &resource.attributes);
+    let mut bare = resource.attributes.is_empty();
+    push_small(out, sole(bare, DROPPED_ATTRIBUTES), resource.dropped_attributes_count);
+    bare &= resource.dropped_attributes_count == 0;
+    push_list(out, sole(bare, b",\"entityRefs\":["), &resource.entities, push_entity);
+}
+
+/// All fields, even those that are empty: the types that OpenTelemetry has for Rust need them.
+fn push_entity(out: &mut Vec<u8>, entity: &EntityRef) {
+    out.extend_from_slice(b"{\"schemaUrl\":");
+    push_text(out, &entity.schema_url);
+    out.extend_from_slice(b",\"type\":");
+    push_text(out, &entity.kind);
+    out.extend_from_slice(b",\"idKeys\":[");
+    push_items(out, &entity.id_keys, push_text);
+    out.extend_from_slice(b"],\"descriptionKeys\":[");
+    push_items(out, &entity.description_keys, push_text);
     out.extend_from_slice(b"]}");
 }
 

@@ -10,10 +10,10 @@ mod scalar;
 mod span;
 mod value;
 
-use self::scalar::{close, message, open, push_text, push_varint_field, varint_length};
+use self::scalar::{close, message, open, push_bytes, push_text, push_varint_field, varint_length};
 pub use self::{log::push_log_record, metric::push_metric, span::push_span};
 use super::group::Grouping;
-use crate::model::{Item, Resource, Scope};
+use crate::model::{EntityRef, Item, Resource, Scope};
 
 /// About how many bytes an item takes, to leave the right room for the lengths of groups.
 const ITEM: usize = 256;
@@ -56,6 +56,20 @@ pub(super) fn encode<T: Item>(
 fn push_resource(out: &mut Vec<u8>, resource: &Resource) {
     value::push_attributes(out, 0x0a, &resource.attributes);
     push_varint_field(out, 0x10, resource.dropped_attributes_count.into());
+    for entity in &resource.entities {
+        message(out, 0x1a, 1, |out| push_entity(out, entity));
+    }
+}
+
+fn push_entity(out: &mut Vec<u8>, entity: &EntityRef) {
+    push_text(out, 0x0a, &entity.schema_url);
+    push_text(out, 0x12, &entity.kind);
+    for key in &entity.id_keys {
+        push_bytes(out, 0x1a, key.as_bytes());
+    }
+    for key in &entity.description_keys {
+        push_bytes(out, 0x22, key.as_bytes());
+    }
 }
 
 fn push_scope(out: &mut Vec<u8>, scope: &Scope) {
