@@ -115,6 +115,25 @@ fn both_paths_both_forms_and_gzip_are_taken() {
     assert_eq!((counts.requests, counts.logs, counts.spans, counts.refused), (14, 4, 0, 1));
 }
 
+#[cfg(feature = "zstd")]
+#[test]
+fn zstandard_is_taken_and_opened_no_further_than_the_bound() {
+    use obtrace_export::compress::{Compressor, Method};
+
+    let zstd = |bytes: &[u8]| {
+        let mut out = Vec::new();
+        Compressor::new(Method::Zstd).unwrap().compress(bytes, &mut out).unwrap();
+        out
+    };
+    let world = World::new(small());
+    let headers = format!("{JSON}Content-Encoding: zstd\r\n");
+    assert_eq!(status(&world.send("POST /v1/logs", &headers, &zstd(BODY.as_bytes()))), 200);
+    assert_eq!(world.requests.recv().unwrap().body, BODY.as_bytes());
+    assert_eq!(status(&world.send("POST /v1/logs", &headers, &zstd(&vec![b' '; 64 << 20]))), 413);
+    assert_eq!(status(&world.send("POST /v1/logs", &headers, BODY.as_bytes())), 400);
+    assert_eq!(world.stop().refused, 2);
+}
+
 #[test]
 fn what_is_not_taken_is_refused_in_the_senders_own_form() {
     let world = World::new(small());

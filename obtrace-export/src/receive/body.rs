@@ -52,16 +52,22 @@ pub(super) fn format(headers: &HeaderMap) -> Option<Format> {
     [Format::Json, Format::Protobuf].into_iter().find(|known| essence.eq_ignore_ascii_case(known.content_type()))
 }
 
-/// Whether the body is compressed with gzip; other compressions are refused.
-pub(super) fn is_gzip(headers: &HeaderMap) -> Result<bool, Refusal> {
-    let refused = || Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "Content-Encoding must be gzip or identity");
+/// How the body is compressed, if it is; what is not read here is refused.
+pub(super) fn compression(headers: &HeaderMap) -> Result<Option<Method>, Refusal> {
+    #[cfg(not(feature = "zstd"))]
+    const REFUSED: &str = "Content-Encoding must be gzip or identity";
+    #[cfg(feature = "zstd")]
+    const REFUSED: &str = "Content-Encoding must be gzip, zstd or identity";
+    let refused = || Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, REFUSED);
     let mut values = headers.get_all(header::CONTENT_ENCODING).iter();
-    let Some(value) = values.next() else { return Ok(false) };
+    let Some(value) = values.next() else { return Ok(None) };
     let value = value.to_str().map_err(|_| refused())?.trim();
     match value.to_ascii_lowercase().as_str() {
         _ if values.next().is_some() => Err(refused()),
-        "gzip" | "x-gzip" => Ok(true),
-        "identity" | "" => Ok(false),
+        "gzip" | "x-gzip" => Ok(Some(Method::Gzip)),
+        #[cfg(feature = "zstd")]
+        "zstd" => Ok(Some(Method::Zstd)),
+        "identity" | "" => Ok(None),
         _ => Err(refused()),
     }
 }
@@ -99,11 +105,9 @@ async fn collect(mut body: Body, limits: &Limits, held: &Held) -> Result<Receive
 
 impl Received {
     /// The body as it was before it was compressed.
-    pub(super) fn plain(self, gzip: bool, limits: &Limits) -> Result<Vec<u8>, Refusal> {
-        if !gzip {
-            return Ok(self.bytes);
-        }
-        decompress(Method::Gzip, &self.bytes, limits.decompressed).map_err(|error| match error.kind() {
+    pub(super) fn plain(self, compression: Option<Method>, limits: &Limits) -> Result<Vec<u8>, Refusal> {
+        let Some(method) = compression else { return Ok(self.bytes) };
+        decompress(method, &self.bytes, limits.decompressed).map_err(|error| match error.kind() {
             DecodeErrorKind::TooLarge => too_large(limits.decompressed),
             DecodeErrorKind::Malformed => Refusal::new(StatusCode::BAD_REQUEST, error.to_string()),
         })

@@ -1,8 +1,8 @@
 //! A receiver of OTLP over HTTP (feature `receive`): what tests and people look at who have no backend.
 //!
-//! It takes `POST`s of JSON and protobuf, gzip too, at `/v1/{traces,logs,metrics}` and `/otlp/v1/{traces,logs,metrics}`,
-//! and gives each request, decoded into the [`model`](crate::model), to a function. A request is taken whole or refused
-//! whole, with the status that the
+//! It takes `POST`s of JSON and protobuf, compressed with gzip (and zstd, with that feature) or not, at
+//! `/v1/{traces,logs,metrics}` and `/otlp/v1/{traces,logs,metrics}`, and gives each request, decoded into the
+//! [`model`](crate::model), to a function. A request is taken whole or refused whole, with the status that the
 //! [OTLP specification](https://opentelemetry.io/docs/specs/otlp/#otlphttp-response) has for it and a `Status` message
 //! in the request's own content type. Whoever sends may be hostile: see [`Limits`]. There is no TLS and no
 //! authentication: listen on loopback.

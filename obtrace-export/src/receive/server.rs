@@ -35,7 +35,7 @@ use tokio::{
 
 use super::{
     Format, Limits, Request, Signal, Telemetry,
-    body::{Held, format, is_gzip, receive},
+    body::{Held, compression, format, receive},
     reply::{Refusal, taken},
 };
 use crate::decode::{DecodeErrorKind, decode};
@@ -301,7 +301,7 @@ impl Shared {
             let message = "Content-Type must be application/json or application/x-protobuf";
             Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, message)
         })?;
-        let gzip = is_gzip(request.headers())?;
+        let compression = compression(request.headers())?;
         let (head, body) = request.into_parts();
         let received = receive(body, &self.limits, &self.held).await?;
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -309,7 +309,7 @@ impl Shared {
         let (path, headers) = (head.uri.path().to_owned(), headers.collect());
         // A handler that panicked has had its request.
         let mut handler = self.handler.lock().unwrap_or_else(PoisonError::into_inner);
-        let body = received.plain(gzip, &self.limits)?;
+        let body = received.plain(compression, &self.limits)?;
         let telemetry = decode(signal, format, &body, &self.limits.decode).map_err(|error| {
             let status = match error.kind() {
                 DecodeErrorKind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
