@@ -9,6 +9,8 @@ pub mod encode;
 pub mod model;
 #[cfg(feature = "http")]
 pub mod pipeline;
+#[cfg(feature = "prometheus")]
+pub mod prometheus;
 #[cfg(feature = "receive")]
 pub mod receive;
 pub mod resource;

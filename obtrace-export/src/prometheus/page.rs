@@ -1,0 +1,356 @@
+//! A page: families with their samples.
+
+use std::{
+    collections::{HashMap, HashSet},
+    fmt::Write as _,
+};
+
+use super::{
+    histogram, labels, name,
+    options::{Form, Options},
+};
+use crate::model::{Exemplar, FLAG_NO_RECORDED_VALUE, Metric, MetricData, Number, Temporality};
+
+/// The types that there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Counter,
+    Gauge,
+    Histogram,
+    Summary,
+}
+
+impl Kind {
+    /// What a metric becomes; nothing of what counts since the last time, for nobody here knows the sum.
+    fn of(data: &MetricData) -> Option<Self> {
+        let cumulative = |temporality: &Temporality| *temporality == Temporality::Cumulative;
+        match data {
+            MetricData::Gauge(_) => Some(Self::Gauge),
+            MetricData::Sum { temporality, monotonic, .. } if cumulative(temporality) => {
+                Some(if *monotonic { Self::Counter } else { Self::Gauge })
+            }
+            MetricData::Histogram { temporality, .. } | MetricData::ExponentialHistogram { temporality, .. }
+                if cumulative(temporality) =>
+            {
+                Some(Self::Histogram)
+            }
+            MetricData::Summary(_) => Some(Self::Summary),
+            _ => None,
+        }
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+            Self::Histogram => "histogram",
+            Self::Summary => "summary",
+        }
+    }
+
+    /// What the names of its samples end in.
+    const fn suffixes(self) -> &'static [&'static str] {
+        match self {
+            Self::Counter => &["", "_total", "_created"],
+            Self::Gauge => &[""],
+            Self::Histogram => &["", "_bucket", "_count", "_sum", "_created"],
+            Self::Summary => &["", "_count", "_sum", "_created"],
+        }
+    }
+}
+
+struct Family<'a> {
+    name: String,
+    unit: String,
+    kind: Kind,
+    metrics: Vec<&'a Metric>,
+}
+
+/// Metrics by the families that they are in, and how many points have no place.
+fn families(metrics: &[Metric]) -> (Vec<Family<'_>>, u64) {
+    let (mut families, mut left): (Vec<Family<'_>>, u64) = (Vec::new(), 0);
+    // The family of each sample's name; what is of the targets is none's.
+    let mut names = HashMap::from([("target".to_owned(), usize::MAX), ("target_info".to_owned(), usize::MAX)]);
+    for metric in metrics.iter().filter(|metric| !metric.data.is_empty()) {
+        let Some(kind) = Kind::of(&metric.data) else {
+            left += metric.data.len() as u64;
+            continue;
+        };
+        let unit = name::unit(&metric.unit, kind == Kind::Gauge);
+        let name = name::family(&metric.name, &unit, kind == Kind::Counter);
+        if let Some(family) =
+            names.get(&name).and_then(|at| families.get_mut(*at)).filter(|of| of.name == name && of.kind == kind)
+        {
+            family.metrics.push(metric);
+            continue;
+        }
+        let samples: Vec<String> = kind.suffixes().iter().map(|suffix| format!("{name}{suffix}")).collect();
+        if samples.iter().any(|sample| names.contains_key(sample)) {
+            left += metric.data.len() as u64;
+            continue;
+        }
+        names.extend(samples.into_iter().map(|sample| (sample, families.len())));
+        families.push(Family { name, unit, kind, metrics: vec![metric] });
+    }
+    (families, left)
+}
+
+/// Writes metrics as a page, and tells how many data points are not on it: those that count since the last time, those of a
+/// metric whose name another of a different type has, and those whose labels another has.
+///
+/// Names, units and labels are made by the
+/// [compatibility specification](https://opentelemetry.io/docs/specs/otel/compatibility/prometheus_and_openmetrics/);
+/// exponential histograms have buckets whose bounds are powers of √2, for neither form has native ones.
+///
+/// ```
+/// use std::sync::Arc;
+/// use obtrace_export::model::{Attribute, Metric, MetricData, NumberPoint, Resource, Temporality};
+/// use obtrace_export::prometheus::{Form, Options, encode};
+///
+/// let point = NumberPoint::new(7_i64, 0).with_attributes(vec![Attribute::new("http.route", "/cart")]);
+/// let data = MetricData::sum(vec![point], Temporality::Cumulative, true);
+/// let resource = Arc::new(Resource::new(vec![Attribute::new("service.name", "shop")]));
+/// let metric = Metric::new("requests", "{request}", data, resource, Arc::default());
+///
+/// let mut page = String::new();
+/// assert_eq!(encode(&[metric], Form::Text, &Options::new(), &mut page), 0);
+/// assert_eq!(page, "# TYPE requests_total counter\nrequests_total{job=\"shop\",http_route=\"/cart\"} 7\n");
+/// ```
+pub fn encode(metrics: &[Metric], form: Form, options: &Options, out: &mut String) -> u64 {
+    let (families, left) = families(metrics);
+    let mut page = Page { form, options, out, left, seen: HashSet::new() };
+    if options.target_info {
+        page.targets(metrics);
+    }
+    families.iter().for_each(|family| page.family(family));
+    if form == Form::OpenMetrics {
+        page.out.push_str("# EOF\n");
+    }
+    page.left
+}
+
+/// What is written to.
+pub(super) struct Page<'a> {
+    pub(super) form: Form,
+    options: &'a Options,
+    out: &'a mut String,
+    left: u64,
+    /// The labels that samples of the family have.
+    seen: HashSet<String>,
+}
+
+impl Page<'_> {
+    fn targets(&mut self, metrics: &[Metric]) {
+        let (mut described, mut told) = (false, HashSet::new());
+        let mut places = HashSet::new();
+        for metric in metrics {
+            // Metrics of one resource mostly share it.
+            if !places.insert(std::sync::Arc::as_ptr(&metric.resource)) {
+                continue;
+            }
+            let Some(labels) = labels::of_target(&metric.resource, self.options) else { continue };
+            // At most one for each job and instance; without these, one.
+            let target = if self.options.identity { labels::target(&metric.resource) } else { Default::default() };
+            if !told.insert(target) {
+                continue;
+            }
+            if !described {
+                let (name, kind) = match self.form {
+                    Form::Text => ("target_info", "gauge"),
+                    Form::OpenMetrics => ("target", "info"),
+                };
+                let _ = writeln!(self.out, "# TYPE {name} {kind}\n# HELP {name} What the metrics are about.");
+                described = true;
+            }
+            let _ = writeln!(self.out, "target_info{{{labels}}} 1");
+        }
+    }
+
+    fn family(&mut self, family: &Family<'_>) {
+        let Family { name, unit, kind, metrics } = family;
+        self.seen.clear();
+        let suffix = if (self.form, *kind) == (Form::Text, Kind::Counter) { "_total" } else { "" };
+        let _ = writeln!(self.out, "# TYPE {name}{suffix} {}", kind.name());
+        let unit_ends_it = name.strip_suffix(unit.as_str()).is_some_and(|rest| rest.ends_with('_'));
+        if self.form == Form::OpenMetrics && !unit.is_empty() && unit_ends_it {
+            let _ = writeln!(self.out, "# UNIT {name} {unit}");
+        }
+        if let Some(help) = metrics.iter().map(|metric| &metric.description).find(|help| !help.is_empty()) {
+            let _ = write!(self.out, "# HELP {name}{suffix} ");
+            labels::escape(self.out, help, self.form == Form::OpenMetrics);
+            self.out.push('\n');
+        }
+        metrics.iter().for_each(|metric| self.metric(name, metric));
+    }
+
+    fn metric(&mut self, name: &str, metric: &Metric) {
+        let common = labels::of_metric(metric, self.options);
+        match &metric.data {
+            MetricData::Gauge(points) | MetricData::Sum { points, monotonic: false, .. } => {
+                for point in points.iter().filter(|point| recorded(point.flags)) {
+                    let Some(value) = point.value else { continue };
+                    let Some(labels) = self.labels(&common, &point.attributes) else { continue };
+                    self.sample(name, "", &labels, value);
+                    self.end();
+                }
+            }
+            MetricData::Sum { points, .. } => {
+                for point in points.iter().filter(|point| recorded(point.flags)) {
+                    let Some(value) = point.value else { continue };
+                    let Some(labels) = self.labels(&common, &point.attributes) else { continue };
+                    self.sample(name, "_total", &labels, value);
+                    self.exemplar(largest(&point.exemplars, f64::NEG_INFINITY, f64::INFINITY));
+                    self.end();
+                    self.created(name, &labels, point.start_time_unix_nano);
+                }
+            }
+            MetricData::Histogram { points, .. } => {
+                for point in points.iter().filter(|point| recorded(point.flags)) {
+                    let Some(labels) = self.labels(&common, &point.attributes) else { continue };
+                    let buckets = histogram::explicit(point);
+                    self.histogram(name, &labels, &buckets, &point.exemplars, (point.count, point.sum));
+                    self.created(name, &labels, point.start_time_unix_nano);
+                }
+            }
+            MetricData::ExponentialHistogram { points, .. } => {
+                for point in points.iter().filter(|point| recorded(point.flags)) {
+                    let Some(labels) = self.labels(&common, &point.attributes) else { continue };
+                    let buckets = histogram::exponential(point);
+                    self.histogram(name, &labels, &buckets, &point.exemplars, (point.count, point.sum));
+                    self.created(name, &labels, point.start_time_unix_nano);
+                }
+            }
+            MetricData::Summary(points) => {
+                for point in points.iter().filter(|point| recorded(point.flags)) {
+                    let Some(labels) = self.labels(&common, &point.attributes) else { continue };
+                    for quantile in &point.quantiles {
+                        let labels = joined(&labels, &format!("quantile=\"{}\"", number(quantile.quantile)));
+                        self.sample(name, "", &labels, Number::Double(quantile.value));
+                        self.end();
+                    }
+                    self.count(name, &labels, (point.count, Some(point.sum)));
+                    self.created(name, &labels, point.start_time_unix_nano);
+                }
+            }
+            MetricData::None => {}
+        }
+    }
+
+    /// The labels of a point; none if another has them.
+    fn labels(&mut self, common: &str, attributes: &[crate::model::Attribute]) -> Option<String> {
+        let labels = joined(common, &labels::of_point(attributes));
+        let new = self.seen.insert(labels.clone());
+        self.left += u64::from(!new);
+        new.then_some(labels)
+    }
+
+    fn histogram(
+        &mut self,
+        name: &str,
+        labels: &str,
+        buckets: &[histogram::Bucket],
+        exemplars: &[Exemplar],
+        count: (u64, Option<f64>),
+    ) {
+        let mut lower = f64::NEG_INFINITY;
+        for bucket in buckets {
+            let labels = joined(labels, &format!("le=\"{}\"", number(bucket.bound)));
+            let _ = write!(self.out, "{name}_bucket{{{labels}}} {}", bucket.count);
+            self.exemplar(largest(exemplars, lower, bucket.bound));
+            self.end();
+            lower = bucket.bound;
+        }
+        self.count(name, labels, count);
+    }
+
+    /// OpenMetrics has a sum with a count or neither.
+    fn count(&mut self, name: &str, labels: &str, (count, sum): (u64, Option<f64>)) {
+        if let Some(sum) = sum {
+            self.sample(name, "_sum", labels, Number::Double(sum));
+            self.end();
+        }
+        if sum.is_some() || self.form == Form::Text {
+            self.sample(name, "_count", labels, count);
+            self.end();
+        }
+    }
+
+    fn sample(&mut self, name: &str, suffix: &str, labels: &str, value: impl Into<Number>) {
+        let value = match value.into() {
+            Number::Int(int) => int.to_string(),
+            Number::Double(double) => number(double),
+        };
+        let (open, close) = if labels.is_empty() { ("", "") } else { ("{", "}") };
+        let _ = write!(self.out, "{name}{suffix}{open}{labels}{close} {value}");
+    }
+
+    fn exemplar(&mut self, exemplar: Option<(&Exemplar, f64)>) {
+        /// Characters that all labels of one may have.
+        const MOST: usize = 128;
+        let (Form::OpenMetrics, Some((exemplar, value))) = (self.form, exemplar) else { return };
+        let mut labels = String::new();
+        if let Some(id) = exemplar.trace_id {
+            let _ = write!(labels, "trace_id=\"{id}\"");
+        }
+        if let Some(id) = exemplar.span_id {
+            labels = joined(&labels, &format!("span_id=\"{id}\""));
+        }
+        let more = joined(&labels, &labels::of_point(&exemplar.filtered_attributes));
+        // The limit is of names and values; with all else, it is kept all the more.
+        if more.chars().count() <= MOST {
+            labels = more;
+        }
+        let _ = write!(self.out, " # {{{labels}}} {}", number(value));
+        if exemplar.time_unix_nano > 0 {
+            let _ = write!(self.out, " {}", seconds(exemplar.time_unix_nano));
+        }
+    }
+
+    fn created(&mut self, name: &str, labels: &str, nanos: u64) {
+        if self.form == Form::OpenMetrics && self.options.created && nanos > 0 {
+            let (open, close) = if labels.is_empty() { ("", "") } else { ("{", "}") };
+            let _ = writeln!(self.out, "{name}_created{open}{labels}{close} {}", seconds(nanos));
+        }
+    }
+
+    fn end(&mut self) {
+        self.out.push('\n');
+    }
+}
+
+fn joined(one: &str, other: &str) -> String {
+    let comma = if one.is_empty() || other.is_empty() { "" } else { "," };
+    [one, comma, other].concat()
+}
+
+const fn recorded(flags: u32) -> bool {
+    flags & FLAG_NO_RECORDED_VALUE == 0
+}
+
+/// The exemplar with the largest value above one bound and not above another.
+fn largest(exemplars: &[Exemplar], above: f64, to: f64) -> Option<(&Exemplar, f64)> {
+    let value = |exemplar: &Exemplar| match exemplar.value {
+        #[expect(clippy::cast_precision_loss, reason = "the form has only floating-point numbers")]
+        Some(Number::Int(int)) => Some(int as f64),
+        Some(Number::Double(double)) => Some(double),
+        None => None,
+    };
+    let valued = exemplars.iter().filter_map(|exemplar| Some((exemplar, value(exemplar)?)));
+    let within = valued.filter(|(_, value)| *value > above && *value <= to);
+    within.max_by(|(_, a), (_, b)| a.total_cmp(b))
+}
+
+/// A number as both forms read it. It has a point or an exponent: OpenMetrics wants `le="1.0"`.
+fn number(number: f64) -> String {
+    if number.is_nan() {
+        "NaN".to_owned()
+    } else if number.is_infinite() {
+        if number > 0.0 { "+Inf" } else { "-Inf" }.to_owned()
+    } else {
+        format!("{number:?}")
+    }
+}
+
+fn seconds(nanos: u64) -> String {
+    format!("{}.{:09}", nanos / 1_000_000_000, nanos % 1_000_000_000)
+}

@@ -1,0 +1,245 @@
+//! Pages for Prometheus, in both forms.
+
+#![cfg(feature = "prometheus")]
+
+use std::{env, fs, path::PathBuf, sync::Arc, time::Instant};
+
+use obtrace_export::{
+    model::{
+        Attribute, Buckets, Exemplar, ExponentialPoint, HistogramPoint, Metric, MetricData, NumberPoint, Resource,
+        Scope, Span, SpanId, SpanKind, Status, Temporality, TraceId, Value,
+    },
+    prometheus::{Form, Options, encode},
+    span_metrics::{self, Config, SpanMetrics, SpanNames},
+};
+
+const SECOND: u64 = 1_000_000_000;
+
+fn resource(name: &'static str, more: &[(&'static str, &'static str)]) -> Arc<Resource> {
+    let mut attributes = vec![Attribute::new("service.name", name)];
+    attributes.extend(more.iter().map(|(key, value)| Attribute::new(*key, *value)));
+    Arc::new(Resource::new(attributes))
+}
+
+fn metric(name: &'static str, unit: &'static str, data: MetricData) -> Metric {
+    Metric::new(name, unit, data, resource("shop", &[]), Arc::default())
+}
+
+fn counter(value: i64, attributes: Vec<Attribute>) -> MetricData {
+    let point = NumberPoint::new(value, 5 * SECOND).with_attributes(attributes).with_start_time(SECOND);
+    MetricData::sum(vec![point], Temporality::Cumulative, true)
+}
+
+fn page(metrics: &[Metric], form: Form, options: &Options) -> (String, u64) {
+    let mut page = String::new();
+    let left = encode(metrics, form, options, &mut page);
+    (page, left)
+}
+
+fn histogram() -> Metric {
+    let exemplar = |value: f64, id| {
+        Exemplar::new(value, 3 * SECOND / 2).with_span(TraceId::from_bytes([id; 16]), SpanId::from_bytes([id; 8]))
+    };
+    let point = HistogramPoint::new(4, 5 * SECOND)
+        .with_start_time(SECOND)
+        .with_sum(3.25)
+        .with_buckets(vec![0.5, 1.0], vec![2, 0, 2])
+        .with_attributes(vec![Attribute::new("http.route", "/cart")])
+        .with_exemplars(vec![exemplar(0.25, 1), exemplar(0.5, 2), exemplar(2.0, 3)]);
+    let data = MetricData::histogram(vec![point], Temporality::Cumulative);
+    let resource =
+        resource("shop", &[("service.namespace", "prod"), ("service.instance.id", "i-1"), ("k8s.pod.name", "p\"1")]);
+    let scope = Arc::new(Scope::new("agent", "1.2"));
+    Metric::new("http.server.request.duration", "s", data, resource, scope).with_description("How \"long\"\nit took.")
+}
+
+#[test]
+fn a_page_of_text() {
+    let (page, left) = page(&[histogram()], Form::Text, &Options::new().with_resource_labels(["k8s.pod.name"]));
+    let labels = r#"instance="i-1",job="prod/shop",k8s_pod_name="p\"1",otel_scope_name="agent",otel_scope_version="1.2",http_route="/cart""#;
+    let expected = format!(
+        r#"# TYPE target_info gauge
+# HELP target_info What the metrics are about.
+target_info{{instance="i-1",job="prod/shop",k8s_pod_name="p\"1"}} 1
+# TYPE http_server_request_duration_seconds histogram
+# HELP http_server_request_duration_seconds How "long"\nit took.
+http_server_request_duration_seconds_bucket{{{labels},le="0.5"}} 2
+http_server_request_duration_seconds_bucket{{{labels},le="1.0"}} 2
+http_server_request_duration_seconds_bucket{{{labels},le="+Inf"}} 4
+http_server_request_duration_seconds_sum{{{labels}}} 3.25
+http_server_request_duration_seconds_count{{{labels}}} 4
+"#
+    );
+    assert_eq!((page, left), (expected, 0));
+}
+
+#[test]
+fn a_page_of_open_metrics() {
+    let options = Options::new().with_scope(false).with_identity(false).with_target_info(false).with_created(true);
+    let calls = metric("calls.total", "{call}", counter(7, vec![Attribute::new("kind", Value::Bool(true))]));
+    let (page, left) = page(&[histogram(), calls], Form::OpenMetrics, &options);
+    let exemplar = |id: &str, value: &str| {
+        format!(r##" # {{trace_id="{}",span_id="{}"}} {value} 1.500000000"##, id.repeat(16), id.repeat(8))
+    };
+    let (half, two) = (exemplar("02", "0.5"), exemplar("03", "2.0"));
+    let expected = format!(
+        r#"# TYPE http_server_request_duration_seconds histogram
+# UNIT http_server_request_duration_seconds seconds
+# HELP http_server_request_duration_seconds How \"long\"\nit took.
+http_server_request_duration_seconds_bucket{{http_route="/cart",le="0.5"}} 2{half}
+http_server_request_duration_seconds_bucket{{http_route="/cart",le="1.0"}} 2
+http_server_request_duration_seconds_bucket{{http_route="/cart",le="+Inf"}} 4{two}
+http_server_request_duration_seconds_sum{{http_route="/cart"}} 3.25
+http_server_request_duration_seconds_count{{http_route="/cart"}} 4
+http_server_request_duration_seconds_created{{http_route="/cart"}} 1.000000000
+# TYPE calls counter
+calls_total{{kind="true"}} 7
+calls_created{{kind="true"}} 1.000000000
+# EOF
+"#
+    );
+    assert_eq!((page, left), (expected, 0));
+}
+
+#[test]
+fn several_resources_are_told_apart_and_what_has_no_place_is_counted() {
+    let other = |name, data| Metric::new(name, "", data, resource("cart", &[("k8s.pod.name", "c")]), Arc::default());
+    let delta = MetricData::sum(vec![NumberPoint::new(1_i64, 1)], Temporality::Delta, true);
+    let gauge = || MetricData::Gauge(vec![NumberPoint::new(0.5, 1)]);
+    let metrics = [
+        metric("calls", "", counter(1, Vec::new())),
+        other("calls", counter(2, Vec::new())),
+        other("up", gauge()),
+        // Of another type, the same once more, the name of another's sample, since the last time, reserved.
+        metric("calls", "", gauge()),
+        other("calls", counter(3, Vec::new())),
+        metric("calls_total", "", gauge()),
+        metric("delta", "", delta),
+        metric("target.info", "", gauge()),
+    ];
+    let (page, left) = page(&metrics, Form::Text, &Options::new());
+    let expected = "# TYPE target_info gauge\n\
+        # HELP target_info What the metrics are about.\n\
+        target_info{job=\"cart\",k8s_pod_name=\"c\"} 1\n\
+        # TYPE calls_total counter\n\
+        calls_total{job=\"shop\"} 1\n\
+        calls_total{job=\"cart\"} 2\n\
+        # TYPE up gauge\n\
+        up{job=\"cart\"} 0.5\n";
+    assert_eq!((page.as_str(), left), (expected, 5));
+}
+
+#[test]
+fn exponential_histograms_get_buckets() {
+    let point = ExponentialPoint::new(6, 3, 1).with_sum(9.0).with_attributes(vec![Attribute::new("le", "mine")]);
+    let point = point.with_zero(1, 0.0).with_positive(Buckets::new(0, vec![1, 1, 0, 0, 3]));
+    let data = MetricData::exponential_histogram(vec![point], Temporality::Cumulative);
+    let (page, _) =
+        page(&[metric("d", "", data)], Form::Text, &Options::new().with_identity(false).with_target_info(false));
+    // Buckets 0 to 3 of scale 3 reach to √2, 4 to 7 to 2.
+    let expected = "# TYPE d histogram\n\
+        d_bucket{exported_le=\"mine\",le=\"0.0\"} 1\n\
+        d_bucket{exported_le=\"mine\",le=\"1.4142135623730951\"} 3\n\
+        d_bucket{exported_le=\"mine\",le=\"2.0\"} 6\n\
+        d_bucket{exported_le=\"mine\",le=\"+Inf\"} 6\n\
+        d_sum{exported_le=\"mine\"} 9.0\n\
+        d_count{exported_le=\"mine\"} 6\n";
+    assert_eq!(page, expected);
+}
+
+/// What an agent would tell: several services, operations of every kind, both kinds of buckets, names and values of every sort.
+fn everything() -> Vec<Metric> {
+    let mut metrics = Vec::new();
+    for (buckets, services) in
+        [(span_metrics::Buckets::Explicit, ["shop", "cart"]), (span_metrics::Buckets::Exponential, ["pay", "mail"])]
+    {
+        let config = Config::new()
+            .with_buckets(buckets)
+            .with_exemplars(true)
+            .with_service_graph(true)
+            .with_spans(if services[0] == "shop" { SpanNames::Collector } else { SpanNames::Tempo })
+            .with_span_sizes(true)
+            .with_max_series(6);
+        let (mut measured, now) = (SpanMetrics::new(config), Instant::now());
+        for number in 0..400_u64 {
+            let service = services[number as usize % 2];
+            let resource = resource(service, &[("k8s.pod.name", "pod\\\"\n1"), ("host.name", "ä")]);
+            let kind =
+                [SpanKind::Server, SpanKind::Client, SpanKind::Producer, SpanKind::Consumer][number as usize / 2 % 4];
+            let ids = (TraceId::from_bytes([1 + number as u8 % 9; 16]), SpanId::from_bytes([1; 8]));
+            let name = format!("GET /{}", number % 20);
+            let mut span = Span::new(ids.0, ids.1, name, kind, resource, Arc::default())
+                .with_times(SECOND, SECOND + number * number * 40_000);
+            let (system, value): (&'static str, &'static str) = [
+                ("http.request.method", "GET"),
+                ("db.system.name", "postgresql"),
+                ("rpc.system.name", "grpc"),
+                ("messaging.system", "kafka"),
+                ("dns.question.name", "shop.\"example\"\n\\"),
+                ("gen_ai.operation.name", "chat"),
+            ][number as usize % 6];
+            span.push(system, value);
+            span.push("http.request.body.size", (number * number) as i64);
+            span.push("db.response.returned_rows", 3_i64);
+            span.push("gen_ai.usage.input_tokens", number as i64);
+            span.push("server.address", "10.0.0.9");
+            if number % 7 == 0 {
+                span.status = Status::Error { description: "".into() };
+            }
+            measured.record(&span, now);
+        }
+        assert!(measured.stats().overflowed > 0);
+        metrics.extend(measured.collect(9 * SECOND, now));
+    }
+    let points = [1.5, f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1e300, 5e-324, -0.0];
+    let points = points.iter().enumerate();
+    let points =
+        points.map(|(at, value)| NumberPoint::new(*value, 1).with_attributes(vec![Attribute::new("at", at as i64)]));
+    metrics.push(metric("0.strange--name ü", "%", MetricData::Gauge(points.collect())));
+    metrics.push(metric("ratio", "1", MetricData::Gauge(vec![NumberPoint::new(i64::MIN, 1)])));
+    metrics.push(metric("rate", "By/s", counter(i64::MAX, Vec::new())).with_description("a \\ b\n\"c\""));
+    metrics
+}
+
+#[test]
+fn every_sample_has_a_name_and_labels_of_its_own() {
+    for form in [Form::Text, Form::OpenMetrics] {
+        let (page, left) = page(&everything(), form, &Options::new());
+        assert_eq!(left, 0);
+        let mut seen = std::collections::HashSet::new();
+        let samples = page.lines().filter(|line| !line.starts_with('#'));
+        let series =
+            samples.map(|line| line.split(" # ").next().unwrap_or_default().rsplit_once(' ').expect("a value").0);
+        let count = series.filter(|series| assert_new(&mut seen, series)).count();
+        assert!(count > 500, "{count}");
+        let types: Vec<_> = page.lines().filter(|line| line.starts_with("# TYPE")).collect();
+        assert_eq!(types.len(), types.iter().collect::<std::collections::HashSet<_>>().len());
+        assert_eq!(page.contains(" # {"), form == Form::OpenMetrics);
+    }
+}
+
+fn assert_new<'a>(seen: &mut std::collections::HashSet<&'a str>, series: &'a str) -> bool {
+    assert!(seen.insert(series), "twice: {series}");
+    true
+}
+
+/// Writes pages to the folder that `OBTRACE_PAGES` names, for readers that are not ours: `tests/export/pages.py`.
+#[test]
+#[ignore = "writes files for tests/export/pages.py"]
+fn pages_for_other_readers() {
+    let folder = PathBuf::from(env::var_os("OBTRACE_PAGES").expect("OBTRACE_PAGES names a folder"));
+    fs::create_dir_all(&folder).expect("a folder");
+    let all = everything();
+    for (name, options) in [
+        ("default", Options::new()),
+        ("created", Options::new().with_created(true).with_resource_labels(["host.name"])),
+        ("single", Options::new().with_identity(false).with_scope(false)),
+    ] {
+        // Without labels of its own, a page tells of one resource.
+        let one: Vec<Metric> = all.iter().filter(|metric| *metric.resource == *all[0].resource).cloned().collect();
+        let metrics = if options.identity { &all } else { &one };
+        for (form, end) in [(Form::Text, "txt"), (Form::OpenMetrics, "om")] {
+            fs::write(folder.join(format!("{name}.{end}")), page(metrics, form, &options).0).expect("a page");
+        }
+    }
+}
