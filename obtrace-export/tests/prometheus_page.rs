@@ -195,8 +195,8 @@ fn everything() -> Vec<Metric> {
     let points = points.iter().enumerate();
     let points =
         points.map(|(at, value)| NumberPoint::new(*value, 1).with_attributes(vec![Attribute::new("at", at as i64)]));
-    metrics.push(metric("0.strange--name ü", "%", MetricData::Gauge(points.collect())));
-    metrics.push(metric("ratio", "1", MetricData::Gauge(vec![NumberPoint::new(i64::MIN, 1)])));
+    metrics.push(metric("0.strange--name ü", "%", MetricData::Gauge(points.collect())).with_description("é\u{1}"));
+    metrics.push(metric("ratio", "1", MetricData::Gauge(vec![NumberPoint::new(i64::MIN, 1)])).with_description("One."));
     metrics.push(metric("rate", "By/s", counter(i64::MAX, Vec::new())).with_description("a \\ b\n\"c\""));
     metrics
 }

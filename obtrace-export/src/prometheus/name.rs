@@ -96,7 +96,7 @@ pub(super) fn family(name: &str, unit: &str, counter: bool) -> String {
     if counter && let Some(base) = name.strip_suffix("_total") {
         name.truncate(base.len());
     }
-    let has_unit = || name.strip_suffix(unit).is_some_and(|rest| rest.ends_with('_'));
+    let has_unit = || name.strip_suffix(unit).is_some_and(|rest| rest.is_empty() || rest.ends_with('_'));
     if !unit.is_empty() && !has_unit() {
         if !name.ends_with('_') {
             name.push('_');
@@ -121,7 +121,8 @@ mod tests {
             ("traces_service_graph_request_total", "", true, "traces_service_graph_request"),
             ("a.bytes.total", "By", true, "a_bytes"),
             ("a_seconds", "s", false, "a_seconds"),
-            ("seconds", "s", false, "seconds_seconds"),
+            ("seconds", "s", false, "seconds"),
+            ("milliseconds", "s", false, "milliseconds_seconds"),
             ("0a--b..c", "1", false, "_0a_b_c_ratio"),
             ("rate", "By/s", false, "rate_bytes_per_second"),
             ("rate", "{call}/min", false, "rate_per_minute"),
