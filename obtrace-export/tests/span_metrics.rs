@@ -49,7 +49,8 @@ fn points(metrics: &[Metric]) -> Vec<(String, Vec<String>, f64)> {
         assert!(!metric.description.is_empty(), "{name}");
         match &metric.data {
             MetricData::Histogram { points: all, .. } => {
-                points.extend(all.iter().map(|point| (name.clone(), told(&point.attributes), point.sum.unwrap())));
+                points
+                    .extend(all.iter().map(|point| (name.clone(), told(&point.attributes), point.sum.expect("a sum"))));
             }
             MetricData::Sum { points: all, monotonic: true, .. } => points.extend(all.iter().map(|point| {
                 let Some(obtrace_export::model::Number::Int(sum)) = point.value else { panic!("{point:?}") };

@@ -41,7 +41,8 @@ fn counts(metrics: &[Metric]) -> HashMap<(String, String), (u64, u64)> {
                 _ => None,
             });
             assert_eq!(point.bucket_counts.iter().sum::<u64>(), point.count);
-            let twice = counts.insert((service.to_string(), route.unwrap()), (point.count, point.start_time_unix_nano));
+            let twice = counts
+                .insert((service.to_string(), route.expect("a route")), (point.count, point.start_time_unix_nano));
             assert_eq!(twice, None);
         }
     }

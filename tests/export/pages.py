@@ -56,14 +56,21 @@ def main():
     arguments.add_argument("--pages", type=pathlib.Path, required=True)
     folder = arguments.parse_args().pages
     pages = sorted(folder.glob("*.txt"))
-    failed = not pages
+    passed = failures = 0
     for text in pages:
-        problems, count, exemplars = check(text, text.with_suffix(".om"))
-        failed |= bool(problems) or not count or not exemplars
-        print(f"{'not ok' if problems else 'ok'} {text.stem}: {count} samples, {exemplars} exemplars")
+        try:
+            problems, count, exemplars = check(text, text.with_suffix(".om"))
+        except (ValueError, OSError) as error:
+            problems, count, exemplars = [f"{text.stem}: {error}"], 0, 0
+        if not problems and not (count and exemplars):
+            problems = [f"{text.stem}: {count} samples, {exemplars} exemplars"]
+        passed += not problems
+        failures += bool(problems)
+        print(f"{text.stem}: {count} samples in both forms, {exemplars} exemplars")
         for problem in problems[:20]:
-            print(f"    {problem}")
-    sys.exit(failed)
+            print(f"FAILED {problem}")
+    print(f"{passed} passed, {failures} failed")
+    sys.exit(1 if failures or not passed else 0)
 
 
 if __name__ == "__main__":

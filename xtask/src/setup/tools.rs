@@ -105,6 +105,7 @@ const TABLE: &[(Sign, &str, &[Need])] = &[
     (Program("mvn"), "maven", &[JavaLoader, Loaders]),
     (Program("nft"), "nftables", &[Node]),
     (Program("go"), "golang-go", &[Live, Guest, Detect, Kubernetes, Collector]),
+    (Program("promtool"), "prometheus", &[Collector]),
     (Program("openssl"), "openssl", &[Kubernetes, Loaders]),
     (Program("puma"), "puma", &[Live, Detect, Loaders]),
     (File("/usr/share/doc/ruby-rack"), "ruby-rack", &[Live]),

@@ -82,10 +82,12 @@ pub(super) fn detect(workspace: &Workspace, report: &mut Report) -> Result<(), E
     report.run_tests(PROGRAM, run)
 }
 
-/// Everything that obtrace-export sends, before OpenTelemetry's types for Python and a real Collector.
+/// Everything that obtrace-export sends and serves, before OpenTelemetry's types for Python, Prometheus' readers and a real
+/// Collector.
 pub(super) fn export(workspace: &Workspace, report: &mut Report) -> Result<(), Error> {
-    strict(workspace, report)?;
     setup::packages(&[Need::Collector])?;
+    strict(workspace, report)?;
+    pages(workspace, report)?;
     let collector = setup::collector(workspace)?;
     let run = workspace
         .cargo(["test", "--locked", "--package", "obtrace-export", "--all-features", "--test", "collector"])
@@ -102,6 +104,18 @@ fn strict(workspace: &Workspace, report: &mut Report) -> Result<(), Error> {
     let write = workspace.cargo(write).args(["--", "--ignored", "bodies_for_other_readers"]);
     report.run_tests("bodies", write.env("OBTRACE_BODIES", &bodies))?;
     let read = Run::new(python).arg(workspace.path(PROGRAM)).arg("--bodies").arg(bodies);
+    report.run_tests(PROGRAM, read.env("PYTHONDONTWRITEBYTECODE", "1"))
+}
+
+/// Pages for Prometheus, written in both forms by a test, and read by promtool and by the strict parser of OpenMetrics.
+fn pages(workspace: &Workspace, report: &mut Report) -> Result<(), Error> {
+    const PROGRAM: &str = "tests/export/pages.py";
+    let python = setup::python(workspace, "tests/export/requirements.txt")?;
+    let pages = workspace.target.join("pages");
+    let write = ["test", "--locked", "--package", "obtrace-export", "--all-features", "--test", "prometheus_page"];
+    let write = workspace.cargo(write).args(["--", "--ignored", "pages_for_other_readers"]);
+    report.run_tests("pages", write.env("OBTRACE_PAGES", &pages))?;
+    let read = Run::new(python).arg(workspace.path(PROGRAM)).arg("--pages").arg(pages);
     report.run_tests(PROGRAM, read.env("PYTHONDONTWRITEBYTECODE", "1"))
 }
 
