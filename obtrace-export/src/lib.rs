@@ -7,7 +7,7 @@ pub mod compress;
 pub mod decode;
 pub mod encode;
 pub mod model;
-#[cfg(feature = "http")]
+#[cfg(feature = "pipeline")]
 pub mod pipeline;
 #[cfg(feature = "prometheus")]
 pub mod prometheus;
@@ -20,5 +20,5 @@ pub mod span_metrics;
 pub mod spool;
 pub mod stats;
 mod text;
-#[cfg(feature = "http")]
+#[cfg(feature = "pipeline")]
 pub mod transport;

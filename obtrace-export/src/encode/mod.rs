@@ -2,6 +2,7 @@
 
 mod group;
 pub mod json;
+pub mod line;
 pub mod protobuf;
 pub mod text;
 

@@ -77,4 +77,12 @@ pub enum SendError {
     /// The connection broke before the answer, or the answer was not HTTP.
     #[error("the connection broke: {0}")]
     Broken(String),
+    /// A file or the console cannot be written to.
+    #[error("cannot write to {target}: {reason}")]
+    Write {
+        /// The file, or what the console is.
+        target: String,
+        /// What the system said.
+        reason: String,
+    },
 }

@@ -2,21 +2,35 @@
 
 #[cfg(any(feature = "http", feature = "grpc"))]
 mod body;
+#[cfg_attr(
+    not(any(feature = "http", feature = "grpc")),
+    allow(dead_code, reason = "files and the console compress nothing")
+)]
 mod compression;
 #[cfg(feature = "http")]
 mod config;
 #[cfg(any(feature = "http", feature = "grpc"))]
 mod connection;
+mod console;
 #[cfg(feature = "http")]
 pub mod env;
 mod error;
-#[cfg(any(feature = "http", feature = "grpc"))]
+#[cfg_attr(
+    not(any(feature = "http", feature = "grpc")),
+    allow(dead_code, reason = "files and the console say nothing")
+)]
 mod fields;
+mod file;
 #[cfg(feature = "grpc")]
 mod grpc;
 #[cfg(feature = "http")]
 mod http;
+mod local;
 mod payload;
+#[cfg_attr(
+    not(any(feature = "http", feature = "grpc")),
+    allow(dead_code, reason = "files and the console say nothing")
+)]
 mod reply;
 #[cfg(any(feature = "http", feature = "grpc"))]
 mod tls;
@@ -24,7 +38,9 @@ mod tls;
 pub use compression::Compression;
 #[cfg(feature = "http")]
 pub use config::HttpConfig;
+pub use console::{Console, ConsoleForm};
 pub use error::{ConfigError, SendError};
+pub use file::{File, FileConfig};
 #[cfg(feature = "grpc")]
 pub use grpc::{Grpc, GrpcConfig};
 #[cfg(feature = "http")]
@@ -49,6 +65,10 @@ pub enum Transport {
     /// OTLP over gRPC.
     #[cfg(feature = "grpc")]
     Grpc(Grpc),
+    /// Lines of OTLP JSON in a file.
+    File(File),
+    /// Telemetry on the terminal.
+    Console(Console),
 }
 
 #[cfg(feature = "http")]
@@ -65,6 +85,18 @@ impl From<Grpc> for Transport {
     }
 }
 
+impl From<File> for Transport {
+    fn from(file: File) -> Self {
+        Self::File(file)
+    }
+}
+
+impl From<Console> for Transport {
+    fn from(console: Console) -> Self {
+        Self::Console(console)
+    }
+}
+
 impl Transport {
     /// The wire form that it takes.
     #[must_use]
@@ -74,6 +106,7 @@ impl Transport {
             Self::Http(http) => http.format(),
             #[cfg(feature = "grpc")]
             Self::Grpc(_) => Format::Protobuf,
+            Self::File(_) | Self::Console(_) => Format::Json,
         }
     }
 
@@ -85,6 +118,8 @@ impl Transport {
             Self::Http(http) => http.url(),
             #[cfg(feature = "grpc")]
             Self::Grpc(grpc) => grpc.url(),
+            Self::File(file) => file.path().display().to_string(),
+            Self::Console(console) => console.name().to_owned(),
         }
     }
 
@@ -95,6 +130,8 @@ impl Transport {
             Self::Http(http) => http.post(payload).await,
             #[cfg(feature = "grpc")]
             Self::Grpc(grpc) => grpc.post(payload).await,
+            Self::File(file) => file.send(&payload),
+            Self::Console(console) => console.send(&payload),
         }
     }
 }

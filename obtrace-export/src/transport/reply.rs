@@ -27,6 +27,12 @@ pub struct Reply {
 }
 
 impl Reply {
+    /// Of what this machine does itself.
+    pub(super) fn local(class: Class, message: String) -> Self {
+        let status = if class == Class::Accepted { 200 } else { 400 };
+        Self { status, class, retry_after: None, rejected: 0, message, is_grpc: false }
+    }
+
     /// Status, message and what to do about it, for people.
     pub(crate) fn described(&self) -> String {
         let mut text = self.status_text();

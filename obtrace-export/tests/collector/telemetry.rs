@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use obtrace_export::model::{
-    Attribute, ExponentialPoint, HistogramPoint, LogRecord, Metric, MetricData, Number, NumberPoint, Quantile,
-    Resource, Scope, Span, SpanEvent, SpanId, SpanKind, SpanLink, Status, SummaryPoint, Temporality, TraceId, Value,
+    Attribute, Buckets, Exemplar, ExponentialPoint, FLAG_HAS_IS_REMOTE, FLAG_IS_REMOTE, FLAG_NO_RECORDED_VALUE,
+    HistogramPoint, LogRecord, Metric, MetricData, Number, NumberPoint, Quantile, Resource, Scope, Span, SpanEvent,
+    SpanId, SpanKind, SpanLink, Status, SummaryPoint, Temporality, TraceId, Value,
 };
 
 /// The attribute of the resource that tells what was sent in one form from what was sent in the others.
@@ -21,15 +22,15 @@ fn resources(case: &str) -> [Arc<Resource>; 2] {
             Attribute::new("host.arch", "amd64"),
         ])
     };
-    [
-        Arc::new(resource("checkout").with_schema_url("https://opentelemetry.io/schemas/1.38.0")),
-        Arc::new(resource("läger \u{1f4e6}")),
-    ]
+    let mut first = resource("checkout").with_schema_url("https://opentelemetry.io/schemas/1.38.0");
+    first.dropped_attributes_count = 1;
+    [Arc::new(first), Arc::new(resource("läger \u{1f4e6}"))]
 }
 
 fn scopes() -> [Arc<Scope>; 2] {
     let mut scope = Scope::new("library", "1.2.3").with_schema_url("https://opentelemetry.io/schemas/1.37.0");
     scope.attributes = vec![Attribute::new("scope.kind", "test"), Attribute::new("scope.number", 7_i64)];
+    scope.dropped_attributes_count = 3;
     [Arc::new(scope), Arc::new(Scope::new("other", ""))]
 }
 
@@ -64,6 +65,7 @@ pub(crate) fn spans(case: &str) -> Vec<Span> {
     };
     let mut root = span(1, "GET /cart", SpanKind::Server, &first, &library);
     root.attributes = attributes();
+    (root.dropped_attributes_count, root.dropped_events_count, root.dropped_links_count) = (4, 5, u32::MAX);
     root.trace_state = "vendor=a:b,other=1".into();
     root.status = Status::Error { description: "no \u{2713} in it".into() };
     root.events =
@@ -71,13 +73,16 @@ pub(crate) fn spans(case: &str) -> Vec<Span> {
     let mut client = span(2, "SELECT", SpanKind::Client, &first, &library).with_parent(Some(id(1)));
     client.status = Status::Ok;
     client.links = vec![
-        SpanLink::new(TraceId::from_bytes([7; 16]), id(77), vec![Attribute::new("link", "yes")]),
+        SpanLink::new(TraceId::from_bytes([7; 16]), id(77), vec![Attribute::new("link", "yes")])
+            .with_flags(1 | FLAG_HAS_IS_REMOTE | FLAG_IS_REMOTE)
+            .with_trace_state("vendor=c"),
         SpanLink::new(trace, id(1), Vec::new()),
     ];
+    client.links[1].dropped_attributes_count = 7;
     let internal = span(3, "", SpanKind::Internal, &first, &other).with_parent(Some(id(1)));
     let producer = span(4, "send", SpanKind::Producer, &second, &library).with_parent(Some(id(2)));
     let mut consumer = span(5, "receive", SpanKind::Consumer, &second, &library).with_parent(Some(id(4)));
-    consumer.flags = 3;
+    consumer.flags = 3 | FLAG_HAS_IS_REMOTE | FLAG_IS_REMOTE;
     // More than one batch, and bodies worth compressing.
     let many = (0..1_200_u16).map(|n| {
         let mut span = span(6, "many", SpanKind::Server, &second, &other);
@@ -95,7 +100,7 @@ pub(crate) fn log_records(case: &str) -> Vec<LogRecord> {
     (full.time_unix_nano, full.observed_time_unix_nano) = (START, START + 9);
     (full.severity_number, full.severity_text) = (17, "ERR".into());
     full.attributes = attributes();
-    full.flags = 1;
+    (full.flags, full.dropped_attributes_count) = (1, 2);
     full.trace_id = Some(TraceId::from_bytes([3; 16]));
     full.span_id = Some(SpanId::from_bytes([4; 8]));
     full.event_name = "device.full".into();
@@ -113,47 +118,22 @@ pub(crate) fn log_records(case: &str) -> Vec<LogRecord> {
     [full, bare].into_iter().chain(others).collect()
 }
 
-/// Metrics: every kind, both temporalities, both kinds of numbers.
+/// Metrics: every kind, both temporalities, both kinds of numbers, with exemplars and without.
 pub(crate) fn metrics(case: &str) -> Vec<Metric> {
     let ([first, second], [library, other]) = (resources(case), scopes());
-    let number = |value| {
-        let mut point = NumberPoint::default();
-        point.attributes = vec![Attribute::new("a", "b")];
-        (point.start_time_unix_nano, point.time_unix_nano, point.value) = (START, START + 10, Some(value));
-        point
-    };
-    let mut histogram = HistogramPoint::default();
-    histogram.attributes = vec![Attribute::new("http.route", "/cart")];
-    (histogram.start_time_unix_nano, histogram.time_unix_nano) = (START, START + 10);
-    (histogram.count, histogram.sum, histogram.min, histogram.max) = (6, Some(12.5), Some(0.25), Some(9.0));
-    (histogram.bucket_counts, histogram.explicit_bounds) = (vec![1, 2, 3], vec![0.5, 5.0]);
-    let mut bare = HistogramPoint::default();
-    (bare.time_unix_nano, bare.count) = (START, 3);
-    let mut exponential = ExponentialPoint::default();
-    (exponential.start_time_unix_nano, exponential.time_unix_nano) = (START, START + 10);
-    (exponential.count, exponential.sum, exponential.min, exponential.max) = (9, Some(-1.0), Some(-8.0), Some(4.0));
-    (exponential.scale, exponential.zero_count, exponential.zero_threshold) = (-2, 2, 1e-9);
-    (exponential.positive.offset, exponential.positive.counts) = (-3, vec![1, 0, 3]);
-    (exponential.negative.offset, exponential.negative.counts) = (2, vec![3]);
-    let mut summary = SummaryPoint::default();
-    (summary.start_time_unix_nano, summary.time_unix_nano) = (START, START + 10);
-    (summary.count, summary.sum) = (4, 8.5);
-    summary.quantiles = [(0.0, 1.0), (0.5, 2.0), (1.0, 4.0)].map(quantile).into();
     let kinds = [
-        ("gauge", MetricData::Gauge(vec![number(Number::Int(-3)), number(Number::Double(0.5))])),
-        ("counter", sum(vec![number(Number::Int(i64::MAX))], Temporality::Cumulative, true)),
-        ("up.down", sum(vec![number(Number::Double(-0.25))], Temporality::Delta, false)),
-        ("histogram", MetricData::Histogram { points: vec![histogram, bare], temporality: Temporality::Cumulative }),
-        (
-            "exponential",
-            MetricData::ExponentialHistogram { points: vec![exponential], temporality: Temporality::Delta },
-        ),
-        ("summary", MetricData::Summary(vec![summary])),
+        ("gauge", MetricData::Gauge(vec![number(-3_i64), number(0.5), gone()])),
+        ("counter", MetricData::sum(vec![number(i64::MAX)], Temporality::Cumulative, true)),
+        ("up.down", MetricData::sum(vec![number(-0.25)], Temporality::Delta, false)),
+        ("histogram", MetricData::histogram(histograms(), Temporality::Cumulative)),
+        ("exponential", MetricData::exponential_histogram(vec![exponential()], Temporality::Delta)),
+        ("summary", MetricData::Summary(vec![summary()])),
     ];
     let of = |resource: &Arc<Resource>, scope: &Arc<Scope>| {
         let metric = |(name, data): (&'static str, MetricData)| {
-            let mut metric = Metric::new(name, "{thing}", data, Arc::clone(resource), Arc::clone(scope));
-            metric.description = "what it \u{201a}means\u{2018}".into();
+            let metric = Metric::new(name, "{thing}", data, Arc::clone(resource), Arc::clone(scope));
+            let mut metric = metric.with_description("what it \u{201a}means\u{2018}");
+            metric.metadata = vec![Attribute::new("prometheus.type", "unknown")];
             metric
         };
         kinds.clone().map(metric)
@@ -161,12 +141,48 @@ pub(crate) fn metrics(case: &str) -> Vec<Metric> {
     [of(&first, &library), of(&first, &other), of(&second, &library)].concat()
 }
 
-fn sum(points: Vec<NumberPoint>, temporality: Temporality, monotonic: bool) -> MetricData {
-    MetricData::Sum { points, temporality, monotonic }
+fn labels() -> Vec<Attribute> {
+    vec![Attribute::new("http.route", "/cart"), Attribute::new("http.response.status_code", 200_i64)]
 }
 
-fn quantile((share, value): (f64, f64)) -> Quantile {
-    let mut quantile = Quantile::default();
-    (quantile.quantile, quantile.value) = (share, value);
-    quantile
+fn exemplars() -> Vec<Exemplar> {
+    let traced = Exemplar::new(0.75, START + 3).with_span(TraceId::from_bytes([5; 16]), SpanId::from_bytes([6; 8]));
+    vec![traced.with_attributes(vec![Attribute::new("user", "a")]), Exemplar::new(-4_i64, START + 4)]
+}
+
+fn number(value: impl Into<Number>) -> NumberPoint {
+    let point = NumberPoint::new(value, START + 10).with_start_time(START);
+    point.with_attributes(labels()).with_exemplars(exemplars())
+}
+
+/// A series that ended.
+fn gone() -> NumberPoint {
+    let mut point = NumberPoint::default().with_flags(FLAG_NO_RECORDED_VALUE);
+    point.time_unix_nano = START + 11;
+    point
+}
+
+fn histograms() -> Vec<HistogramPoint> {
+    let full = HistogramPoint::new(6, START + 10).with_start_time(START).with_attributes(labels());
+    let full = full.with_buckets(vec![0.5, 5.0], vec![1, 2, 3]).with_sum(12.5).with_range(0.25, 9.0);
+    vec![full.with_exemplars(exemplars()), HistogramPoint::new(3, START)]
+}
+
+fn exponential() -> ExponentialPoint {
+    let point = ExponentialPoint::new(9, -2, START + 10).with_start_time(START).with_attributes(labels());
+    point
+        .with_positive(Buckets::new(-3, vec![1, 0, 3]))
+        .with_negative(Buckets::new(2, vec![3]))
+        .with_zero(2, 1e-9)
+        .with_sum(-1.0)
+        .with_range(-8.0, 4.0)
+        .with_exemplars(exemplars())
+}
+
+fn summary() -> SummaryPoint {
+    let quantiles = [(0.0, 1.0), (0.5, 2.0), (1.0, 4.0)].map(|(share, value)| Quantile::new(share, value));
+    SummaryPoint::new(4, 8.5, START + 10)
+        .with_start_time(START)
+        .with_attributes(labels())
+        .with_quantiles(quantiles.into())
 }

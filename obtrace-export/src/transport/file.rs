@@ -1,0 +1,300 @@
+//! Files of JSON lines, as the
+//! [OTLP file exporter](https://opentelemetry.io/docs/specs/otel/protocol/file-exporter/) writes them.
+
+use std::{
+    fs::{self, File as Handle, OpenOptions},
+    io::{self, Read as _, Seek as _, SeekFrom, Write as _},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use super::{Payload, Reply, SendError, local};
+
+/// Where the lines go and how much of them is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FileConfig {
+    /// The file; its folder is made if it is not there. Of one signal only: the specification wants a file for each.
+    pub path: PathBuf,
+    /// Most bytes of a file; a line that would make it larger begins the next one. A single line may be larger. 64 MiB.
+    pub max_bytes: u64,
+    /// How many files are kept beside the one that is written to, `traces.1.jsonl` being the newest of those of
+    /// `traces.jsonl`. With 0 a full file is emptied. 4.
+    pub kept: u32,
+}
+
+impl FileConfig {
+    /// Lines go to this file, mostly called `….jsonl`.
+    ///
+    /// ```
+    /// use obtrace_export::transport::FileConfig;
+    ///
+    /// let config = FileConfig::new("/var/log/app/traces.jsonl").with_max_bytes(16 << 20).with_kept(2);
+    /// assert_eq!(config.most_bytes(), 48 << 20);
+    /// ```
+    #[must_use]
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into(), max_bytes: 64 << 20, kept: 4 }
+    }
+
+    /// Sets [`FileConfig::max_bytes`].
+    #[must_use]
+    pub fn with_max_bytes(mut self, bytes: u64) -> Self {
+        self.max_bytes = bytes;
+        self
+    }
+
+    /// Sets [`FileConfig::kept`].
+    #[must_use]
+    pub fn with_kept(mut self, files: u32) -> Self {
+        self.kept = files;
+        self
+    }
+
+    /// How many bytes all files take together at most, if no line is larger than a file.
+    #[must_use]
+    pub fn most_bytes(&self) -> u64 {
+        self.max_bytes.saturating_mul(u64::from(self.kept) + 1)
+    }
+}
+
+/// Appends requests to a file, one OTLP JSON line each.
+///
+/// Lines are whole: one that could be written in part only (the disk is full) is taken back, and the end of one that an
+/// earlier process left torn is marked before the next. A file that was renamed or removed by others (logrotate) is made
+/// anew; one that they truncated is filled from its start.
+///
+/// The write blocks the thread it is made on: run the worker on a thread of its own where the disk is slow.
+#[derive(Clone, Debug)]
+pub struct File {
+    config: Arc<FileConfig>,
+    lines: Arc<Mutex<Lines>>,
+}
+
+impl File {
+    /// A transport to that file; it is opened here, so that a wrong path is known at once.
+    ///
+    /// # Errors
+    ///
+    /// What the system said: there is no such folder and it cannot be made, the file may not be written.
+    pub fn new(config: FileConfig) -> io::Result<Self> {
+        if let Some(folder) = config.path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            fs::create_dir_all(folder)?;
+        }
+        let mut lines = Lines::default();
+        lines.open(&config.path)?;
+        Ok(Self { config: Arc::new(config), lines: Arc::new(Mutex::new(lines)) })
+    }
+
+    /// The file that is written to.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.config.path
+    }
+
+    /// Appends a request.
+    pub(super) fn send(&self, payload: &Payload) -> Result<Reply, SendError> {
+        local::write(payload, &self.config.path.to_string_lossy(), |json| self.append(json))
+    }
+
+    /// Appends a request and the end of the line.
+    fn append(&self, json: &[u8]) -> io::Result<()> {
+        // What panics under the lock leaves a file that is looked at anew with the next line.
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner).append(&self.config, json)
+    }
+}
+
+/// The open file.
+#[derive(Debug, Default)]
+struct Lines {
+    handle: Option<Handle>,
+    /// A line, with its end: written by one call, so that it is whole or not there.
+    line: Vec<u8>,
+}
+
+impl Lines {
+    fn append(&mut self, config: &FileConfig, json: &[u8]) -> io::Result<()> {
+        let mut length = self.open(&config.path)?;
+        let size = json.len() as u64 + 1;
+        if length > 0 && length.saturating_add(size) > config.max_bytes {
+            rotate(config)?;
+            length = self.open(&config.path)?;
+        }
+        let Some(handle) = &mut self.handle else { return Err(io::ErrorKind::NotFound.into()) };
+        self.line.clear();
+        self.line.extend_from_slice(json);
+        self.line.push(b'\n');
+        let written = handle.write_all(&self.line);
+        self.line.shrink_to(KEPT_BUFFER);
+        // Part of it may be there. Without it the file ends as it did; if even that fails, it is looked at anew.
+        if written.is_err() && handle.set_len(length).is_err() {
+            self.handle = None;
+        }
+        written
+    }
+
+    /// Opens the file if it is not the one that is open, and tells how long it is. A torn line at its end is ended.
+    fn open(&mut self, path: &Path) -> io::Result<u64> {
+        if let Some(handle) = &self.handle {
+            let own = handle.metadata()?;
+            match fs::metadata(path) {
+                Ok(there) if is_same(&own, &there) => return Ok(there.len()),
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => self.handle = None,
+            }
+        }
+        let mut handle = OpenOptions::new().append(true).read(true).create(true).open(path)?;
+        let mut length = handle.metadata()?.len();
+        if length > 0 {
+            let mut last = [0];
+            handle.seek(SeekFrom::Start(length - 1))?;
+            handle.read_exact(&mut last)?;
+            if last != *b"\n" {
+                handle.write_all(b"\n")?;
+                length += 1;
+            }
+        }
+        self.handle = Some(handle);
+        Ok(length)
+    }
+}
+
+/// How much memory of a line is kept for the next.
+const KEPT_BUFFER: usize = 1 << 20;
+
+#[cfg(unix)]
+fn is_same(own: &fs::Metadata, there: &fs::Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    (own.dev(), own.ino()) == (there.dev(), there.ino())
+}
+
+#[cfg(not(unix))]
+fn is_same(_: &fs::Metadata, _: &fs::Metadata) -> bool {
+    true
+}
+
+/// Every file takes the place of the next older one; the oldest is gone.
+fn rotate(config: &FileConfig) -> io::Result<()> {
+    if config.kept == 0 {
+        return OpenOptions::new().write(true).truncate(true).open(&config.path).map(drop);
+    }
+    for number in (1..config.kept).rev() {
+        match fs::rename(kept(&config.path, number), kept(&config.path, number + 1)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    fs::rename(&config.path, kept(&config.path, 1))
+}
+
+/// `traces.jsonl` → `traces.1.jsonl`.
+fn kept(path: &Path, number: u32) -> PathBuf {
+    let extension = path.extension().map(|extension| extension.to_string_lossy().into_owned());
+    path.with_extension(match extension {
+        Some(extension) => format!("{number}.{extension}"),
+        None => number.to_string(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A folder that is gone with the value.
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new(name: &str) -> Self {
+            let path = std::env::temp_dir().join(format!("obtrace-export-file-{name}-{}", std::process::id()));
+            fs::create_dir_all(&path).unwrap();
+            Self(path)
+        }
+
+        fn config(&self) -> FileConfig {
+            FileConfig::new(self.0.join("t.jsonl"))
+        }
+
+        fn read(&self, name: &str) -> String {
+            fs::read_to_string(self.0.join(name)).unwrap()
+        }
+
+        fn names(&self) -> Vec<String> {
+            let names = fs::read_dir(&self.0).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+            let mut names: Vec<_> = names.collect();
+            names.sort();
+            names
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[test]
+    fn lines_are_appended_to_what_is_there() {
+        let folder = Folder::new("append");
+        File::new(folder.config()).unwrap().append(b"{\"a\":1}").unwrap();
+        let file = File::new(folder.config()).unwrap();
+        file.append(b"{\"a\":2}").unwrap();
+        file.clone().append(b"{\"a\":3}").unwrap();
+        assert_eq!(folder.read("t.jsonl"), "{\"a\":1}\n{\"a\":2}\n{\"a\":3}\n");
+    }
+
+    #[test]
+    fn a_torn_line_of_an_earlier_run_is_ended() {
+        let folder = Folder::new("torn");
+        fs::write(folder.0.join("t.jsonl"), "{}\n{\"torn").unwrap();
+        File::new(folder.config()).unwrap().append(b"{}").unwrap();
+        assert_eq!(folder.read("t.jsonl"), "{}\n{\"torn\n{}\n");
+    }
+
+    #[test]
+    fn full_files_are_kept_up_to_their_number() {
+        let folder = Folder::new("rotate");
+        let file = File::new(folder.config().with_max_bytes(8).with_kept(2)).unwrap();
+        for line in ["1111", "22", "33", "a longer line than a file", "55", "66"] {
+            file.append(line.as_bytes()).unwrap();
+        }
+        assert_eq!(folder.names(), ["t.1.jsonl", "t.2.jsonl", "t.jsonl"]);
+        assert_eq!(folder.read("t.jsonl"), "55\n66\n");
+        assert_eq!(folder.read("t.1.jsonl"), "a longer line than a file\n");
+        assert_eq!(folder.read("t.2.jsonl"), "33\n");
+    }
+
+    #[test]
+    fn without_kept_files_a_full_one_is_emptied() {
+        let folder = Folder::new("emptied");
+        let file = File::new(folder.config().with_max_bytes(8).with_kept(0)).unwrap();
+        ["1111", "22", "33"].iter().for_each(|line| file.append(line.as_bytes()).unwrap());
+        assert_eq!((folder.names(), folder.read("t.jsonl")), (vec!["t.jsonl".to_owned()], "33\n".to_owned()));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_that_was_moved_away_or_truncated_is_written_anew() {
+        let folder = Folder::new("moved");
+        let file = File::new(folder.config()).unwrap();
+        file.append(b"1").unwrap();
+        fs::rename(folder.0.join("t.jsonl"), folder.0.join("t.jsonl-20260101")).unwrap();
+        file.append(b"2").unwrap();
+        assert_eq!((folder.read("t.jsonl-20260101"), folder.read("t.jsonl")), ("1\n".to_owned(), "2\n".to_owned()));
+        fs::File::create(folder.0.join("t.jsonl")).unwrap();
+        file.append(b"3").unwrap();
+        assert_eq!(folder.read("t.jsonl"), "3\n");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_full_disk_is_told() {
+        let file = File::new(FileConfig::new("/dev/full")).unwrap();
+        assert_eq!(file.append(b"{}").unwrap_err().kind(), io::ErrorKind::StorageFull);
+    }
+
+    #[test]
+    fn a_path_that_cannot_be_written_is_known_at_once() {
+        let folder = Folder::new("wrong");
+        assert!(File::new(FileConfig::new(&folder.0)).is_err());
+    }
+}
