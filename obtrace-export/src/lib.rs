@@ -7,6 +7,8 @@ pub mod compress;
 pub mod decode;
 pub mod encode;
 pub mod model;
+#[cfg(feature = "opentelemetry_sdk_0_33")]
+pub mod opentelemetry_sdk_0_33;
 #[cfg(feature = "pipeline")]
 pub mod pipeline;
 #[cfg(feature = "prometheus")]
