@@ -18,7 +18,7 @@ mod verdict;
 pub use error::Error;
 pub use event::Event;
 pub use filter::{Filter, Process};
-pub use losses::{Loss, Losses, Reason};
+pub use losses::{Loss, LossCounters, Losses, Reason};
 pub use probes::{Backend, Options, Probes};
 pub use reader::Reader;
 pub use record::Malformed;

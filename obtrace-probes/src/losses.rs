@@ -1,6 +1,10 @@
 //! What was seen but not captured, by reason.
 
-use std::fmt;
+use std::{fmt, io, sync::Arc};
+
+use aya::maps::{MapData, PerCpuArray};
+
+use crate::Error;
 
 /// Why bytes or events were not captured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -71,5 +75,34 @@ impl Losses {
     /// Every reason with its counter.
     pub fn iter(&self) -> impl Iterator<Item = (Reason, Loss)> + '_ {
         Reason::ALL.into_iter().map(|r| (r, self.get(r)))
+    }
+}
+
+/// The kernel's counters, for whoever reads them again and again: see [`Probes::loss_counters`](crate::Probes::loss_counters). They outlive
+/// the probes, and then stay as they were.
+#[derive(Clone)]
+pub struct LossCounters(pub(crate) Arc<PerCpuArray<MapData, [u64; 2]>>);
+
+impl fmt::Debug for LossCounters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LossCounters").finish_non_exhaustive()
+    }
+}
+
+impl LossCounters {
+    /// What was not captured so far.
+    ///
+    /// # Errors
+    ///
+    /// The kernel refused to read the counters.
+    pub fn read(&self) -> Result<Losses, Error> {
+        let mut losses = Losses::default();
+        for (index, counter) in (0_u32..).zip(losses.counters.iter_mut()) {
+            let failed = |error| Error::system("reading the loss counters", io::Error::other(error));
+            for [events, bytes] in self.0.get(&index, 0).map_err(failed)?.iter() {
+                *counter = Loss { events: counter.events + events, bytes: counter.bytes + bytes };
+            }
+        }
+        Ok(losses)
     }
 }

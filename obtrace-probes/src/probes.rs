@@ -1,7 +1,7 @@
 //! Loading, attaching and asking the probes.
 
 use std::{
-    fmt, fs, io,
+    fmt, fs,
     os::fd::{AsFd, OwnedFd},
     sync::{Arc, Mutex, PoisonError},
 };
@@ -12,7 +12,7 @@ use aya::{
     programs::Program,
 };
 
-use crate::{Error, Filter, Losses, Reader, Verdicts, btf, losses::Loss, object, program};
+use crate::{Error, Filter, LossCounters, Losses, Reader, Verdicts, btf, object, program};
 
 /// How the bytes are come by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -175,7 +175,7 @@ impl Shared {
 pub struct Probes {
     control: Arc<Control>,
     shared: Arc<Mutex<Shared>>,
-    losses: PerCpuArray<MapData, [u64; 2]>,
+    losses: LossCounters,
     reader: Option<Reader>,
     backend: Backend,
     /// What is loaded and not attached, in the order in which it is to be attached.
@@ -293,7 +293,7 @@ impl Probes {
         Ok(Self {
             control,
             shared: Arc::new(Mutex::new(Shared { ebpf, traced, later: Some(btf), files: Files::Unloaded })),
-            losses,
+            losses: LossCounters(Arc::new(losses)),
             reader: Some(reader),
             backend,
             loaded,
@@ -376,17 +376,13 @@ impl Probes {
     ///
     /// The kernel refused to read the counters.
     pub fn losses(&self) -> Result<Losses, Error> {
-        let mut losses = Losses::default();
-        for (index, counter) in losses.counters.iter_mut().enumerate() {
-            let per_cpu = self
-                .losses
-                .get(&(index as u32), 0)
-                .map_err(|e| Error::system("reading the loss counters", io::Error::other(e)))?;
-            for [events, bytes] in per_cpu.iter() {
-                *counter = Loss { events: counter.events + events, bytes: counter.bytes + bytes };
-            }
-        }
-        Ok(losses)
+        self.losses.read()
+    }
+
+    /// The counters of what was not captured, for another thread.
+    #[must_use]
+    pub fn loss_counters(&self) -> LossCounters {
+        self.losses.clone()
     }
 
     /// Programs that the kernel refused and that the rest does without, with the reason: their part is not observed.
