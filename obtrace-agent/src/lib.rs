@@ -8,6 +8,7 @@ pub mod connections;
 pub mod discovery;
 pub mod enrich;
 pub mod kubernetes;
+pub mod metrics;
 pub mod pipeline;
 pub mod print;
 pub mod replay;

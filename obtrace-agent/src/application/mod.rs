@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! reader ──batches──▶ parser ──spans──▶ printer
-//!                       │  ▲        └──▶ exporter
-//!                    exec events
+//!                       │  ▲        └──▶ exporter ──▶ receivers
+//!                    exec events             └──▶ metrics ──▶ receivers, Prometheus
 //!                       ▼
 //!                   discovery
 //! ```
@@ -17,17 +17,23 @@ mod summary;
 use std::{
     io::Write,
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError, mpsc},
+    sync::{Arc, Mutex, mpsc},
+    thread,
     time::Duration,
 };
 
-use obtrace_export::pipeline::Exporter;
+use obtrace_export::{
+    model::{Item, Metric, Span},
+    pipeline::Exporter,
+    stats::Stats,
+};
 use obtrace_probes::{Backend, Options, Probes};
 
 use crate::{
     connections,
     discovery::{self, Choice, Selection},
     enrich,
+    metrics::Metrics,
     pipeline::{self, BoxError, Graph, Pipeline, Running},
     print::Format,
     traces::{self, SpanRecord},
@@ -37,7 +43,7 @@ pub use summary::Summary;
 
 use parser::{Channels, Parser};
 use reader::RingSource;
-use summary::Results;
+use summary::{Results, Sources};
 
 /// What the application agent does.
 #[derive(Debug)]
@@ -96,6 +102,67 @@ impl Settings {
     }
 }
 
+/// Where spans and metrics go beside standard output.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Outlets {
+    /// Who is handed the spans of traces that are kept.
+    pub spans: Vec<Exporter<Span>>,
+    /// Who counts all of them; [`traces::Settings::unsampled`] decides whether those of other traces come too.
+    pub metrics: Option<Metrics>,
+}
+
+impl Outlets {
+    /// Nowhere.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds an exporter of spans.
+    #[must_use]
+    pub fn with_spans(mut self, exporter: Exporter<Span>) -> Self {
+        self.spans.push(exporter);
+        self
+    }
+
+    /// Sets the metrics.
+    #[must_use]
+    pub fn with_metrics(mut self, metrics: Metrics) -> Self {
+        self.metrics = Some(metrics);
+        self
+    }
+
+    fn is_empty(&self) -> bool {
+        self.spans.is_empty() && self.metrics.is_none()
+    }
+
+    /// What became of everything so far: of spans, of data points.
+    fn stats(&self) -> (Vec<Stats>, Vec<Stats>) {
+        (self.spans.iter().map(Exporter::stats).collect(), self.metric_exporters().iter().map(Exporter::stats).collect())
+    }
+
+    fn metric_exporters(&self) -> &[Exporter<Metric>] {
+        self.metrics.as_ref().map_or(&[], Metrics::exporters)
+    }
+
+    /// Ends all exporters at a time: what they are left with is dropped after that while.
+    fn shutdown(&self, within: Duration) -> (Vec<Stats>, Vec<Stats>) {
+        thread::scope(|scope| {
+            let metrics = scope.spawn(|| shut_down(self.metric_exporters(), within));
+            let spans = shut_down(&self.spans, within);
+            (spans, metrics.join().unwrap_or_default())
+        })
+    }
+}
+
+fn shut_down<T: Item>(exporters: &[Exporter<T>], within: Duration) -> Vec<Stats> {
+    thread::scope(|scope| {
+        let ending: Vec<_> = exporters.iter().map(|it| scope.spawn(move || it.shutdown_blocking(within))).collect();
+        ending.into_iter().zip(exporters).map(|(ended, it)| ended.join().unwrap_or_else(|_| it.stats())).collect()
+    })
+}
+
 /// Why the agent did not start or did not end well.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -135,21 +202,21 @@ impl Error {
 pub struct Agent {
     running: Running,
     probes: Probes,
-    exporter: Option<Exporter>,
-    results: Arc<Mutex<Results>>,
+    outlets: Outlets,
+    sources: Sources,
     shutdown_timeout: Duration,
     /// How many processes are observed at first.
     observed: usize,
 }
 
 impl Agent {
-    /// Loads the probes, attaches them and starts the pipeline; spans are printed to `out` and given to `exporter`.
+    /// Loads the probes, attaches them and starts the pipeline; spans are printed to `out` and given to `outlets`, which end with the agent.
     ///
     /// # Errors
     /// [`Error`]; nothing is left attached.
     pub fn start(
         settings: Settings,
-        exporter: Option<Exporter>,
+        outlets: Outlets,
         out: impl Write + Send + 'static,
     ) -> Result<Self, Error> {
         let options = Options::new()
@@ -174,12 +241,17 @@ impl Agent {
         let (ask, asked) = mpsc::sync_channel(discovery::QUEUE);
         let (give_back, used) = mpsc::sync_channel(settings.pipeline.queue_length);
         let verdicts = probes.verdicts();
-        let parser = Parser::new(&settings, verdicts, &known, accounts, Arc::clone(&results), Channels { ask, used });
+        let sources = Sources { results: Arc::clone(&results), losses: probes.loss_counters() };
+        if let Some(metrics) = &outlets.metrics {
+            let (sources, spans) = (sources.clone(), outlets.spans.clone());
+            metrics.watch(enrich::of_agent(&settings.enrich), move || sources.summary(spans.iter().map(Exporter::stats).collect()));
+        }
+        let parser = Parser::new(&settings, verdicts, &known, accounts, results, Channels { ask, used });
         let (frame, shutdown_timeout) = (settings.pipeline, settings.pipeline.shutdown_timeout);
-        let sender = exporter.clone();
+        let sinks = outlets.clone();
         let instancer = move |graph: &mut Graph| -> Result<(), BoxError> {
             let Some(reader) = reader else { return Err("the ring buffer has a reader already".into()) };
-            layout(graph, settings, RingSource::new(reader), parser, sender, (out, give_back), (filter, asked));
+            layout(graph, settings, RingSource::new(reader), parser, sinks, (out, give_back), (filter, asked));
             Ok(())
         };
         let running = Pipeline::new(frame)
@@ -193,7 +265,7 @@ impl Agent {
             let _ = running.stop();
             return Err(error.into());
         }
-        Ok(Self { running, probes, exporter, results, shutdown_timeout, observed })
+        Ok(Self { running, probes, outlets, sources, shutdown_timeout, observed })
     }
 
     /// How many processes were observed when it started.
@@ -228,17 +300,8 @@ impl Agent {
     /// What happened so far.
     #[must_use]
     pub fn summary(&self) -> Summary {
-        let results = self.results.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        Summary {
-            spans: results.traces,
-            connections: results.connections,
-            unreported: results.unreported,
-            elsewhere: results.elsewhere,
-            malformed: results.malformed,
-            kernel: self.probes.losses().ok(),
-            export: self.exporter.as_ref().map(Exporter::stats),
-            left: 0,
-        }
+        let (spans, metrics) = self.outlets.stats();
+        Summary { metrics, ..self.sources.summary(spans) }
     }
 
     /// Detaches, works off what is on its way, flushes, within the pipeline's shutdown time.
@@ -246,24 +309,12 @@ impl Agent {
     /// # Errors
     /// A part of the pipeline had failed; it is stopped all the same.
     pub fn stop(self) -> Result<Summary, Error> {
-        let kernel = self.probes.losses().ok();
         // The links go with the last handle: the reader still empties the ring buffer.
         drop(self.probes);
-        let exporter = self.exporter;
         let stopped = self.running.stop();
-        let export = exporter.map(|exporter| exporter.shutdown_blocking(self.shutdown_timeout / 2));
-        let results = self.results.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let (spans, metrics) = self.outlets.shutdown(self.shutdown_timeout / 2);
         let stopped = stopped.map_err(|failure| Error::Failed(failure.to_string()))?;
-        Ok(Summary {
-            spans: results.traces,
-            connections: results.connections,
-            unreported: results.unreported,
-            elsewhere: results.elsewhere,
-            malformed: results.malformed,
-            kernel,
-            export,
-            left: stopped.left,
-        })
+        Ok(Summary { metrics, left: stopped.left, ..self.sources.summary(spans) })
     }
 }
 
@@ -273,7 +324,7 @@ fn layout(
     settings: Settings,
     mut source: RingSource,
     parser: Parser,
-    exporter: Option<Exporter>,
+    outlets: Outlets,
     (out, give_back): (impl Write + Send + 'static, mpsc::SyncSender<Vec<SpanRecord>>),
     (filter, asked): (obtrace_probes::Filter, mpsc::Receiver<discovery::Question>),
 ) {
@@ -284,16 +335,18 @@ fn layout(
     let output = batches.output("reader");
     graph.node("reader", move || pipeline::read_batches(&mut source, &output, &frame, &stop));
     let (input, output) = (batches.input("parser", 2), spans.output("parser"));
-    let used = settings.format != Format::None || exporter.is_some();
+    let used = settings.format != Format::None || !outlets.is_empty();
     graph.node("parser", move || parser.run(&input, used.then_some(&output)));
+    let give_back_exported = give_back.clone();
     if settings.format != Format::None {
         let input = spans.input("printer", frame.queue_length);
         let (format, color) = (settings.format, settings.color);
         graph.node("printer", move || sinks::print(&input, out, (format, color), &print_stop, &give_back));
     }
-    if let Some(exporter) = exporter {
+    if !outlets.is_empty() {
         let input = spans.input("exporter", frame.queue_length);
-        graph.node("exporter", move || sinks::export(input, &exporter));
+        let Outlets { spans, metrics } = outlets;
+        graph.node("exporter", move || sinks::export(&input, &spans, metrics.as_ref(), &give_back_exported));
     }
     let (selection, interval) = (settings.selection, settings.scan_interval);
     let cluster = settings.enrich.cluster.filter(|cluster| cluster.is_selective());

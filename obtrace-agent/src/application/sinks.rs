@@ -6,9 +6,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use obtrace_export::pipeline::Exporter;
+use obtrace_export::{model::Span, pipeline::Exporter};
 
 use crate::{
+    metrics::Metrics,
     pipeline::{BoxError, Input, Item, Received, Stop},
     print::{Format, Printer},
     traces::SpanRecord,
@@ -53,7 +54,7 @@ fn print_all(
         let received = if format == Format::Tree { input.receive_within(LOOK) } else { input.receive_within(FOREVER) };
         match received {
             Received::Item(item) => {
-                for record in item.iter() {
+                for record in item.iter().filter(|record| record.sampled) {
                     printer.span(record, now())?;
                 }
                 printer.flush(now())?;
@@ -68,12 +69,51 @@ fn print_all(
     }
 }
 
-/// Hands every span to the exporter, which counts those it has no room for.
-pub(super) fn export(input: Input<Vec<SpanRecord>>, exporter: &Exporter) -> Result<(), BoxError> {
-    for item in input {
-        for record in item.into_inner() {
-            let _ = exporter.try_send(record.span);
+/// Counts every span in the metrics, and hands those of traces that are kept to the exporters, which count what they have no room for. What
+/// nobody took is given back by `used`. Sends the metrics when their time has come, and what was counted last at the end.
+pub(super) fn export(
+    input: &Input<Vec<SpanRecord>>,
+    exporters: &[Exporter<Span>],
+    metrics: Option<&Metrics>,
+    used: &SyncSender<Vec<SpanRecord>>,
+) -> Result<(), BoxError> {
+    let mut due = metrics.map(|metrics| Instant::now() + metrics.interval());
+    loop {
+        let wait = due.map_or(FOREVER, |due| due.saturating_duration_since(Instant::now()));
+        match input.receive_within(wait) {
+            Received::Item(item) => {
+                if let Some(metrics) = metrics {
+                    metrics.record(&item);
+                }
+                match (item, exporters) {
+                    // If nobody needs them now they are dropped.
+                    (Item::Owned(records), []) => drop(used.try_send(records)),
+                    (item, [first, others @ ..]) => item.into_inner().into_iter().for_each(|it| hand_over(it, first, others)),
+                    (_, []) => {}
+                }
+            }
+            Received::Nothing => {}
+            Received::Closed => break,
+        }
+        if let (Some(metrics), Some(at)) = (metrics, due)
+            && at <= Instant::now()
+        {
+            metrics.send();
+            due = Some(Instant::now() + metrics.interval());
         }
     }
+    if let Some(metrics) = metrics {
+        metrics.send();
+    }
     Ok(())
+}
+
+/// Copies are made for the others only.
+fn hand_over(record: SpanRecord, first: &Exporter<Span>, others: &[Exporter<Span>]) {
+    if record.sampled {
+        for exporter in others {
+            let _ = exporter.try_send(record.span.clone());
+        }
+        let _ = first.try_send(record.span);
+    }
 }

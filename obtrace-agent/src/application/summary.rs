@@ -1,9 +1,15 @@
 //! What the agent tells at its end: how much it saw, and what it did not see and why.
 
-use std::fmt;
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
 
-use obtrace_export::stats::{DropReason, Stats};
-use obtrace_probes::Losses;
+use obtrace_export::{
+    model::Signal,
+    stats::{DropReason, Stats},
+};
+use obtrace_probes::{LossCounters, Losses};
 
 use crate::{connections, traces};
 
@@ -15,6 +21,31 @@ pub(super) struct Results {
     pub(super) unreported: u64,
     pub(super) elsewhere: u64,
     pub(super) malformed: u64,
+}
+
+/// Where the numbers are while the agent runs.
+#[derive(Clone, Debug)]
+pub(super) struct Sources {
+    pub(super) results: Arc<Mutex<Results>>,
+    pub(super) losses: LossCounters,
+}
+
+impl Sources {
+    /// What happened so far, and what became of the spans.
+    pub(super) fn summary(&self, export: Vec<Stats>) -> Summary {
+        let results = self.results.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Summary {
+            spans: results.traces,
+            connections: results.connections,
+            unreported: results.unreported,
+            elsewhere: results.elsewhere,
+            malformed: results.malformed,
+            kernel: self.losses.read().ok(),
+            export,
+            metrics: Vec::new(),
+            left: 0,
+        }
+    }
 }
 
 /// What happened from the start of the agent to its end.
@@ -34,8 +65,10 @@ pub struct Summary {
     pub malformed: u64,
     /// What the kernel side could not give.
     pub kernel: Option<Losses>,
-    /// What became of spans that were to be exported.
-    pub export: Option<Stats>,
+    /// What became of spans that were to be exported, by exporter.
+    pub export: Vec<Stats>,
+    /// The same of data points of metrics.
+    pub metrics: Vec<Stats>,
     /// Values that were on their way when the time to stop was over.
     pub left: u64,
 }
@@ -49,7 +82,7 @@ impl fmt::Display for Summary {
             (spans.linked, "requests seen at both ends"),
             (spans.parent_ambiguous, "left as roots (parent_ambiguous)"),
             (spans.stale_context, "with a stale traceparent"),
-            (spans.unsampled, "exchanges without a span: their traces are not sampled"),
+            (spans.unsampled, "exchanges whose traces are not kept (traces.sample_ratio, traceparent)"),
             (spans.open_overflow, "without a place in a trace (too many open)"),
         ];
         notes.iter().filter(|(count, _)| *count > 0).try_for_each(|(count, what)| write!(f, ", {count} {what}"))?;
@@ -74,15 +107,29 @@ impl fmt::Display for Summary {
                 write!(f, "\nnot captured, {}: {} events, {} bytes", reason.name(), loss.events, loss.bytes)?;
             }
         }
-        if let Some(export) = &self.export {
-            write!(f, "\nexported {} of {} spans", export.exported, export.accepted)?;
-            for reason in DropReason::ALL {
-                let dropped = export.dropped(reason);
-                if dropped > 0 {
-                    write!(f, ", {dropped} dropped ({reason})")?;
-                }
-            }
-        }
-        Ok(())
+        self.export.iter().try_for_each(|stats| delivered(f, stats, Signal::Traces))?;
+        self.metrics.iter().try_for_each(|stats| delivered(f, stats, Signal::Metrics))
     }
+}
+
+/// What became of the items of a signal.
+fn delivered(f: &mut fmt::Formatter<'_>, stats: &Stats, signal: Signal) -> fmt::Result {
+    let all = stats.accepted + stats.recovered;
+    write!(f, "\nexported {} of {all} {}", stats.exported, signal.items())?;
+    if stats.recovered > 0 {
+        write!(f, " ({} of them left by an earlier run)", stats.recovered)?;
+    }
+    for reason in DropReason::ALL {
+        let dropped = stats.dropped(reason);
+        if dropped > 0 {
+            write!(f, ", {dropped} dropped ({reason})")?;
+        }
+    }
+    if stats.rejected > 0 {
+        write!(f, ", {} rejected by the receiver", stats.rejected)?;
+    }
+    if stats.spooled > 0 {
+        write!(f, ", {} kept in the spool ({} bytes) for the next run", stats.spooled, stats.spool_bytes)?;
+    }
+    Ok(())
 }

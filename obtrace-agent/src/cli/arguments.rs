@@ -53,6 +53,10 @@ Examples:
   sudo obtrace-agent run --exe 'python3*' --print tree    Python programs, a tree a trace
   sudo obtrace-agent run --port 8080 --print jsonl        servers on port 8080, one JSON object a line
   sudo obtrace-agent run --otlp http://localhost:4318     to an OpenTelemetry collector
+  sudo obtrace-agent run --otlp URL --metrics             and metrics of all requests every minute
+  sudo obtrace-agent run --prometheus 9464                metrics at http://localhost:9464/metrics, nothing else
+  sudo obtrace-agent run --otlp URL --spool /var/lib/obtrace-agent
+                                                          what URL does not take now is kept on disk for later
 
 SIGTERM or Ctrl-C ends it: it detaches, sends what is left and tells what it saw and lost. Every option can also be
 set in a file and in the environment: see `obtrace-agent config`.")]
@@ -69,10 +73,22 @@ pub(super) struct Run {
     /// Never processes whose program matches
     #[arg(long, value_name = "GLOB")]
     pub(super) exclude: Vec<String>,
-    /// Post spans to URL/v1/traces (OTLP over HTTP)
+    /// Send spans to an OTLP receiver, over HTTP to URL/v1/traces [OTEL_EXPORTER_OTLP_PROTOCOL chooses gRPC]
     #[arg(long, value_name = "URL")]
     pub(super) otlp: Option<String>,
-    /// Form of the spans on standard output [default: text; none with an exporter]
+    /// Send metrics of all requests to that receiver too, every minute
+    #[arg(long)]
+    pub(super) metrics: bool,
+    /// Show metrics to Prometheus on a port of this machine, or on HOST:PORT
+    #[arg(long, value_name = "ADDR")]
+    pub(super) prometheus: Option<String>,
+    /// Write spans, and metrics if there are, to a file as OTLP JSON, a request a line
+    #[arg(long, value_name = "FILE")]
+    pub(super) otlp_file: Option<String>,
+    /// Keep what the receiver has not taken yet in a folder: it survives the receiver's absence and the agent's end
+    #[arg(long, value_name = "FOLDER")]
+    pub(super) spool: Option<String>,
+    /// Form of the spans on standard output [default: text; none with an exporter or metrics]
     #[arg(long, value_name = "FORM", value_parser = FORMS)]
     pub(super) print: Option<String>,
     /// Configuration file (YAML) [env: OBTRACE_CONFIG]
@@ -103,6 +119,10 @@ impl Run {
         let lists = lists.into_iter().filter(|(_, list)| !list.is_empty()).map(|(name, list)| (name, list.join(",")));
         let ones = [
             ("otlp", self.otlp.clone()),
+            ("metrics", self.metrics.then(|| "true".to_owned())),
+            ("prometheus", self.prometheus.clone()),
+            ("otlp-file", self.otlp_file.clone()),
+            ("spool", self.spool.clone()),
             ("print", self.print.clone()),
             ("backend", self.backend.clone()),
             ("max-sockets", self.max_sockets.map(|count| count.to_string())),
@@ -237,9 +257,16 @@ mod tests {
         for option in OPTIONS.iter().filter(|option| !option.flag.is_empty()) {
             assert!(run.get_arguments().any(|argument| argument.get_long() == Some(option.flag)), "--{}", option.flag);
         }
-        let words = "x run --pid 1,2 --pid 3 --port 80 --port 90-91 --print jsonl --max-sockets 9";
+        let words = "x run --pid 1,2 --pid 3 --port 80 --port 90-91 --metrics --prometheus :9464 --print jsonl --max-sockets 9";
         let Command::Run(run) = Arguments::try_parse_from(words.split(' ')).unwrap().command else { panic!("run") };
-        let expected = [("pid", "1,2,3"), ("port", "80,90-91"), ("print", "jsonl"), ("max-sockets", "9")];
+        let expected = [
+            ("pid", "1,2,3"),
+            ("port", "80,90-91"),
+            ("metrics", "true"),
+            ("prometheus", ":9464"),
+            ("print", "jsonl"),
+            ("max-sockets", "9"),
+        ];
         assert_eq!(run.flags(), expected.map(|(name, value)| (name, value.to_owned())));
     }
 }

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::{CANNOT, FAILED, arguments::Check, complain, write_out};
 use crate::{
-    application::{Agent, Settings},
+    application::{Agent, Outlets, Settings},
     print::Format,
 };
 
@@ -53,7 +53,7 @@ fn as_text(report: &Report, works: bool) -> String {
 fn live(time: Duration) -> u8 {
     let mut settings = Settings::new();
     settings.format = Format::None;
-    let result = Agent::start(settings, None, io::sink()).and_then(|agent| {
+    let result = Agent::start(settings, Outlets::new(), io::sink()).and_then(|agent| {
         let _ = agent.wait_within(time);
         agent.stop()
     });

@@ -1,9 +1,18 @@
 //! `run`: watches until it is told to end.
 
-use std::{io, thread, time::Duration};
+use std::{
+    io,
+    net::{SocketAddr, ToSocketAddrs},
+    thread,
+    time::Duration,
+};
 
 use obtrace_cli::{Color, say};
-use obtrace_export::pipeline::Exporter;
+use obtrace_export::{
+    model::{Item, Signal},
+    pipeline::Exporter,
+    prometheus::{self, Server},
+};
 use signal_hook::{
     consts::{SIGINT, SIGTERM},
     iterator::Signals,
@@ -12,8 +21,9 @@ use tracing_subscriber::EnvFilter;
 
 use super::{CANNOT, FAILED, USAGE, arguments::Run, colored, complain, load};
 use crate::{
-    application::{Agent, Error},
-    config::{Built, Config},
+    application::{Agent, Error, Outlets},
+    config::{self, Built, Config, Outlet, Page},
+    metrics::Metrics,
     pipeline,
 };
 
@@ -71,15 +81,7 @@ fn log_to_stderr(config: &Config) {
 fn watch(built: Built) -> Result<(), Error> {
     // From here on a signal is kept until somebody can act on it.
     let signals = Signals::new([SIGTERM, SIGINT]).map_err(|error| Error::Start(error.to_string()))?;
-    let exporter = match built.export {
-        None => None,
-        Some((http, config)) => {
-            say(format_args!("spans go to {}", http.url()));
-            let (exporter, worker) = Exporter::new(http, config);
-            worker.spawn_thread().map_err(|error| Error::Start(format!("the exporter got no thread: {error}")))?;
-            Some(exporter)
-        }
-    };
+    let outlets = outlets(built.traces, built.metrics)?;
     #[cfg(feature = "kubernetes")]
     let _watch = match built.application.enrich.cluster.as_ref().filter(|cluster| cluster.node().is_some()) {
         Some(cluster) => Some(
@@ -88,7 +90,7 @@ fn watch(built: Built) -> Result<(), Error> {
         ),
         None => None,
     };
-    let agent = Agent::start(built.application, exporter, io::stdout())?;
+    let agent = Agent::start(built.application, outlets, io::stdout())?;
     let plural = if agent.observed() == 1 { "" } else { "es" };
     say(format_args!("watching {} process{plural} ({}); Ctrl-C ends it", agent.observed(), agent.backend()));
     end_on_signal(signals, agent.handle())?;
@@ -96,6 +98,51 @@ fn watch(built: Built) -> Result<(), Error> {
     let summary = agent.stop()?;
     say(summary);
     Ok(())
+}
+
+/// Starts what sends spans and metrics, and says where they go.
+fn outlets(traces: Vec<Outlet>, metrics: Option<config::Metrics>) -> Result<Outlets, Error> {
+    let mut outlets = Outlets::new();
+    outlets.spans = traces.into_iter().map(exporter).collect::<Result<_, _>>()?;
+    let Some(config::Metrics { settings, outlets: receivers, page }) = metrics else { return Ok(outlets) };
+    let exporters = receivers.into_iter().map(exporter).collect::<Result<_, _>>()?;
+    let metrics = Metrics::new(settings, exporters);
+    if let Some(page) = page {
+        show(&page, metrics.clone())?;
+    }
+    outlets.metrics = Some(metrics);
+    Ok(outlets)
+}
+
+/// Opens the page for Prometheus, which is answered on a thread of its own until the program ends.
+fn show(page: &Page, metrics: Metrics) -> Result<(), Error> {
+    let Page { host, port, path, .. } = page;
+    let unknown = |said: String| Error::Start(format!("cannot listen on {host}:{port} for Prometheus: {said}"));
+    let mut addresses: Vec<SocketAddr> =
+        (host.as_str(), *port).to_socket_addrs().map_err(|error| unknown(error.to_string()))?.collect();
+    // Who is told a name and looks for it asks for IPv4 first or in the end.
+    addresses.sort_by_key(SocketAddr::is_ipv6);
+    let address = *addresses.first().ok_or_else(|| unknown("the name has no address".to_owned()))?;
+    let settings = prometheus::Settings::new().with_path(path);
+    let server = Server::bind(address, settings).map_err(|error| Error::Start(error.to_string()))?;
+    say(format_args!("metrics are at http://{}/{}", server.local_address(), path.trim_start_matches('/')));
+    let no_thread = |error: io::Error| Error::Start(format!("no thread for the page for Prometheus: {error}"));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(no_thread)?;
+    let serve = move || {
+        if let Err(error) = runtime.block_on(server.serve(move || metrics.collect(), std::future::pending())) {
+            tracing::error!("the page for Prometheus is not answered any more: {error}");
+        }
+    };
+    thread::Builder::new().name("prometheus".to_owned()).spawn(serve).map(drop).map_err(no_thread)
+}
+
+/// An exporter on a thread of its own.
+fn exporter<T: Item>(Outlet { transport, delivery }: Outlet) -> Result<Exporter<T>, Error> {
+    let what = if T::SIGNAL == Signal::Traces { "spans" } else { T::SIGNAL.name() };
+    say(format_args!("{what} go to {}", transport.target()));
+    let (exporter, worker) = Exporter::new(transport, delivery);
+    worker.spawn_thread().map_err(|error| Error::Start(format!("the exporter got no thread: {error}")))?;
+    Ok(exporter)
 }
 
 /// The first signal ends the agent in good order, the second at once.

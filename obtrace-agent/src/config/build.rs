@@ -2,17 +2,13 @@
 
 use std::{fs, path::PathBuf, sync::Arc, time::Duration};
 
-use obtrace_export::{
-    batch::Limits,
-    model::Signal,
-    pipeline::Config as ExportConfig,
-    retry::Policy,
-    transport::{Http, HttpConfig},
-};
-
 use obtrace_probes::Backend;
 
-use super::{Config, ConfigError, value};
+use super::{
+    Config, ConfigError,
+    export::{Metrics, Outlet},
+    value,
+};
 use crate::{
     application,
     discovery::Glob,
@@ -30,8 +26,10 @@ const DNS: u16 = 53;
 pub struct Built {
     /// The agent's settings.
     pub application: application::Settings,
-    /// Where spans are exported to, and how; `None`: nowhere.
-    pub export: Option<(Http, ExportConfig)>,
+    /// Where spans are exported to.
+    pub traces: Vec<Outlet>,
+    /// Which metrics there are and where they go; `None`: there are none.
+    pub metrics: Option<Metrics>,
 }
 
 impl Config {
@@ -40,9 +38,11 @@ impl Config {
     /// # Errors
     /// Values that do not go together or that the part refuses.
     pub fn build(&self) -> Result<Built, ConfigError> {
-        let export = self.export()?;
+        let traces = self.traces()?;
+        let metrics = self.metrics()?;
         let mut application = application::Settings::new();
-        application.format = self.format(export.is_some());
+        let is_quiet = !traces.is_empty() || metrics.is_some();
+        application.format = self.format(is_quiet && !self.destinations().traces_console);
         self.select(&mut application)?;
         self.limits(&mut application);
         self.spans(&mut application);
@@ -65,12 +65,13 @@ impl Config {
         application.enrich.cluster = self.cluster()?.map(Arc::new);
         let accounts = self.get("accounts");
         application.accounts = (!accounts.is_empty()).then(|| PathBuf::from(accounts));
-        Ok(Built { application, export })
+        application.traces.unsampled = metrics.is_some();
+        Ok(Built { application, traces, metrics })
     }
 
     /// The form of the spans on standard output.
-    fn format(&self, exported: bool) -> Format {
-        let default = if exported { Format::None } else { Format::Text };
+    fn format(&self, is_quiet: bool) -> Format {
+        let default = if is_quiet { Format::None } else { Format::Text };
         self.get("print").parse().unwrap_or(default)
     }
 
@@ -202,42 +203,11 @@ impl Config {
         list.iter().map(|pattern| pattern.parse().map_err(|_| self.wrong(key, "a pattern"))).collect()
     }
 
-    fn export(&self) -> Result<Option<(Http, ExportConfig)>, ConfigError> {
-        let refused = |error: obtrace_export::transport::ConfigError| ConfigError::Conflict(error.to_string());
-        let http = match (self.get("export.traces_endpoint"), self.get("export.otlp_endpoint")) {
-            // What was said on the command line wins over a variable that is more special.
-            ("", "") => match self.get("export.ingest_url") {
-                "" => return Ok(None),
-                url => HttpConfig::ingest(url, Signal::Traces),
-            },
-            (url, base) if base.is_empty() || (!url.is_empty() && !self.is_flag("export.otlp_endpoint")) => {
-                HttpConfig::exact(url)
-            }
-            (_, url) => HttpConfig::otlp(url, Signal::Traces),
-        };
-        let mut http = http.map_err(refused)?.with_timeout(self.duration("export.timeout"));
-        http = http.with_product(concat!("obtrace-agent/", env!("CARGO_PKG_VERSION"))).map_err(refused)?;
-        if !self.get("export.headers").is_empty() {
-            http = http.with_header_list(self.get("export.headers")).map_err(refused)?;
-        }
-        if !self.get("export.api_key").is_empty() {
-            http = http.with_api_key(self.get("export.api_key")).map_err(refused)?;
-        }
-        let limits = Limits::new()
-            .with_batch_items(self.count("export.batch_items"))
-            .with_delay(self.duration("export.delay"))
-            .with_queue_items(self.count("export.queue_items"))
-            .with_queue_bytes(self.bytes("export.queue_bytes"));
-        let retry = Policy::new().with_give_up_after(self.duration("export.retry_for"));
-        let config = ExportConfig::new().with_limits(limits).with_retry(retry);
-        Ok(Some((Http::new(http).map_err(refused)?, config)))
-    }
-
-    fn is_flag(&self, key: &str) -> bool {
+    pub(super) fn is_flag(&self, key: &str) -> bool {
         matches!(self.origin(key), super::Origin::Flag(_))
     }
 
-    fn wrong(&self, key: &str, expected: &str) -> ConfigError {
+    pub(super) fn wrong(&self, key: &str, expected: &str) -> ConfigError {
         ConfigError::Value {
             origin: self.origin(key).to_string(),
             key: key.to_owned(),
@@ -248,15 +218,15 @@ impl Config {
 
     // The texts were checked when they were set.
 
-    fn count(&self, key: &str) -> usize {
+    pub(super) fn count(&self, key: &str) -> usize {
         self.get(key).parse().unwrap_or(0)
     }
 
-    fn bytes(&self, key: &str) -> usize {
+    pub(super) fn bytes(&self, key: &str) -> usize {
         value::bytes(self.get(key)).and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(usize::MAX)
     }
 
-    fn duration(&self, key: &str) -> Duration {
+    pub(super) fn duration(&self, key: &str) -> Duration {
         value::duration(self.get(key)).unwrap_or_default()
     }
 

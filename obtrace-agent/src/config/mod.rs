@@ -1,6 +1,8 @@
 //! What the agent is told: flags beat the environment, the environment beats the file, the file beats the defaults.
 
 mod build;
+mod export;
+mod metrics;
 mod options;
 mod suggest;
 mod value;
@@ -10,6 +12,7 @@ use std::{fs, path::Path};
 use serde_json::{Value as Json, json};
 
 pub use build::Built;
+pub use export::{Metrics, Outlet, Page};
 pub use options::{OPTIONS, Opt};
 pub use value::{Kind, Origin};
 
@@ -102,6 +105,7 @@ impl Config {
                 config.set(at, value, Origin::Flag(name.to_owned()))?;
             }
         }
+        config.review()?;
         Ok(config)
     }
 
@@ -193,9 +197,7 @@ impl Config {
         if self.origin("print") == &Origin::Default {
             self.read_printer(variables.get("OTEL_EBPF_TRACE_PRINTER").map(String::as_str))?;
         }
-        for (name, value) in &variables {
-            self.warn_of(name, value)?;
-        }
+        variables.iter().for_each(|(name, value)| self.warn_of(name, value));
         Ok(())
     }
 
@@ -217,7 +219,7 @@ impl Config {
     }
 
     /// Says of a variable that looks as if it were meant for us that nobody reads it.
-    fn warn_of(&mut self, name: &str, value: &str) -> Result<(), ConfigError> {
+    fn warn_of(&mut self, name: &str, value: &str) {
         /// Read elsewhere: by this program, by its other parts.
         const OTHERS: [&str; 9] = [
             "OTEL_EBPF_CONFIG_PATH",
@@ -237,7 +239,7 @@ impl Config {
             self.warnings.push(format!("{name}={value} is no number from 0 to 1: all traces are kept"));
         }
         if known {
-            return Ok(());
+            return;
         }
         if name.starts_with("OTEL_EBPF_") {
             self.warnings.push(format!("{name} is not in this version: it has no effect"));
@@ -246,29 +248,18 @@ impl Config {
             let hint = nearest(name, names.iter().map(String::as_str));
             let hint = hint.map_or_else(String::new, |name| format!("; do you mean {name}?"));
             self.warnings.push(format!("nobody reads {name}{hint}"));
-        } else if matches!(name, "OTEL_EXPORTER_OTLP_PROTOCOL" | "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL") {
-            match value {
-                "http/json" => {}
-                "grpc" => {
-                    return Err(ConfigError::Conflict(format!(
-                        "{name}=grpc is not in this version; use http/json and the receiver's HTTP port, mostly 4318"
-                    )));
-                }
-                other => self
-                    .warnings
-                    .push(format!("{name}={other}: JSON is sent, which receivers of OTLP over HTTP take too")),
-            }
+        } else if name == "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE" && !value.eq_ignore_ascii_case("cumulative") {
+            self.warnings.push(format!("{name}={value} is not in this version: sums and histograms are cumulative"));
         } else if name == "OTEL_TRACES_SAMPLER" && value != "always_on" && value != "parentbased_always_on" {
             self.warnings.push(format!("{name}={value} is not in this version: every span is recorded"));
         }
-        Ok(())
     }
 
     /// The JSON Schema of the configuration file.
     #[must_use]
     pub fn schema() -> Json {
         let mut properties = serde_json::Map::new();
-        for option in &OPTIONS {
+        for option in OPTIONS {
             let mut leaf = json!({ "description": option.help });
             let shape = match option.kind {
                 Kind::Integer(low, high) => json!({ "type": "integer", "minimum": low, "maximum": high }),
@@ -282,6 +273,8 @@ impl Config {
                 }
                 Kind::Bytes => json!({ "type": ["integer", "string"], "pattern": "^[0-9]+ ?([KMG]i?B?|B)?$" }),
                 Kind::Duration => json!({ "type": "string", "pattern": r"^([0-9.]+ ?(ms|s|m|h)|0)$" }),
+                Kind::Numbers => json!({ "type": ["array", "string"], "items": { "type": "number" } }),
+                Kind::Address => json!({ "type": ["integer", "string"] }),
                 Kind::Text | Kind::Secret => json!({ "type": "string" }),
             };
             if let (Json::Object(leaf), Json::Object(shape)) = (&mut leaf, shape) {
@@ -335,6 +328,11 @@ fn translate(option: &Opt, name: &str, value: &str) -> String {
         Kind::Duration if name.starts_with("OTEL_") && plain => format!("{value}ms"),
         Kind::Choice(_) if name == "OTEL_EBPF_LOG_LEVEL" => value.to_lowercase(),
         Kind::Choice(_) if value == "autodetect" => "auto".to_owned(),
+        Kind::Choice(_) if value == "explicit_bucket_histogram" => "explicit".to_owned(),
+        Kind::Choice(_) if value == "base2_exponential_bucket_histogram" => "exponential".to_owned(),
+        // The port of somebody who has none.
+        Kind::Address if name.starts_with("OTEL_") && value == "0" => String::new(),
+        Kind::Switch if name.starts_with("OTEL_") => value.to_lowercase(),
         _ => value.trim().to_owned(),
     }
 }

@@ -1,3 +1,5 @@
+use obtrace_export::span_metrics::{Buckets, Names, SpanNames};
+
 use super::*;
 use crate::{
     print::Format,
@@ -13,6 +15,7 @@ fn load(file: &str, environment: &[(&str, &str)], flags: &[(&'static str, &str)]
         let at = OPTIONS.iter().position(|option| option.flag == *name).unwrap();
         config.set(at, (*value).to_owned(), Origin::Flag((*name).to_owned()))?;
     }
+    config.review()?;
     Ok(config)
 }
 
@@ -39,7 +42,8 @@ fn every_default_is_a_value_of_its_kind_and_every_key_is_unique() {
         assert!(!option.help.is_empty());
     }
     let built = load("", &[], &[]).unwrap().build().unwrap();
-    assert!(built.export.is_none() && built.application.selection.is_everything());
+    assert!(built.traces.is_empty() && built.metrics.is_none() && !built.application.traces.unsampled);
+    assert!(built.application.selection.is_everything());
     assert_eq!(built.application.connections.max_connections, 32_768);
 }
 
@@ -83,7 +87,7 @@ fn names_of_others_are_understood_or_named() {
     assert!(warnings.contains("do you mean OBTRACE_LIMITS_MEMORY?"));
     assert!(warnings.contains("OTEL_TRACES_SAMPLER=traceidratio"));
     assert_eq!(config.warnings().len(), 3);
-    let error = load("", &[("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")], &[]).unwrap_err();
+    let error = load("", &[("OTEL_EXPORTER_OTLP_PROTOCOL", "http/xml")], &[]).unwrap_err();
     assert!(error.to_string().contains("http/json"));
 }
 
@@ -132,7 +136,7 @@ fn secrets_are_never_shown() {
 fn where_spans_go() {
     let url = |environment: &[(&str, &str)], flags: &[(&'static str, &str)]| {
         let built = load("", environment, flags).unwrap().build().unwrap();
-        (built.export.map(|(http, _)| http.url()), built.application.format)
+        (built.traces.first().map(|outlet| outlet.transport.target()), built.application.format)
     };
     assert_eq!(url(&[], &[]), (None, Format::Text));
     let (to, format) = url(&[("OBTRACE_INGEST_URL", "https://ingest.example.com")], &[]);
@@ -142,12 +146,121 @@ fn where_spans_go() {
     let both = [("OTEL_EXPORTER_OTLP_ENDPOINT", "http://a:1"), ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://b:2/x")];
     assert_eq!(url(&both, &[]).0.as_deref(), Some("http://b:2/x"));
     assert_eq!(url(&both, &[("otlp", "http://c:3")]).0.as_deref(), Some("http://c:3/v1/traces"));
+    let exporter = |words| [("OTEL_TRACES_EXPORTER", words), both[0]];
+    assert_eq!(url(&exporter("none"), &[]), (None, Format::Text));
+    assert_eq!(url(&exporter("none"), &[("otlp", "http://c:3")]).0.as_deref(), Some("http://c:3/v1/traces"));
+    assert_eq!(url(&exporter("otlp,console"), &[]), (Some("http://a:1/v1/traces".to_owned()), Format::Text));
+    assert_eq!(url(&exporter("otlp")[..1], &[]).0.as_deref(), Some("http://localhost:4318/v1/traces"));
+}
+
+/// Where metrics go: the receivers' URLs, the page's host and port.
+fn metrics(
+    file: &str,
+    environment: &[(&str, &str)],
+    flags: &[(&'static str, &str)],
+) -> Result<Option<(Vec<String>, Option<(String, u16)>)>, ConfigError> {
+    let built = load(file, environment, flags)?.build()?;
+    assert_eq!(built.application.traces.unsampled, built.metrics.is_some(), "metrics are of all requests");
+    Ok(built.metrics.map(|it| {
+        let receivers = it.outlets.iter().map(|outlet| outlet.transport.target()).collect();
+        (receivers, it.page.map(|page| (page.host, page.port)))
+    }))
+}
+
+#[test]
+fn where_metrics_go() {
+    let sent = |url: &str| Some((vec![url.to_owned()], None));
+    let shown = |host: &str, port| Some((Vec::new(), Some((host.to_owned(), port))));
+    let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://a:1");
+    let of_environment = |environment: &[(&str, &str)]| metrics("", environment, &[]).unwrap();
+    assert_eq!(of_environment(&[endpoint]), None, "a receiver alone is one of spans");
+    assert_eq!(of_environment(&[endpoint, ("OTEL_METRICS_EXPORTER", "otlp")]), sent("http://a:1/v1/metrics"));
+    assert_eq!(of_environment(&[("OTEL_METRICS_EXPORTER", "otlp")]), sent("http://localhost:4318/v1/metrics"));
+    assert_eq!(of_environment(&[("OTEL_METRICS_EXPORTER", "none"), endpoint]), None);
+    assert_eq!(of_environment(&[("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "http://b/x")]), sent("http://b/x"));
+    assert_eq!(of_environment(&[("OTEL_METRICS_EXPORTER", "prometheus")]), shown("localhost", 9464));
+    let elsewhere = [
+        ("OTEL_METRICS_EXPORTER", "prometheus"),
+        ("OTEL_EXPORTER_PROMETHEUS_HOST", "0.0.0.0"),
+        ("OTEL_EXPORTER_PROMETHEUS_PORT", "9999"),
+    ];
+    assert_eq!(of_environment(&elsewhere), shown("0.0.0.0", 9999));
+    assert_eq!(of_environment(&elsewhere[1..]), None, "they say where, not whether");
+    assert_eq!(of_environment(&[("OTEL_EBPF_PROMETHEUS_PORT", "9400")]), shown("localhost", 9400));
+    assert_eq!(of_environment(&[("OTEL_EBPF_PROMETHEUS_PORT", "0")]), None);
+    for (given, host, port) in [
+        ("9464", "localhost", 9464),
+        (":1", "localhost", 1),
+        ("127.0.0.1:2", "127.0.0.1", 2),
+        ("[::]:3", "::", 3),
+    ] {
+        assert_eq!(metrics("", &[], &[("prometheus", given)]).unwrap(), shown(host, port));
+    }
+    let both = metrics("", &[], &[("otlp", "http://c:3"), ("metrics", "true"), ("prometheus", "0")]).unwrap();
+    assert_eq!(both, Some((vec!["http://c:3/v1/metrics".to_owned()], Some(("localhost".to_owned(), 0)))));
+    let ingest = [("OBTRACE_INGEST_URL", "https://ingest.example.com"), ("OBTRACE_METRICS_ENABLE", "true")];
+    assert_eq!(of_environment(&ingest), sent("https://ingest.example.com/otlp/v1/metrics"));
+}
+
+#[test]
+fn none_switches_off_what_it_beats() {
+    let none = [("OTEL_METRICS_EXPORTER", "none"), ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://a:1")];
+    let file = "metrics: {enable: true}\nprometheus: {address: 9464}\n";
+    assert_eq!(metrics(file, &none, &[]).unwrap(), None);
+    assert!(metrics(file, &none[1..], &[]).unwrap().is_some());
+    let (sent, shown) = metrics(file, &none, &[("metrics", "true")]).unwrap().unwrap();
+    assert_eq!((sent, shown), (vec!["http://a:1/v1/metrics".to_owned()], None));
+}
+
+#[test]
+fn metrics_without_a_place_to_go_are_an_error() {
+    let error = metrics("", &[], &[("metrics", "true")]).unwrap_err().to_string();
+    assert!(error.contains("--otlp") && error.contains("--prometheus"), "{error}");
+    let error = load("metrics: {exporters: [otpl]}\n", &[], &[]).unwrap_err().to_string();
+    assert!(error.contains("'otpl'"), "{error}");
+    // In the environment it may be meant for others.
+    let config = load("", &[("OTEL_METRICS_EXPORTER", "otlp,zipkin")], &[]).unwrap();
+    assert!(matches!(config.warnings(), [warning] if warning.contains("zipkin")), "{:?}", config.warnings());
+}
+
+#[test]
+fn what_is_measured() {
+    let measured = |environment: &[(&str, &str)]| {
+        let environment = [environment, &[("OTEL_METRICS_EXPORTER", "prometheus")]].concat();
+        load("", &environment, &[]).unwrap().build().unwrap().metrics.unwrap().settings
+    };
+    let usual = measured(&[]);
+    assert_eq!((usual.interval.as_secs(), usual.own, usual.requests.ttl.as_secs()), (60, true, 300));
+    assert!(usual.requests.operations && usual.requests.routes_of_names && !usual.requests.service_graph);
+    assert_eq!((usual.requests.spans, usual.requests.buckets), (SpanNames::Off, Buckets::Explicit));
+    let set = measured(&[
+        ("OTEL_EBPF_METRICS_FEATURES", "application_span,application_service_graph"),
+        ("OTEL_METRIC_EXPORT_INTERVAL", "1500"),
+        ("OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION", "base2_exponential_bucket_histogram"),
+        ("OTEL_EBPF_METRICS_TTL", "30s"),
+        ("OBTRACE_METRICS_NAMES", "obi-0.4"),
+        ("OBTRACE_METRICS_DURATION_BUCKETS", "0.1, 1"),
+        ("OBTRACE_METRICS_MAX_SERIES", "7"),
+        ("OBTRACE_METRICS_SELF", "false"),
+    ]);
+    assert_eq!((set.interval.as_millis(), set.own, set.requests.ttl.as_secs()), (1_500, false, 30));
+    assert!(!set.requests.operations && set.requests.service_graph && set.requests.max_series == 7);
+    assert_eq!((set.requests.spans, set.requests.buckets), (SpanNames::Tempo, Buckets::Exponential));
+    assert_eq!((set.requests.names, set.requests.duration_bounds), (Names::Obi04, vec![0.1, 1.0]));
+    let all = measured(&[("OTEL_EBPF_METRICS_FEATURES", "*")]).requests;
+    assert!(all.operations && all.service_graph && all.span_sizes && all.spans == SpanNames::Collector);
+    let error = load("metrics: {features: [aplication]}\n", &[], &[]).unwrap_err().to_string();
+    assert!(error.contains("do you mean application?"), "{error}");
+    let others = load("", &[("OTEL_EBPF_METRICS_FEATURES", "application,network")], &[]).unwrap();
+    assert!(matches!(others.warnings(), [warning] if warning.contains("network")), "{:?}", others.warnings());
+    let delta = load("", &[("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "delta")], &[]).unwrap();
+    assert!(matches!(delta.warnings(), [warning] if warning.contains("cumulative")), "{:?}", delta.warnings());
 }
 
 #[test]
 fn the_schema_has_every_option() {
     let schema = Config::schema();
-    for option in &OPTIONS {
+    for option in OPTIONS {
         let path = option.key.replace('.', "/properties/");
         let leaf = schema.pointer(&format!("/properties/{path}"));
         assert!(leaf.is_some_and(|leaf| leaf["description"] == option.help), "{}", option.key);

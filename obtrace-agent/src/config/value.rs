@@ -24,6 +24,10 @@ pub enum Kind {
     List,
     /// Several numbers or ranges of them: `80,443,8000-8099`.
     Ports,
+    /// Several numbers, each larger than the one before: `0.005,0.01,0.1`.
+    Numbers,
+    /// A port to listen on, with or without its host: `9464`, `:9464`, `0.0.0.0:9464`, `[::1]:9464`.
+    Address,
 }
 
 impl Kind {
@@ -38,6 +42,8 @@ impl Kind {
             Self::Choice(words) => format!("one of {}", words.join(", ")),
             Self::List => "texts separated by commas".to_owned(),
             Self::Ports => "ports such as 80,443,8000-8099".to_owned(),
+            Self::Numbers => "numbers that grow, such as 0.005,0.01,0.1".to_owned(),
+            Self::Address => "a port or HOST:PORT, such as 9464, 127.0.0.1:9464 or [::]:9464".to_owned(),
         }
     }
 
@@ -50,6 +56,8 @@ impl Kind {
             Self::Switch => switch(text).is_some(),
             Self::Choice(words) => words.contains(&text),
             Self::Ports => ports(text).is_some(),
+            Self::Numbers => numbers(text).is_some(),
+            Self::Address => address(text).is_some(),
             Self::Text | Self::Secret | Self::List => true,
         }
     }
@@ -106,6 +114,23 @@ pub(super) fn ports(text: &str) -> Option<Vec<RangeInclusive<u16>>> {
         .collect()
 }
 
+/// Finite numbers, each larger than the one before.
+pub(super) fn numbers(text: &str) -> Option<Vec<f64>> {
+    let numbers: Option<Vec<f64>> =
+        list(text).iter().map(|item| item.parse().ok().filter(|number: &f64| number.is_finite())).collect();
+    numbers.filter(|numbers| numbers.is_sorted_by(|a, b| a < b))
+}
+
+/// The host, empty if there is none, and the port.
+pub(super) fn address(text: &str) -> Option<(&str, u16)> {
+    let (host, port) = text.rsplit_once(':').unwrap_or(("", text));
+    let inner = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    // An address of IPv6 without brackets: where its port begins is not known.
+    let is_clear = inner.is_some() || !host.contains([':', '[', ']', '/']);
+    let port = port.bytes().all(|byte| byte.is_ascii_digit()).then(|| port.parse().ok()).flatten()?;
+    is_clear.then_some((inner.unwrap_or(host), port))
+}
+
 /// Where a value comes from. The later ones win.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -118,6 +143,18 @@ pub enum Origin {
     Environment(String),
     /// A flag on the command line.
     Flag(String),
+}
+
+impl Origin {
+    /// Which of two kinds of origin wins.
+    pub(super) const fn rank(&self) -> u8 {
+        match self {
+            Self::Default => 0,
+            Self::File(_) => 1,
+            Self::Environment(_) => 2,
+            Self::Flag(_) => 3,
+        }
+    }
 }
 
 impl fmt::Display for Origin {
@@ -142,6 +179,31 @@ mod tests {
         let millis = |text| duration(text).map(|duration| duration.as_millis());
         assert_eq!(["0", "500ms", "1.5s", "2m", "1h"].map(millis), [0, 500, 1_500, 120_000, 3_600_000].map(Some));
         assert_eq!(["", "5", "s", "5d", "-1s", "1e400s"].map(millis), [None; 6]);
+    }
+
+    #[test]
+    fn numbers_grow() {
+        assert_eq!(numbers("0.005, 1, 2.5e1"), Some(vec![0.005, 1.0, 25.0]));
+        assert_eq!(["x", "1,1", "2,1", "1,inf", "NaN"].map(numbers), [const { None }; 5]);
+    }
+
+    #[test]
+    fn addresses_have_a_port_and_may_have_a_host() {
+        for (text, expected) in [
+            ("9464", Some(("", 9464))),
+            (":9464", Some(("", 9464))),
+            ("127.0.0.1:0", Some(("127.0.0.1", 0))),
+            ("metrics.example:80", Some(("metrics.example", 80))),
+            ("[::1]:9464", Some(("::1", 9464))),
+            ("::1:9464", None),
+            ("http://localhost:9464", None),
+            ("localhost", None),
+            ("localhost:+1", None),
+            ("localhost:65536", None),
+            ("", None),
+        ] {
+            assert_eq!(address(text), expected, "{text}");
+        }
     }
 
     #[test]

@@ -82,6 +82,37 @@ pub(crate) enum Told {
     Nothing,
 }
 
+/// What the agent says of itself.
+pub(crate) fn of_agent(settings: &Settings) -> Resource {
+    let host = host_name(settings);
+    let mut all = vec![
+        ("service.name".to_owned(), "obtrace-agent".to_owned()),
+        ("service.version".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
+    ];
+    if let Some(host) = host {
+        all.push(("service.instance.id".to_owned(), format!("{host}:{}", std::process::id())));
+        all.push(("host.name".to_owned(), host));
+    }
+    // Beside a Pod the name of the service is that of others.
+    let cluster = settings.cluster.as_ref().map(|cluster| cluster.identity("").attributes).unwrap_or_default();
+    let places = cluster.into_iter().filter(|(key, _)| key.starts_with("k8s.")).map(|(key, value)| (key.to_owned(), value));
+    all.extend(places);
+    all.extend(settings.attributes.iter().cloned());
+    let mut attributes: Vec<Attribute> = Vec::with_capacity(all.len());
+    for (key, value) in all {
+        match attributes.iter_mut().find(|known| known.key == *key) {
+            Some(known) => known.value = value.into(),
+            None => attributes.push(Attribute::new(key, value)),
+        }
+    }
+    Resource::new(attributes).with_schema_url(SCHEMA_URL)
+}
+
+fn host_name(settings: &Settings) -> Option<String> {
+    let host = fs::read_to_string(settings.proc.join("sys/kernel/hostname")).ok();
+    host.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty())
+}
+
 /// Finds the resource of a process, once for each.
 #[derive(Debug)]
 pub struct Enricher {
@@ -102,9 +133,8 @@ impl Enricher {
     /// An enricher that knows no process yet.
     #[must_use]
     pub fn new(settings: Settings) -> Self {
-        let host = fs::read_to_string(settings.proc.join("sys/kernel/hostname")).ok();
         Self {
-            host: host.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()),
+            host: host_name(&settings),
             settings,
             known: FxHashMap::default(),
             local: FxHashMap::default(),

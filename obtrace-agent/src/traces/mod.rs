@@ -150,13 +150,23 @@ pub struct SpanRecord {
     pub protocol: &'static str,
     /// How much of the exchange was seen.
     pub completeness: Completeness,
+    /// Whether its trace is kept. One that is not is made for metrics alone ([`Settings::unsampled`]).
+    pub sampled: bool,
 }
 
 impl SpanRecord {
-    /// A span of a protocol.
+    /// A span of a protocol, in a trace that is kept.
     #[must_use]
     pub const fn new(span: Span, protocol: &'static str, completeness: Completeness) -> Self {
-        Self { span, protocol, completeness }
+        Self { span, protocol, completeness, sampled: true }
+    }
+
+    /// Sets [`SpanRecord::sampled`], and the flag of the span that says so.
+    #[must_use]
+    pub const fn with_sampled(mut self, sampled: bool) -> Self {
+        self.sampled = sampled;
+        self.span.flags = if sampled { self.span.flags | 1 } else { self.span.flags & !1 };
+        self
     }
 }
 
@@ -174,7 +184,7 @@ pub struct Counters {
     pub linked: u64,
     /// Exchanges that have no place in a trace, because too many were open when they began.
     pub open_overflow: u64,
-    /// Exchanges without a span because their trace is not sampled.
+    /// Exchanges without a span, or with one for metrics alone, because their trace is not sampled.
     pub unsampled: u64,
 }
 
@@ -334,18 +344,27 @@ impl Traces {
                 Place::new(self.new_context(), None)
             }
         };
-        if !place.context.sampled {
-            self.counters.unsampled += 1;
+        if !self.is_made(&place) {
             return;
         }
-        self.counters.linked += u64::from(place.linked);
-        self.counters.parent_ambiguous += u64::from(place.ambiguous);
         let input = span::Input::new(info, exchange, &self.settings, &mut self.memory);
         let mut span = input.span(place.context, resource, &self.scope, &mut self.memory).with_parent(place.parent);
         span.start_unix_nano = exchange.request.start.as_nanos().wrapping_add(self.clock_offset);
         span.end_unix_nano = end.wrapping_add(self.clock_offset).max(span.start_unix_nano);
+        let record = SpanRecord::new(span, exchange.protocol.name(), exchange.completeness);
+        sink(record.with_sampled(place.context.sampled));
+    }
+
+    /// Counts what has that place. Whether a span is to be made of it.
+    fn is_made(&mut self, place: &Place) -> bool {
+        if !place.context.sampled {
+            self.counters.unsampled += 1;
+            return self.settings.unsampled;
+        }
         self.counters.spans += 1;
-        sink(SpanRecord::new(span, exchange.protocol.name(), exchange.completeness));
+        self.counters.linked += u64::from(place.linked);
+        self.counters.parent_ambiguous += u64::from(place.ambiguous);
+        true
     }
 
     /// Takes back the attributes of a span that is done with: the next one is made in their memory.
@@ -361,16 +380,14 @@ impl Traces {
         sink: &mut impl FnMut(SpanRecord),
     ) {
         let place = self.client_place(failed.strand, None, failed.start);
-        if !place.context.sampled {
-            self.counters.unsampled += 1;
+        if !self.is_made(&place) {
             return;
         }
-        self.counters.parent_ambiguous += u64::from(place.ambiguous);
         let start = failed.start.wrapping_add(self.clock_offset);
         let end = failed.end.wrapping_add(self.clock_offset);
         let span = span::failed_connect(failed, place.context, resource, &self.scope).with_parent(place.parent);
-        self.counters.spans += 1;
-        sink(SpanRecord::new(span.with_times(start, end), "connect", Completeness::Complete));
+        let record = SpanRecord::new(span.with_times(start, end), "connect", Completeness::Complete);
+        sink(record.with_sampled(place.context.sampled));
     }
 
     /// A connection is gone at this time, and every exchange of it was told.

@@ -22,6 +22,8 @@ pub struct Settings {
     pub max_strands: usize,
     /// Which of the traces that begin here are kept. All.
     pub sampler: Sampler,
+    /// Whether spans of traces that are not kept are made as well, marked as such: metrics are of all requests.
+    pub unsampled: bool,
     /// Most different path templates of a service; spans of other paths are named by their method alone. 100.
     pub max_names: usize,
     /// Whether the query of a URL is recorded (with its sensitive values replaced).
@@ -58,6 +60,7 @@ impl Default for Settings {
             max_adopted_age: 600 * SECOND,
             max_strands: 16_384,
             sampler: Sampler::ALL,
+            unsampled: false,
             max_names: 100,
             url_query: true,
             sensitive_parameters: Vec::new(),

@@ -395,4 +395,9 @@ fn what_is_not_sampled_has_its_place_and_no_span() {
     rig.pass(&mut call, Direction::Received, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", FRONT);
     rig.pass(&mut server, Direction::Sent, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", FRONT);
     assert_eq!((rig.spans.len(), rig.traces.counters().unsampled), (0, 2));
+    // Metrics are of all requests.
+    let mut rig = Rig::new(Settings { sampler: Sampler::new(0.0), unsampled: true, ..Settings::default() });
+    let spans = both(&mut rig, "GET / HTTP/1.1");
+    assert!(spans.len() == 2 && spans.iter().all(|it| !it.sampled && it.span.name.contains("GET")));
+    assert_eq!((rig.traces.counters().unsampled, rig.traces.counters().spans), (2, 0));
 }

@@ -1,5 +1,8 @@
 //! Every option there is: one table for the file, the environment, the flags, the schema and the documentation.
 
+mod export;
+mod metrics;
+
 use super::value::Kind;
 
 /// An option.
@@ -43,18 +46,38 @@ impl Opt {
     }
 }
 
-use Kind::{Bytes, Choice, Duration, Integer, List, Ports, Secret, Switch, Text};
+use Kind::{Bytes, Choice, Duration, Integer, List, Ports, Switch, Text};
 
 const COUNT: Kind = Integer(1, 100_000_000);
 
 /// All options, in the order in which they are shown.
-pub static OPTIONS: [Opt; 62] = [
+pub static OPTIONS: &[Opt] = &joined::<ALL>([AGENT, export::OPTIONS, metrics::OPTIONS]);
+
+const ALL: usize = AGENT.len() + export::OPTIONS.len() + metrics::OPTIONS.len();
+
+/// The lists one after the other.
+const fn joined<const N: usize>(lists: [&[Opt]; 3]) -> [Opt; N] {
+    let mut all = [AGENT[0]; N];
+    let (mut list, mut at, mut into) = (0, 0, 0);
+    while into < N {
+        if at == lists[list].len() {
+            (list, at) = (list + 1, 0);
+        } else {
+            all[into] = lists[list][at];
+            (at, into) = (at + 1, into + 1);
+        }
+    }
+    all
+}
+
+/// What is not about export and metrics.
+const AGENT: &[Opt] = &[
     option(
         "print",
         Choice(&["text", "tree", "jsonl", "otlp-json", "none"]),
         "",
         "print",
-        "form of the spans on standard output; text without an exporter, none with one",
+        "form of the spans on standard output; text without an exporter and without metrics, none with them",
     ),
     option(
         "backend",
@@ -92,23 +115,6 @@ pub static OPTIONS: [Opt; 62] = [
     option("select.exclude", List, "", "exclude", "never processes whose program matches one of these patterns"),
     option("select.scan_interval", Duration, "10s", "", "how often /proc is looked through")
         .or(&["OTEL_EBPF_DISCOVERY_POLL_INTERVAL"]),
-    option("export.otlp_endpoint", Text, "", "otlp", "OTLP receiver; spans are posted to URL/v1/traces")
-        .or(&["OTEL_EXPORTER_OTLP_ENDPOINT"]),
-    option("export.traces_endpoint", Text, "", "", "OTLP receiver by its full URL")
-        .or(&["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"]),
-    option("export.headers", Secret, "", "", "headers of each request: name=value,name=value")
-        .or(&["OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS"]),
-    option("export.timeout", Duration, "10s", "", "how long one request may take")
-        .or(&["OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT"]),
-    option("export.ingest_url", Text, "", "", "Obtrace ingest; spans are posted to URL/otlp/v1/traces"),
-    option("export.api_key", Secret, "", "", "key for the Obtrace ingest"),
-    option("export.batch_items", COUNT, "500", "", "spans of one request at most")
-        .or(&["OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "OTEL_EBPF_OTLP_TRACES_BATCH_MAX_SIZE"]),
-    option("export.delay", Duration, "2s", "", "how long a span waits for others")
-        .or(&["OTEL_BSP_SCHEDULE_DELAY", "OTEL_EBPF_OTLP_TRACES_BATCH_TIMEOUT"]),
-    option("export.queue_items", COUNT, "8192", "", "spans that wait at most")
-        .or(&["OTEL_BSP_MAX_QUEUE_SIZE", "OTEL_EBPF_OTLP_TRACES_QUEUE_SIZE"]),
-    option("export.queue_bytes", Bytes, "16MiB", "", "bytes that wait at most"),
     option("limits.max_sockets", COUNT, "32768", "max-sockets", "sockets observed at a time; those beyond are counted"),
     option(
         "limits.memory",
@@ -166,6 +172,14 @@ pub static OPTIONS: [Opt; 62] = [
         "",
         "the part of the traces that begin here and are kept, 0 to 1; a traceparent decides by its sampled flag",
     ),
+    option(
+        "traces.exporters",
+        List,
+        "",
+        "",
+        "where spans go: otlp (http://localhost:4318 if no receiver is named), console, none; empty: to the receiver that is named",
+    )
+    .or(&["OTEL_TRACES_EXPORTER"]),
     option("traces.max_adopted_spans", COUNT, "1000", "", "spans that use the same incoming traceparent"),
     option("traces.max_adopted_age", Duration, "10m", "", "how long the same incoming traceparent is used"),
     option("resource.attributes", List, "", "", "attributes of every resource: key=value,key=value")
@@ -229,6 +243,5 @@ pub static OPTIONS: [Opt; 62] = [
         "how long such a batch waits to be full while the parser is busy",
     )
     .or(&["OTEL_EBPF_BPF_BATCH_TIMEOUT"]),
-    option("export.retry_for", Duration, "5m", "", "how long a failed request is tried again"),
     option("color", Choice(&["auto", "always", "never"]), "auto", "color", "colours on the terminal"),
 ];
