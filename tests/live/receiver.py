@@ -1,5 +1,6 @@
 """A receiver of OTLP over HTTP that keeps what it is sent and answers as it is told."""
 
+import gzip
 import http.server
 import json
 import re
@@ -11,9 +12,10 @@ NUMBER = re.compile(r"-?[0-9]+$")
 
 
 class Receiver:
-    """`replies` answers the first requests, (status, headers) each; those after them are taken. It listens where it can."""
+    """`replies` answers the first requests, (status, headers) each; those after them are taken. It listens where it can, or on `port`; with
+    `tls`, a context of a server, over TLS. Bodies that are gzip are kept as what they were."""
 
-    def __init__(self, replies=(), silent=False):
+    def __init__(self, replies=(), silent=False, port=0, tls=None):
         self.requests, self.replies, self.silent = [], list(replies), silent
         self.lock = threading.Lock()
         self.taken = threading.Condition(self.lock)
@@ -28,13 +30,17 @@ class Receiver:
             def log_message(self, *_):
                 pass
 
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)
+        if tls:
+            self.server.socket = tls.wrap_socket(self.server.socket, server_side=True)
         self.server.daemon_threads = True
         self.port = self.server.server_address[1]
         threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
 
     def take(self, request):
         body = request.rfile.read(int(request.headers["Content-Length"]))
+        if request.headers["Content-Encoding"] == "gzip":
+            body = gzip.decompress(body)
         with self.lock:
             if self.silent:
                 self.taken.wait(60)
@@ -58,6 +64,12 @@ class Receiver:
     def spans(self):
         """Every span of the requests that were taken."""
         bodies = [json.loads(request["body"]) for request in self.requests if request["status"] == 200]
+        return [span for body in bodies for resource in body["resourceSpans"] for scope in resource["scopeSpans"] for span in scope["spans"]]
+
+    def spans_only(self):
+        """The same where metrics come as well."""
+        with self.lock:
+            bodies = [json.loads(request["body"]) for request in self.requests if request["status"] == 200 and request["path"].endswith("/v1/traces")]
         return [span for body in bodies for resource in body["resourceSpans"] for scope in resource["scopeSpans"] for span in scope["spans"]]
 
     def close(self):

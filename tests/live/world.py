@@ -132,6 +132,13 @@ class World:
         self.servers["redis"] = self.start("redis", "redis-server", "--port", REDIS, "--bind", "127.0.0.1", "--save", "")
         self.answers(REDIS)
 
+    def dns(self):
+        """A name server for *.test on port 53 of this machine."""
+        self.servers["dnsmasq"] = self.start(
+            "dnsmasq", "dnsmasq", "--no-daemon", "--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--bind-interfaces", "--user=root",
+            "--listen-address=127.0.0.1", "--address=/test/192.0.2.1", "--pid-file")
+        self.answers(53)
+
     def web(self, names):
         """Starts the web servers of these names. nginx hands on to uvicorn; the others' chains go to nginx's static files."""
         shared = {"UPSTREAM_PORT": str(PORTS["nginx"]), "REDIS_PORT": str(REDIS), "DATABASE_URL": "postgresql://postgres@127.0.0.1/postgres"}
