@@ -139,7 +139,10 @@ impl Outlets {
 
     /// What became of everything so far: of spans, of data points.
     fn stats(&self) -> (Vec<Stats>, Vec<Stats>) {
-        (self.spans.iter().map(Exporter::stats).collect(), self.metric_exporters().iter().map(Exporter::stats).collect())
+        (
+            self.spans.iter().map(Exporter::stats).collect(),
+            self.metric_exporters().iter().map(Exporter::stats).collect(),
+        )
     }
 
     fn metric_exporters(&self) -> &[Exporter<Metric>] {
@@ -214,11 +217,7 @@ impl Agent {
     ///
     /// # Errors
     /// [`Error`]; nothing is left attached.
-    pub fn start(
-        settings: Settings,
-        outlets: Outlets,
-        out: impl Write + Send + 'static,
-    ) -> Result<Self, Error> {
+    pub fn start(settings: Settings, outlets: Outlets, out: impl Write + Send + 'static) -> Result<Self, Error> {
         let options = Options::new()
             .with_sockets(u32::try_from(settings.connections.max_connections).unwrap_or(u32::MAX))
             .with_backend(settings.backend)
@@ -244,7 +243,9 @@ impl Agent {
         let sources = Sources { results: Arc::clone(&results), losses: probes.loss_counters() };
         if let Some(metrics) = &outlets.metrics {
             let (sources, spans) = (sources.clone(), outlets.spans.clone());
-            metrics.watch(enrich::of_agent(&settings.enrich), move || sources.summary(spans.iter().map(Exporter::stats).collect()));
+            metrics.watch(enrich::of_agent(&settings.enrich), move || {
+                sources.summary(spans.iter().map(Exporter::stats).collect())
+            });
         }
         let parser = Parser::new(&settings, verdicts, &known, accounts, results, Channels { ask, used });
         let (frame, shutdown_timeout) = (settings.pipeline, settings.pipeline.shutdown_timeout);

@@ -88,7 +88,9 @@ pub(super) fn export(
                 match (item, exporters) {
                     // If nobody needs them now they are dropped.
                     (Item::Owned(records), []) => drop(used.try_send(records)),
-                    (item, [first, others @ ..]) => item.into_inner().into_iter().for_each(|it| hand_over(it, first, others)),
+                    (item, [first, others @ ..]) => {
+                        item.into_inner().into_iter().for_each(|it| hand_over(it, first, others))
+                    }
                     (_, []) => {}
                 }
             }

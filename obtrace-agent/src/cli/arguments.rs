@@ -257,7 +257,8 @@ mod tests {
         for option in OPTIONS.iter().filter(|option| !option.flag.is_empty()) {
             assert!(run.get_arguments().any(|argument| argument.get_long() == Some(option.flag)), "--{}", option.flag);
         }
-        let words = "x run --pid 1,2 --pid 3 --port 80 --port 90-91 --metrics --prometheus :9464 --print jsonl --max-sockets 9";
+        let words =
+            "x run --pid 1,2 --pid 3 --port 80 --port 90-91 --metrics --prometheus :9464 --print jsonl --max-sockets 9";
         let Command::Run(run) = Arguments::try_parse_from(words.split(' ')).unwrap().command else { panic!("run") };
         let expected = [
             ("pid", "1,2,3"),

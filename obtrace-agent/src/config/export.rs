@@ -74,7 +74,8 @@ macro_rules! with_settings {
             "zstd" => Compression::Zstd,
             _ => Compression::None,
         };
-        let mut transport = $transport.with_timeout(timeout).with_compression(compression).with_tls(config.tls(signal)?);
+        let mut transport =
+            $transport.with_timeout(timeout).with_compression(compression).with_tls(config.tls(signal)?);
         transport = transport.with_product(concat!("obtrace-agent/", env!("CARGO_PKG_VERSION"))).map_err(refused)?;
         transport = transport.with_header_list(config.of(signal, "headers")).map_err(refused)?;
         if !config.get("export.api_key").is_empty() {
@@ -104,7 +105,8 @@ impl Config {
                 "metrics have nowhere to go: --otlp URL sends them, --prometheus 9464 shows them".to_owned(),
             ));
         }
-        let page = wanted.prometheus.map(|(host, port)| Page { host, port, path: self.get("prometheus.path").to_owned() });
+        let page =
+            wanted.prometheus.map(|(host, port)| Page { host, port, path: self.get("prometheus.path").to_owned() });
         Ok(Some(Metrics { settings: self.metric_settings(), outlets, page }))
     }
 

@@ -25,13 +25,8 @@ const OTHERS: [&str; 12] = [
     "stats_tcp_rtt",
     "none",
 ];
-const FEATURES: [&str; 5] = [
-    "application",
-    "application_span",
-    "application_span_otel",
-    "application_span_sizes",
-    "application_service_graph",
-];
+const FEATURES: [&str; 5] =
+    ["application", "application_span", "application_span_otel", "application_span_sizes", "application_service_graph"];
 const EVERYTHING: [&str; 2] = ["all", "*"];
 
 /// What may be said in a list of exporters.
@@ -142,7 +137,8 @@ impl Config {
             let value = self.get(key);
             if ingest && !matches!(value, "" | "http/json") {
                 let origin = self.origin(key);
-                self.warnings.push(format!("{origin}: {key} is {value}; the Obtrace ingest is sent http/json all the same"));
+                self.warnings
+                    .push(format!("{origin}: {key} is {value}; the Obtrace ingest is sent http/json all the same"));
             }
         }
         Ok(())
@@ -167,7 +163,8 @@ impl Config {
         for word in value::list(self.get("metrics.features")) {
             let word = word.as_str();
             if OTHERS.contains(&word) {
-                self.warnings.push(format!("{}: the metrics {word} are not in this version", self.origin("metrics.features")));
+                self.warnings
+                    .push(format!("{}: the metrics {word} are not in this version", self.origin("metrics.features")));
             } else if !FEATURES.contains(&word) && !EVERYTHING.contains(&word) {
                 let hint = nearest(word, FEATURES.into_iter());
                 let hint = hint.map_or_else(String::new, |name| format!("; do you mean {name}?"));

@@ -248,7 +248,9 @@ impl Config {
             let hint = nearest(name, names.iter().map(String::as_str));
             let hint = hint.map_or_else(String::new, |name| format!("; do you mean {name}?"));
             self.warnings.push(format!("nobody reads {name}{hint}"));
-        } else if name == "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE" && !value.eq_ignore_ascii_case("cumulative") {
+        } else if name == "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE"
+            && !value.eq_ignore_ascii_case("cumulative")
+        {
             self.warnings.push(format!("{name}={value} is not in this version: sums and histograms are cumulative"));
         } else if name == "OTEL_TRACES_SAMPLER" && value != "always_on" && value != "parentbased_always_on" {
             self.warnings.push(format!("{name}={value} is not in this version: every span is recorded"));

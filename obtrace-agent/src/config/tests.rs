@@ -188,12 +188,9 @@ fn where_metrics_go() {
     assert_eq!(of_environment(&elsewhere[1..]), None, "they say where, not whether");
     assert_eq!(of_environment(&[("OTEL_EBPF_PROMETHEUS_PORT", "9400")]), shown("localhost", 9400));
     assert_eq!(of_environment(&[("OTEL_EBPF_PROMETHEUS_PORT", "0")]), None);
-    for (given, host, port) in [
-        ("9464", "localhost", 9464),
-        (":1", "localhost", 1),
-        ("127.0.0.1:2", "127.0.0.1", 2),
-        ("[::]:3", "::", 3),
-    ] {
+    for (given, host, port) in
+        [("9464", "localhost", 9464), (":1", "localhost", 1), ("127.0.0.1:2", "127.0.0.1", 2), ("[::]:3", "::", 3)]
+    {
         assert_eq!(metrics("", &[], &[("prometheus", given)]).unwrap(), shown(host, port));
     }
     let both = metrics("", &[], &[("otlp", "http://c:3"), ("metrics", "true"), ("prometheus", "0")]).unwrap();

@@ -95,7 +95,8 @@ pub(crate) fn of_agent(settings: &Settings) -> Resource {
     }
     // Beside a Pod the name of the service is that of others.
     let cluster = settings.cluster.as_ref().map(|cluster| cluster.identity("").attributes).unwrap_or_default();
-    let places = cluster.into_iter().filter(|(key, _)| key.starts_with("k8s.")).map(|(key, value)| (key.to_owned(), value));
+    let places =
+        cluster.into_iter().filter(|(key, _)| key.starts_with("k8s.")).map(|(key, value)| (key.to_owned(), value));
     all.extend(places);
     all.extend(settings.attributes.iter().cloned());
     let mut attributes: Vec<Attribute> = Vec::with_capacity(all.len());

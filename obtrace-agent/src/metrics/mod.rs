@@ -60,7 +60,10 @@ struct Inner {
 
 impl fmt::Debug for Inner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Inner").field("exporters", &self.exporters).field("interval", &self.interval).finish_non_exhaustive()
+        f.debug_struct("Inner")
+            .field("exporters", &self.exporters)
+            .field("interval", &self.interval)
+            .finish_non_exhaustive()
     }
 }
 

@@ -68,11 +68,8 @@ impl Page<'_> {
     fn requests(&mut self, summary: &Summary) {
         let spans = &summary.spans;
         self.sum("obtrace.agent.spans", "{span}", "Spans that were made", &[("", spans.spans)]);
-        let reasons = [
-            ("unsampled", spans.unsampled),
-            ("elsewhere", summary.elsewhere),
-            ("connect", summary.unreported),
-        ];
+        let reasons =
+            [("unsampled", spans.unsampled), ("elsewhere", summary.elsewhere), ("connect", summary.unreported)];
         self.labelled(
             "obtrace.agent.unreported",
             "{exchange}",
