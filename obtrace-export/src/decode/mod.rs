@@ -4,6 +4,7 @@
 //! A body is read field by field, without a tree in between, and taken whole or refused whole. It may be hostile: see
 //! [`Limits`]. Unknown fields are passed over.
 
+mod base64;
 mod escape;
 mod fields;
 mod items;
