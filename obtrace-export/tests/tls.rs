@@ -5,12 +5,19 @@
 #[expect(dead_code, reason = "other tests use the rest")]
 mod secure;
 
-use std::{future::Future, time::Duration};
+use std::{
+    future::Future,
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
 
 use obtrace_export::{
-    model::Signal,
-    retry::Class,
-    transport::{Grpc, GrpcConfig, Http, HttpConfig, Reply, SendError, Tls},
+    model::{LogRecord, Resource, Scope, Signal},
+    pipeline::{Config, Exporter},
+    retry::{Class, Policy},
+    stats::Stats,
+    transport::{Grpc, GrpcConfig, Http, HttpConfig, Reply, SendError, Tls, Transport},
 };
 use secure::{
     Server,
@@ -121,6 +128,44 @@ fn an_authority_that_is_not_trusted_is_named_until_its_file_is() {
             client.accepted().await;
         }
     });
+}
+
+#[test]
+fn what_waits_for_a_certificate_is_delivered_once_it_is_there() {
+    let (folder, authority, other) = (Folder::new(), Authority::new("ours"), Authority::new("other"));
+    let server = Server::start_tls(receiver(&authority.expired(), None, BOTH));
+    let tls = Tls::new().with_ca(folder.write("ca.pem", &other.pem));
+    let transports: [Transport; 2] = clients(&server.https(), &tls).map(|client| match client {
+        Client::Http(http) => http.into(),
+        Client::Grpc(grpc) => grpc.into(),
+    });
+    let exporters = transports.map(|transport| {
+        let policy = Policy::new().with_waits(Duration::from_millis(20), Duration::from_millis(80));
+        let (exporter, worker) = Exporter::new(transport, Config::new().with_retry(policy));
+        worker.spawn_thread().unwrap();
+        for number in 0..7 {
+            let (resource, scope) = (Arc::new(Resource::default()), Arc::new(Scope::new("test", "1")));
+            exporter.try_send(LogRecord::new(number.to_string(), resource, scope)).unwrap();
+        }
+        exporter
+    });
+    let wait_until = |done: fn(&Stats) -> bool| {
+        for exporter in &exporters {
+            let end = Instant::now() + Duration::from_secs(30);
+            while !done(&exporter.stats()) {
+                assert!(exporter.stats().is_balanced() && Instant::now() < end, "{:?}", exporter.stats());
+                thread::sleep(Duration::from_millis(1));
+            }
+        }
+    };
+    wait_until(|stats| stats.retries >= 2);
+    folder.write("ca.pem", &authority.pem);
+    let retries = exporters.each_ref().map(|exporter| exporter.stats().retries);
+    wait_until(|stats| stats.retries >= 4);
+    assert!(server.requests().is_empty() && retries.iter().all(|retries| *retries >= 2));
+    server.set_tls(receiver(&authority.server("localhost"), None, BOTH));
+    wait_until(|stats| stats.exported == 7 && stats.in_flight() == 0 && stats.is_balanced());
+    assert_eq!(server.requests().len(), 2);
 }
 
 #[test]

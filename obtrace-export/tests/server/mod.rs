@@ -108,6 +108,8 @@ impl Server {
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let state = Arc::clone(&state);
+                // What the kernel would hold for us otherwise hides how much the peer reads.
+                let _ = rustix::net::sockopt::set_socket_send_buffer_size(&stream, 16 * 1024);
                 thread::spawn(move || while serve(&stream, &state) {});
             }
         });
