@@ -20,10 +20,11 @@ use obtrace_export::{
     transport::{Grpc, GrpcConfig, Http, HttpConfig, Reply, SendError, Tls, Transport},
 };
 use secure::{
-    Server,
+    Act, Server,
     certificates::{Authority, Folder, receiver},
 };
 
+const TIMEOUT: Duration = Duration::from_secs(20);
 const BOTH: &[&[u8]] = &[b"h2", b"http/1.1"];
 
 /// Either transport.
@@ -50,10 +51,9 @@ impl Client {
     }
 }
 
-fn clients(url: &str, tls: &Tls) -> [Client; 2] {
+fn clients(url: &str, tls: &Tls, timeout: Duration) -> [Client; 2] {
     let http = HttpConfig::otlp(url, Signal::Traces).unwrap().with_tls(tls.clone());
     let grpc = GrpcConfig::new(url, Signal::Traces).unwrap().with_tls(tls.clone());
-    let timeout = Duration::from_secs(20);
     [
         Client::Http(Http::new(http.with_timeout(timeout)).unwrap()),
         Client::Grpc(Grpc::new(grpc.with_timeout(timeout)).unwrap()),
@@ -70,7 +70,11 @@ fn a_receiver_of_our_own_authority_is_reached_over_http2() {
     let server = Server::start_tls(receiver(&authority.server("localhost"), None, BOTH));
     run(async {
         let tls = Tls::new().with_ca(folder.write("ca.pem", &authority.pem));
-        for client in clients(&server.https(), &tls).iter().chain(&clients(&server.https(), &tls.with_system_ca())) {
+        for client in clients(&server.https(), &tls, TIMEOUT).iter().chain(&clients(
+            &server.https(),
+            &tls.with_system_ca(),
+            TIMEOUT,
+        )) {
             client.accepted().await;
             client.accepted().await;
         }
@@ -86,7 +90,7 @@ fn without_http2_there_is_http1_and_no_grpc() {
         let tls = Tls::new().with_ca(folder.write("ca.pem", &authority.pem));
         for alpn in [&[][..], &[&b"http/1.1"[..]][..]] {
             let server = Server::start_tls(receiver(&authority.server("localhost"), None, alpn));
-            let [http, grpc] = clients(&server.https(), &tls);
+            let [http, grpc] = clients(&server.https(), &tls, TIMEOUT);
             http.accepted().await;
             let said = grpc.refused().await;
             let [request] = &server.requests()[..] else { panic!("one request") };
@@ -102,12 +106,12 @@ fn an_authority_that_is_not_trusted_is_named_until_its_file_is() {
     let (folder, authority, other) = (Folder::new(), Authority::new("ours"), Authority::new("other"));
     let server = Server::start_tls(receiver(&authority.server("localhost"), None, BOTH));
     run(async {
-        for client in clients(&server.https(), &Tls::new()) {
+        for client in clients(&server.https(), &Tls::new(), TIMEOUT) {
             let said = client.refused().await;
             assert!(said.contains("OTEL_EXPORTER_OTLP_CERTIFICATE") && said.contains("no connection"), "{said}");
         }
         let ca = folder.write("ca.pem", &other.pem);
-        let clients = clients(&server.https(), &Tls::new().with_ca(&ca));
+        let clients = clients(&server.https(), &Tls::new().with_ca(&ca), TIMEOUT);
         for client in &clients {
             let said = client.refused().await;
             assert!(said.contains("UnknownIssuer") && said.contains(ca.to_str().unwrap()), "{said}");
@@ -135,7 +139,7 @@ fn what_waits_for_a_certificate_is_delivered_once_it_is_there() {
     let (folder, authority, other) = (Folder::new(), Authority::new("ours"), Authority::new("other"));
     let server = Server::start_tls(receiver(&authority.expired(), None, BOTH));
     let tls = Tls::new().with_ca(folder.write("ca.pem", &other.pem));
-    let transports: [Transport; 2] = clients(&server.https(), &tls).map(|client| match client {
+    let transports: [Transport; 2] = clients(&server.https(), &tls, TIMEOUT).map(|client| match client {
         Client::Http(http) => http.into(),
         Client::Grpc(grpc) => grpc.into(),
     });
@@ -177,7 +181,7 @@ fn certificates_that_do_not_hold_are_refused_with_the_reason() {
             [(authority.expired(), "has expired, renew it"), (authority.server("elsewhere"), "is for another name")]
         {
             let server = Server::start_tls(receiver(&pair, None, BOTH));
-            for client in clients(&server.https(), &tls) {
+            for client in clients(&server.https(), &tls, TIMEOUT) {
                 let error = client.refused().await;
                 assert!(error.starts_with("no connection: ") && error.contains(said), "{error}");
             }
@@ -192,12 +196,12 @@ fn a_client_certificate_is_shown_and_replaced_while_running() {
     let server = Server::start_tls(receiver(&authority.server("localhost"), Some(&authority), BOTH));
     run(async {
         let tls = Tls::new().with_ca(folder.write("ca.pem", &authority.pem));
-        for client in clients(&server.https(), &tls) {
+        for client in clients(&server.https(), &tls, TIMEOUT) {
             let said = client.refused().await;
             assert!(said.contains("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE"), "{said}");
         }
         let (certificate, key) = folder.write_pair(&other.client("agent"));
-        let clients = clients(&server.https(), &tls.with_client(&certificate, key));
+        let clients = clients(&server.https(), &tls.with_client(&certificate, key), TIMEOUT);
         for client in &clients {
             let said = client.refused().await;
             assert!(said.contains("does not seem to take the client certificate in"), "{said}");
@@ -217,17 +221,48 @@ fn a_client_certificate_is_shown_and_replaced_while_running() {
 }
 
 #[test]
+fn a_connection_that_died_without_a_word_does_not_get_the_next_request() {
+    let (folder, authority) = (Folder::new(), Authority::new("ours"));
+    run(async {
+        let tls = Tls::new().with_ca(folder.write("ca.pem", &authority.pem));
+        for which in [0, 1] {
+            let config = receiver(&authority.server("localhost"), None, BOTH);
+            let server = Server::start_tls_with(config, [Act::message(b""), Act::Freeze]);
+            let client = clients(&server.https(), &tls, Duration::from_secs(3)).into_iter().nth(which).unwrap();
+            client.accepted().await;
+            let error = client.send().await.unwrap_err();
+            client.accepted().await;
+            let connections: Vec<_> = server.requests().iter().map(|request| request.connection).collect();
+            assert_eq!(connections, [1, 1, 2], "{error}");
+        }
+    });
+}
+
+#[test]
+fn a_reply_without_end_is_not_read_over_http2() {
+    let (folder, authority) = (Folder::new(), Authority::new("ours"));
+    run(async {
+        let tls = Tls::new().with_ca(folder.write("ca.pem", &authority.pem));
+        let server = Server::start_tls_with(receiver(&authority.server("localhost"), None, BOTH), [Act::Huge]);
+        let [http, _] = clients(&server.https(), &tls, TIMEOUT);
+        http.accepted().await;
+        // What was read, and what may be under way by the windows of HTTP/2.
+        assert!(server.written() <= 3 * 64 * 1024, "{}", server.written());
+    });
+}
+
+#[test]
 fn tls_where_there_is_none_and_the_other_way_round_is_said() {
     let (folder, authority) = (Folder::new(), Authority::new("ours"));
     let tls = Tls::new().with_ca(folder.write("ca.pem", &authority.pem));
     run(async {
         let plain = Server::start([]);
-        for client in clients(&plain.https(), &tls) {
+        for client in clients(&plain.https(), &tls, TIMEOUT) {
             let said = client.refused().await;
             assert!(said.contains("is http:// meant?"), "{said}");
         }
         let secure = Server::start_tls(receiver(&authority.server("localhost"), None, BOTH));
-        for client in clients(&secure.url(), &tls) {
+        for client in clients(&secure.url(), &tls, TIMEOUT) {
             let said = client.refused().await;
             assert!(said.contains("is https:// meant?") || said.contains("without TLS?"), "{said}");
         }

@@ -48,6 +48,8 @@ pub(crate) enum Act {
     Close,
     /// No answer, ever.
     Silent,
+    /// The connection is there and nobody is behind it any more.
+    Freeze,
 }
 
 pub(crate) fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
@@ -135,6 +137,12 @@ impl Server {
         Self { address: address.recv().unwrap(), state }
     }
 
+    /// With TLS and a script.
+    pub(crate) fn start_tls_with(tls: ServerConfig, script: impl IntoIterator<Item = Act>) -> Self {
+        let script = Mutex::new(script.into_iter().collect());
+        Self::run(State { tls: Mutex::new(Some(Arc::new(tls))), script, ..State::default() })
+    }
+
     /// Other certificates from the next handshake on.
     pub(crate) fn set_tls(&self, tls: ServerConfig) {
         *self.state.tls.lock().unwrap() = Some(Arc::new(tls));
@@ -187,11 +195,10 @@ async fn http2(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, sta
                 }
                 tokio::spawn(serve(request, respond, Arc::clone(&state), number, close.clone()));
             }
-            Some(abrupt) = closing.recv() => {
-                if !abrupt {
-                    return;
-                }
-                connection.abrupt_shutdown(Reason::NO_ERROR);
+            Some(end) = closing.recv() => match end {
+                Act::GoAway => connection.abrupt_shutdown(Reason::NO_ERROR),
+                Act::Freeze => std::future::pending().await,
+                _ => return,
             }
         }
     }
@@ -202,7 +209,7 @@ async fn serve(
     mut respond: SendResponse<Bytes>,
     state: Arc<State>,
     connection: usize,
-    close: tokio::sync::mpsc::UnboundedSender<bool>,
+    close: tokio::sync::mpsc::UnboundedSender<Act>,
 ) {
     let at = Instant::now();
     let (head, mut stream) = request.into_parts();
@@ -222,7 +229,7 @@ async fn answer(
     act: Act,
     respond: &mut SendResponse<Bytes>,
     state: &State,
-    close: &tokio::sync::mpsc::UnboundedSender<bool>,
+    close: &tokio::sync::mpsc::UnboundedSender<Act>,
 ) -> Result<(), h2::Error> {
     let head = |headers: HeaderMap| {
         let mut head = Response::new(());
@@ -275,8 +282,8 @@ async fn answer(
             stream.send_trailers(trailers)?;
         }
         Act::Reset(reason) => respond.send_reset(reason),
-        Act::GoAway | Act::Close => {
-            let _ = close.send(matches!(act, Act::GoAway));
+        Act::GoAway | Act::Close | Act::Freeze => {
+            let _ = close.send(act);
             std::future::pending::<()>().await;
         }
         Act::Silent => {
