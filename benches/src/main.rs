@@ -10,6 +10,7 @@ mod postgres;
 mod random;
 mod redis;
 mod spine;
+mod spool;
 mod worst;
 
 use std::process::ExitCode;
@@ -19,8 +20,9 @@ use harness::{Goals, Run};
 /// A part of the suite: its name, and what runs it.
 type Part = (&'static str, fn(Run, &mut Goals));
 
-const PARTS: [Part; 9] = [
+const PARTS: [Part; 10] = [
     ("otlp", otlp::run),
+    ("spool", spool::run),
     ("http", http::run),
     ("postgres", postgres::run),
     ("redis", redis::run),

@@ -21,7 +21,7 @@ use crate::harness::{Goals, Group, Run};
 const SPANS: u64 = 500;
 
 /// Spans as an agent makes them: names and keys constant, some texts made for the span.
-fn spans() -> Vec<Span> {
+pub(crate) fn spans() -> Vec<Span> {
     let resource = [
         ("service.name", "checkout"),
         ("service.namespace", "shop"),

@@ -1,7 +1,6 @@
 //! Runs what fuzzing once found (`fuzz/regressions/spool/`), and some changes of a real spool, through the fuzz target's
 //! checks, without a fuzzer.
 #![cfg(all(feature = "pipeline", unix))]
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{fs, path::Path};
 

@@ -50,6 +50,8 @@ impl Act {
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
     pub(crate) at: Instant,
+    /// The connection that it came on, by the other end.
+    pub(crate) peer: SocketAddr,
     pub(crate) head: String,
     pub(crate) body: Vec<u8>,
 }
@@ -152,7 +154,7 @@ fn serve(mut stream: &TcpStream, state: &State) -> bool {
     if stream.read_exact(&mut body).is_err() {
         return false;
     }
-    state.requests.lock().unwrap().push(Request { at, head, body });
+    state.requests.lock().unwrap().push(Request { at, peer: stream.peer_addr().expect("a peer"), head, body });
     let mut write = |bytes: &[u8]| {
         let sent = stream.write_all(bytes).is_ok();
         state.written.fetch_add(if sent { bytes.len() } else { 0 }, Ordering::SeqCst);
