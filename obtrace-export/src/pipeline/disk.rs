@@ -127,30 +127,26 @@ impl<T: Item> Shared<T> {
         let (Some(spool), Some(items)) = (&mut state.spool, items) else { return Put::InMemory(batch) };
         let appended = spool.append(self.transport.format(), items, body);
         let (lost, bytes) = (spool.lost(), spool.bytes());
+        self.book(|stats| stats.spool_bytes = bytes);
+        // What gave way for it is gone, whether or not it was written then.
+        self.lost(lost.full, DropReason::SpoolFull, "the oldest, to make room");
         match appended {
             Ok(()) => {
                 self.log.spool_works();
-                batch.spooled(lost.full);
-                self.book(|stats| stats.spool_bytes = bytes);
-                if lost.full > 0 {
-                    self.log.dropped(DropReason::SpoolFull, lost.full, "the oldest, to make room");
-                }
-                return Put::Done;
+                batch.spooled();
+                Put::Done
             }
             Err(AppendError::Full) => {
-                self.log.dropped(DropReason::SpoolFull, batch.count(), "");
+                self.log.dropped(DropReason::SpoolFull, batch.count(), "the newest, as there is no room");
                 batch.dropped(batch.count(), DropReason::SpoolFull);
-                return Put::Done;
+                Put::Done
             }
-            Err(AppendError::TooLarge) => {}
-            Err(AppendError::File(error)) => self.log.spool_failed(&error),
+            Err(AppendError::TooLarge) => Put::InMemory(batch),
+            Err(AppendError::File(error)) => {
+                self.log.spool_failed(&error);
+                Put::InMemory(batch)
+            }
         }
-        // What was given up for it is gone all the same.
-        self.book(|stats| {
-            stats.spooled = stats.spooled.saturating_sub(lost.full);
-            stats.count_dropped(DropReason::SpoolFull, lost.full);
-        });
-        Put::InMemory(batch)
     }
 
     /// The next batch of the spool.
@@ -161,14 +157,11 @@ impl<T: Item> Shared<T> {
         let (lost, bytes) = (spool.lost().corrupt, spool.bytes());
         let items = record.as_ref().map_or(0, |record| u64::from(record.items.get()));
         self.book(|stats| {
-            stats.spooled = stats.spooled.saturating_sub(lost).saturating_sub(items);
+            stats.spooled = stats.spooled.saturating_sub(items);
             stats.sending += items;
             stats.spool_bytes = bytes;
-            stats.count_dropped(DropReason::SpoolCorrupt, lost);
         });
-        if lost > 0 {
-            self.log.dropped(DropReason::SpoolCorrupt, lost, "what the spool holds is not what was written");
-        }
+        self.lost(lost, DropReason::SpoolCorrupt, "what the spool holds is not what was written");
         let record = record?;
         let load = Load::Record { format: record.format, gzip: record.gzip.into() };
         Some(InFlight::record(self, load, items, record.receipt))

@@ -103,11 +103,8 @@ impl<T: Item> InFlight<T> {
     }
 
     /// All of them are in the spool now.
-    pub(super) fn spooled(&mut self, lost: u64) {
-        self.settle(self.count, |stats, items| {
-            stats.spooled = (stats.spooled + items).saturating_sub(lost);
-            stats.count_dropped(DropReason::SpoolFull, lost);
-        });
+    pub(super) fn spooled(&mut self) {
+        self.shared.spooled(std::mem::take(&mut self.count));
     }
 
     fn settle(&mut self, items: u64, book: impl FnOnce(&mut Stats, u64)) {
@@ -122,7 +119,7 @@ impl<T: Item> Drop for InFlight<T> {
         let left = self.count;
         match self.receipt.take() {
             Some(receipt) if left == 0 => self.shared.acknowledge(receipt),
-            Some(receipt) if self.shared.release(&receipt) => self.settle(left, |stats, items| stats.spooled += items),
+            Some(receipt) if self.shared.release(&receipt) => self.spooled(),
             // Its place was given up to make room.
             Some(_) => self.dropped(left, DropReason::SpoolFull),
             None if left > 0 => self.dropped(left, DropReason::Shutdown),

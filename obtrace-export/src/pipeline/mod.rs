@@ -88,7 +88,7 @@ impl Config {
     ///
     /// - A batch is tried until it is delivered, refused, or gives way to make room: [`Policy::give_up_after`] is for
     ///   exporters without a spool. While the receiver fails, one request finds out when it is back, every 15 s at least.
-    /// - Bodies go out as they lie there, compressed with gzip, which every OTLP receiver takes.
+    /// - Bodies go out as they lie there, compressed with gzip, which every OTLP receiver takes, whatever compression is set.
     /// - What is lost when the process is killed: what waited for its batch, [`Limits::delay`] at most. What may arrive
     ///   twice: the batches under way, which is one while requests take less than 20 ms, and up to
     ///   [`Config::concurrency`] else.

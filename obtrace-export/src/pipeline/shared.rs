@@ -215,16 +215,38 @@ impl<T: Item> Shared<T> {
         change(&mut self.lock().stats);
     }
 
-    /// The fate of items that were sending is known, or where they wait.
+    /// The fate of items that were sending is known.
     pub(super) fn settle(&self, items: u64, book: impl FnOnce(&mut Stats, u64)) {
+        self.end(items, |stats| {
+            stats.sending -= items;
+            book(stats, items);
+        });
+    }
+
+    /// Items that were sending wait in the spool.
+    pub(super) fn spooled(&self, items: u64) {
+        self.book(|stats| {
+            stats.sending -= items;
+            stats.spooled += items;
+        });
+    }
+
+    /// The spool gave items up.
+    pub(super) fn lost(&self, items: u64, reason: DropReason, said: &str) {
+        if items > 0 {
+            self.end(items, |stats| {
+                stats.spooled = stats.spooled.saturating_sub(items);
+                stats.count_dropped(reason, items);
+            });
+            self.log.dropped(reason, items, said);
+        }
+    }
+
+    fn end(&self, items: u64, book: impl FnOnce(&mut Stats)) {
         {
             let mut state = self.lock();
-            let spooled = state.stats.spooled;
-            state.stats.sending -= items;
-            book(&mut state.stats, items);
-            // Those that went to the spool come by again; those that it gave up for them do not.
-            let arrived = state.stats.spooled.saturating_sub(spooled).min(items);
-            state.ended += items - arrived;
+            book(&mut state.stats);
+            state.ended += items;
         }
         self.settled.send_replace(());
         self.changed.notify_all();
