@@ -17,6 +17,7 @@
 mod config;
 mod error;
 mod open;
+mod outcome;
 mod record;
 mod segment;
 mod sys;
@@ -39,10 +40,10 @@ use self::{
 pub use self::{
     config::{Config, WhenFull},
     error::{AppendError, FileError, OpenError},
+    outcome::{Lost, Receipt, Record, Recovered, Unsynced},
 };
 use crate::{
-    compress::{Compressor, Method, decompress},
-    decode::DecodeError,
+    compress::{Compressor, Method},
     encode::Format,
     model::Signal,
 };
@@ -52,64 +53,6 @@ pub const MAX_BODY: usize = 32 * 1024 * 1024;
 
 /// No segment is larger than this but by its last record, so that offsets have 32 bits.
 const MAX_SEGMENT: u64 = 1 << 30;
-
-/// What an earlier run left in the folder.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Recovered {
-    /// Items that wait and will be sent.
-    pub items: u64,
-    /// Items that lay in parts that are missing or not what was written, as far as can be known.
-    pub lost: u64,
-    /// Bytes of these parts that were there.
-    pub unreadable_bytes: u64,
-}
-
-/// Items that a spool gave up since it was last asked.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Lost {
-    /// To make room.
-    pub full: u64,
-    /// Because what was read is not what was written, or not there any more.
-    pub corrupt: u64,
-}
-
-/// Which record an acknowledgement is for.
-#[derive(Debug, PartialEq, Eq)]
-#[must_use = "a record that is neither acknowledged nor released keeps its segment on disk"]
-pub struct Receipt {
-    segment: u64,
-    offset: u32,
-    items: u32,
-}
-
-/// A batch that was taken to be sent.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct Record {
-    /// What it holds.
-    pub signal: Signal,
-    /// How it is written.
-    pub format: Format,
-    /// Items in it.
-    pub items: NonZeroU32,
-    /// The body, compressed by gzip.
-    pub gzip: Vec<u8>,
-    /// For [`Spool::acknowledge`] or [`Spool::release`].
-    pub receipt: Receipt,
-}
-
-impl Record {
-    /// The body as it was given.
-    ///
-    /// # Errors
-    ///
-    /// It is not gzip, or has more than [`MAX_BODY`] bytes: no spool has written it.
-    pub fn plain(&self) -> Result<Vec<u8>, DecodeError> {
-        decompress(Method::Gzip, &self.gzip, MAX_BODY)
-    }
-}
 
 /// A spool of one signal. One process at a time has it.
 ///
@@ -429,27 +372,5 @@ impl Spool {
         }
         let path = segment::path(&self.folder, front.number);
         self.unsynced.retain(|unsynced| unsynced.path != path);
-    }
-}
-
-/// A full segment, to be synchronised with the disk.
-#[derive(Debug)]
-#[must_use = "a power failure can take it until it is synchronised"]
-pub struct Unsynced {
-    file: File,
-    path: PathBuf,
-}
-
-impl Unsynced {
-    /// Waits until the disk has it.
-    ///
-    /// # Errors
-    ///
-    /// What the disk said.
-    pub fn sync(self) -> Result<(), FileError> {
-        self.file.sync_data().map_err(FileError::new("cannot synchronise", &self.path))?;
-        let Some(folder) = self.path.parent() else { return Ok(()) };
-        let synced = File::open(folder).and_then(|folder| folder.sync_all());
-        synced.map_err(FileError::new("cannot synchronise", folder))
     }
 }
