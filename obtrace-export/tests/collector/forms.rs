@@ -3,9 +3,8 @@
 use std::fmt;
 
 use obtrace_export::{
-    encode::Format,
     model::Signal,
-    transport::{Compression, Grpc, GrpcConfig, Http, HttpConfig, Tls, Transport},
+    transport::{Transport, env::Environment},
 };
 
 use super::{
@@ -13,35 +12,21 @@ use super::{
     running::{Collector, Door},
 };
 
-/// What carries the bodies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Protocol {
-    HttpJson,
-    HttpProtobuf,
-    Grpc,
-}
-
-/// A wire form, and the way.
+/// A wire form, and the way, in the words of the specification's variables.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Form {
-    protocol: Protocol,
-    compression: Compression,
+    protocol: &'static str,
+    compression: &'static str,
     door: Door,
 }
 
-/// `http/json`, `grpc, gzip, tls`: the names of the specification.
+/// `http/json`, `grpc, gzip, tls`.
 impl fmt::Display for Form {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.protocol {
-            Protocol::HttpJson => "http/json",
-            Protocol::HttpProtobuf => "http/protobuf",
-            Protocol::Grpc => "grpc",
-        })?;
-        f.write_str(match self.compression {
-            Compression::Gzip => ", gzip",
-            Compression::Zstd => ", zstd",
-            _ => "",
-        })?;
+        f.write_str(self.protocol)?;
+        if self.compression != "none" {
+            write!(f, ", {}", self.compression)?;
+        }
         f.write_str(match self.door {
             Door::Plain => "",
             Door::Tls => ", tls",
@@ -53,8 +38,8 @@ impl fmt::Display for Form {
 /// Every form that there is.
 pub(crate) fn all() -> Vec<Form> {
     let mut forms = Vec::new();
-    for protocol in [Protocol::HttpJson, Protocol::HttpProtobuf, Protocol::Grpc] {
-        for compression in [Compression::None, Compression::Gzip, Compression::Zstd] {
+    for protocol in ["http/json", "http/protobuf", "grpc"] {
+        for compression in ["none", "gzip", "zstd"] {
             let form = |door| Form { protocol, compression, door };
             forms.extend([Door::Plain, Door::Tls, Door::MutualTls].map(form));
         }
@@ -63,34 +48,31 @@ pub(crate) fn all() -> Vec<Form> {
 }
 
 impl Form {
+    /// The transport of a signal, made from variables as a program has them.
     pub(crate) fn transport(
         &self,
         signal: Signal,
         collector: &Collector,
         certificates: &Certificates,
     ) -> Result<Transport, Box<dyn std::error::Error>> {
-        let url = collector.endpoint(self.door, self.protocol == Protocol::Grpc);
-        let tls = self.tls(certificates);
-        Ok(match self.protocol {
-            Protocol::Grpc => {
-                let config = GrpcConfig::new(&url, signal)?;
-                Grpc::new(config.with_compression(self.compression).with_tls(tls))?.into()
-            }
-            Protocol::HttpJson | Protocol::HttpProtobuf => {
-                let format = if self.protocol == Protocol::HttpJson { Format::Json } else { Format::Protobuf };
-                let config = HttpConfig::otlp(&url, signal)?.with_format(format);
-                Http::new(config.with_compression(self.compression).with_tls(tls))?.into()
-            }
-        })
+        let environment = Environment::read(|name| self.variable(name, collector, certificates))?;
+        if !environment.warnings().is_empty() {
+            return Err(format!("{:?}", environment.warnings()).into());
+        }
+        Ok(environment.of(signal).otlp.clone().ok_or("no exporter although there is an endpoint")?.build()?)
     }
 
-    fn tls(&self, certificates: &Certificates) -> Tls {
-        match self.door {
-            Door::Plain => Tls::new(),
-            Door::Tls => Tls::new().with_ca(certificates.path("ca.crt")),
-            Door::MutualTls => Tls::new()
-                .with_ca(certificates.path("ca.crt"))
-                .with_client(certificates.path("client.crt"), certificates.path("client.key")),
+    fn variable(&self, name: &str, collector: &Collector, certificates: &Certificates) -> Option<String> {
+        let file = |name: &str| certificates.path(name).display().to_string();
+        let is_mutual = self.door == Door::MutualTls;
+        match name.strip_prefix("OTEL_EXPORTER_OTLP_")? {
+            "ENDPOINT" => Some(collector.endpoint(self.door, self.protocol == "grpc")),
+            "PROTOCOL" => Some(self.protocol.to_owned()),
+            "COMPRESSION" => Some(self.compression.to_owned()),
+            "CERTIFICATE" => (self.door != Door::Plain).then(|| file("ca.crt")),
+            "CLIENT_CERTIFICATE" => is_mutual.then(|| file("client.crt")),
+            "CLIENT_KEY" => is_mutual.then(|| file("client.key")),
+            _ => None,
         }
     }
 }

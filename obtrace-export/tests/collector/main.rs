@@ -6,6 +6,7 @@
 mod certificates;
 mod forms;
 mod running;
+mod sdk;
 mod telemetry;
 
 use std::{
@@ -25,6 +26,7 @@ use self::{
     certificates::Certificates,
     forms::Form,
     running::{Collector, PATIENCE},
+    sdk::Sdk,
     telemetry::CASE,
 };
 
@@ -58,7 +60,10 @@ fn run(program: &Path, folder: &Path, results: &mut Vec<(String, Outcome)>) -> O
     let collector = Collector::start(program, &folder.join("written"), &certificates, None)?;
     let sent: Vec<_> =
         forms::all().into_iter().map(|form| (form.to_string(), send_all(&form, &collector, &certificates))).collect();
+    let sdk = Sdk { folder: &folder.join("own"), form: forms::all().pop().ok_or("no form")? };
+    let sent_by_sdk = sdk.send(&collector, &certificates);
     let written = collector.stop()?;
+    results.push((sdk::NAME.to_owned(), sent_by_sdk.and_then(|()| sdk.compare(&written))));
     for (name, sent) in sent {
         let result = sent.and_then(|()| compare(&name, &written));
         results.push((name, result));

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{BufRead as _, BufReader},
+    io::{self, BufRead as _, BufReader},
     net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -51,7 +51,7 @@ impl Collector {
         fs::create_dir_all(folder).map_err(|error| format!("cannot make {}: {error}", folder.display()))?;
         let mut said = String::new();
         for _ in 0..5 {
-            let ports = free_ports();
+            let ports = free_ports().map_err(|error| format!("no free ports: {error}"))?;
             let config = folder.join("collector.yaml");
             fs::write(&config, configuration(folder, certificates, ports, page)).map_err(|error| error.to_string())?;
             let mut child = Command::new(program)
@@ -145,9 +145,14 @@ fn wait_until_ready(child: &mut Child) -> Result<(), String> {
 }
 
 /// Six ports that nobody has; all are held until the last is found, so that they differ.
-fn free_ports() -> [u16; 6] {
-    let held = [(); 6].map(|()| TcpListener::bind(("127.0.0.1", 0)).unwrap());
-    held.map(|listener| listener.local_addr().unwrap().port())
+fn free_ports() -> io::Result<[u16; 6]> {
+    let (mut ports, mut held) = ([0; 6], Vec::new());
+    for port in &mut ports {
+        let listener = TcpListener::bind(("127.0.0.1", 0))?;
+        *port = listener.local_addr()?.port();
+        held.push(listener);
+    }
+    Ok(ports)
 }
 
 fn file(signal: Signal) -> &'static str {
