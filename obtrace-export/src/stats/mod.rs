@@ -58,6 +58,8 @@ impl DropReason {
     }
 }
 
+impl std::error::Error for DropReason {}
+
 impl fmt::Display for DropReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())

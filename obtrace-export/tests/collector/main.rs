@@ -4,6 +4,7 @@
 //! Runs when `OBTRACE_COLLECTOR` names the program, which `cargo xtask test --part export` builds; otherwise there is nothing to run.
 
 mod certificates;
+mod examples;
 mod forms;
 mod running;
 mod sdk;
@@ -62,7 +63,9 @@ fn run(program: &Path, folder: &Path, results: &mut Vec<(String, Outcome)>) -> O
         forms::all().into_iter().map(|form| (form.to_string(), send_all(&form, &collector, &certificates))).collect();
     let sdk = Sdk { folder: &folder.join("own"), form: forms::all().pop().ok_or("no form")? };
     let sent_by_sdk = sdk.send(&collector, &certificates);
+    let examples = examples::run(&collector, &folder.join("spool"));
     let written = collector.stop()?;
+    results.push(("examples".to_owned(), examples.and_then(|()| examples::compare(&written))));
     results.push((sdk::NAME.to_owned(), sent_by_sdk.and_then(|()| sdk.compare(&written))));
     for (name, sent) in sent {
         let result = sent.and_then(|()| compare(&name, &written));

@@ -89,9 +89,9 @@ pub(super) fn export(workspace: &Workspace, report: &mut Report) -> Result<(), E
     strict(workspace, report)?;
     pages(workspace, report)?;
     let collector = setup::collector(workspace)?;
-    let run = workspace
-        .cargo(["test", "--locked", "--package", "obtrace-export", "--all-features", "--test", "collector"])
-        .env("OBTRACE_COLLECTOR", collector);
+    let package = ["--locked", "--package", "obtrace-export", "--all-features"];
+    workspace.cargo(["build", "--examples"]).args(package).status()?;
+    let run = workspace.cargo(["test", "--test", "collector"]).args(package).env("OBTRACE_COLLECTOR", collector);
     report.run_tests("collector", run)
 }
 
