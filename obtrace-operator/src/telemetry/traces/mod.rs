@@ -1,4 +1,4 @@
-//! The operator's own traces, when somebody asks for them: spans, by OTLP over HTTP, as JSON.
+//! The operator's own traces, when somebody asks for them: spans, by OTLP, over HTTP and as JSON unless something else is asked for.
 //!
 //! They are asked for as anywhere else, by the
 //! [variables of OpenTelemetry](https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/); without these nothing is
@@ -9,6 +9,10 @@
 //! | `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` | the receiver, by its full URL |
 //! | `OTEL_EXPORTER_OTLP_ENDPOINT` | the receiver; spans are posted to `URL/v1/traces` |
 //! | `OTEL_EXPORTER_OTLP_TRACES_HEADERS`, `OTEL_EXPORTER_OTLP_HEADERS` | headers of each request: `name=value,name=value` |
+//! | `OTEL_EXPORTER_OTLP_TRACES_PROTOCOL`, `OTEL_EXPORTER_OTLP_PROTOCOL` | `http/json`, which is usual, `http/protobuf`, `grpc` |
+//! | `OTEL_EXPORTER_OTLP_TRACES_COMPRESSION`, `OTEL_EXPORTER_OTLP_COMPRESSION` | `none`, `gzip` |
+//! | `OTEL_EXPORTER_OTLP_CERTIFICATE`, `_CLIENT_CERTIFICATE`, `_CLIENT_KEY`, and those of `_TRACES_` | PEM files: who is trusted; what is shown to a receiver that asks |
+//! | `OTEL_EXPORTER_OTLP_INSECURE`, and that of `_TRACES_` | `true`: gRPC without TLS where the receiver's address has no scheme |
 //! | `OTEL_EXPORTER_OTLP_TRACES_TIMEOUT`, `OTEL_EXPORTER_OTLP_TIMEOUT` | how long a request may take, in milliseconds: 10,000 |
 //! | `OTEL_TRACES_EXPORTER` | `otlp`: `http://localhost:4318` if no receiver is named; `none`: no traces all the same |
 //! | `OTEL_TRACES_SAMPLER`, `OTEL_TRACES_SAMPLER_ARG` | `always_on`, `always_off`, `traceidratio`, each also as `parentbased_…`: `parentbased_always_on` |

@@ -4,18 +4,19 @@ use std::time::Duration;
 
 use obtrace_export::{
     batch::Limits,
-    model::{Attribute, Resource, Signal, Value},
+    model::{Attribute, Resource, Signal},
     pipeline::{Config, Exporter, Worker},
-    transport::{ConfigError, Http, HttpConfig},
+    resource::Builder,
+    transport::{
+        ConfigError,
+        env::{EnvError, Environment, TransportConfig},
+    },
 };
 
 use super::{SCHEMA_URL, Traces, sampler::Sampler};
 
 /// What the operator is called.
 const SERVICE: &str = "obtrace-zero-operator";
-/// Where receivers of OTLP over HTTP are if nobody says anything else.
-const LOCAL: &str = "http://localhost:4318";
-
 /// The most requests at once.
 const REQUESTS: usize = 2;
 
@@ -50,18 +51,16 @@ impl Replica {
 pub enum SettingsError {
     /// The receiver, or what is sent along.
     #[error("cannot send traces of the operator: {0}")]
-    Receiver(#[from] ConfigError),
-    /// A protocol that is not spoken.
-    #[error(
-        "cannot send traces of the operator: {0}=grpc is not in this version; use http/json and the receiver's HTTP port, mostly 4318"
-    )]
-    Grpc(&'static str),
+    Receiver(#[from] EnvError),
+    /// TLS, or what is sent with every request.
+    #[error("cannot send traces of the operator: {0}")]
+    Transport(#[from] ConfigError),
 }
 
 /// What the environment says of traces.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    receiver: Option<HttpConfig>,
+    receiver: Option<TransportConfig>,
     limits: Limits,
     sampler: Sampler,
     resource: Resource,
@@ -73,12 +72,13 @@ impl Settings {
     /// receiver, or `otlp`.
     ///
     /// # Errors
-    /// The receiver's URL or a header is none, or its protocol is not spoken. Of other values that cannot be meant there are
+    /// The receiver's URL or a header is none, or a client certificate has no key. Of other values that cannot be meant there are
     /// [`warnings`](Self::warnings).
     pub fn read(get: impl Fn(&str) -> Option<String>, replica: &Replica) -> Result<Self, SettingsError> {
         let get = |name: &str| get(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
         let mut reader = Reader { get, warnings: Vec::new() };
-        let receiver = reader.receiver()?;
+        let product = concat!("obtrace-zero/", env!("CARGO_PKG_VERSION"));
+        let receiver = reader.receiver()?.map(|receiver| receiver.with_product(product)).transpose()?;
         let (limits, sampler) = (reader.limits(), reader.sampler());
         let resource = reader.resource(replica);
         if receiver.is_some() {
@@ -96,17 +96,17 @@ impl Settings {
     /// Where traces go, fit to be shown; `None`: nobody asks for them.
     #[must_use]
     pub fn receiver(&self) -> Option<String> {
-        self.receiver.as_ref().map(HttpConfig::url)
+        self.receiver.as_ref().map(TransportConfig::url)
     }
 
     /// Traces as they are asked for, and what has to run for them; `None` if nobody does.
     ///
     /// # Errors
-    /// TLS cannot be set up.
+    /// TLS cannot be set up: a certificate's file cannot be read or is none.
     pub fn start(self) -> Result<Option<(Traces, Worker)>, SettingsError> {
-        let Some(http) = self.receiver else { return Ok(None) };
+        let Some(receiver) = self.receiver else { return Ok(None) };
         let config = Config::new().with_limits(self.limits).with_concurrency(REQUESTS);
-        let (exporter, worker) = Exporter::new(Http::new(http)?, config);
+        let (exporter, worker) = Exporter::new(receiver.build()?, config);
         Ok(Some((Traces::with(exporter, self.resource, self.sampler), worker)))
     }
 }
@@ -123,51 +123,22 @@ impl<G: Fn(&str) -> Option<String>> Reader<G> {
         names.iter().find_map(|name| Some((*name, (self.get)(name)?)))
     }
 
-    fn receiver(&mut self) -> Result<Option<HttpConfig>, SettingsError> {
-        if (self.get)("OTEL_SDK_DISABLED").is_some_and(|value| value.eq_ignore_ascii_case("true")) {
-            return Ok(None);
+    /// What is not about traces is left alone. Bodies are JSON unless something else is asked for.
+    fn receiver(&mut self) -> Result<Option<TransportConfig>, EnvError> {
+        let environment = Environment::read(|name| match name {
+            "OTEL_METRICS_EXPORTER" | "OTEL_LOGS_EXPORTER" => Some("none".to_owned()),
+            "OTEL_EXPORTER_OTLP_PROTOCOL" => (self.get)(name).or_else(|| Some("http/json".to_owned())),
+            _ => (self.get)(name),
+        })?;
+        let exporters = environment.of(Signal::Traces);
+        self.warnings.extend_from_slice(environment.warnings());
+        if exporters.console {
+            self.warnings.push(
+                "OTEL_TRACES_EXPORTER=console is not in this version, otlp and none are: traces of the operator do not go there"
+                    .to_owned(),
+            );
         }
-        let exporters = (self.get)("OTEL_TRACES_EXPORTER");
-        let mut is_named = exporters.is_none();
-        for name in exporters.iter().flat_map(|names| names.split(',')).map(str::trim) {
-            match name {
-                "otlp" => is_named = true,
-                "none" | "" => {}
-                other => self.warnings.push(format!(
-                    "OTEL_TRACES_EXPORTER={other} is not in this version, otlp and none are: traces of the operator do not go there"
-                )),
-            }
-        }
-        if !is_named {
-            return Ok(None);
-        }
-        let local = || exporters.is_some().then(|| LOCAL.to_owned());
-        let http = match (self.get)("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") {
-            Some(url) => HttpConfig::exact(&url)?,
-            None => match (self.get)("OTEL_EXPORTER_OTLP_ENDPOINT").or_else(local) {
-                Some(url) => HttpConfig::otlp(&url, Signal::Traces)?,
-                None => return Ok(None),
-            },
-        };
-        match self.first(&["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"]) {
-            None => {}
-            Some((name, value)) => match &*value {
-                "http/json" => {}
-                "grpc" => return Err(SettingsError::Grpc(name)),
-                other => self
-                    .warnings
-                    .push(format!("{name}={other}: JSON is sent, which receivers of OTLP over HTTP take too")),
-            },
-        }
-        let headers = self.first(&["OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS"]);
-        let headers = headers.map(|(_, value)| value).unwrap_or_default();
-        let timeout = self.number(&["OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT"]);
-        let http = http.with_product(concat!("obtrace-zero/", env!("CARGO_PKG_VERSION")))?;
-        let http = http.with_header_list(&headers)?;
-        Ok(Some(match timeout {
-            Some(millis) => http.with_timeout(Duration::from_millis(millis)),
-            None => http,
-        }))
+        Ok(exporters.otlp.clone())
     }
 
     /// A whole number of at least 1.
@@ -229,43 +200,15 @@ impl<G: Fn(&str) -> Option<String>> Reader<G> {
             ("k8s.node.name", replica.node.as_deref()),
         ];
         let known = known.into_iter().filter_map(|(key, value)| Some((key, value.filter(|value| !value.is_empty())?)));
-        let mut all: Vec<_> = known.map(|(key, value)| Attribute::new(key, value.to_owned())).collect();
-        let mut set = |key: String, value: String| match all.iter_mut().find(|it| it.key == *key) {
-            Some(found) => found.value = Value::from(value),
-            None => all.push(Attribute::new(key, value)),
-        };
-        for pair in (self.get)("OTEL_RESOURCE_ATTRIBUTES").iter().flat_map(|all| all.split(',')) {
-            match pair.split_once('=').map(|(key, value)| (key.trim(), decoded(value.trim()))) {
-                Some((key, Some(value))) if !key.is_empty() => set(key.to_owned(), value),
-                _ if pair.trim().is_empty() => {}
-                _ => self.warnings.push(format!(
-                    "OTEL_RESOURCE_ATTRIBUTES: {pair:?} is not of the form key=value (values may be percent-encoded), and is left out"
-                )),
-            }
-        }
-        if let Some(name) = (self.get)("OTEL_SERVICE_NAME") {
-            set("service.name".to_owned(), name);
-        }
-        Resource::new(all).with_schema_url(SCHEMA_URL)
+        let known = known.map(|(key, value)| Attribute::new(key, value.to_owned())).collect();
+        let known = Resource::new(known).with_schema_url(SCHEMA_URL);
+        let detected = Builder::new().with_defaults(known).build(&self.get);
+        self.warnings.extend(detected.warnings);
+        detected.resource
     }
 
     /// What others may do and we do not.
     fn warn_of_others(&mut self) {
-        if let Some((name, value)) =
-            self.first(&["OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "OTEL_EXPORTER_OTLP_COMPRESSION"])
-            && value != "none"
-        {
-            self.warnings.push(format!("{name}={value} is not in this version: nothing is compressed"));
-        }
-        for name in ["CERTIFICATE", "CLIENT_CERTIFICATE", "CLIENT_KEY"] {
-            for name in [format!("OTEL_EXPORTER_OTLP_TRACES_{name}"), format!("OTEL_EXPORTER_OTLP_{name}")] {
-                if (self.get)(&name).is_some() {
-                    self.warnings.push(format!(
-                        "{name} is not in this version: who the system trusts is trusted, which SSL_CERT_FILE may name"
-                    ));
-                }
-            }
-        }
         if let Some(value) = (self.get)("OTEL_PROPAGATORS")
             && !value.split(',').any(|name| name.trim() == "tracecontext")
         {
@@ -274,25 +217,15 @@ impl<G: Fn(&str) -> Option<String>> Reader<G> {
     }
 }
 
-/// A text without percent escapes; `None` if one is broken.
-fn decoded(text: &str) -> Option<String> {
-    let mut out = Vec::with_capacity(text.len());
-    let mut bytes = text.bytes();
-    while let Some(byte) = bytes.next() {
-        let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-        out.push(match byte {
-            b'%' => digit(bytes.next()?)? << 4 | digit(bytes.next()?)?,
-            other => other,
-        });
-    }
-    String::from_utf8(out).ok()
-}
-
 #[cfg(test)]
 mod tests {
+    use obtrace_export::{encode::Format, model::Value};
+
     use super::*;
 
     const ENDPOINT: (&str, &str) = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318");
+
+    const TLS: (&str, &str) = ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://127.0.0.1:4318");
 
     fn read(variables: &[(&str, &str)]) -> Result<Settings, SettingsError> {
         let get = |name: &str| variables.iter().find(|(it, _)| *it == name).map(|(_, value)| (*value).to_owned());
@@ -321,7 +254,8 @@ mod tests {
         for (variables, said) in [
             (&[("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "collector:4317")][..], "collector"),
             (&[ENDPOINT, ("OTEL_EXPORTER_OTLP_HEADERS", "no equals")], "name=value"),
-            (&[ENDPOINT, ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")], "OTEL_EXPORTER_OTLP_PROTOCOL=grpc"),
+            (&[ENDPOINT, ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"), ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://")], "http://"),
+            (&[TLS, ("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", "/own.pem")], "OTEL_EXPORTER_OTLP_CLIENT_KEY"),
         ] {
             let error = read(variables).unwrap_err().to_string();
             assert!(error.contains(said) && error.starts_with("cannot send traces of the operator: "), "{error}");
@@ -331,13 +265,15 @@ mod tests {
     #[test]
     fn what_is_asked_for_and_not_done_is_told() {
         for (name, value) in [
-            ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"),
-            ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip"),
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/xml"),
+            ("OTEL_EXPORTER_OTLP_COMPRESSION", "lzma"),
+            // Without TLS.
             ("OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", "/ca.pem"),
             ("OTEL_EXPORTER_OTLP_TIMEOUT", "10s"),
             ("OTEL_BSP_MAX_QUEUE_SIZE", "0"),
             ("OTEL_TRACES_SAMPLER", "jaeger_remote"),
             ("OTEL_TRACES_EXPORTER", "otlp,zipkin"),
+            ("OTEL_TRACES_EXPORTER", "otlp,console"),
             ("OTEL_PROPAGATORS", "b3"),
             ("OTEL_RESOURCE_ATTRIBUTES", "a=1,b"),
         ] {
@@ -350,6 +286,28 @@ mod tests {
         assert_eq!((ratio("2").warnings().len(), ratio("0.5").warnings().len()), (1, 0));
         assert_eq!(ratio("2").sampler, Sampler::named("traceidratio", 1.0).unwrap());
         assert_eq!(ratio("0.5").sampler, Sampler::named("traceidratio", 0.5).unwrap());
+    }
+
+    #[test]
+    fn every_form_is_spoken_and_json_is_the_usual_one() {
+        let form = |variables: &[(&str, &str)]| {
+            let settings = read(variables).unwrap();
+            assert_eq!(settings.warnings(), &[] as &[String]);
+            let transport = settings.receiver.unwrap().build().unwrap();
+            (transport.format(), transport.target())
+        };
+        let json = (Format::Json, "http://127.0.0.1:4318/v1/traces".to_owned());
+        assert_eq!(form(&[ENDPOINT]), json);
+        assert_eq!(form(&[ENDPOINT, ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip")]), json);
+        let protobuf = (Format::Protobuf, json.1);
+        assert_eq!(form(&[ENDPOINT, ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")]), protobuf);
+        let grpc = (Format::Protobuf, "http://127.0.0.1:4318".to_owned());
+        assert_eq!(form(&[ENDPOINT, ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "grpc")]), grpc);
+        // What is said of others is none of its business.
+        assert_eq!(form(&[ENDPOINT, ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "none"), ("OTEL_LOGS_EXPORTER", "x")]).0, Format::Json);
+        let file = [TLS, ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/there/is/no/ca.pem")];
+        let error = read(&file).unwrap().start().unwrap_err().to_string();
+        assert!(error.starts_with("cannot send traces of the operator: ") && error.contains("/there/is/no/ca.pem"), "{error}");
     }
 
     #[test]
@@ -368,10 +326,13 @@ mod tests {
             ("k8s.pod.name", "operator-1"),
             ("k8s.node.name", "node-1"),
             ("k8s.cluster.name", "a b"),
+            ("telemetry.sdk.name", "obtrace-export"),
+            ("telemetry.sdk.language", "rust"),
+            ("telemetry.sdk.version", env!("CARGO_PKG_VERSION")),
         ] {
             assert_eq!(settings.resource.get(key), Some(&Value::from(value)), "{key}");
         }
-        assert_eq!(settings.resource.attributes.len(), 7);
+        assert_eq!(settings.resource.attributes.len(), 10);
         let plain = read(&[]).unwrap().resource;
         assert_eq!(plain.get("service.name"), Some(&Value::from("obtrace-zero-operator")));
         assert_eq!(plain.get("k8s.node.name"), None);
