@@ -9,6 +9,7 @@ mod otlp;
 mod postgres;
 mod random;
 mod redis;
+mod span_metrics;
 mod spine;
 mod spool;
 mod worst;
@@ -20,9 +21,10 @@ use harness::{Goals, Run};
 /// A part of the suite: its name, and what runs it.
 type Part = (&'static str, fn(Run, &mut Goals));
 
-const PARTS: [Part; 10] = [
+const PARTS: [Part; 11] = [
     ("otlp", otlp::run),
     ("spool", spool::run),
+    ("span-metrics", span_metrics::run),
     ("http", http::run),
     ("postgres", postgres::run),
     ("redis", redis::run),
