@@ -13,7 +13,10 @@ use reqwest::{
 };
 
 use super::{
-    ConfigError, HttpConfig, MAX_REPLY, Payload, Reply, SendError, body::Packer, connection::Proxy, reply, reply::Form,
+    ConfigError, HttpConfig, MAX_REPLY, Payload, Reply, SendError,
+    body::Packer,
+    connection::Proxy,
+    reply::http::{self as bodies, Form},
     tls::Handshakes,
 };
 use crate::{
@@ -123,7 +126,7 @@ impl Http {
         let is_encoded = headers.get(CONTENT_ENCODING).is_some_and(|value| value != "identity");
         // The status decides. A body that breaks off changes nothing: to send again what was taken would double it.
         let body = read_body(response).await;
-        let (rejected, message) = reply::read(class, form, if is_encoded { &[] } else { &body });
+        let (rejected, message) = bodies::read(class, form, if is_encoded { &[] } else { &body });
         Reply { status, class, retry_after, rejected, message: self.config.redact(message), is_grpc: false }
     }
 
