@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Writes golden vectors, detection cases, golden Pods and recorded bodies as first inputs of the fuzz targets.
+"""Writes golden vectors, detection cases, golden Pods, recorded bodies and spools as first inputs of the fuzz targets.
 
 usage: seeds.py [FOLDER]     into FOLDER/<target>/, by default that where cargo-fuzz looks for them, fuzz/corpus/
 
-The forms are those that `checks.rs`, `injection.rs` and `receive.rs` read.
+The forms are those that `checks.rs`, `injection.rs`, `receive.rs` and `spool.rs` read.
 """
 
 import gzip
@@ -157,10 +157,22 @@ def bodies():
         keep("receive", bytes([choice | COMPRESSED]) + gzip.compress(body, mtime=0))
 
 
+def spools():
+    """A real spool with one change and with several: which file, what, where (two bytes), to what; and files that are none."""
+    for what in range(8):
+        for place in (0, 9, 40, 70, 1100):
+            change = bytes([1 + what % 3, what, place % 256, place // 256, 65 + what])
+            for choice in (0, 2):
+                keep("spool", bytes([choice]) + change)
+                keep("spool", bytes([choice]) + change + bytes([0, 3, place % 256, place // 256, 0]) + change)
+    keep("spool", bytes([1, 2, 40, 0]) + b"OBTSPL\0\1" + bytes(32) + bytes([3, 12, 0]) + bytes(12))
+
+
 def main():
     detection_cases()
     golden_pods()
     bodies()
+    spools()
     count = 0
     for hint, protocol in enumerate(PROTOCOLS):
         for path in sorted((VECTORS / protocol).glob("*.toml")):
@@ -170,7 +182,7 @@ def main():
                 keep("connection", connection(steps, vector, hint))
                 keep("detect", detection(steps))
                 count += 1
-    print(f"{count} vectors written as inputs of {len(PROTOCOLS) + 2} fuzz targets, cases, Pods and bodies of five more")
+    print(f"{count} vectors written as inputs of {len(PROTOCOLS) + 2} fuzz targets, cases, Pods, bodies and spools of six more")
 
 
 if __name__ == "__main__":
