@@ -82,7 +82,7 @@ pub(super) struct Run {
     /// Show metrics to Prometheus on a port of this machine, or on HOST:PORT
     #[arg(long, value_name = "ADDR")]
     pub(super) prometheus: Option<String>,
-    /// Write spans, and metrics if there are, to a file as OTLP JSON, a request a line
+    /// Write spans to a file as OTLP JSON, a request a line; metrics, if there are, to FILE with .metrics in its name
     #[arg(long, value_name = "FILE")]
     pub(super) otlp_file: Option<String>,
     /// Keep what the receiver has not taken yet in a folder: it survives the receiver's absence and the agent's end

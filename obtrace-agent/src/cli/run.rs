@@ -137,9 +137,13 @@ fn show(page: &Page, metrics: Metrics) -> Result<(), Error> {
 }
 
 /// An exporter on a thread of its own.
-fn exporter<T: Item>(Outlet { transport, delivery }: Outlet) -> Result<Exporter<T>, Error> {
+fn exporter<T: Item>(outlet: Outlet) -> Result<Exporter<T>, Error> {
     let what = if T::SIGNAL == Signal::Traces { "spans" } else { T::SIGNAL.name() };
-    say(format_args!("{what} go to {}", transport.target()));
+    let target = outlet.target();
+    let cannot =
+        |error| Error::Start(format!("{what} cannot go to {target}: {error}; choose another place with --otlp-file"));
+    let (transport, delivery) = outlet.open().map_err(cannot)?;
+    say(format_args!("{what} go to {target}"));
     let (exporter, worker) = Exporter::new(transport, delivery);
     worker.spawn_thread().map_err(|error| Error::Start(format!("the exporter got no thread: {error}")))?;
     Ok(exporter)

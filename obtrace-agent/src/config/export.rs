@@ -1,5 +1,7 @@
 //! Who is sent spans and metrics, and how.
 
+use std::{io, path::Path};
+
 use obtrace_export::{
     batch::Limits,
     encode::Format,
@@ -7,7 +9,9 @@ use obtrace_export::{
     pipeline::Config as Delivery,
     retry::Policy,
     spool::{self, WhenFull},
-    transport::{Compression, Grpc, GrpcConfig, Http, HttpConfig, Tls, Transport},
+    transport::{
+        Compression, Console, ConsoleForm, File, FileConfig, Grpc, GrpcConfig, Http, HttpConfig, Tls, Transport,
+    },
 };
 
 use super::{Config, ConfigError, value};
@@ -21,10 +25,39 @@ const LOCAL_GRPC: &str = "http://localhost:4317";
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Outlet {
-    /// To whom, and in which form.
-    pub transport: Transport,
+    route: Route,
     /// How items are batched, sent and kept.
     pub delivery: Delivery,
+}
+
+#[derive(Debug)]
+enum Route {
+    Transport(Transport),
+    /// It is made when it is needed: who only looks at the configuration wants no file.
+    File(FileConfig),
+}
+
+impl Outlet {
+    /// To whom, fit to be shown.
+    #[must_use]
+    pub fn target(&self) -> String {
+        match &self.route {
+            Route::Transport(transport) => transport.target(),
+            Route::File(file) => file.path.display().to_string(),
+        }
+    }
+
+    /// The way itself.
+    ///
+    /// # Errors
+    /// The file cannot be made.
+    pub fn open(self) -> io::Result<(Transport, Delivery)> {
+        let transport = match self.route {
+            Route::Transport(transport) => transport,
+            Route::File(file) => File::new(file)?.into(),
+        };
+        Ok((transport, self.delivery))
+    }
 }
 
 /// Which metrics there are and where they go.
@@ -99,7 +132,10 @@ impl Config {
             return Ok(None);
         }
         let otlp = wanted.metrics_otlp || (wanted.metrics_anywhere && self.has_receiver("export.metrics_endpoint"));
-        let outlets = self.outlets(Signal::Metrics, otlp)?;
+        let mut outlets = self.outlets(Signal::Metrics, otlp)?;
+        if wanted.metrics_console {
+            outlets.push(self.console());
+        }
         if outlets.is_empty() && wanted.prometheus.is_none() {
             return Err(ConfigError::Conflict(
                 "metrics have nowhere to go: --otlp URL sends them, --prometheus 9464 shows them".to_owned(),
@@ -117,9 +153,40 @@ impl Config {
                 Some(spool) => self.delivery().with_spool(spool),
                 None => self.delivery(),
             };
-            outlets.push(Outlet { transport: self.receiver(signal)?, delivery });
+            outlets.push(Outlet { route: Route::Transport(self.receiver(signal)?), delivery });
+        }
+        if let Some(file) = self.file(signal) {
+            outlets.push(Outlet { route: Route::File(file), delivery: self.delivery() });
         }
         Ok(outlets)
+    }
+
+    /// The file that requests are written to: of spans that which is named, of others one beside it.
+    fn file(&self, signal: Signal) -> Option<FileConfig> {
+        let named = Path::new(self.get("export.file"));
+        let mut name = named.file_stem()?.to_owned();
+        if signal != Signal::Traces {
+            name.push(format!(".{signal}"));
+        }
+        if let Some(kind) = named.extension() {
+            name.push(".");
+            name.push(kind);
+        }
+        let kept = u32::try_from(self.count("export.file_count").saturating_sub(1)).unwrap_or(u32::MAX);
+        let bytes = u64::try_from(self.bytes("export.file_bytes")).unwrap_or(u64::MAX);
+        Some(FileConfig::new(named.with_file_name(name)).with_max_bytes(bytes).with_kept(kept))
+    }
+
+    /// Metrics for people: on standard output, or on standard error where spans are on the other.
+    fn console(&self) -> Outlet {
+        let has_spans = self.destinations().traces_console || !matches!(self.get("print"), "" | "none");
+        let console = if has_spans { Console::stderr } else { Console::stdout };
+        let console = match self.get("color") {
+            "always" => console(ConsoleForm::Lines).with_color(true),
+            "never" => console(ConsoleForm::Lines).with_color(false),
+            _ => console(ConsoleForm::Lines),
+        };
+        Outlet { route: Route::Transport(console.into()), delivery: self.delivery() }
     }
 
     /// How items are batched, sent and kept.

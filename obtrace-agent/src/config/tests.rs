@@ -1,4 +1,7 @@
-use obtrace_export::span_metrics::{Buckets, Names, SpanNames};
+use obtrace_export::{
+    encode::Format as Encoding,
+    span_metrics::{Buckets, Names, SpanNames},
+};
 
 use super::*;
 use crate::{
@@ -136,7 +139,7 @@ fn secrets_are_never_shown() {
 fn where_spans_go() {
     let url = |environment: &[(&str, &str)], flags: &[(&'static str, &str)]| {
         let built = load("", environment, flags).unwrap().build().unwrap();
-        (built.traces.first().map(|outlet| outlet.transport.target()), built.application.format)
+        (built.traces.first().map(|outlet| outlet.target()), built.application.format)
     };
     assert_eq!(url(&[], &[]), (None, Format::Text));
     let (to, format) = url(&[("OBTRACE_INGEST_URL", "https://ingest.example.com")], &[]);
@@ -153,6 +156,53 @@ fn where_spans_go() {
     assert_eq!(url(&exporter("otlp")[..1], &[]).0.as_deref(), Some("http://localhost:4318/v1/traces"));
 }
 
+#[test]
+fn what_goes_to_files_goes_to_one_for_each_signal() {
+    let file = [("otlp-file", "/var/log/agent.jsonl"), ("metrics", "true")];
+    let built = load("", &[], &file).unwrap().build().unwrap();
+    let targets = |outlets: &[Outlet]| outlets.iter().map(Outlet::target).collect::<Vec<_>>();
+    assert_eq!(targets(&built.traces), ["/var/log/agent.jsonl"]);
+    assert_eq!(targets(&built.metrics.unwrap().outlets), ["/var/log/agent.metrics.jsonl"]);
+    let both = [("otlp-file", "out"), ("otlp", "http://c:3")];
+    assert_eq!(targets(&load("", &[], &both).unwrap().build().unwrap().traces), ["http://c:3/v1/traces", "out"]);
+}
+
+#[test]
+fn every_form_and_what_is_said_of_one_signal_alone() {
+    let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://a:1");
+    let built = |environment: &[(&str, &str)]| {
+        let environment = [environment, &[endpoint, ("OTEL_METRICS_EXPORTER", "otlp")]].concat();
+        let built = load("", &environment, &[]).unwrap().build()?;
+        let open = |outlets: Vec<Outlet>| outlets.into_iter().map(|it| it.open().unwrap().0).next().unwrap();
+        Ok::<_, ConfigError>((open(built.traces), open(built.metrics.unwrap().outlets)))
+    };
+    let forms = |environment: &[(&str, &str)]| {
+        let (traces, metrics) = built(environment).unwrap();
+        ((traces.format(), traces.target()), (metrics.format(), metrics.target()))
+    };
+    let http = |format, signal: &str| (format, format!("http://a:1/v1/{signal}"));
+    assert_eq!(forms(&[]), (http(Encoding::Json, "traces"), http(Encoding::Json, "metrics")));
+    let protobuf = ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf");
+    assert_eq!(forms(&[protobuf]), (http(Encoding::Protobuf, "traces"), http(Encoding::Protobuf, "metrics")));
+    let mixed = [
+        protobuf,
+        ("OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "http/json"),
+        ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "grpc"),
+    ];
+    assert_eq!(forms(&mixed), ((Encoding::Protobuf, "http://a:1".to_owned()), http(Encoding::Json, "metrics")));
+    let half = built(&[("OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY", "/k.pem")]).unwrap_err().to_string();
+    assert!(half.contains("client certificate"), "{half}");
+    let bare = [("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "c:4317"), ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "grpc")];
+    assert_eq!(forms(&bare).0.1, "https://c:4317");
+    let insecure = [bare[0], bare[1], ("OTEL_EXPORTER_OTLP_INSECURE", "True")];
+    assert_eq!(forms(&insecure).0.1, "http://c:4317");
+    // The ingest takes JSON, and says so where something else was asked for.
+    let ingest = [("OBTRACE_INGEST_URL", "https://i.example.com"), protobuf];
+    let config = load("", &ingest, &[]).unwrap();
+    assert!(matches!(config.warnings(), [warning] if warning.contains("http/json")), "{:?}", config.warnings());
+    assert_eq!(config.build().unwrap().traces[0].target(), "https://i.example.com/otlp/v1/traces");
+}
+
 /// Where metrics go: the receivers' URLs, the page's host and port.
 fn metrics(
     file: &str,
@@ -162,7 +212,7 @@ fn metrics(
     let built = load(file, environment, flags)?.build()?;
     assert_eq!(built.application.traces.unsampled, built.metrics.is_some(), "metrics are of all requests");
     Ok(built.metrics.map(|it| {
-        let receivers = it.outlets.iter().map(|outlet| outlet.transport.target()).collect();
+        let receivers = it.outlets.iter().map(|outlet| outlet.target()).collect();
         (receivers, it.page.map(|page| (page.host, page.port)))
     }))
 }

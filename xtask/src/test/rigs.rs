@@ -22,7 +22,8 @@ pub(super) fn replay(workspace: &Workspace, report: &mut Report) -> Result<(), E
 pub(super) fn live(workspace: &Workspace, report: &mut Report) -> Result<(), Error> {
     rig(workspace, report, Need::Live, "tests/live/run.py", &[])?;
     rig(workspace, report, Need::Live, "tests/live/narrow.py", &[])?;
-    rig(workspace, report, Need::Live, "tests/live/export.py", &[])
+    rig(workspace, report, Need::Live, "tests/live/export.py", &[])?;
+    rig(workspace, report, Need::Live, "tests/live/metrics.py", &[])
 }
 
 pub(super) fn container(workspace: &Workspace, report: &mut Report) -> Result<(), Error> {

@@ -100,10 +100,16 @@ pub(super) const OPTIONS: &[Opt] = &[
         Text,
         "",
         "otlp-file",
-        "file that requests are written to as OTLP JSON, a line each; FILE.1 is the one before",
+        "file that spans are written to as OTLP JSON, a request a line; metrics go to FILE with .metrics before its extension",
     ),
     option("export.file_bytes", Bytes, "64MiB", "", "from which size on another file is begun"),
-    option("export.file_count", Integer(1, 1_000), "4", "", "files that are kept at most"),
+    option(
+        "export.file_count",
+        Integer(1, 1_000),
+        "4",
+        "",
+        "files of a signal at most; traces.1.jsonl is the one before traces.jsonl",
+    ),
     option("export.batch_items", COUNT, "500", "", "spans of one request at most")
         .or(&["OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "OTEL_EBPF_OTLP_TRACES_BATCH_MAX_SIZE"]),
     option("export.delay", Duration, "2s", "", "how long a span waits for others")
