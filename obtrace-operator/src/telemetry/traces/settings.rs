@@ -254,7 +254,10 @@ mod tests {
         for (variables, said) in [
             (&[("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "collector:4317")][..], "collector"),
             (&[ENDPOINT, ("OTEL_EXPORTER_OTLP_HEADERS", "no equals")], "name=value"),
-            (&[ENDPOINT, ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"), ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://")], "http://"),
+            (
+                &[ENDPOINT, ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"), ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://")],
+                "http://",
+            ),
             (&[TLS, ("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", "/own.pem")], "OTEL_EXPORTER_OTLP_CLIENT_KEY"),
         ] {
             let error = read(variables).unwrap_err().to_string();
@@ -304,10 +307,16 @@ mod tests {
         let grpc = (Format::Protobuf, "http://127.0.0.1:4318".to_owned());
         assert_eq!(form(&[ENDPOINT, ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "grpc")]), grpc);
         // What is said of others is none of its business.
-        assert_eq!(form(&[ENDPOINT, ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "none"), ("OTEL_LOGS_EXPORTER", "x")]).0, Format::Json);
+        assert_eq!(
+            form(&[ENDPOINT, ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "none"), ("OTEL_LOGS_EXPORTER", "x")]).0,
+            Format::Json
+        );
         let file = [TLS, ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/there/is/no/ca.pem")];
         let error = read(&file).unwrap().start().unwrap_err().to_string();
-        assert!(error.starts_with("cannot send traces of the operator: ") && error.contains("/there/is/no/ca.pem"), "{error}");
+        assert!(
+            error.starts_with("cannot send traces of the operator: ") && error.contains("/there/is/no/ca.pem"),
+            "{error}"
+        );
     }
 
     #[test]
