@@ -20,7 +20,7 @@ pub(super) fn show(flags: &ConfigFlags) -> u8 {
     for (option, value, origin) in config.entries() {
         let value = if value.is_empty() { "-" } else { value };
         // Writing to memory does not fail.
-        let _ = writeln!(text, "{:<32} {value:<24} {origin}", option.key);
+        let _ = writeln!(text, "{:<36} {value:<24} {origin}", option.key);
     }
     let code = write_out(text.as_bytes());
     // Values that do not go together are told here too, before `run` meets them.

@@ -254,10 +254,7 @@ mod tests {
         for (variables, said) in [
             (&[("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "collector:4317")][..], "collector"),
             (&[ENDPOINT, ("OTEL_EXPORTER_OTLP_HEADERS", "no equals")], "name=value"),
-            (
-                &[ENDPOINT, ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"), ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://")],
-                "http://",
-            ),
+            (&[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://"), ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")], "http://"),
             (&[TLS, ("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", "/own.pem")], "OTEL_EXPORTER_OTLP_CLIENT_KEY"),
         ] {
             let error = read(variables).unwrap_err().to_string();
