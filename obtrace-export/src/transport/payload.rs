@@ -17,7 +17,6 @@ impl Payload {
     }
 
     /// A body that is gzip already.
-    #[allow(dead_code, reason = "bodies from the spool are")]
     pub(crate) fn gzip(body: Bytes) -> Self {
         Self { body, is_gzip: true }
     }
