@@ -27,7 +27,7 @@ pub(super) struct Arguments {
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Watch local programs and tell what they say to each other.
-    Run(Run),
+    Run(Box<Run>),
     /// The same from a packet capture: no root, no kernel.
     Replay(Replay),
     /// Print what others export by OTLP over HTTP: spans, logs, metrics. No backend, no root.

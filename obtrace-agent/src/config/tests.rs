@@ -203,12 +203,15 @@ fn every_form_and_what_is_said_of_one_signal_alone() {
     assert_eq!(config.build().unwrap().traces[0].target(), "https://i.example.com/otlp/v1/traces");
 }
 
-/// Where metrics go: the receivers' URLs, the page's host and port.
+/// The receivers' URLs, the page's host and port.
+type Places = (Vec<String>, Option<(String, u16)>);
+
+/// Where metrics go.
 fn metrics(
     file: &str,
     environment: &[(&str, &str)],
     flags: &[(&'static str, &str)],
-) -> Result<Option<(Vec<String>, Option<(String, u16)>)>, ConfigError> {
+) -> Result<Option<Places>, ConfigError> {
     let built = load(file, environment, flags)?.build()?;
     assert_eq!(built.application.traces.unsampled, built.metrics.is_some(), "metrics are of all requests");
     Ok(built.metrics.map(|it| {
