@@ -107,7 +107,7 @@ fn request(spans: &[Span]) -> ExportTraceServiceRequest {
             trace_id: span.trace_id.to_bytes().to_vec(),
             span_id: span.span_id.to_bytes().to_vec(),
             parent_span_id: span.parent_span_id.map(|id| id.to_bytes().to_vec()).unwrap_or_default(),
-            flags: span.flags.into(),
+            flags: span.flags,
             name: span.name.to_string(),
             kind: proto::span::SpanKind::Server.into(),
             start_time_unix_nano: span.start_unix_nano,

@@ -1,4 +1,6 @@
-#![doc = include_str!("../README.md")]
+// The page names modules and has an example of all features.
+#![cfg_attr(all(feature = "http", feature = "receive"), doc = include_str!("../README.md"))]
+#![cfg_attr(not(all(feature = "http", feature = "receive")), doc = "OpenTelemetry export without the SDK.")]
 #![forbid(unsafe_code)]
 
 pub mod batch;

@@ -63,10 +63,10 @@ fn holder(pid: Option<u32>) -> String {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AppendError {
-    /// There is no room, and what came first stays ([`WhenFull::DropNewest`]).
+    /// There is no room, and what came first stays ([`WhenFull::DropNewest`](super::WhenFull::DropNewest)).
     #[error("the spool is full")]
     Full,
-    /// The batch alone is larger than the spool, or than [`MAX_BODY`].
+    /// The batch alone is larger than the spool, or than [`MAX_BODY`](super::MAX_BODY).
     #[error("the batch is larger than the spool")]
     TooLarge,
     /// The file system did not take it. Nothing of it is left there.

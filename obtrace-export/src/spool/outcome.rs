@@ -53,7 +53,7 @@ pub struct Record {
     pub items: NonZeroU32,
     /// The body, compressed by gzip.
     pub gzip: Vec<u8>,
-    /// For [`Spool::acknowledge`] or [`Spool::release`].
+    /// For [`Spool::acknowledge`](super::Spool::acknowledge) or [`Spool::release`](super::Spool::release).
     pub receipt: Receipt,
 }
 

@@ -34,7 +34,10 @@ use self::{
 type Outcome = Result<(), Box<dyn std::error::Error>>;
 
 fn main() -> ExitCode {
-    let Some(program) = env::var_os("OBTRACE_COLLECTOR").map(PathBuf::from) else { return ExitCode::SUCCESS };
+    let Some(program) = env::var_os("OBTRACE_COLLECTOR").map(PathBuf::from) else {
+        println!("not run: OBTRACE_COLLECTOR does not name a Collector; `cargo xtask test --part export` builds one");
+        return ExitCode::SUCCESS;
+    };
     let folder = env::temp_dir().join(format!("obtrace-export-collector-{}", process::id()));
     let mut results = Vec::new();
     if let Err(error) = run(&program, &folder, &mut results) {
