@@ -8,6 +8,7 @@ use reqwest::Url;
 use super::{
     Compression, ConfigError, Tls,
     connection::{Connection, Proxy, connection_settings, is_local},
+    secrets::Secrets,
 };
 use crate::{encode::Format, model::Signal};
 
@@ -109,9 +110,12 @@ impl HttpConfig {
         is_local(self.url.host_str().unwrap_or_default())
     }
 
-    /// Takes every secret out of a text that came from outside, in case the receiver echoed one.
-    pub(super) fn redact(&self, text: String) -> String {
-        self.connection.redact(text, self.url.password().unwrap_or_default())
+    /// What a receiver may repeat and must not be shown.
+    pub(super) fn secrets(&self) -> Secrets {
+        let mut secrets = self.connection.secrets();
+        secrets.add_url(self.url.as_str());
+        self.url.query().into_iter().for_each(|query| secrets.add_query(query));
+        secrets
     }
 }
 
@@ -185,7 +189,8 @@ mod tests {
             .unwrap();
         let shown = format!("{config:?} {}", config.url());
         assert!(!shown.contains("hunter"), "{shown}");
-        assert_eq!(config.redact("key hunter24 of hunter22".to_owned()), "key *** of ***");
+        let said = "key hunter24 of hunter22, token hunter25, no such page: /?token=hunter23".to_owned();
+        assert_eq!(config.secrets().redact(said), "key *** of ***, token ***, no such page: /?***");
         assert_eq!(config.connection.headers["authorization"], "Bearer hunter25");
         assert_eq!(config.connection.headers["x-api-key"], "hunter24");
         let error =

@@ -4,7 +4,10 @@ use std::{fmt, net::IpAddr, time::Duration};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::{Compression, ConfigError, Tls};
+use super::{Compression, ConfigError, Tls, secrets::Secrets};
+
+/// Where the environment names proxies.
+const PROXY_VARIABLES: [&str; 6] = ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
 
 /// Where connections go through.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -93,22 +96,23 @@ impl Connection {
         Ok(())
     }
 
-    /// Takes every secret out of a text that came from outside, in case the receiver echoed one.
-    pub(super) fn redact(&self, mut text: String, password: &str) -> String {
-        let values = self.headers.values().filter(|value| value.is_sensitive()).filter_map(|value| value.to_str().ok());
-        let proxy = match &self.proxy {
-            Proxy::At(url) => {
-                url.rsplit_once('@').and_then(|(user, _)| user.rsplit_once(':')).map(|(_, secret)| secret)
-            }
-            Proxy::Environment | Proxy::Never => None,
-        };
-        // Shorter values would tear holes into ordinary words and are no secrets.
-        for secret in values.chain([password]).chain(proxy).filter(|secret| secret.len() >= 4) {
-            if text.contains(secret) {
-                text = text.replace(secret, "***");
-            }
+    /// What a receiver or a proxy may repeat and must not be shown.
+    pub(super) fn secrets(&self) -> Secrets {
+        let mut secrets = Secrets::default();
+        for value in self.headers.values().filter(|value| value.is_sensitive()) {
+            secrets.add_header(&String::from_utf8_lossy(value.as_bytes()));
         }
-        text
+        match &self.proxy {
+            Proxy::At(url) => secrets.add_url(url),
+            Proxy::Environment => {
+                PROXY_VARIABLES
+                    .iter()
+                    .filter_map(|name| std::env::var(name).ok())
+                    .for_each(|url| secrets.add_url(&url));
+            }
+            Proxy::Never => {}
+        }
+        secrets
     }
 
     /// When an HTTP/2 connection with a request under way is asked for a sign of life, and for how long one is waited for: a
@@ -265,6 +269,6 @@ mod tests {
             assert!(!said.contains("hunter22") && said.contains("http://host:3128"), "{said}");
         }
         connection.set_proxy("http://user:hunter22@proxy:3128").unwrap();
-        assert_eq!(connection.redact("407 for hunter22".to_owned(), ""), "407 for ***");
+        assert_eq!(connection.secrets().redact("407 for hunter22".to_owned()), "407 for ***");
     }
 }

@@ -17,6 +17,7 @@ use super::{
     body::Packer,
     connection::Proxy,
     reply::http::{self as bodies, Form},
+    secrets::Secrets,
     tls::Handshakes,
 };
 use crate::{
@@ -38,6 +39,7 @@ pub struct Http {
     config: Arc<HttpConfig>,
     handshakes: Handshakes,
     packer: Arc<Packer>,
+    secrets: Arc<Secrets>,
 }
 
 impl Http {
@@ -79,7 +81,8 @@ impl Http {
         };
         let client = builder.build().map_err(|error| fail(deepest(&error)))?;
         let packer = Arc::new(Packer::new(config.connection.compression));
-        Ok(Self { client, config: Arc::new(config), handshakes, packer })
+        let secrets = Arc::new(config.secrets());
+        Ok(Self { client, config: Arc::new(config), handshakes, packer, secrets })
     }
 
     /// Where it sends to, fit to be shown.
@@ -126,12 +129,13 @@ impl Http {
         let is_encoded = headers.get(CONTENT_ENCODING).is_some_and(|value| value != "identity");
         // The status decides. A body that breaks off changes nothing: to send again what was taken would double it.
         let body = read_body(response).await;
-        let (rejected, message) = bodies::read(class, form, if is_encoded { &[] } else { &body });
-        Reply { status, class, retry_after, rejected, message: self.config.redact(message), is_grpc: false }
+        let body = if is_encoded { &[] } else { body.as_slice() };
+        let (rejected, message) = bodies::read(class, form, body, &self.secrets);
+        Reply { status, class, retry_after, rejected, message, is_grpc: false }
     }
 
     fn send_error(&self, error: &reqwest::Error) -> SendError {
-        let said = self.config.redact(self.handshakes.described(error));
+        let said = self.secrets.redact(self.handshakes.described(error));
         if error.is_timeout() {
             SendError::Timeout(self.config.connection.timeout)
         } else if error.is_connect() {

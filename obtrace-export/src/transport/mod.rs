@@ -33,6 +33,8 @@ mod payload;
 )]
 mod reply;
 #[cfg(any(feature = "http", feature = "grpc"))]
+mod secrets;
+#[cfg(any(feature = "http", feature = "grpc"))]
 mod tls;
 
 pub use compression::Compression;

@@ -5,7 +5,8 @@ pub(super) mod http;
 
 use std::time::Duration;
 
-use super::fields;
+#[cfg(any(feature = "http", feature = "grpc"))]
+use super::{MAX_REPLY, fields, secrets::Secrets};
 use crate::retry::Class;
 
 /// A receiver's answer.
@@ -80,23 +81,28 @@ impl Reply {
 
 /// Of an `ExportTraceServiceResponse`, `ExportMetricsServiceResponse` or `ExportLogsServiceResponse`, whose numbers are the
 /// same.
-pub(super) fn partial_success(response: &[u8]) -> (u64, String) {
+#[cfg(any(feature = "http", feature = "grpc"))]
+pub(super) fn partial_success(response: &[u8], secrets: &Secrets) -> (u64, String) {
     let partial = fields::bytes(response, 1).unwrap_or_default();
     let rejected = fields::varint(partial, 1).and_then(|count| u64::try_from(count.cast_signed()).ok());
-    (rejected.unwrap_or(0), one_line(&String::from_utf8_lossy(fields::bytes(partial, 2).unwrap_or_default())))
+    let message = String::from_utf8_lossy(fields::bytes(partial, 2).unwrap_or_default());
+    (rejected.unwrap_or(0), one_line(&message, secrets))
 }
 
-/// The text as one line of at most 200 characters that cannot steer a terminal.
-pub(super) fn one_line(text: &str) -> String {
-    let mut line = String::new();
+/// The text as one line of at most 200 characters that cannot steer a terminal, without the secrets: they are taken out
+/// before it is cut, so that no beginning of one is left.
+#[cfg(any(feature = "http", feature = "grpc"))]
+pub(super) fn one_line(text: &str, secrets: &Secrets) -> String {
+    let mut line = String::with_capacity(text.len());
     for word in text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()) {
         if !line.is_empty() {
             line.push(' ');
         }
         line.push_str(word);
-        if line.len() > 800 {
-            break;
-        }
     }
-    line.chars().take(200).collect()
+    // The last word of what was not read to its end may be the beginning of one.
+    if text.len() >= MAX_REPLY {
+        line.truncate(line.rfind(' ').unwrap_or(line.len()));
+    }
+    secrets.redact(line).chars().take(200).collect()
 }

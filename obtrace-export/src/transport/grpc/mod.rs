@@ -32,7 +32,7 @@ use self::{
     frame::Message,
     status::Status,
 };
-use super::{ConfigError, MAX_REPLY, Payload, Reply, SendError, body::Packer, reply};
+use super::{ConfigError, MAX_REPLY, Payload, Reply, SendError, body::Packer, reply, secrets::Secrets};
 use crate::retry::Class;
 
 const ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
@@ -57,6 +57,7 @@ struct Inner {
     /// It has answered a request, so it is what it should be.
     answered: AtomicBool,
     packer: Packer,
+    secrets: Secrets,
 }
 
 impl fmt::Debug for Grpc {
@@ -88,6 +89,7 @@ impl Grpc {
             .initial_stream_window_size(u32::try_from(MAX_REPLY).unwrap_or(65_535))
             .http2_max_header_list_size(MAX_HEADERS);
         let packer = Packer::new(config.connection.compression);
+        let secrets = config.connection.secrets();
         Ok(Self(Arc::new(Inner {
             config,
             connector,
@@ -95,6 +97,7 @@ impl Grpc {
             channel: Mutex::default(),
             answered: AtomicBool::new(false),
             packer,
+            secrets,
         })))
     }
 
@@ -171,18 +174,20 @@ impl Grpc {
         let (head, body) = response.into_parts();
         let content_type = head.headers.get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
         // Without a body, the status is in the head.
-        if let Some(status) = Status::read(&head.headers) {
+        if let Some(status) = Status::read(&head.headers, &self.0.secrets) {
             return Ok(self.answer(status, &[]));
         }
         if head.status != StatusCode::OK || !content_type.starts_with(b"application/grpc") {
-            return Ok(self.answer(Status::of_http(head.status, &String::from_utf8_lossy(content_type)), &[]));
+            return Ok(
+                self.answer(Status::of_http(head.status, &String::from_utf8_lossy(content_type), &self.0.secrets), &[])
+            );
         }
         let (body, trailers) = match read(body).await {
             Ok(read) => read,
             Err(Unread::TooLarge) => return Ok(self.answer(Status::too_long(), &[])),
             Err(Unread::Broken(status)) => return Err(self.error(&status)),
         };
-        match trailers.as_ref().and_then(Status::read) {
+        match trailers.as_ref().and_then(|trailers| Status::read(trailers, &self.0.secrets)) {
             Some(status) => Ok(self.answer(status, frame::message(&body))),
             None => Err(SendError::Broken("the reply ended without a status".to_owned())),
         }
@@ -191,11 +196,11 @@ impl Grpc {
     fn answer(&self, status: Status, message: &[u8]) -> Reply {
         let class = status.class();
         let (rejected, said) = match class {
-            Class::Accepted => reply::partial_success(message),
+            Class::Accepted => reply::partial_success(message, &self.0.secrets),
             _ => (0, status.message),
         };
         let (status, retry_after) = (status.code, status.retry_after);
-        Reply { status, class, retry_after, rejected, message: self.redact(said), is_grpc: true }
+        Reply { status, class, retry_after, rejected, message: said, is_grpc: true }
     }
 
     fn error(&self, error: &(dyn std::error::Error + 'static)) -> SendError {
@@ -219,7 +224,7 @@ impl Grpc {
     }
 
     fn redact(&self, text: String) -> String {
-        self.0.config.connection.redact(text, "")
+        self.0.secrets.redact(text)
     }
 }
 

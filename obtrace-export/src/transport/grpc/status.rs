@@ -7,7 +7,7 @@ use tonic::metadata::MetadataMap;
 
 use crate::{
     retry::{Class, MAX_RETRY_AFTER},
-    transport::{MAX_REPLY, fields, reply::one_line},
+    transport::{MAX_REPLY, fields, reply::one_line, secrets::Secrets},
 };
 
 /// Names of the [status codes](https://grpc.github.io/grpc/core/md_doc_statuscodes.html), by number.
@@ -48,21 +48,23 @@ pub(super) struct Status {
 }
 
 impl Status {
-    /// Reads trailers, or the head of a reply that has nothing else; `None` without a status.
-    pub(super) fn read(headers: &HeaderMap) -> Option<Self> {
+    /// Reads trailers, or the head of a reply that has nothing else; `None` without a status. Its message is without the
+    /// secrets.
+    pub(super) fn read(headers: &HeaderMap, secrets: &Secrets) -> Option<Self> {
         let code = headers.get("grpc-status")?;
         // What is no number is a status nobody knows, as gRPC says.
         let code = code.to_str().ok().and_then(|code| code.parse().ok()).unwrap_or(UNKNOWN);
-        let message = headers.get("grpc-message").map(|value| one_line(&decoded(value.as_bytes()))).unwrap_or_default();
+        let message = headers.get("grpc-message").map(|value| one_line(&decoded(value.as_bytes()), secrets));
         // The map is copied for tonic's reader of its Base64, on failures only.
         let details = headers.contains_key(DETAILS).then(|| MetadataMap::from_headers(headers.clone()));
         let details = details.as_ref().and_then(|map| map.get_bin(DETAILS)?.to_bytes().ok());
+        let message = message.unwrap_or_default();
         Some(Self { code, message, retry_after: details.and_then(|details| retry_info(&details)) })
     }
 
     /// The status of a reply that is not gRPC's, by
     /// [its status code](https://github.com/grpc/grpc/blob/master/doc/http-grpc-status-mapping.md).
-    pub(super) fn of_http(status: http::StatusCode, content_type: &str) -> Self {
+    pub(super) fn of_http(status: http::StatusCode, content_type: &str, secrets: &Secrets) -> Self {
         let code = match status.as_u16() {
             400 => 13,
             401 => 16,
@@ -74,7 +76,7 @@ impl Status {
         let content_type = if content_type.is_empty() { "no content type" } else { content_type };
         let message =
             format!("HTTP {} with {content_type} instead of gRPC; is it the port of OTLP/gRPC?", status.as_u16());
-        Self { code, message: one_line(&message), retry_after: None }
+        Self { code, message: one_line(&message, secrets), retry_after: None }
     }
 
     /// The status of a reply that is longer than one is read: its own comes at its end. As gRPC's libraries have it, and it is
@@ -148,7 +150,7 @@ mod tests {
 
     #[test]
     fn statuses_as_receivers_write_them() {
-        assert_eq!(Status::read(&headers(&[])), None);
+        assert_eq!(Status::read(&headers(&[]), &Secrets::default()), None);
         for (code, message, expected) in [
             ("0", "", (0, "")),
             ("14", "try%20later%0a%E2%82%AC", (14, "try later €")),
@@ -157,7 +159,9 @@ mod tests {
             ("-1", "", (2, "")),
             ("99999", "%1b[2J", (2, "[2J")),
         ] {
-            let status = Status::read(&headers(&[("grpc-status", code), ("grpc-message", message)])).unwrap();
+            let status =
+                Status::read(&headers(&[("grpc-status", code), ("grpc-message", message)]), &Secrets::default())
+                    .unwrap();
             assert_eq!((status.code, status.message.as_str()), expected, "{code}");
         }
         assert_eq!((name(14), name(17)), ("UNAVAILABLE", "an unknown status"));
@@ -208,5 +212,17 @@ mod tests {
         assert_eq!(class(3, "larger than max"), Class::Refused);
         let busy = Status { code: 8, message: "larger than max".to_owned(), retry_after: Some(Duration::ZERO) };
         assert_eq!(busy.class(), Class::Retry, "the receiver asks for it again");
+    }
+
+    #[test]
+    fn secrets_are_taken_out_before_the_text_is_cut() {
+        let mut secrets = Secrets::default();
+        secrets.add_header("Bearer hunter/25+hunter");
+        for at in 180..200 {
+            let message = format!("{}hunter%2F25%2Bhunter%20{}", "x".repeat(at), "y".repeat(300));
+            let status =
+                Status::read(&headers(&[("grpc-status", "16"), ("grpc-message", &message)]), &secrets).unwrap();
+            assert!(!status.message.contains("hun") && status.message.len() == 200, "{}", status.message);
+        }
     }
 }

@@ -3,7 +3,10 @@
 use serde::{Deserialize, Deserializer, de};
 
 use super::{one_line, partial_success};
-use crate::{retry::Class, transport::fields};
+use crate::{
+    retry::Class,
+    transport::{fields, secrets::Secrets},
+};
 
 /// The form of a reply's body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,35 +82,40 @@ fn int64<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     deserializer.deserialize_any(Count)
 }
 
-/// Rejected items and message of a body, whatever the body is.
-pub(in crate::transport) fn read(class: Class, form: Form, body: &[u8]) -> (u64, String) {
+/// Rejected items and message of a body, whatever the body is; without the secrets.
+pub(in crate::transport) fn read(class: Class, form: Form, body: &[u8], secrets: &Secrets) -> (u64, String) {
     match form {
-        Form::Protobuf if class == Class::Accepted => partial_success(body),
+        Form::Protobuf if class == Class::Accepted => partial_success(body, secrets),
         // A google.rpc.Status.
-        Form::Protobuf => (0, one_line(&String::from_utf8_lossy(fields::bytes(body, 2).unwrap_or_default()))),
+        Form::Protobuf => (0, one_line(&String::from_utf8_lossy(fields::bytes(body, 2).unwrap_or_default()), secrets)),
         Form::Html if class == Class::Accepted => {
             (0, "the answer is a web page (text/html); is the URL that of an OTLP receiver?".to_owned())
         }
-        Form::Json | Form::Html | Form::Other => json(class, body),
+        Form::Json | Form::Html | Form::Other => json(class, body, secrets),
     }
 }
 
-fn json(class: Class, body: &[u8]) -> (u64, String) {
+fn json(class: Class, body: &[u8], secrets: &Secrets) -> (u64, String) {
     let Ok(parsed) = serde_json::from_slice::<Body>(body) else {
         // Not JSON: an acceptance needs no words, a failure may have some.
         let text = if class == Class::Accepted { "".into() } else { String::from_utf8_lossy(body) };
-        return (0, one_line(&text));
+        return (0, one_line(&text, secrets));
     };
     let partial = parsed.partial_success.unwrap_or_default();
     match class {
-        Class::Accepted => (partial.rejected, one_line(&partial.error_message)),
-        _ => (0, one_line(&parsed.message.unwrap_or_default())),
+        Class::Accepted => (partial.rejected, one_line(&partial.error_message, secrets)),
+        _ => (0, one_line(&parsed.message.unwrap_or_default(), secrets)),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::transport::MAX_REPLY;
+
+    fn read(class: Class, form: Form, body: &[u8]) -> (u64, String) {
+        super::read(class, form, body, &Secrets::default())
+    }
 
     #[test]
     fn partial_success_in_every_form() {
@@ -169,5 +177,33 @@ mod tests {
         assert_eq!(read(Class::Retry, Form::Other, &[b'x'; 70_000]).1.len(), 200);
         assert_eq!(read(Class::Retry, Form::Other, b"{\"partialSuccess\":{\"rejectedSpans\":5}}"), (0, String::new()));
         assert_eq!(read(Class::Retry, Form::Other, &[b'['; 65_536]).1.len(), 200, "deep nesting does not overflow");
+    }
+
+    #[test]
+    fn secrets_are_taken_out_before_the_text_is_cut() {
+        let mut secrets = Secrets::default();
+        secrets.add_header("Bearer hunter25hunter25");
+        let read = |class, form, body: &[u8]| super::read(class, form, body, &secrets).1;
+        let across = |end: usize| format!("{}hunter25hunter25 {}", "x".repeat(end), "y".repeat(300));
+        for at in 180..200 {
+            let said = read(Class::Refused, Form::Html, across(at).as_bytes());
+            assert!(!said.contains("hun") && said.chars().count() == 200, "{said}");
+        }
+        let json = format!(r#"{{"partialSuccess":{{"errorMessage":"{}"}}}}"#, across(190));
+        assert!(!read(Class::Accepted, Form::Json, json.as_bytes()).contains("hun"));
+        let json = format!(r#"{{"message":"{}"}}"#, across(190));
+        assert!(!read(Class::Refused, Form::Json, json.as_bytes()).contains("hun"));
+        assert_eq!(read(Class::Accepted, Form::Protobuf, b"\x0a\x12\x12\x10hunter25hunter25"), "***");
+        assert_eq!(read(Class::Refused, Form::Protobuf, b"\x12\x10hunter25hunter25"), "***");
+    }
+
+    #[test]
+    fn a_secret_that_was_not_read_to_its_end_is_left_out() {
+        let mut secrets = Secrets::default();
+        secrets.add_header("hunter25hunter25");
+        let mut body = b"no".to_vec();
+        body.resize(MAX_REPLY - 8, b' ');
+        body.extend_from_slice(b"hunter25");
+        assert_eq!(super::read(Class::Refused, Form::Other, &body, &secrets).1, "no");
     }
 }
