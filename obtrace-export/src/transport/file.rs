@@ -14,9 +14,12 @@ use super::{Payload, Reply, SendError, local};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FileConfig {
-    /// The file; its folder is made if it is not there. Of one signal only: the specification wants a file for each.
+    /// The file; its folder is made if it is not there. Of one signal only: the specification wants a file for each. Where it
+    /// is a link, the file that it is a link to when the transport is made.
     pub path: PathBuf,
-    /// Most bytes of a file; a line that would make it larger begins the next one. A single line may be larger. 64 MiB.
+    /// Most bytes of a file; a line that would make it larger begins the next one. A single line may be larger. 64 MiB. Has no
+    /// meaning for what is no file of its own: a terminal, a pipe, `/dev/stdout` and whatever else is below `/dev` (but for
+    /// `/dev/shm`) or `/proc`, which is written to and never renamed or emptied.
     pub max_bytes: u64,
     /// How many files are kept beside the one that is written to, `traces.1.jsonl` being the newest of those of
     /// `traces.jsonl`. With 0 a full file is emptied. 4.
@@ -81,8 +84,9 @@ impl File {
         if let Some(folder) = config.path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             fs::create_dir_all(folder)?;
         }
-        let mut lines = Lines::default();
-        lines.open(&config.path)?;
+        let (path, is_ours) = resolved(&config.path)?;
+        let mut lines = Lines { path, is_ours, handle: None, line: Vec::new() };
+        lines.open()?;
         Ok(Self { config: Arc::new(config), lines: Arc::new(Mutex::new(lines)) })
     }
 
@@ -105,8 +109,12 @@ impl File {
 }
 
 /// The open file.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Lines {
+    /// Not a link.
+    path: PathBuf,
+    /// It may be renamed and emptied.
+    is_ours: bool,
     handle: Option<Handle>,
     /// A line, with its end: written by one call, so that it is whole or not there.
     line: Vec<u8>,
@@ -114,11 +122,11 @@ struct Lines {
 
 impl Lines {
     fn append(&mut self, config: &FileConfig, json: &[u8]) -> io::Result<()> {
-        let mut length = self.open(&config.path)?;
+        let mut length = self.open()?;
         let size = json.len() as u64 + 1;
-        if length > 0 && length.saturating_add(size) > config.max_bytes {
-            rotate(config)?;
-            length = self.open(&config.path)?;
+        if self.is_ours && length > 0 && length.saturating_add(size) > config.max_bytes {
+            rotate(&self.path, config.kept)?;
+            length = self.open()?;
         }
         let Some(handle) = &mut self.handle else { return Err(io::ErrorKind::NotFound.into()) };
         self.line.clear();
@@ -134,17 +142,19 @@ impl Lines {
     }
 
     /// Opens the file if it is not the one that is open, and tells how long it is. A torn line at its end is ended.
-    fn open(&mut self, path: &Path) -> io::Result<u64> {
+    fn open(&mut self) -> io::Result<u64> {
         if let Some(handle) = &self.handle {
             let own = handle.metadata()?;
-            match fs::metadata(path) {
+            match fs::metadata(&self.path) {
                 Ok(there) if is_same(&own, &there) => return Ok(there.len()),
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => self.handle = None,
             }
         }
-        let mut handle = OpenOptions::new().append(true).read(true).create(true).open(path)?;
-        let mut length = handle.metadata()?.len();
+        let mut handle = OpenOptions::new().append(true).read(true).create(true).open(&self.path)?;
+        let there = handle.metadata()?;
+        self.is_ours &= there.is_file();
+        let mut length = there.len();
         if length > 0 {
             let mut last = [0];
             handle.seek(SeekFrom::Start(length - 1))?;
@@ -173,18 +183,43 @@ fn is_same(_: &fs::Metadata, _: &fs::Metadata) -> bool {
     true
 }
 
-/// Every file takes the place of the next older one; the oldest is gone.
-fn rotate(config: &FileConfig) -> io::Result<()> {
-    if config.kept == 0 {
-        return OpenOptions::new().write(true).truncate(true).open(&config.path).map(drop);
+/// How many links lead to a file at most, as with Linux.
+const MAX_LINKS: usize = 40;
+
+/// The file behind all links, and whether it may be renamed and emptied. Links are followed one by one: `/dev/stdout` is one
+/// to what may be an ordinary file, which is not ours all the same.
+fn resolved(path: &Path) -> io::Result<(PathBuf, bool)> {
+    let mut path = path.to_owned();
+    for _ in 0..MAX_LINKS {
+        let name = path.file_name().ok_or(io::ErrorKind::IsADirectory)?;
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let folder = folder.canonicalize()?;
+        let is_system = folder.starts_with("/proc") || (folder.starts_with("/dev") && !folder.starts_with("/dev/shm"));
+        path = folder.join(name);
+        if is_system {
+            return Ok((path, false));
+        }
+        match fs::read_link(&path) {
+            Ok(target) => path = folder.join(target),
+            // No link, or nothing there yet.
+            Err(_) => return Ok((path, true)),
+        }
     }
-    for number in (1..config.kept).rev() {
-        match fs::rename(kept(&config.path, number), kept(&config.path, number + 1)) {
+    Err(io::Error::other("too many links lead to each other"))
+}
+
+/// Every file takes the place of the next older one; the oldest is gone.
+fn rotate(path: &Path, files: u32) -> io::Result<()> {
+    if files == 0 {
+        return OpenOptions::new().write(true).truncate(true).open(path).map(drop);
+    }
+    for number in (1..files).rev() {
+        match fs::rename(kept(path, number), kept(path, number + 1)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
     }
-    fs::rename(&config.path, kept(&config.path, 1))
+    fs::rename(path, kept(path, 1))
 }
 
 /// `traces.jsonl` → `traces.1.jsonl`.
@@ -296,5 +331,60 @@ mod tests {
     fn a_path_that_cannot_be_written_is_known_at_once() {
         let folder = Folder::new("wrong");
         assert!(File::new(FileConfig::new(&folder.0)).is_err());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_stays_and_its_file_is_rotated() {
+        let folder = Folder::new("link");
+        fs::create_dir(folder.0.join("data")).unwrap();
+        // To what is not there yet, by way of another.
+        std::os::unix::fs::symlink("data/real.jsonl", folder.0.join("second")).unwrap();
+        std::os::unix::fs::symlink("second", folder.0.join("t.jsonl")).unwrap();
+        let file = File::new(folder.config().with_max_bytes(8).with_kept(1)).unwrap();
+        for line in ["1111", "22", "33", "44"] {
+            file.append(line.as_bytes()).unwrap();
+        }
+        assert!(fs::symlink_metadata(folder.0.join("t.jsonl")).unwrap().is_symlink());
+        assert_eq!(folder.names(), ["data", "second", "t.jsonl"]);
+        assert_eq!(
+            (folder.read("data/real.jsonl"), folder.read("data/real.1.jsonl")),
+            ("33\n44\n".into(), "1111\n22\n".into())
+        );
+        std::os::unix::fs::symlink("loop", folder.0.join("loop")).unwrap();
+        assert!(File::new(FileConfig::new(folder.0.join("loop"))).is_err());
+    }
+
+    /// As `/dev/stdout` is one: the file behind it may be an ordinary one, and another has it open.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn what_is_below_proc_is_never_renamed_or_emptied() {
+        use std::os::fd::AsRawFd as _;
+        let folder = Folder::new("proc");
+        let of_others = fs::File::create(folder.0.join("output")).unwrap();
+        let number = of_others.as_raw_fd();
+        std::os::unix::fs::symlink(format!("/proc/self/fd/{number}"), folder.0.join("stdout")).unwrap();
+        for (path, kept) in [(format!("/proc/self/fd/{number}").into(), 1), (folder.0.join("stdout"), 0)] {
+            let file = File::new(FileConfig::new(path).with_max_bytes(8).with_kept(kept)).unwrap();
+            ["1111", "2222"].iter().for_each(|line| file.append(line.as_bytes()).unwrap());
+        }
+        assert_eq!(
+            (folder.names(), folder.read("output")),
+            (vec!["output".into(), "stdout".into()], "1111\n2222\n".repeat(2))
+        );
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn devices_are_written_to_and_stay() {
+        let folder = Folder::new("device");
+        let dev = folder.0.join("null");
+        std::os::unix::fs::symlink("/dev/null", &dev).unwrap();
+        let file = File::new(FileConfig::new(&dev).with_max_bytes(1)).unwrap();
+        file.append(b"{}").unwrap();
+        file.append(b"{}").unwrap();
+        assert!(!file.lines.lock().unwrap().is_ours && fs::symlink_metadata(&dev).unwrap().is_symlink());
+        assert_eq!(folder.names(), ["null"]);
+        assert!(resolved(Path::new("/dev/shm/obtrace-export-test")).is_ok_and(|(_, is_ours)| is_ours));
     }
 }
