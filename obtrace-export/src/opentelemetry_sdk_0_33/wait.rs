@@ -36,10 +36,13 @@ impl<T: Item> Delivery<T> {
     /// Hands a batch over and waits for its end, whatever executor runs this.
     pub(super) async fn deliver(&self, items: Vec<T>) -> OTelSdkResult {
         let before = self.exporter.stats();
+        let mut is_closed = false;
         for item in items {
-            if self.exporter.try_send(item) == Err(DropReason::Closed) {
-                return Err(OTelSdkError::AlreadyShutdown);
-            }
+            // Every one is offered, so that every one is counted.
+            is_closed |= self.exporter.try_send(item) == Err(DropReason::Closed);
+        }
+        if is_closed {
+            return Err(OTelSdkError::AlreadyShutdown);
         }
         let waiting = before.in_flight();
         if self.wait.is_zero() {
