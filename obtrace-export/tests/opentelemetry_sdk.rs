@@ -17,6 +17,7 @@ use obtrace_export::{
     opentelemetry_sdk_0_33::{LogExporter, MetricExporter, SpanExporter},
     pipeline::{Config, Exporter},
     receive::{Limits, Receiver, Running},
+    stats::DropReason,
     transport::{Http, HttpConfig},
 };
 use opentelemetry::{
@@ -101,7 +102,11 @@ fn sdk_scope() -> InstrumentationScope {
 }
 
 fn scope() -> Scope {
-    Scope::new("library", "1.2").with_attributes(vec![Attribute::new("a", true)]).with_schema_url(SCHEMA)
+    scope_named("library".to_owned())
+}
+
+fn scope_named(name: String) -> Scope {
+    Scope::new(name, "1.2").with_attributes(vec![Attribute::new("a", true)]).with_schema_url(SCHEMA)
 }
 
 fn time(nanos: u64) -> SystemTime {
@@ -253,8 +258,13 @@ fn what_is_not_delivered_is_told_and_kept() {
     assert!(told().contains("2 spans wait for the receiver"));
     assert_eq!((exporter.stats().in_flight(), exporter.stats().dropped_total()), (2, 0));
     exporter.shutdown_blocking(Duration::ZERO);
-    tracer.in_span("third", |_| {});
+    let before = exporter.stats();
+    (0..20).for_each(|_| tracer.in_span("late", |_| {}));
     assert!(told().contains("AlreadyShutdown"));
+    // Each of them, not only the first.
+    let stats = exporter.stats();
+    assert_eq!((stats.accepted - before.accepted, stats.dropped(DropReason::Closed)), (20, 20));
+    assert!(stats.is_balanced(), "{stats:?}");
 }
 
 #[test]
@@ -296,6 +306,34 @@ fn log_records_arrive_whole() {
     assert_eq!(first.attributes, [Attribute::new("list", vec![Value::from(true), Value::from(0.5)])]);
     assert_eq!((&*first.resource, &*first.scope), (&resource(), &scope()));
     assert_eq!((&second.body, second.trace_id, second.severity_number), (&Value::Empty, None, 0));
+    provider.shutdown().unwrap();
+}
+
+#[test]
+fn the_target_of_a_log_record_is_the_name_of_its_scope() {
+    let world = World::new();
+    let exporter = world.exporter();
+    let provider = SdkLoggerProvider::builder().with_batch_exporter(LogExporter::new(exporter)).build();
+    let logger = provider.logger_with_scope(sdk_scope());
+    // As bridges set it; more of them than are remembered.
+    let targets: Vec<_> = (0..300).map(|number| format!("shop::module{number}")).collect();
+    let emit = |target: Option<&String>| {
+        let mut record = logger.create_log_record();
+        target.into_iter().for_each(|target| record.set_target(target.clone()));
+        record.set_body(target.map_or("", String::as_str).to_owned().into());
+        logger.emit(record);
+    };
+    emit(None);
+    targets.iter().for_each(|target| emit(Some(target)));
+    targets.iter().for_each(|target| emit(Some(target)));
+    provider.force_flush().unwrap();
+    let records = world.log_records();
+    let named = |name: &str| scope_named(name.to_owned());
+    for record in &records {
+        let Value::Str(target) = &record.body else { panic!("{:?}", record.body) };
+        assert_eq!(*record.scope, named(if target.is_empty() { "library" } else { target }));
+    }
+    assert_eq!(records.len(), 601);
     provider.shutdown().unwrap();
 }
 

@@ -22,23 +22,34 @@ use crate::model::{
 /// Values nested deeper than this become empty; see [`MAX_DEPTH`](crate::encode::json::MAX_DEPTH).
 const MAX_DEPTH: usize = crate::encode::json::MAX_DEPTH;
 
-/// Most scopes that are kept.
-const KEPT: usize = 64;
+/// Most scopes that are kept. Log records have one for each target, which is mostly a module.
+const KEPT: usize = 256;
 
-/// The scopes that were seen last: what has the same in the SDK shares the model's.
+/// The scopes that were seen last, with the target if it took the name's place: what has the same in the SDK shares the
+/// model's.
 #[derive(Debug, Default)]
-pub(super) struct Scopes(Vec<(InstrumentationScope, Arc<Scope>)>);
+pub(super) struct Scopes(Vec<(Option<Cow<'static, str>>, InstrumentationScope, Arc<Scope>)>);
 
 impl Scopes {
     pub(super) fn get(&mut self, scope: &InstrumentationScope) -> Arc<Scope> {
-        if let Some((_, known)) = self.0.iter().find(|(of, _)| of == scope) {
+        self.of_target(scope, None)
+    }
+
+    /// Of a log record: a target takes the place of the scope's name, as in OpenTelemetry's own exporter. The name is that of
+    /// the bridge from another library, the same for every record.
+    pub(super) fn of_target(&mut self, scope: &InstrumentationScope, target: Option<&Cow<'static, str>>) -> Arc<Scope> {
+        if let Some((.., known)) = self.0.iter().find(|(to, of, _)| to.as_ref() == target && of == scope) {
             return Arc::clone(known);
         }
         if self.0.len() == KEPT {
             self.0.clear();
         }
-        let made = Arc::new(self::scope(scope));
-        self.0.push((scope.clone(), Arc::clone(&made)));
+        let mut made = self::scope(scope);
+        if let Some(target) = target {
+            made.name = Text::copied(target);
+        }
+        let made = Arc::new(made);
+        self.0.push((target.cloned(), scope.clone(), Arc::clone(&made)));
         made
     }
 }

@@ -50,7 +50,7 @@ use std::{
 use opentelemetry_sdk::{
     Resource as SdkResource,
     error::OTelSdkResult,
-    logs::{LogBatch, LogExporter as SdkLogExporter},
+    logs::{LogBatch, LogExporter as SdkLogExporter, SdkLogRecord},
     metrics::{Temporality, data::ResourceMetrics, exporter::PushMetricExporter},
     trace::{SpanData, SpanExporter as SdkSpanExporter},
 };
@@ -132,7 +132,10 @@ impl SdkLogExporter for LogExporter {
     async fn export(&self, batch: LogBatch<'_>) -> OTelSdkResult {
         let records: Vec<_> = {
             let mut scopes = self.scopes();
-            let record = |(record, scope)| convert::log_record(record, Arc::clone(&self.resource), scopes.get(scope));
+            let record = |(record, scope): (&SdkLogRecord, _)| {
+                let scope = scopes.of_target(scope, record.target());
+                convert::log_record(record, Arc::clone(&self.resource), scope)
+            };
             batch.iter().map(record).collect()
         };
         self.delivery.deliver(records).await
