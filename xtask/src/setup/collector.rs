@@ -11,7 +11,7 @@ const VERSION: &str = "0.138.0";
 /// The program; it is built if it is not in the cache. Needs Go.
 pub(super) fn program(workspace: &Workspace) -> Result<PathBuf, Error> {
     let mut texts = vec![VERSION.to_owned()];
-    for name in ["go.sum", "main.go"] {
+    for name in ["go.mod", "go.sum", "main.go"] {
         let path = workspace.path(SOURCES).join(name);
         texts.push(fs::read_to_string(&path).map_err(Error::file("read", &path))?);
     }

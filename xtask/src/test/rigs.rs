@@ -1,6 +1,6 @@
 //! The tests that need real servers, a kernel or a guest; each is a program of its own below `tests/`.
 
-use std::path::PathBuf;
+use std::{fs, io, path::PathBuf};
 
 use obtrace_loaders::LANGUAGES;
 
@@ -96,11 +96,20 @@ pub(super) fn export(workspace: &Workspace, report: &mut Report) -> Result<(), E
     report.run_tests("collector", run)
 }
 
+/// A folder for what one program writes and another reads, without what an earlier run left: that would be read too.
+fn emptied(workspace: &Workspace, name: &str) -> Result<PathBuf, Error> {
+    let folder = workspace.target.join(name);
+    match fs::remove_dir_all(&folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::file("empty", &folder)(error)),
+        _ => Ok(folder),
+    }
+}
+
 /// Telemetry of every kind, written in both forms by a test, and read by OpenTelemetry's types for Python.
 fn strict(workspace: &Workspace, report: &mut Report) -> Result<(), Error> {
     const PROGRAM: &str = "tests/export/strict.py";
     let python = setup::python(workspace, "tests/export/requirements.txt")?;
-    let bodies = workspace.target.join("bodies");
+    let bodies = emptied(workspace, "bodies")?;
     let write = ["test", "--locked", "--package", "obtrace-export", "--all-features", "--test", "wire"];
     let write = workspace.cargo(write).args(["--", "--ignored", "bodies_for_other_readers"]);
     report.run_tests("bodies", write.env("OBTRACE_BODIES", &bodies))?;
@@ -112,7 +121,7 @@ fn strict(workspace: &Workspace, report: &mut Report) -> Result<(), Error> {
 fn pages(workspace: &Workspace, report: &mut Report) -> Result<(), Error> {
     const PROGRAM: &str = "tests/export/pages.py";
     let python = setup::python(workspace, "tests/export/requirements.txt")?;
-    let pages = workspace.target.join("pages");
+    let pages = emptied(workspace, "pages")?;
     let write = ["test", "--locked", "--package", "obtrace-export", "--all-features", "--test", "prometheus_page"];
     let write = workspace.cargo(write).args(["--", "--ignored", "pages_for_other_readers"]);
     report.run_tests("pages", write.env("OBTRACE_PAGES", &pages))?;
