@@ -1,7 +1,7 @@
 //! A value made of files, which is made again when they have changed.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{self, Read as _},
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
@@ -91,6 +91,13 @@ fn read(paths: &[PathBuf]) -> Result<Vec<Vec<u8>>, (String, String)> {
 }
 
 fn read_one(path: &Path) -> io::Result<Vec<u8>> {
+    // To open a pipe waits for someone who writes to it.
+    let kind = fs::metadata(path)?.file_type();
+    if !kind.is_file() && !kind.is_dir() {
+        return Err(io::Error::other(
+            "it is a pipe, a socket or a device; it must be a regular file, to be read again",
+        ));
+    }
     let mut contents = Vec::new();
     let read = File::open(path)?.take(MAX_FILE + 1).read_to_end(&mut contents)?;
     if u64::try_from(read).is_ok_and(|read| read > MAX_FILE) {

@@ -67,6 +67,31 @@ fn files_that_cannot_be_used_are_named_with_the_reason() {
     }
 }
 
+/// To open a pipe waits for who writes to it, and everything with it.
+#[cfg(unix)]
+#[test]
+fn what_is_no_regular_file_is_refused_at_once() {
+    let folder = Folder::new();
+    let (certificate, key) = pair();
+    let (crt, tls_key) = (folder.write("tls.crt", &certificate), folder.write("tls.key", &key));
+    let (link, pipe) = (folder.0.join("link"), folder.0.join("pipe"));
+    assert!(process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    std::os::unix::fs::symlink(&pipe, &link).unwrap();
+    for (tls, file) in [
+        (Tls::new().with_ca(&pipe), &pipe),
+        (Tls::new().with_ca(&link), &link),
+        (Tls::new().with_client(&crt, &pipe), &pipe),
+        (Tls::new().with_ca("/dev/zero"), &PathBuf::from("/dev/zero")),
+    ] {
+        let said = setup(&tls).unwrap_err();
+        assert!(said.contains(file.to_str().unwrap()) && said.contains("must be a regular file"), "{said}");
+    }
+    // As a Secret is mounted: by a link.
+    fs::remove_file(&link).unwrap();
+    std::os::unix::fs::symlink(&crt, &link).unwrap();
+    assert!(setup(&Tls::new().with_ca(&link).with_client(&link, &tls_key)).is_ok());
+}
+
 #[test]
 fn without_tls_no_file_is_read() {
     assert!(Tls::new().with_ca("/nowhere").client_config(false, &[]).is_ok());
