@@ -1,5 +1,5 @@
 //! What a real OpenTelemetry Collector makes of each wire form: every form is accepted, and what the Collector's file exporter
-//! wrote, read back, is what was sent.
+//! wrote, read back, is what was sent. So is what it scrapes of a page for Prometheus.
 //!
 //! Runs when `OBTRACE_COLLECTOR` names the program, which `cargo xtask test --part export` builds; otherwise there is nothing to run.
 
@@ -7,6 +7,7 @@ mod certificates;
 mod examples;
 mod forms;
 mod running;
+mod scrape;
 mod sdk;
 mod telemetry;
 
@@ -27,6 +28,7 @@ use self::{
     certificates::Certificates,
     forms::Form,
     running::{Collector, PATIENCE},
+    scrape::Page,
     sdk::Sdk,
     telemetry::CASE,
 };
@@ -61,13 +63,16 @@ fn main() -> ExitCode {
 /// Everything is sent first; the Collector writes the last of it when it ends.
 fn run(program: &Path, folder: &Path, results: &mut Vec<(String, Outcome)>) -> Outcome {
     let certificates = Certificates::make(&folder.join("certificates"))?;
-    let collector = Collector::start(program, &folder.join("written"), &certificates, None)?;
+    let page = Page::serve()?;
+    let collector = Collector::start(program, &folder.join("written"), &certificates, Some(page.address()))?;
     let sent: Vec<_> =
         forms::all().into_iter().map(|form| (form.to_string(), send_all(&form, &collector, &certificates))).collect();
     let sdk = Sdk { folder: &folder.join("own"), form: forms::all().pop().ok_or("no form")? };
     let sent_by_sdk = sdk.send(&collector, &certificates);
     let examples = examples::run(&collector, &folder.join("spool"));
+    let scraped = page.wait();
     let written = collector.stop()?;
+    results.push((scrape::NAME.to_owned(), scraped.and_then(|()| scrape::compare(&written))));
     results.push(("examples".to_owned(), examples.and_then(|()| examples::compare(&written))));
     results.push((sdk::NAME.to_owned(), sent_by_sdk.and_then(|()| sdk.compare(&written))));
     for (name, sent) in sent {

@@ -178,7 +178,7 @@ fn configuration(folder: &Path, certificates: &Certificates, ports: [u16; 6], pa
     let scrape = page.map_or_else(String::new, |page| {
         format!(
             "  prometheus:\n    config:\n      scrape_configs:\n        - {{ job_name: page, scrape_interval: 1s, \
-             scrape_timeout: 1s, static_configs: [{{ targets: ['{page}'] }}] }}\n"
+             scrape_timeout: 1s, honor_labels: true, static_configs: [{{ targets: ['{page}'] }}] }}\n"
         )
     });
     let receivers = "[otlp/plain, otlp/tls, otlp/mutual]";
