@@ -15,12 +15,14 @@ use crate::model::{Attribute, Metric, MetricData, NumberPoint, Resource, Scope, 
 /// | `otel.sdk.exporter.span.inflight` | what is being sent or waits in the spool | |
 /// | `otel.sdk.processor.span.processed` | what left the queue, or never came into it | none, `queue_full`, `already_shutdown` |
 /// | `otel.sdk.processor.span.queue.size` | what waits for its batch | |
+/// | `otel.sdk.processor.span.queue.capacity` | how much may, by [`Report::with_queue_capacity`] | |
 /// | `obtrace.export.recovered` | what an earlier run left | |
 /// | `obtrace.export.spooled` | what waits in the spool | |
 /// | `obtrace.export.spool.size` | bytes of its files | |
 /// | `obtrace.export.requests`, `obtrace.export.retries` | requests, and those made again | |
 ///
-/// Data points have no processor in OpenTelemetry: theirs are `obtrace.export.processed` and `obtrace.export.queue.size`.
+/// Data points have no processor in OpenTelemetry: theirs are `obtrace.export.processed`, `obtrace.export.queue.size` and
+/// `obtrace.export.queue.capacity`.
 ///
 /// ```
 /// use obtrace_export::{model::Signal, stats::{Report, Stats}};
@@ -36,6 +38,7 @@ pub struct Report {
     scope: Arc<Scope>,
     component: Text,
     started: u64,
+    capacity: Option<u64>,
 }
 
 /// Names and unit by signal.
@@ -44,6 +47,7 @@ struct Names {
     inflight: &'static str,
     processed: &'static str,
     queue: &'static str,
+    capacity: &'static str,
     unit: &'static str,
 }
 
@@ -54,6 +58,7 @@ const fn names(signal: Signal) -> Names {
             inflight: "otel.sdk.exporter.span.inflight",
             processed: "otel.sdk.processor.span.processed",
             queue: "otel.sdk.processor.span.queue.size",
+            capacity: "otel.sdk.processor.span.queue.capacity",
             unit: "{span}",
         },
         Signal::Logs => Names {
@@ -61,6 +66,7 @@ const fn names(signal: Signal) -> Names {
             inflight: "otel.sdk.exporter.log.inflight",
             processed: "otel.sdk.processor.log.processed",
             queue: "otel.sdk.processor.log.queue.size",
+            capacity: "otel.sdk.processor.log.queue.capacity",
             unit: "{log_record}",
         },
         Signal::Metrics => Names {
@@ -68,6 +74,7 @@ const fn names(signal: Signal) -> Names {
             inflight: "otel.sdk.exporter.metric_data_point.inflight",
             processed: "obtrace.export.processed",
             queue: "obtrace.export.queue.size",
+            capacity: "obtrace.export.queue.capacity",
             unit: "{data_point}",
         },
     }
@@ -83,13 +90,20 @@ impl Report {
             Signal::Logs => "obtrace_log_exporter/0",
             Signal::Metrics => "obtrace_metric_exporter/0",
         };
-        Self { signal, resource, scope, component: component.into(), started: started_unix_nano }
+        Self { signal, resource, scope, component: component.into(), started: started_unix_nano, capacity: None }
     }
 
     /// Sets `otel.component.name`, which tells exporters of the same signal apart. `obtrace_span_exporter/0` and so on.
     #[must_use]
     pub fn with_component_name(mut self, name: impl Into<Text>) -> Self {
         self.component = name.into();
+        self
+    }
+
+    /// Tells how many items the queue holds at most, [`Limits::queue_items`](crate::batch::Limits::queue_items). Not told.
+    #[must_use]
+    pub fn with_queue_capacity(mut self, items: usize) -> Self {
+        self.capacity = Some(items.try_into().unwrap_or(u64::MAX));
         self
     }
 
@@ -112,7 +126,7 @@ impl Report {
         processed.retain(|(error, count)| error.is_none() || *count > 0);
         let one = |count| vec![(None, count)];
         let metric = |name, unit, is_monotonic, points| self.metric(name, unit, is_monotonic, points, now_unix_nano);
-        vec![
+        let mut metrics = vec![
             metric(names.exported, names.unit, true, exported),
             metric(names.inflight, names.unit, false, one(stats.sending + stats.spooled)),
             metric(names.processed, names.unit, true, processed),
@@ -122,7 +136,9 @@ impl Report {
             metric("obtrace.export.spool.size", "By", false, one(stats.spool_bytes)),
             metric("obtrace.export.requests", "{request}", true, one(stats.requests)),
             metric("obtrace.export.retries", "{request}", true, one(stats.retries)),
-        ]
+        ];
+        metrics.extend(self.capacity.map(|items| metric(names.capacity, names.unit, false, one(items))));
+        metrics
     }
 
     fn metric(
@@ -179,6 +195,8 @@ mod tests {
             (spans.inflight, metric::OTEL_SDK_EXPORTER_SPAN_INFLIGHT),
             (spans.processed, metric::OTEL_SDK_PROCESSOR_SPAN_PROCESSED),
             (spans.queue, metric::OTEL_SDK_PROCESSOR_SPAN_QUEUE_SIZE),
+            (spans.capacity, metric::OTEL_SDK_PROCESSOR_SPAN_QUEUE_CAPACITY),
+            (logs.capacity, metric::OTEL_SDK_PROCESSOR_LOG_QUEUE_CAPACITY),
             (logs.exported, metric::OTEL_SDK_EXPORTER_LOG_EXPORTED),
             (logs.inflight, metric::OTEL_SDK_EXPORTER_LOG_INFLIGHT),
             (logs.processed, metric::OTEL_SDK_PROCESSOR_LOG_PROCESSED),
@@ -188,6 +206,15 @@ mod tests {
         ] {
             assert_eq!(name, expected);
         }
+    }
+
+    #[test]
+    fn the_capacity_of_the_queue_is_told_where_it_is_known() {
+        let report = Report::new(Signal::Logs, Arc::default(), 1);
+        let capacity = |report: &Report| {
+            value(&report.metrics(&Stats::default(), 2), "otel.sdk.processor.log.queue.capacity", None)
+        };
+        assert_eq!((capacity(&report), capacity(&report.clone().with_queue_capacity(8192))), (None, Some(8192)));
     }
 
     #[test]
