@@ -54,7 +54,12 @@ pub use tls::Tls;
 
 use crate::encode::Format;
 
-/// At most so much of a reply is read. A reply is a few bytes; a larger one is a mistake or an attack.
+/// At most so much of a reply's body is looked at and kept. A reply is a few bytes; a larger one is a mistake or an attack, and
+/// the rest of it is not waited for.
+///
+/// A little more may be taken from the socket by then: over HTTP/2 as much again, which is all that a receiver may send ahead;
+/// over HTTP/1.1 what hyper reads ahead, some hundreds of KiB on a fast connection, a buffer that reqwest offers no way to
+/// make smaller.
 pub const MAX_REPLY: usize = 64 * 1024;
 
 /// A way to a receiver.
