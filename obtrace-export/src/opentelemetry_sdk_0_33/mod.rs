@@ -153,9 +153,24 @@ impl SdkLogExporter for LogExporter {
 /// The exporter of a `MeterProvider`, over a `PeriodicReader`.
 #[derive(Debug)]
 pub struct MetricExporter {
-    delivery: Delivery<Metric>,
+    way: Way,
     temporality: Temporality,
     scopes: Mutex<Scopes>,
+}
+
+/// Where metrics go.
+enum Way {
+    Delivery(Delivery<Metric>),
+    Function(Box<dyn Fn(Vec<Metric>) + Send + Sync>),
+}
+
+impl fmt::Debug for Way {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Delivery(delivery) => delivery.fmt(f),
+            Self::Function(_) => f.write_str("a function"),
+        }
+    }
 }
 
 impl MetricExporter {
@@ -163,13 +178,44 @@ impl MetricExporter {
     /// cumulative.
     #[must_use]
     pub fn new(exporter: Exporter<Metric>) -> Self {
-        Self { delivery: Delivery::new(exporter), temporality: Temporality::Cumulative, scopes: Mutex::default() }
+        Self::by(Way::Delivery(Delivery::new(exporter)))
     }
 
-    /// How long an export waits for the delivery of a collection; zero: not at all. See the [module](self).
+    /// Hands each collection to a function, on the thread that collects: where metrics go to more than one exporter, or
+    /// are shown on a page.
+    ///
+    /// ```
+    /// use std::sync::{Arc, Mutex};
+    /// use obtrace_export::opentelemetry_sdk_0_33::MetricExporter;
+    /// use opentelemetry::metrics::MeterProvider as _;
+    /// use opentelemetry_sdk::metrics::SdkMeterProvider;
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let newest = Arc::new(Mutex::new(Vec::new()));
+    /// let keep = Arc::clone(&newest);
+    /// let exporter = MetricExporter::with_function(move |metrics| *keep.lock().unwrap() = metrics);
+    /// let provider = SdkMeterProvider::builder().with_periodic_exporter(exporter).build();
+    /// provider.meter("shop").u64_counter("orders").build().add(3, &[]);
+    /// provider.force_flush()?;
+    /// assert_eq!(newest.lock().unwrap()[0].name, "orders");
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn with_function(take: impl Fn(Vec<Metric>) + Send + Sync + 'static) -> Self {
+        Self::by(Way::Function(Box::new(take)))
+    }
+
+    fn by(way: Way) -> Self {
+        Self { way, temporality: Temporality::Cumulative, scopes: Mutex::default() }
+    }
+
+    /// How long an export waits for the delivery of a collection; zero: not at all. See the [module](self). A function is
+    /// never waited for.
     #[must_use]
     pub fn with_wait(mut self, wait: Duration) -> Self {
-        self.delivery.wait = wait;
+        if let Way::Delivery(delivery) = &mut self.way {
+            delivery.wait = wait;
+        }
         self
     }
 
@@ -184,15 +230,27 @@ impl MetricExporter {
 impl PushMetricExporter for MetricExporter {
     async fn export(&self, metrics: &ResourceMetrics) -> OTelSdkResult {
         let made = metrics::metrics(metrics, &mut self.scopes.lock().unwrap_or_else(PoisonError::into_inner));
-        self.delivery.deliver(made).await
+        match &self.way {
+            Way::Delivery(delivery) => delivery.deliver(made).await,
+            Way::Function(take) => {
+                take(made);
+                Ok(())
+            }
+        }
     }
 
     fn force_flush(&self) -> OTelSdkResult {
-        self.delivery.flush()
+        match &self.way {
+            Way::Delivery(delivery) => delivery.flush(),
+            Way::Function(_) => Ok(()),
+        }
     }
 
     fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
-        self.delivery.shutdown(timeout)
+        match &self.way {
+            Way::Delivery(delivery) => delivery.shutdown(timeout),
+            Way::Function(_) => Ok(()),
+        }
     }
 
     fn temporality(&self) -> Temporality {
