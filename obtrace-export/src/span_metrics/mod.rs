@@ -171,7 +171,8 @@ impl SpanMetrics {
         metrics
     }
 
-    fn expire(&mut self, now: Instant) {
+    /// Forgets the series that got no value for long, as [`SpanMetrics::collect`] does: for metrics that nobody collects.
+    pub fn expire(&mut self, now: Instant) {
         let ttl = self.config.ttl;
         let gone: usize = self.resources.iter_mut().map(|entry| entry.expire(&self.families, ttl, now)).sum();
         self.stats.series -= gone;
