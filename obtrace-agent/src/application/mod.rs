@@ -137,12 +137,12 @@ impl Outlets {
         self.spans.is_empty() && self.metrics.is_none()
     }
 
-    /// What became of everything so far: of spans, of data points.
-    fn stats(&self) -> (Vec<Stats>, Vec<Stats>) {
-        (
-            self.spans.iter().map(Exporter::stats).collect(),
-            self.metric_exporters().iter().map(Exporter::stats).collect(),
-        )
+    /// Adds what metrics know.
+    fn complete(&self, mut summary: Summary) -> Summary {
+        if let Some(metrics) = &self.metrics {
+            metrics.complete(&mut summary);
+        }
+        summary
     }
 
     fn metric_exporters(&self) -> &[Exporter<Metric>] {
@@ -243,7 +243,7 @@ impl Agent {
         let sources = Sources { results: Arc::clone(&results), losses: probes.loss_counters() };
         if let Some(metrics) = &outlets.metrics {
             let (sources, spans) = (sources.clone(), outlets.spans.clone());
-            metrics.watch(enrich::of_agent(&settings.enrich), move || {
+            metrics.watch(&enrich::of_agent(&settings.enrich), move || {
                 sources.summary(spans.iter().map(Exporter::stats).collect())
             });
         }
@@ -301,8 +301,7 @@ impl Agent {
     /// What happened so far.
     #[must_use]
     pub fn summary(&self) -> Summary {
-        let (spans, metrics) = self.outlets.stats();
-        Summary { metrics, ..self.sources.summary(spans) }
+        self.outlets.complete(self.sources.summary(self.outlets.spans.iter().map(Exporter::stats).collect()))
     }
 
     /// Detaches, works off what is on its way, flushes, within the pipeline's shutdown time.
@@ -315,7 +314,8 @@ impl Agent {
         let stopped = self.running.stop();
         let (spans, metrics) = self.outlets.shutdown(self.shutdown_timeout / 2);
         let stopped = stopped.map_err(|failure| Error::Failed(failure.to_string()))?;
-        Ok(Summary { metrics, left: stopped.left, ..self.sources.summary(spans) })
+        let summary = self.outlets.complete(self.sources.summary(spans));
+        Ok(Summary { metrics, left: stopped.left, ..summary })
     }
 }
 

@@ -2,7 +2,8 @@
 
 use std::{
     io::{self, Write},
-    sync::mpsc::SyncSender,
+    sync::mpsc::{self, SyncSender},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -70,44 +71,51 @@ fn print_all(
 }
 
 /// Counts every span in the metrics, and hands those of traces that are kept to the exporters, which count what they have no room for. What
-/// nobody took is given back by `used`. Sends the metrics when their time has come, and what was counted last at the end.
+/// nobody took is given back by `used`. Metrics are sent meanwhile, each time theirs has come, and what was counted last at the end.
 pub(super) fn export(
     input: &Input<Vec<SpanRecord>>,
     exporters: &[Exporter<Span>],
     metrics: Option<&Metrics>,
     used: &SyncSender<Vec<SpanRecord>>,
 ) -> Result<(), BoxError> {
-    let mut due = metrics.map(|metrics| Instant::now() + metrics.interval());
+    let Some(metrics) = metrics else { return export_all(input, exporters, None, used) };
+    let (running, ended) = mpsc::channel();
+    thread::scope(|scope| {
+        // A receiver that is slow to take them does not keep spans waiting.
+        let sender = thread::Builder::new().name("metrics".to_owned());
+        sender
+            .spawn_scoped(scope, move || metrics.send_until(&ended))
+            .map_err(|error| format!("metrics cannot be sent: no thread: {error}"))?;
+        let exported = export_all(input, exporters, Some(metrics), used);
+        drop(running);
+        exported
+    })
+}
+
+fn export_all(
+    input: &Input<Vec<SpanRecord>>,
+    exporters: &[Exporter<Span>],
+    metrics: Option<&Metrics>,
+    used: &SyncSender<Vec<SpanRecord>>,
+) -> Result<(), BoxError> {
     loop {
-        let wait = due.map_or(FOREVER, |due| due.saturating_duration_since(Instant::now()));
-        match input.receive_within(wait) {
-            Received::Item(item) => {
-                if let Some(metrics) = metrics {
-                    metrics.record(&item);
-                }
-                match (item, exporters) {
-                    // If nobody needs them now they are dropped.
-                    (Item::Owned(records), []) => drop(used.try_send(records)),
-                    (item, [first, others @ ..]) => {
-                        item.into_inner().into_iter().for_each(|it| hand_over(it, first, others))
-                    }
-                    (_, []) => {}
-                }
+        let item = match input.receive_within(FOREVER) {
+            Received::Item(item) => item,
+            Received::Nothing => continue,
+            Received::Closed => return Ok(()),
+        };
+        if let Some(metrics) = metrics {
+            metrics.record(&item);
+        }
+        match (item, exporters) {
+            // If nobody needs them now they are dropped.
+            (Item::Owned(records), []) => drop(used.try_send(records)),
+            (item, [first, others @ ..]) => {
+                item.into_inner().into_iter().for_each(|it| hand_over(it, first, others));
             }
-            Received::Nothing => {}
-            Received::Closed => break,
-        }
-        if let (Some(metrics), Some(at)) = (metrics, due)
-            && at <= Instant::now()
-        {
-            metrics.send();
-            due = Some(Instant::now() + metrics.interval());
+            (_, []) => {}
         }
     }
-    if let Some(metrics) = metrics {
-        metrics.send();
-    }
-    Ok(())
 }
 
 /// Copies are made for the others only.

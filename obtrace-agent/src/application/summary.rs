@@ -7,6 +7,7 @@ use std::{
 
 use obtrace_export::{
     model::Signal,
+    prometheus, span_metrics,
     stats::{DropReason, Stats},
 };
 use obtrace_probes::{LossCounters, Losses};
@@ -43,6 +44,8 @@ impl Sources {
             kernel: self.losses.read().ok(),
             export,
             metrics: Vec::new(),
+            requests: None,
+            page: None,
             left: 0,
         }
     }
@@ -69,6 +72,10 @@ pub struct Summary {
     pub export: Vec<Stats>,
     /// The same of data points of metrics.
     pub metrics: Vec<Stats>,
+    /// What became of spans in the metrics of requests, if there are any.
+    pub requests: Option<span_metrics::Stats>,
+    /// What the page for Prometheus was asked, if there is one.
+    pub page: Option<prometheus::Counts>,
     /// Values that were on their way when the time to stop was over.
     pub left: u64,
 }
@@ -107,9 +114,28 @@ impl fmt::Display for Summary {
                 write!(f, "\nnot captured, {}: {} events, {} bytes", reason.name(), loss.events, loss.bytes)?;
             }
         }
+        self.requests.iter().try_for_each(|stats| measured(f, stats))?;
+        if let Some(page) = self.page.filter(|page| page.left_out > 0) {
+            write!(f, "\n{} data points not on the page for Prometheus, which cannot tell them", page.left_out)?;
+        }
         self.export.iter().try_for_each(|stats| delivered(f, stats, Signal::Traces))?;
         self.metrics.iter().try_for_each(|stats| delivered(f, stats, Signal::Metrics))
     }
+}
+
+/// What is missing in the metrics of requests, or told less exactly than it was seen.
+fn measured(f: &mut fmt::Formatter<'_>, stats: &span_metrics::Stats) -> fmt::Result {
+    write!(f, "\nmetrics: {} series of {} resources", stats.series, stats.resources)?;
+    let notes = [
+        (stats.expired, "series forgotten after a time without requests (metrics.ttl)"),
+        (
+            stats.overflowed,
+            "times a span counted as otel.metric.overflow (metrics.max_series, metrics.max_total_series)",
+        ),
+        (stats.aggregated, "spans counted as AGGREGATED (traces.max_names)"),
+        (stats.dropped, "spans not counted: of too many processes (metrics.max_resources)"),
+    ];
+    notes.iter().filter(|(count, _)| *count > 0).try_for_each(|(count, what)| write!(f, ", {count} {what}"))
 }
 
 /// What became of the items of a signal.

@@ -125,6 +125,7 @@ fn show(page: &Page, metrics: Metrics) -> Result<(), Error> {
     let address = *addresses.first().ok_or_else(|| unknown("the name has no address".to_owned()))?;
     let settings = prometheus::Settings::new().with_path(path);
     let server = Server::bind(address, settings).map_err(|error| Error::Start(error.to_string()))?;
+    metrics.watch_page(server.counters());
     say(format_args!("metrics are at http://{}/{}", server.local_address(), path.trim_start_matches('/')));
     let no_thread = |error: io::Error| Error::Start(format!("no thread for the page for Prometheus: {error}"));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(no_thread)?;

@@ -191,13 +191,17 @@ impl Config {
 
     /// How items are batched, sent and kept.
     fn delivery(&self) -> Delivery {
-        let limits = Limits::new()
+        let retry = Policy::new().with_give_up_after(self.duration("export.retry_for"));
+        Delivery::new().with_limits(self.queue_limits()).with_retry(retry)
+    }
+
+    /// How much of a signal waits, and how long.
+    pub(super) fn queue_limits(&self) -> Limits {
+        Limits::new()
             .with_batch_items(self.count("export.batch_items"))
             .with_delay(self.duration("export.delay"))
             .with_queue_items(self.count("export.queue_items"))
-            .with_queue_bytes(self.bytes("export.queue_bytes"));
-        let retry = Policy::new().with_give_up_after(self.duration("export.retry_for"));
-        Delivery::new().with_limits(limits).with_retry(retry)
+            .with_queue_bytes(self.bytes("export.queue_bytes"))
     }
 
     /// Where what nobody has taken yet is kept; each signal has a folder of its own within it.

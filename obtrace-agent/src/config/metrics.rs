@@ -180,6 +180,7 @@ impl Config {
         settings.requests = self.measured();
         settings.interval = self.duration("metrics.interval").max(Duration::from_millis(100));
         settings.own = self.is_on("metrics.self");
+        settings.queue = self.queue_limits();
         settings
     }
 
