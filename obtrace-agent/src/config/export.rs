@@ -111,7 +111,7 @@ macro_rules! with_settings {
             $transport.with_timeout(timeout).with_compression(compression).with_tls(config.tls(signal)?);
         transport = transport.with_product(concat!("obtrace-agent/", env!("CARGO_PKG_VERSION"))).map_err(refused)?;
         transport = transport.with_header_list(config.of(signal, "headers")).map_err(refused)?;
-        if !config.get("export.api_key").is_empty() {
+        if config.gives_key(signal) {
             transport = transport.with_header("x-api-key", config.get("export.api_key").trim()).map_err(refused)?;
         }
         transport
@@ -268,6 +268,25 @@ impl Config {
         }
     }
 
+    /// Whether the key goes with items of a signal: to the ingest, and to another receiver on its host that is asked no less safely.
+    /// It is nobody else's.
+    pub(super) fn gives_key(&self, signal: Signal) -> bool {
+        if self.get("export.api_key").trim().is_empty() {
+            return false;
+        }
+        let url = match self.endpoint(signal) {
+            Endpoint::Ingest(_) => return true,
+            Endpoint::Base(url) | Endpoint::Exact(url) => url,
+            Endpoint::Local => return false,
+        };
+        let is_insecure = value::switch(self.of(signal, "insecure")).unwrap_or(false);
+        let Some((scheme, host)) = host_of(url, !is_insecure) else { return false };
+        host_of(self.get("export.ingest_url"), true).is_some_and(|(asked, known)| {
+            let is_as_safe = scheme.eq_ignore_ascii_case("https") || !asked.eq_ignore_ascii_case("https");
+            host.eq_ignore_ascii_case(known) && is_as_safe
+        })
+    }
+
     fn endpoint(&self, signal: Signal) -> Endpoint<'_> {
         let own = self.get(&own_key(signal, "endpoint"));
         let (base, ingest) = (self.get("export.otlp_endpoint"), self.get("export.ingest_url"));
@@ -289,6 +308,18 @@ impl Config {
             own => own,
         }
     }
+}
+
+/// Scheme and host of a URL; gRPC's may go without a scheme.
+fn host_of(url: &str, is_secure: bool) -> Option<(&str, &str)> {
+    let (scheme, rest) = url.split_once("://").unwrap_or((if is_secure { "https" } else { "http" }, url));
+    let authority = rest.split(['/', '?', '#', '\\']).next()?;
+    let place = authority.rsplit('@').next()?;
+    let host = match place.split_once(']') {
+        Some((address, _)) => address.strip_prefix('[')?,
+        None => place.split(':').next()?,
+    };
+    (!host.is_empty()).then_some((scheme, host))
 }
 
 fn own_key(signal: Signal, what: &str) -> String {

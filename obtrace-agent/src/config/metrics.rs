@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use obtrace_export::{
-    model::Scope,
+    model::{Scope, Signal},
     span_metrics::{Buckets, Config as Measured, SpanNames},
 };
 
@@ -132,6 +132,7 @@ impl Config {
             self.review_exporters(key)?;
         }
         self.review_features()?;
+        self.review_key();
         let ingest = !self.get("export.ingest_url").is_empty();
         for key in ["export.protocol", "export.traces_protocol", "export.metrics_protocol"] {
             let value = self.get(key);
@@ -157,6 +158,19 @@ impl Config {
             self.warnings.push(format!("{name}: {word} is not in this version: nothing goes there"));
         }
         Ok(())
+    }
+
+    /// A key that nobody is given is one that was meant for somebody.
+    fn review_key(&mut self) {
+        let wanted = self.destinations();
+        let is_sent = wanted.traces_otlp || wanted.metrics_otlp || wanted.metrics_anywhere;
+        let is_given = [Signal::Traces, Signal::Metrics].into_iter().any(|signal| self.gives_key(signal));
+        if is_sent && !is_given && !self.get("export.api_key").is_empty() {
+            self.warnings.push(format!(
+                "{}: the key goes to nobody: the receiver is not the ingest of export.ingest_url; export.headers gives a header to any",
+                self.origin("export.api_key")
+            ));
+        }
     }
 
     fn review_features(&mut self) -> Result<(), ConfigError> {

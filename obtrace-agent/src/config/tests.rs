@@ -1,5 +1,6 @@
 use obtrace_export::{
     encode::Format as Encoding,
+    model::Signal,
     span_metrics::{Buckets, Names, SpanNames},
 };
 
@@ -250,6 +251,40 @@ fn where_metrics_go() {
     assert_eq!(both, Some((vec!["http://c:3/v1/metrics".to_owned()], Some(("localhost".to_owned(), 0)))));
     let ingest = [("OBTRACE_INGEST_URL", "https://ingest.example.com"), ("OBTRACE_METRICS_ENABLE", "true")];
     assert_eq!(of_environment(&ingest), sent("https://ingest.example.com/otlp/v1/metrics"));
+}
+
+#[test]
+fn the_key_of_the_ingest_is_given_to_nobody_else() {
+    let given = |environment: &[(&str, &str)]| {
+        let config = load("export: {api_key: k}\n", environment, &[("metrics", "true")]).unwrap();
+        config.build().unwrap();
+        let warned = config.warnings().iter().filter(|warning| warning.contains("the key goes to nobody")).count();
+        ([Signal::Traces, Signal::Metrics].map(|signal| config.gives_key(signal)), warned)
+    };
+    let ingest = ("OBTRACE_INGEST_URL", "https://ingest.example.com/base");
+    let (all, traces, metrics) =
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT");
+    let grpc = ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc");
+    assert_eq!(given(&[ingest]), ([true, true], 0));
+    assert_eq!(given(&[ingest, (metrics, "https://metrics.example.org/v1/metrics")]), ([true, false], 0));
+    assert_eq!(given(&[ingest, (traces, "https://INGEST.example.com:4318/v1/traces")]), ([true, true], 0));
+    // What is asked without TLS would show the key to everybody on the way.
+    assert_eq!(given(&[ingest, (traces, "http://ingest.example.com/v1/traces")]), ([false, true], 0));
+    for other in [
+        "https://collector.example.com",
+        "https://ingest.example.com.evil.test",
+        "https://evil.test/ingest.example.com",
+        "https://ingest.example.com@evil.test",
+        "https://evil.test:443?@ingest.example.com",
+    ] {
+        assert_eq!(given(&[ingest, (all, other)]), ([false, false], 1), "{other}");
+    }
+    assert_eq!(given(&[(all, "https://ingest.example.com")]), ([false, false], 1), "no ingest is named");
+    assert_eq!(given(&[ingest, grpc, (all, "ingest.example.com:4317")]), ([true, true], 0));
+    assert_eq!(given(&[ingest, grpc, (all, "collector.example.com:4317")]), ([false, false], 1));
+    let plain = ("OBTRACE_INGEST_URL", "http://[fd00::1]:8080");
+    assert_eq!(given(&[plain, grpc, (all, "http://[fd00::1]:4317")]), ([true, true], 0));
+    assert_eq!(given(&[plain, grpc, (all, "http://[fd00::2]:4317")]), ([false, false], 1));
 }
 
 #[test]

@@ -94,7 +94,14 @@ pub(super) const OPTIONS: &[Opt] = &[
         "",
         "Obtrace ingest; spans are posted to URL/otlp/v1/traces, metrics to URL/otlp/v1/metrics, as http/json",
     ),
-    option("export.api_key", Secret, "", "", "key for the Obtrace ingest"),
+    option(
+        "export.api_key",
+        Secret,
+        "",
+        "",
+        "key for the Obtrace ingest: goes as x-api-key to export.ingest_url and to receivers on its host, to no other; export.headers \
+         gives any header to any receiver",
+    ),
     option(
         "export.file",
         Text,
