@@ -53,7 +53,7 @@ Examples:
   sudo obtrace-agent run --exe 'python3*' --print tree    Python programs, a tree a trace
   sudo obtrace-agent run --port 8080 --print jsonl        servers on port 8080, one JSON object a line
   sudo obtrace-agent run --otlp http://localhost:4318     to an OpenTelemetry collector
-  sudo obtrace-agent run --otlp URL --metrics             and metrics of all requests every minute
+  sudo obtrace-agent run --otlp URL --metrics             and metrics of requests every minute
   sudo obtrace-agent run --prometheus 9464                metrics at http://localhost:9464/metrics, nothing else
   sudo obtrace-agent run --otlp URL --spool /var/lib/obtrace-agent
                                                           what URL does not take now is kept on disk for later
@@ -76,10 +76,10 @@ pub(super) struct Run {
     /// Send spans to an OTLP receiver, over HTTP to URL/v1/traces [OTEL_EXPORTER_OTLP_PROTOCOL chooses gRPC]
     #[arg(long, value_name = "URL")]
     pub(super) otlp: Option<String>,
-    /// Send metrics of all requests to that receiver too, every minute
+    /// Send metrics to that receiver too, every minute: of all requests but those that a loader or another agent reports
     #[arg(long)]
     pub(super) metrics: bool,
-    /// Show metrics to Prometheus on a port of this machine, or on HOST:PORT
+    /// Show these metrics to Prometheus on a port of this machine, or on HOST:PORT
     #[arg(long, value_name = "ADDR")]
     pub(super) prometheus: Option<String>,
     /// Write spans to a file as OTLP JSON, a request a line; metrics, if there are, to FILE with .metrics in its name

@@ -115,7 +115,7 @@ pub(super) const OPTIONS: &[Opt] = &[
         Integer(1, 1_000),
         "4",
         "",
-        "files of a signal at most; traces.1.jsonl is the one before traces.jsonl",
+        "files of a signal at most, that which is written included; traces.1.jsonl is the one before traces.jsonl",
     ),
     option("export.batch_items", COUNT, "500", "", "spans of one request at most")
         .or(&["OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "OTEL_EBPF_OTLP_TRACES_BATCH_MAX_SIZE"]),

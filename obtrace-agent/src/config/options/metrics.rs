@@ -7,7 +7,14 @@ use super::{
 };
 
 pub(super) const OPTIONS: &[Opt] = &[
-    option("metrics.enable", Switch, "false", "metrics", "metrics of all requests, sampled or not, to the OTLP receiver"),
+    option(
+        "metrics.enable",
+        Switch,
+        "false",
+        "metrics",
+        "metrics of the requests that this agent reports, sampled or not, to the OTLP receiver; those that a loader in the process or \
+         another agent reports are not counted",
+    ),
     option(
         "metrics.exporters",
         List,
