@@ -123,17 +123,20 @@ impl fmt::Display for Summary {
     }
 }
 
-/// What is missing in the metrics of requests, or told less exactly than it was seen.
+/// How much is held of the metrics of requests, and what is told less exactly than it was seen.
 fn measured(f: &mut fmt::Formatter<'_>, stats: &span_metrics::Stats) -> fmt::Result {
-    write!(f, "\nmetrics: {} series of {} resources", stats.series, stats.resources)?;
+    if stats.spans == 0 {
+        return Ok(());
+    }
+    write!(f, "\nmetrics of {} spans: {} series of {} resources", stats.spans, stats.series, stats.resources)?;
     let notes = [
+        (stats.unmeasured, "spans of which there is no metric"),
         (stats.expired, "series forgotten after a time without requests (metrics.ttl)"),
         (
             stats.overflowed,
             "times a span counted as otel.metric.overflow (metrics.max_series, metrics.max_total_series)",
         ),
         (stats.aggregated, "spans counted as AGGREGATED (traces.max_names)"),
-        (stats.dropped, "spans not counted: of too many processes (metrics.max_resources)"),
     ];
     notes.iter().filter(|(count, _)| *count > 0).try_for_each(|(count, what)| write!(f, ", {count} {what}"))
 }

@@ -22,7 +22,7 @@ use opentelemetry::{
 };
 use opentelemetry_sdk::{
     Resource as SdkResource,
-    metrics::{PeriodicReader, SdkMeterProvider},
+    metrics::{Instrument, PeriodicReader, SdkMeterProvider, Stream},
 };
 
 use self::numbers::{Kind, NUMBERS};
@@ -30,6 +30,9 @@ use crate::{application::Summary, traces::SCHEMA_URL};
 
 /// The SDK's reader has to collect by itself, too; nobody looks at that.
 const HARDLY_EVER: Duration = Duration::from_secs(86_400);
+
+/// Most series of one metric: exporters are few, and the reasons why items end are ten.
+const MOST_SERIES: usize = 64;
 
 /// Where the numbers are, and what they are about.
 pub(super) struct Own {
@@ -65,7 +68,9 @@ impl Own {
         let attributes = resource.attributes.iter().filter_map(pair);
         let resource =
             SdkResource::builder_empty().with_schema_url(attributes, resource.schema_url.to_string()).build();
-        let provider = SdkMeterProvider::builder().with_resource(resource).with_reader(reader).build();
+        // The SDK makes room for as many series of each metric as it may have, 2000 else.
+        let bound = |_: &Instrument| Stream::builder().with_cardinality_limit(MOST_SERIES).build().ok();
+        let provider = SdkMeterProvider::builder().with_resource(resource).with_reader(reader).with_view(bound).build();
         let scope = InstrumentationScope::builder("obtrace-agent").with_version(env!("CARGO_PKG_VERSION"));
         observe_agent(&provider.meter_with_scope(scope.with_schema_url(SCHEMA_URL).build()), &now);
         observe_exporters(&provider, &now);

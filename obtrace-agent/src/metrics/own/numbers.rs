@@ -112,18 +112,10 @@ pub(super) const NUMBERS: &[Numbers] = &[
     sum("obtrace.agent.dropped.size", "By", "reason", "Bytes of sockets that are in no event of the kernel", |all| {
         lost(all, |loss| loss.bytes)
     }),
-    sum(
-        "obtrace.agent.metrics.spans",
-        "{span}",
-        "outcome",
-        "Spans by what metrics of requests made of them: counted, of no metric, of a process too many",
-        |all| {
-            let spans = |stats: &Measured| {
-                vec![("measured", stats.measured), ("unmeasured", stats.unmeasured), ("dropped", stats.dropped)]
-            };
-            all.requests.as_ref().map(spans).unwrap_or_default()
-        },
-    ),
+    sum("obtrace.agent.metrics.spans", "{span}", "outcome", "Spans by whether there are metrics of them", |all| {
+        let spans = |stats: &Measured| vec![("measured", stats.measured), ("unmeasured", stats.unmeasured)];
+        all.requests.as_ref().map(spans).unwrap_or_default()
+    }),
     sum(
         "obtrace.agent.metrics.overflowed",
         "{span}",
