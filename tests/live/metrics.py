@@ -245,6 +245,54 @@ def whole_lines(path):
     return [json.loads(line) for line in text[: text.rfind(b"\n") + 1].splitlines()]
 
 
+def filed(options, world, number):
+    """`--otlp-file FILE --metrics`: spans in FILE and those that it was before, metrics beside it."""
+    folder = world.folder / f"files-{number}"
+    limit = 24 << 10
+    variables = {"OBTRACE_EXPORT_FILE_BYTES": str(limit), "OBTRACE_EXPORT_FILE_COUNT": "40", "OBTRACE_EXPORT_BATCH_ITEMS": "10"}
+    run = Run(options, world, number, ["--otlp-file", str(folder / "traces.jsonl"), "--metrics"], variables)
+    run.ask()
+    run.agent.settle()
+    lines = run.end()
+    files = {"traces": [], "metrics": []}
+    for path in folder.iterdir():
+        signal, number = re.fullmatch(r"traces(\.metrics)?(\.[0-9]+)?\.jsonl", path.name).groups()
+        files["metrics" if signal else "traces"].append(number)
+        if number and path.stat().st_size > limit and path.read_bytes().count(b"\n") > 1:
+            lines.append(f"{path.name} has {path.stat().st_size} bytes")
+    for signal, numbers in files.items():
+        if sorted(filter(None, numbers)) != sorted(f".{number}" for number in range(1, len(numbers))) or None not in numbers:
+            lines.append(f"the files of {signal} have the numbers {numbers}")
+    if len(files["traces"]) < 2:
+        lines.append("no second file was begun")
+    requests = [
+        {"path": "/v1/metrics" if ".metrics" in path.name else "/v1/traces", "status": 200, "body": line}
+        for path in folder.iterdir() for line in path.read_text().splitlines()]
+    kept = Kept(requests)
+    lines += differences(counts_of_receiver(kept), "the file")
+    spans = len(Receiver.spans_only(kept))
+    if spans < sum(TRUTH.values()) or run.said("spans") != f"exported {spans} of {spans} spans":
+        lines.append(f"{spans} spans are in the files; it says: {run.said('spans')}")
+    return lines, f"{run.said('spans')} to {len(files['traces'])} files"
+
+
+def printed(options, world, number):
+    """OTEL_METRICS_EXPORTER=console: a line for each data point, beside the spans, which have standard output."""
+    run = Run(options, world, number, [], {"OTEL_METRICS_EXPORTER": "console"})
+    run.ask()
+    run.agent.settle()
+    lines = run.end()
+    counts = collections.Counter()
+    for line in run.agent.log().splitlines():
+        found = re.match(r"[0-9:.]{12} \S+ +metric +([a-z.]+)\{.*\} count ([0-9]+) sum ", line)
+        if found and found[1] in TRUTH:
+            counts[found[1]] += int(found[2])
+    lines += differences(counts, "the console")
+    if len(run.agent.spans()) < sum(TRUTH.values()):
+        lines.append(f"{len(run.agent.spans())} spans on standard output")
+    return lines, run.said("data points")
+
+
 def certified(options, world, number):
     """https with an authority of its own, and a client certificate that the receiver asks for."""
     folder = world.folder / f"keys-{number}"
@@ -337,7 +385,7 @@ def main():
     world.redis()
     world.dns()
     failed = 0
-    cases = [case for case in (page, pushed, at_the_end, killed, certified, collected) if not options.only or any(case.__name__.startswith(word) for word in options.only)]
+    cases = [case for case in (page, pushed, at_the_end, killed, filed, printed, certified, collected) if not options.only or any(case.__name__.startswith(word) for word in options.only)]
     skipped = 0
     for number, case in enumerate(cases):
         if case is collected and not options.collector:

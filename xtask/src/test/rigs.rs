@@ -23,7 +23,14 @@ pub(super) fn live(workspace: &Workspace, report: &mut Report) -> Result<(), Err
     rig(workspace, report, Need::Live, "tests/live/run.py", &[])?;
     rig(workspace, report, Need::Live, "tests/live/narrow.py", &[])?;
     rig(workspace, report, Need::Live, "tests/live/export.py", &[])?;
-    rig(workspace, report, Need::Live, "tests/live/metrics.py", &[])
+    metrics(workspace, report)
+}
+
+/// What the running agent sends and shows. A real Collector takes it, too, which is built once and kept in the cache.
+fn metrics(workspace: &Workspace, report: &mut Report) -> Result<(), Error> {
+    const PROGRAM: &str = "tests/live/metrics.py";
+    let run = rig_run(workspace, Need::Live, PROGRAM)?;
+    report.run_tests(PROGRAM, run.env("OBTRACE_COLLECTOR", setup::collector(workspace)?))
 }
 
 pub(super) fn container(workspace: &Workspace, report: &mut Report) -> Result<(), Error> {
@@ -323,6 +330,11 @@ pub(super) fn kubernetes(workspace: &Workspace, report: &mut Report) -> Result<(
 
 /// Runs a rig as root with the release build of the agent and the Python packages that `need` comes with.
 fn rig(workspace: &Workspace, report: &mut Report, need: Need, program: &str, arguments: &[&str]) -> Result<(), Error> {
+    let run = rig_run(workspace, need, program)?;
+    report.run_tests(program, run.args(arguments))
+}
+
+fn rig_run(workspace: &Workspace, need: Need, program: &str) -> Result<Run, Error> {
     if !is_root() {
         return Err(Error::Cannot("needs root".into()));
     }
@@ -332,13 +344,11 @@ fn rig(workspace: &Workspace, report: &mut Report, need: Need, program: &str, ar
         None => PathBuf::from("python3"),
     };
     let agent = workspace.build_agent()?;
-    let run = Run::new(python)
+    Ok(Run::new(python)
         .arg(workspace.path(program))
         .arg("--agent")
         .arg(agent)
-        .args(arguments)
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .env("PYTHONUNBUFFERED", "1")
-        .env("OBTRACE_CACHE", &workspace.cache);
-    report.run_tests(program, run)
+        .env("OBTRACE_CACHE", &workspace.cache))
 }
