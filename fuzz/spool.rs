@@ -39,7 +39,7 @@ pub(crate) fn run(data: &[u8]) {
     let mut got = u64::from(!added) + full;
     let mut taken = 0;
     let mut corrupt = 0;
-    while let Some(record) = spool.take() {
+    while let Some(record) = spool.take().expect("what is there can be read") {
         got = got.saturating_add(record.items.get().into());
         taken += 1;
         let _ = record.plain();
@@ -55,7 +55,7 @@ pub(crate) fn run(data: &[u8]) {
     drop(spool);
     let (mut spool, again) = Spool::open(&config, Signal::Traces).expect("it opens again");
     assert!(again.items <= left && again.lost <= left, "{again:?} of {left}");
-    while let Some(record) = spool.take() {
+    while let Some(record) = spool.take().expect("what is there can be read") {
         spool.acknowledge(record.receipt).expect("a folder of our own takes it");
     }
     spool.close().expect("the disk is well");
@@ -100,7 +100,7 @@ fn write_spool(folder: &Path) {
             .collect();
         spool.append(Format::Protobuf, NonZeroU32::MIN.saturating_add(number), &body).expect("there is room");
         if number < 2 {
-            let record = spool.take().expect("it is there");
+            let record = spool.take().expect("it can be read").expect("it is there");
             spool.acknowledge(record.receipt).expect("there is room");
         }
     }

@@ -41,7 +41,7 @@ pub(crate) fn run(run: Run, goals: &mut Goals) {
         let stored = packed.len();
         let mut way = || {
             spool.append(format, ITEMS, &body).expect("there is room");
-            let record = spool.take().expect("it is there");
+            let record = spool.take().expect("it can be read").expect("it is there");
             let length = record.gzip.len();
             spool.acknowledge(record.receipt).expect("there is room");
             // Who has a spool hands these to another thread.

@@ -81,7 +81,7 @@ fn append(spool: &mut Spool, number: u64, items: u32, size: usize) -> Result<(),
 
 /// Takes the next batch: its number, its items. Its body must be whole.
 fn take(spool: &mut Spool) -> Option<(u64, u64, Receipt)> {
-    let record = spool.take()?;
+    let record = spool.take().unwrap()?;
     let plain = record.plain().unwrap();
     let number = std::str::from_utf8(&plain[..8]).unwrap().parse().unwrap();
     assert_eq!(plain, body(number, plain.len() - 8), "batch {number}");
@@ -126,7 +126,7 @@ fn what_went_in_comes_out_in_order_and_only_once() {
     }
     assert_eq!((spool.items(), spool.bytes() <= 64 * 1024), (180, true));
     assert_eq!(drain(&mut spool), ((0..60).collect(), 180));
-    assert!(spool.is_empty() && spool.take().is_none());
+    assert!(spool.is_empty() && spool.take().unwrap().is_none());
     assert!(folder.segments().len() <= 1, "what arrived is removed");
     append(&mut spool, 60, 1, 10).unwrap();
     assert_eq!(drain(&mut spool), (vec![60], 1));
@@ -165,7 +165,7 @@ fn what_is_released_waits_for_the_next_run() {
     assert_eq!(spool.items(), 0);
     assert!(spool.release(&receipt));
     assert_eq!(spool.items(), 4);
-    assert!(spool.take().is_none(), "not in this one");
+    assert!(spool.take().unwrap().is_none(), "not in this one");
     spool.close().unwrap();
     drop(spool);
     let (mut spool, recovered) = folder.open();
@@ -389,6 +389,78 @@ fn files_that_go_away_while_it_runs_are_counted() {
     assert_eq!(items + spool.lost().corrupt, recovered.items);
     append(&mut spool, 1, 1, 100).unwrap();
     assert_eq!(drain(&mut spool).0, [1]);
+}
+
+/// The first file of a kind, and where it is put aside.
+fn first_and_aside(folder: &Folder, kind: &str) -> (PathBuf, PathBuf) {
+    let path = folder.files().into_keys().find(|path| path.extension().is_some_and(|e| e == kind)).unwrap();
+    let aside = folder.0.join("aside");
+    (path, aside)
+}
+
+#[test]
+fn what_cannot_be_read_now_still_waits() {
+    let (folder, numbers) = three_segments();
+    let (mut spool, recovered) = folder.open();
+    let (path, aside) = first_and_aside(&folder, "segment");
+    fs::rename(&path, &aside).unwrap();
+    fs::create_dir(&path).unwrap();
+    for _ in 0..3 {
+        let error = spool.take().unwrap_err();
+        assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");
+        assert_eq!((spool.items(), spool.is_empty(), spool.lost()), (recovered.items, false, Lost::default()));
+    }
+    fs::remove_dir(&path).unwrap();
+    fs::rename(&aside, &path).unwrap();
+    assert_eq!(drain(&mut spool), (numbers, recovered.items));
+    assert_eq!(spool.lost(), Lost::default());
+}
+
+#[test]
+fn what_was_delivered_stays_so_though_the_ack_file_goes() {
+    let folder = Folder::new();
+    let (mut spool, _) = folder.open();
+    (0..10).for_each(|number| append(&mut spool, number, 1, 300).unwrap());
+    for _ in 0..6 {
+        let (_, _, receipt) = take(&mut spool).unwrap();
+        spool.acknowledge(receipt).unwrap();
+    }
+    drop(spool);
+    let (mut spool, recovered) = folder.open();
+    assert_eq!((recovered.items, recovered.lost), (4, 0));
+    let (acks, aside) = first_and_aside(&folder, "acks");
+    fs::rename(acks, aside).unwrap();
+    assert_eq!(drain(&mut spool), ((6..10).collect(), 4));
+}
+
+#[test]
+fn an_ack_file_is_written_anew_whole_or_not_at_all() {
+    let folder = Folder::new();
+    let (mut spool, _) = folder.open();
+    (0..10).for_each(|number| append(&mut spool, number, 1, 300).unwrap());
+    for _ in 0..6 {
+        let (_, _, receipt) = take(&mut spool).unwrap();
+        spool.acknowledge(receipt).unwrap();
+    }
+    drop(spool);
+    let (acks, _) = first_and_aside(&folder, "acks");
+    let whole = fs::read(&acks).unwrap();
+    let garbled = [b"garbled", &whole[..]].concat();
+    fs::write(&acks, &garbled).unwrap();
+
+    // What cannot be written takes nothing of what is there.
+    let new = folder.0.join("traces/acks.new");
+    fs::create_dir(&new).unwrap();
+    let (spool, recovered) = folder.open();
+    assert_eq!((recovered.items, recovered.lost, fs::read(&acks).unwrap()), (4, 0, garbled));
+    drop(spool);
+    // Nor does what a process left that was stopped at it.
+    fs::remove_dir(&new).unwrap();
+    fs::write(&new, &whole[..12]).unwrap();
+    let (mut spool, recovered) = folder.open();
+    assert_eq!((recovered.items, recovered.lost, new.exists()), (4, 0, false));
+    assert_eq!(fs::read(&acks).unwrap(), whole);
+    assert_eq!(drain(&mut spool).0, [6, 7, 8, 9]);
 }
 
 #[derive(Clone, Debug)]

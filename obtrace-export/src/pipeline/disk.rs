@@ -153,7 +153,10 @@ impl<T: Item> Shared<T> {
     pub(super) fn take_spooled(self: &Arc<Self>) -> Option<InFlight<T>> {
         let mut state = self.disk.lock();
         let spool = state.spool.as_mut()?;
-        let record = spool.take();
+        let record = spool.take().unwrap_or_else(|error| {
+            self.log.spool_failed(&error);
+            None
+        });
         let (lost, bytes) = (spool.lost().corrupt, spool.bytes());
         let items = record.as_ref().map_or(0, |record| u64::from(record.items.get()));
         self.book(|stats| {

@@ -15,6 +15,7 @@
 //! what the receiver acknowledged since may be sent again.
 
 mod config;
+mod cursor;
 mod error;
 mod open;
 mod outcome;
@@ -33,7 +34,7 @@ use std::{
 
 use self::{
     config::MIN_BYTES,
-    open::{Cursor, Lying},
+    cursor::{Cursor, Lying},
     record::{ACK, Ack, RECORD_HEAD, RecordHead, SEGMENT_HEAD, SegmentHead},
     segment::Segment,
 };
@@ -64,10 +65,10 @@ const MAX_SEGMENT: u64 = 1 << 30;
 /// let (mut spool, recovered) = Spool::open(&Config::new(&folder), Signal::Traces)?;
 /// assert_eq!(recovered.items, 0);
 /// spool.append(Format::Json, 2.try_into()?, br#"{"resourceSpans":[]}"#)?;
-/// let record = spool.take().ok_or("it is there")?;
+/// let record = spool.take()?.ok_or("it is there")?;
 /// assert_eq!((record.items.get(), record.plain()?), (2, br#"{"resourceSpans":[]}"#.to_vec()));
 /// spool.acknowledge(record.receipt)?;
-/// assert!(spool.take().is_none());
+/// assert!(spool.take()?.is_none());
 /// # spool.close()?; drop(spool); std::fs::remove_dir_all(folder)?;
 /// # Ok(()) }
 /// ```
@@ -242,38 +243,46 @@ impl Spool {
         Ok(())
     }
 
-    /// The oldest batch that nobody took yet. What cannot be read on the way is skipped and counted ([`Spool::lost`]).
-    pub fn take(&mut self) -> Option<Record> {
-        loop {
-            let segment = self.segments.iter_mut().find(|segment| segment.waiting.records > 0)?;
-            let cursor = match self.cursor.take().filter(|cursor| cursor.number == segment.number) {
-                Some(cursor) => Ok(cursor),
-                None => Cursor::open(&self.folder, segment),
-            };
-            let next = cursor.and_then(|mut cursor| {
-                let next = cursor.next(segment)?;
-                self.cursor = Some(cursor);
-                Ok(next)
-            });
-            if let Ok(Some(Lying { offset, head, body })) = next {
+    /// The oldest batch that nobody took yet. What is not there any more, or not what was written, is skipped and counted
+    /// ([`Spool::lost`]).
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read now (no free file descriptor, a disk that fails): it still waits, at the same place. Try again later.
+    pub fn take(&mut self) -> Result<Option<Record>, FileError> {
+        while let Some(segment) = self.segments.iter_mut().find(|segment| segment.waiting.records > 0) {
+            let next = Cursor::next(&mut self.cursor, &self.folder, segment);
+            let number = segment.number;
+            let path = segment::path(&self.folder, number);
+            if let Some(Lying { offset, head, body }) = next.map_err(FileError::new("cannot read", &path))? {
                 let items = head.items;
                 segment.waiting.subtract(items.get());
                 if let Some(gzip) = body.filter(|_| head.signal == self.signal) {
                     segment.taken += 1;
-                    let receipt = Receipt { segment: segment.number, offset, items: items.get() };
-                    return Some(Record { signal: head.signal, format: head.format, items, gzip, receipt });
+                    let receipt = Receipt { segment: number, offset, items: items.get() };
+                    return Ok(Some(Record { signal: head.signal, format: head.format, items, gzip, receipt }));
                 }
                 // Noted, so that the next run does not count it again; if that fails, it does.
                 let _ = segment.acknowledge(&self.folder, Ack { offset, items: items.get() });
                 self.lost.corrupt = self.lost.corrupt.saturating_add(items.get().into());
             } else {
-                // Less than was there: whatever still waits in this segment cannot be had.
-                self.lost.corrupt = self.lost.corrupt.saturating_add(segment.waiting.items);
-                segment.waiting = segment::Amount::default();
-                self.cursor = None;
+                self.give_up_rest(number);
             }
             self.retire();
         }
+        Ok(None)
+    }
+
+    /// Less was there than there should be: what still waits in this segment cannot be had.
+    fn give_up_rest(&mut self, number: u64) {
+        self.cursor = None;
+        // What is added goes where it can be found again.
+        if self.segments.back().is_some_and(|last| last.number == number) {
+            self.seal();
+        }
+        let Some(segment) = self.segments.iter_mut().find(|segment| segment.number == number) else { return };
+        let rest = std::mem::take(&mut segment.waiting);
+        self.lost.corrupt = self.lost.corrupt.saturating_add(rest.items);
     }
 
     /// Notes that a batch needs to be sent no more.

@@ -9,7 +9,7 @@ use std::{
 
 use super::{
     Recovered,
-    record::{self, ACK, Ack, RECORD_HEAD, RecordHead, SEGMENT_HEAD, SegmentHead, Step},
+    record::{self, ACK, Ack, RecordHead, SEGMENT_HEAD, SegmentHead, Step},
     segment::{self, Segment},
     sys,
 };
@@ -26,19 +26,21 @@ pub(super) struct Found {
     pub(super) next_number: u64,
     /// Records may be added to the last segment.
     pub(super) open_ended: bool,
-    /// Items behind the last whole record of the last segment.
-    tail: u64,
+    /// Items behind the last whole record of the last segment; `None` if it was not read to its end.
+    tail: Option<u64>,
 }
 
-/// Reads the folder; what cannot be read is counted and never an error, but for the folder itself.
+/// Reads the folder; what cannot be read is counted and never an error, but for the folder itself, and where the system was
+/// short of something: a segment that is there then must not count as lost.
 pub(super) fn read(folder: &Path) -> io::Result<Found> {
     let mut found = Found::default();
     let (segments, acks) = list(folder)?;
     let mut expected = None;
+    let _ = sys::remove(&segment::new_acks_path(folder));
     for &number in &segments {
         found.next_number = number + 1;
         found.open_ended = false;
-        found.add(folder, number, &mut expected);
+        found.add(folder, number, &mut expected)?;
     }
     found.next_item = expected.unwrap_or(0);
     found.cut_tail(folder);
@@ -65,7 +67,8 @@ fn list(folder: &Path) -> io::Result<(Vec<u64>, Vec<u64>)> {
 
 impl Found {
     /// Adds a segment; `expected` is the number of its first item, once it is known.
-    fn add(&mut self, folder: &Path, number: u64, expected: &mut Option<u64>) {
+    fn add(&mut self, folder: &Path, number: u64, expected: &mut Option<u64>) -> io::Result<()> {
+        self.tail = None;
         let path = segment::path(folder, number);
         let (head, file, length) = match open(&path) {
             Ok(Ok(opened)) => opened,
@@ -73,15 +76,17 @@ impl Found {
                 // Whoever reads it again finds the same: away with it. What it held shows when a segment comes after it.
                 self.recovered.unreadable_bytes = self.recovered.unreadable_bytes.saturating_add(length);
                 let _ = sys::remove(&path).and_then(|()| sys::remove(&segment::ack_path(folder, number)));
-                return;
+                return Ok(());
             }
+            Err(error) if sys::is_passing(&error) => return Err(error),
             // It may be readable the next time.
-            Err(_) => return,
+            Err(_) => return Ok(()),
         };
         let mut segment = Segment::new(number, head, length);
-        let (acks, is_clean) = segment::acks(folder, &segment);
+        let (acks, is_clean) = segment::acks(folder, &segment)?;
         if !is_clean {
-            // Where that fails, what is acknowledged from now on may be sent again by the next run.
+            // Where that fails, what is acknowledged from now on is found behind what is none, and what has no place in a file
+            // that is too long may be sent again by the next run.
             let _ = segment::rewrite_acks(folder, &segment, &acks);
         }
         let gap = missing(*expected, head.first);
@@ -96,20 +101,22 @@ impl Found {
                     walk.record(at, head);
                 }
                 Ok(Step::Torn { head, .. }) => {
-                    self.tail = missing(Some(walk.next), head.first).saturating_add(head.items.get().into());
-                    self.tail = self.tail.saturating_sub(acked(&walk.acks, walk.at, length));
+                    let tail = missing(Some(walk.next), head.first).saturating_add(head.items.get().into());
+                    self.tail = Some(tail.saturating_sub(acked(&walk.acks, walk.at, length)));
                     break true;
                 }
                 Ok(Step::End) => {
-                    self.tail = 0;
+                    self.tail = Some(0);
                     break true;
                 }
+                Err(error) if sys::is_passing(&error) => return Err(error),
                 Ok(Step::Record { .. }) | Err(_) => break false,
             }
         };
         let (next, at, lost) = (walk.next, walk.at, walk.lost);
         // A record in the place of one that arrived would pass for that one.
         self.open_ended &= acked(&walk.acks, at, u64::MAX) == 0;
+        segment.acks = walk.acks;
         segment.length = at;
         let recovered = &mut self.recovered;
         recovered.items = recovered.items.saturating_add(segment.waiting.items);
@@ -117,16 +124,18 @@ impl Found {
         recovered.unreadable_bytes = recovered.unreadable_bytes.saturating_add(unreadable).saturating_add(length - at);
         *expected = Some(next);
         self.segments.push_back(segment);
+        Ok(())
     }
 
     /// Cuts what is not a whole record off the last segment, so that more can be added behind what is. Only there is nothing
-    /// after the tail that says what it was.
+    /// after the tail that says what it was. One that was not read to its end stays as it is: it may be readable the next time.
     fn cut_tail(&mut self, folder: &Path) {
         let Some(last) = self.segments.back().filter(|last| last.number + 1 == self.next_number) else { return };
+        let Some(tail) = self.tail else { return };
         let cut = sys::write(&segment::path(folder, last.number))
             .and_then(|file| if file.metadata()?.len() > last.length { file.set_len(last.length) } else { Ok(()) });
         self.open_ended &= cut.is_ok();
-        self.recovered.lost = self.recovered.lost.saturating_add(self.tail);
+        self.recovered.lost = self.recovered.lost.saturating_add(tail);
     }
 }
 
@@ -193,51 +202,4 @@ fn acked(acks: &[Ack], from: u64, to: u64) -> u64 {
     let start = acks.partition_point(|ack| u64::from(ack.offset) < from);
     let within = acks.iter().skip(start).take_while(|ack| u64::from(ack.offset) < to);
     within.map(|ack| u64::from(ack.items.max(1))).sum()
-}
-
-/// A record as it lies in its segment.
-#[derive(Debug)]
-pub(super) struct Lying {
-    pub(super) offset: u32,
-    pub(super) head: RecordHead,
-    /// If it is what was written.
-    pub(super) body: Option<Vec<u8>>,
-}
-
-/// The records of a segment that were not acknowledged, one after the other.
-#[derive(Debug)]
-pub(super) struct Cursor {
-    pub(super) number: u64,
-    file: File,
-    at: u64,
-    acks: Vec<Ack>,
-}
-
-impl Cursor {
-    pub(super) fn open(folder: &Path, segment: &Segment) -> io::Result<Self> {
-        let file = sys::read(&segment::path(folder, segment.number))?;
-        // What is acknowledged from now on was taken before, so it is not come by again.
-        let (acks, _) = segment::acks(folder, segment);
-        Ok(Self { number: segment.number, file, at: SEGMENT_HEAD as u64, acks })
-    }
-
-    /// The next record; `None` when there is none up to the end.
-    pub(super) fn next(&mut self, segment: &Segment) -> io::Result<Option<Lying>> {
-        loop {
-            let Step::Record { at, head, .. } = record::next(&self.file, self.at, segment.length, segment.head.nonce)?
-            else {
-                return Ok(None);
-            };
-            self.at = at + head.size();
-            let Ok(offset) = u32::try_from(at) else { return Ok(None) };
-            if self.acks.binary_search_by_key(&offset, |ack| ack.offset).is_ok() {
-                continue;
-            }
-            // Within the segment's length, so not longer than what lies there.
-            let mut body = vec![0; usize::try_from(head.length).map_err(io::Error::other)?];
-            sys::read_at(&self.file, &mut body, at + RECORD_HEAD as u64)?;
-            let intact = record::crc(&body) == head.body_crc;
-            return Ok(Some(Lying { offset, head, body: intact.then_some(body) }));
-        }
-    }
 }

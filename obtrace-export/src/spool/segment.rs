@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    record::{ACK, Ack, RECORD_HEAD, SegmentHead},
+    record::{ACK, Ack, RECORD_HEAD, SEGMENT_HEAD, SegmentHead},
     sys,
 };
 
@@ -26,6 +26,10 @@ pub(super) struct Segment {
     pub(super) taken: u64,
     /// Records that stay for the next run.
     pub(super) kept: Amount,
+    /// Up to where it was read.
+    pub(super) read: u64,
+    /// Records that are not to be taken, by offset: what was acknowledged when it was opened, and the counts go by.
+    pub(super) acks: Vec<Ack>,
     ack: Option<File>,
 }
 
@@ -51,7 +55,18 @@ impl Amount {
 impl Segment {
     pub(super) fn new(number: u64, head: SegmentHead, length: u64) -> Self {
         let none = Amount::default();
-        Self { number, head, length, ack_bytes: 0, waiting: none, taken: 0, kept: none, ack: None }
+        Self {
+            number,
+            head,
+            length,
+            ack_bytes: 0,
+            waiting: none,
+            taken: 0,
+            kept: none,
+            read: SEGMENT_HEAD as u64,
+            acks: Vec::new(),
+            ack: None,
+        }
     }
 
     pub(super) fn bytes(&self) -> u64 {
@@ -101,23 +116,34 @@ pub(super) fn number_of(name: &str) -> Option<(u64, bool)> {
     (number < u64::MAX / 2).then_some((number, is_segment))
 }
 
+/// Where an ack file is written anew.
+pub(super) fn new_acks_path(folder: &Path) -> PathBuf {
+    folder.join("acks.new")
+}
+
 /// What was acknowledged of a segment, by offset, and whether the file holds nothing else. A file that cannot be read
 /// acknowledges nothing: to send again what arrived is better than to lose what did not.
-pub(super) fn acks(folder: &Path, segment: &Segment) -> (Vec<Ack>, bool) {
+///
+/// # Errors
+///
+/// It may be readable the next time.
+pub(super) fn acks(folder: &Path, segment: &Segment) -> io::Result<(Vec<Ack>, bool)> {
     // No more than one for each record that can lie there, twice.
     let most = segment.length / RECORD_HEAD as u64 * ACK as u64 * 2;
     let mut bytes = Vec::new();
-    if let Ok(file) = sys::read(&ack_path(folder, segment.number)) {
-        let _ = file.take(most.saturating_add(1)).read_to_end(&mut bytes);
+    let read = sys::read(&ack_path(folder, segment.number))
+        .and_then(|file| file.take(most.saturating_add(1)).read_to_end(&mut bytes));
+    if let Err(error) = read
+        && sys::is_passing(&error)
+    {
+        return Err(error);
     }
     let (acks, is_clean) = Ack::read_all(&bytes, segment.head.nonce);
-    (acks, is_clean && bytes.len() as u64 <= most)
+    Ok((acks, is_clean && bytes.len() as u64 <= most))
 }
 
-/// Writes the ack file anew, without what is no acknowledgement.
+/// Writes the ack file anew, without what is no acknowledgement. If it fails the old one is as it was.
 pub(super) fn rewrite_acks(folder: &Path, segment: &Segment, acks: &[Ack]) -> io::Result<()> {
-    let path = ack_path(folder, segment.number);
-    sys::remove(&path)?;
     let entries: Vec<_> = acks.iter().flat_map(|ack| ack.to_bytes(segment.head.nonce)).collect();
-    sys::create(&path)?.write_all(&entries)
+    sys::replace(&ack_path(folder, segment.number), &new_acks_path(folder), &entries)
 }

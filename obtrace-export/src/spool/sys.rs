@@ -70,6 +70,28 @@ pub(super) fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
+/// Whether the system was short of something that it may have the next time: it says nothing about the file.
+#[cfg(unix)]
+pub(super) fn is_passing(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let passing = [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::INTR, Errno::AGAIN];
+    error.kind() == ErrorKind::OutOfMemory || Errno::from_io_error(error).is_some_and(|errno| passing.contains(&errno))
+}
+
+#[cfg(not(unix))]
+pub(super) fn is_passing(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::OutOfMemory | ErrorKind::Interrupted)
+}
+
+/// Puts a file with these bytes in the place of another, whole or not at all, though the machine stops meanwhile.
+pub(super) fn replace(path: &Path, new: &Path, bytes: &[u8]) -> io::Result<()> {
+    // Left by a process that was stopped at it.
+    remove(new)?;
+    let mut file = create(new)?;
+    let replaced = file.write_all(bytes).and_then(|()| file.sync_data()).and_then(|()| fs::rename(new, path));
+    replaced.inspect_err(|_| drop(remove(new)))
+}
+
 /// Fills `bytes` from the offset on.
 #[cfg(unix)]
 pub(super) fn read_at(file: &File, bytes: &mut [u8], offset: u64) -> io::Result<()> {
