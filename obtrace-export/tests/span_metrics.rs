@@ -147,7 +147,15 @@ fn methods_that_nobody_knows_are_one() {
 
 #[test]
 fn an_error_without_a_type_has_one() {
-    for (status, expected) in [(404_i64, "404"), (599, "599"), (200, "_OTHER"), (399, "_OTHER"), (600, "_OTHER")] {
+    for (status, expected) in [
+        (404_i64, "404"),
+        (599, "599"),
+        (200, "_OTHER"),
+        (399, "_OTHER"),
+        (600, "_OTHER"),
+        (i64::MIN, "_OTHER"),
+        (i64::MAX, "_OTHER"),
+    ] {
         let mut span = span(
             SpanKind::Client,
             &[(a::HTTP_REQUEST_METHOD, "GET".into()), (a::HTTP_RESPONSE_STATUS_CODE, status.into())],
@@ -437,6 +445,60 @@ fn every_span() {
         ("traces_spanmetrics_response_size_total ", attributes, 2048.0),
     ];
     check(config().with_spans(SpanNames::Tempo).with_span_sizes(true), &http(SpanKind::Internal), &expected);
+    check(config().with_spans(SpanNames::Off).with_span_sizes(true), &http(SpanKind::Internal), &expected[2..]);
+    let names = |config: Config| {
+        let points = measured(config, &[http(SpanKind::Internal)]);
+        points.into_iter().map(|(name, _, _)| name).collect::<Vec<_>>()
+    };
+    let both = names(config().with_spans(SpanNames::Both).with_span_sizes(true));
+    let collector = ["traces.span.metrics.duration s", "traces.span.metrics.calls {call}"];
+    assert_eq!(both, [&collector[..], &expected.map(|(name, ..)| name)].concat());
+    assert_eq!(names(config().with_spans(SpanNames::Collector)), collector);
+    // A span without sizes says nothing of them.
+    assert_eq!(measured(config().with_spans(SpanNames::Off).with_span_sizes(true), &[span(SpanKind::Server, &[])]), []);
+}
+
+/// A request whose both ends are seen is one.
+#[test]
+fn both_ends_of_a_request_count_it_once() {
+    let ended = |kind, own: &'static str, namespace: &'static str, more: &[(&'static str, Value)]| {
+        let mut span = span(kind, more);
+        let attributes = [("service.name", own), ("service.namespace", namespace)];
+        span.resource =
+            Arc::new(Resource::new(attributes.map(|(key, value)| Attribute::new(key, value)).into_iter().collect()));
+        span.status = Status::Error { description: "".into() };
+        span
+    };
+    let peer = |name: &'static str, namespace: &'static str| {
+        [("service.peer.name", Value::from(name)), ("service.peer.namespace", namespace.into())]
+    };
+    let spans = [
+        ended(SpanKind::Server, "cart", "prod", &peer("web", "prod")),
+        ended(SpanKind::Client, "web", "prod", &peer("cart", "prod")),
+        // By its name alone.
+        ended(SpanKind::Client, "web", "prod", &[(a::SERVER_ADDRESS, "cart".into())]),
+        // These two are not instrumented: the second is another one's namesake. Who the third is, nobody knows.
+        ended(SpanKind::Client, "web", "prod", &peer("bank", "prod")),
+        ended(SpanKind::Client, "web", "prod", &peer("cart", "test")),
+        ended(SpanKind::Client, "web", "prod", &[]),
+    ];
+    let points = measured(Config::new().with_operations(false).with_service_graph(true), &spans);
+    let sum = |name: &str, server: &str, namespace: &str| {
+        let of = |points: &&(String, Vec<String>, f64)| {
+            points.0 == name
+                && points.1.contains(&format!("server={server}"))
+                && (namespace.is_empty() || points.1.contains(&format!("server_service_namespace={namespace}")))
+        };
+        points.iter().filter(of).map(|(_, _, sum)| *sum).sum::<f64>()
+    };
+    let (total, failed) = ("traces_service_graph_request_total ", "traces_service_graph_request_failed_total ");
+    assert_eq!(sum(total, "cart", ""), 2.0, "{points:?}");
+    assert_eq!((sum(total, "cart", "prod"), sum(total, "cart", "test"), sum(total, "bank", "prod")), (1.0, 1.0, 1.0));
+    assert_eq!((sum(failed, "cart", "prod"), sum(failed, "bank", "prod")), (2.0, 1.0), "as each end saw it");
+    let all: f64 = points.iter().filter(|(name, ..)| name == total).map(|(_, _, sum)| *sum).sum();
+    assert_eq!(all, 3.0);
+    let seen = |side: &str| points.iter().filter(|(name, ..)| name.ends_with(&format!("_{side} s"))).count();
+    assert_eq!((seen("server"), seen("client")), (1, 5));
 }
 
 #[test]

@@ -57,6 +57,8 @@ pub enum SpanNames {
     /// `traces_spanmetrics_latency` and `traces_spanmetrics_calls_total`, as Grafana Tempo and older versions of OpenTelemetry
     /// eBPF Instrumentation have them.
     Tempo,
+    /// Those of [`Collector`](Self::Collector) and those of [`Tempo`](Self::Tempo).
+    Both,
 }
 
 /// The buckets of histograms.
@@ -89,7 +91,8 @@ pub struct Config {
     pub service_graph: bool,
     /// Metrics of every span. [`SpanNames::Off`].
     pub spans: SpanNames,
-    /// With them, sums of the sizes of bodies: `traces_spanmetrics_size_total`, `traces_spanmetrics_response_size_total`. Off.
+    /// Of every span, sums of the sizes of bodies: `traces_spanmetrics_size_total`, `traces_spanmetrics_response_size_total`, with
+    /// the attributes of [`SpanNames::Tempo`] whatever [`spans`](Self::spans) is. Off.
     pub span_sizes: bool,
     /// `server.address` and `server.port` on servers' metrics, too. Clients choose them by the `Host` header, for which
     /// reason the conventions leave them out. Off; always on with [`Names::Obi04`].
@@ -109,13 +112,17 @@ pub struct Config {
     pub max_series: usize,
     /// Most series over all, without those of overflow, of which each metric of each resource can have one. 20,000.
     pub max_total_series: usize,
-    /// Most resources. 500.
+    /// The processes of a service instance are told apart: resources that differ in `process.pid`, `process.command_line` or
+    /// another attribute `process.…` (but `process.runtime.…`, `process.executable.…`) are different ones. Else they are one without
+    /// these attributes, so that the workers of a server, which come and go, count together. Off.
+    pub processes: bool,
+    /// Most resources; all others are one with `otel.metric.overflow`. 500.
     pub max_resources: usize,
     /// Most names of spans of one resource in the metrics of every span; those beyond are `AGGREGATED`. 100.
     pub max_span_names: usize,
-    /// A series that got no value for so long vanishes. 5 min.
+    /// A series that got no value for so long vanishes, once its last values were collected. 0: never. 5 min.
     pub ttl: Duration,
-    /// The attribute `source` of the service graph's metrics and of the spans' with [`SpanNames::Tempo`]. `obtrace`.
+    /// The attribute `source` of the service graph's metrics and of the spans' by Tempo's names. `obtrace`.
     pub source: Text,
     /// What made the metrics.
     pub scope: Arc<Scope>,
@@ -137,6 +144,7 @@ impl Default for Config {
             exemplars: false,
             max_series: 2000,
             max_total_series: 20_000,
+            processes: false,
             max_resources: 500,
             max_span_names: 100,
             ttl: Duration::from_secs(300),
@@ -194,6 +202,8 @@ impl Config {
         with_max_series(max_series: usize) = max_series.max(1);
         /// Sets [`Config::max_total_series`].
         with_max_total_series(max_total_series: usize);
+        /// Sets [`Config::processes`].
+        with_processes(processes: bool);
         /// Sets [`Config::max_resources`], at least 1.
         with_max_resources(max_resources: usize) = max_resources.max(1);
         /// Sets [`Config::max_span_names`].
@@ -202,6 +212,11 @@ impl Config {
         with_ttl(ttl: Duration);
         /// Sets [`Config::scope`].
         with_scope(scope: Arc<Scope>);
+    }
+
+    /// Whether metrics tell spans by their names.
+    pub(super) fn has_names(&self) -> bool {
+        self.spans != SpanNames::Off || self.span_sizes
     }
 
     /// Sets [`Config::source`].

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{
     aggregate::Kind,
-    config::{self, Buckets, Config, Names, SpanNames},
+    config::{self, Buckets, Config, Names},
     field::Key,
 };
 use crate::model::Text;
@@ -28,6 +28,7 @@ pub(super) enum Id {
     GenAiTokens,
     Graph,
     Spans,
+    TempoSpans,
 }
 
 /// Metrics with the same attributes.
@@ -277,32 +278,33 @@ impl Maker<'_> {
         }
     }
 
+    /// As the Collector names them.
     fn spans(&self) -> Family {
-        let (duration, calls) = ("Duration of spans.", "Spans.");
-        let (keys, mut instruments) = match self.config.spans {
-            SpanNames::Off | SpanNames::Collector => (
-                vec![Key::ServiceName, Key::SpanName, Key::SpanKind, Key::SpanStatus],
-                vec![
-                    self.duration("traces.span.metrics.duration", duration, DURATION),
-                    instrument("traces.span.metrics.calls", "{call}", calls, Kind::Sum),
-                ],
-            ),
-            SpanNames::Tempo => {
-                let mut latency =
-                    self.duration("traces_spanmetrics_latency", "Duration of spans, in seconds.", DURATION);
-                // Its name in Prometheus has no unit.
-                latency.unit = Text::default();
-                let keys =
-                    [Key::Service, Key::ServiceNamespace, Key::SpanName, Key::SpanKind, Key::SpanStatus, Key::Source];
-                (keys.to_vec(), vec![latency, instrument("traces_spanmetrics_calls_total", "", calls, Kind::Sum)])
-            }
-        };
-        if self.config.span_sizes {
-            let (request, response) = ("Bytes of requests' bodies.", "Bytes of responses' bodies.");
-            instruments.push(instrument("traces_spanmetrics_size_total", "", request, Kind::Sum));
-            instruments.push(instrument("traces_spanmetrics_response_size_total", "", response, Kind::Sum));
+        Family {
+            keys: vec![Key::ServiceName, Key::SpanName, Key::SpanKind, Key::SpanStatus],
+            instruments: vec![
+                self.duration("traces.span.metrics.duration", "Duration of spans.", DURATION),
+                instrument("traces.span.metrics.calls", "{call}", "Spans.", Kind::Sum),
+            ],
         }
-        Family { keys, instruments }
+    }
+
+    /// As Tempo names them, and the sizes, which have no other names.
+    fn tempo_spans(&self) -> Family {
+        let mut latency = self.duration("traces_spanmetrics_latency", "Duration of spans, in seconds.", DURATION);
+        // Its name in Prometheus has no unit.
+        latency.unit = Text::default();
+        let (request, response) = ("Bytes of requests' bodies.", "Bytes of responses' bodies.");
+        let keys = [Key::Service, Key::ServiceNamespace, Key::SpanName, Key::SpanKind, Key::SpanStatus, Key::Source];
+        Family {
+            keys: keys.to_vec(),
+            instruments: vec![
+                latency,
+                instrument("traces_spanmetrics_calls_total", "", "Spans.", Kind::Sum),
+                instrument("traces_spanmetrics_size_total", "", request, Kind::Sum),
+                instrument("traces_spanmetrics_response_size_total", "", response, Kind::Sum),
+            ],
+        }
     }
 }
 
@@ -336,5 +338,6 @@ pub(super) fn families(config: &Config) -> Vec<Family> {
         maker.gen_ai(true),
         maker.graph(),
         maker.spans(),
+        maker.tempo_spans(),
     ]
 }

@@ -4,6 +4,7 @@ use super::{
     config::{Config, Names, SpanNames},
     family::Id,
     field::{Field, Fields, Key},
+    resources::Services,
 };
 use crate::model::{Span, SpanKind, Status, Value};
 
@@ -67,6 +68,9 @@ impl<'a, F: FnMut(Id, &Fields<'a>, Values)> Measure<'a, F> {
     }
 
     fn tell(&mut self, id: Id, values: Values) {
+        if values.iter().all(Option::is_none) {
+            return;
+        }
         (self.record)(id, &self.fields, values);
     }
 
@@ -94,7 +98,8 @@ impl<'a, F: FnMut(Id, &Fields<'a>, Values)> Measure<'a, F> {
         if !self.fields.get(Key::ErrorType).is_none() || !matches!(self.span.status, Status::Error { .. }) {
             return;
         }
-        let status = self.fields.get(Key::HttpStatus).int().and_then(|status| usize::try_from(status - 400).ok());
+        let status =
+            self.fields.get(Key::HttpStatus).int().and_then(|status| usize::try_from(status.checked_sub(400)?).ok());
         let code = status.and_then(|at| CODES.get(at)).and_then(|code| str::from_utf8(code).ok());
         self.fields.set(Key::ErrorType, Field::Str(code.unwrap_or(OTHER)));
     }
@@ -207,8 +212,8 @@ impl<'a, F: FnMut(Id, &Fields<'a>, Values)> Measure<'a, F> {
         }
     }
 
-    /// The edge from one service to another that the span is seen from one end of.
-    pub(super) fn edge(&mut self) {
+    /// The edge from one service to another that the span is seen from one end of. Where both ends are seen, the server's counts.
+    pub(super) fn edge(&mut self, services: &Services) {
         let serves = match self.span.kind {
             SpanKind::Server | SpanKind::Consumer => true,
             SpanKind::Client | SpanKind::Producer => false,
@@ -240,9 +245,11 @@ impl<'a, F: FnMut(Id, &Fields<'a>, Values)> Measure<'a, F> {
         ] {
             self.fields.set(key, field);
         }
+        // Who the other end is may not be known: it may count.
+        let is_counted = serves || !(peer.0.is_none() || services.has(peer.0, peer.1));
         let failed = f64::from(u8::from(matches!(self.span.status, Status::Error { .. })));
         let (server, client) = if serves { (Some(self.seconds), None) } else { (None, Some(self.seconds)) };
-        self.tell(Id::Graph, [Some(1.0), Some(failed), server, client]);
+        self.tell(Id::Graph, [is_counted.then_some(1.0), Some(failed), server, client]);
     }
 
     /// The span by its name, or by what stands for it.
@@ -271,10 +278,14 @@ impl<'a, F: FnMut(Id, &Fields<'a>, Values)> Measure<'a, F> {
         ] {
             self.fields.set(key, field);
         }
-        let sizes = self.config.spans != SpanNames::Off && self.config.span_sizes;
-        let size = |key| self.amount(key).filter(|_| sizes);
-        let values = [Some(self.seconds), Some(1.0), size(Key::RequestSize), size(Key::ResponseSize)];
-        self.tell(Id::Spans, values);
+        let names = self.config.spans;
+        if matches!(names, SpanNames::Collector | SpanNames::Both) {
+            self.tell(Id::Spans, [Some(self.seconds), Some(1.0), None, None]);
+        }
+        let tempo = matches!(names, SpanNames::Tempo | SpanNames::Both);
+        let size = |key| self.amount(key).filter(|_| self.config.span_sizes);
+        let (request, response) = (size(Key::RequestSize), size(Key::ResponseSize));
+        self.tell(Id::TempoSpans, [tempo.then_some(self.seconds), tempo.then_some(1.0), request, response]);
     }
 
     fn resource(&self, key: &str) -> Field<'a> {

@@ -17,7 +17,9 @@
 //!
 //! A span counts as one operation, the first of `gen_ai`, `db`, `messaging`, `rpc`, `http`, `dns` that it has attributes of.
 //! Each resource has its own metrics. Everything is bounded: series over a bound are told together, with
-//! `otel.metric.overflow`, and counted; a series that got no value for a while vanishes, and begins anew if it comes back.
+//! `otel.metric.overflow`, and so are resources; both are counted. A series that got no value for a while vanishes once its last
+//! values were collected, and begins anew if it comes back. Where nobody collects, what got no value for a while goes only when
+//! something new needs its place.
 //!
 //! ```
 //! use std::{sync::Arc, time::Instant};
@@ -57,14 +59,14 @@ use self::{
     hash::Keyed,
     measure::Measure,
     resources::{Entry, Resources},
-    table::{Place, Record},
+    table::{Age, Gone, Place, Record},
 };
 use crate::model::{Metric, Span};
 
 /// What stands for the names of spans beyond their number.
 const AGGREGATED: &str = "AGGREGATED";
 
-/// What became of the spans, and how much is held. `spans = measured + unmeasured + dropped`.
+/// What became of the spans, and how much is held. `spans = measured + unmeasured`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
@@ -74,17 +76,21 @@ pub struct Stats {
     pub measured: u64,
     /// Those that no metric is of: no operation that is known, or of a kind that has none.
     pub unmeasured: u64,
-    /// Those whose resource would have been one too many.
-    pub dropped: u64,
+    /// Spans that are told under the resource of overflow, for theirs would have been one too many.
+    pub rerouted: u64,
     /// Times that a span went to a series of overflow, for there were too many series.
     pub overflowed: u64,
     /// Spans that are told as `AGGREGATED`, for their resource has too many names.
     pub aggregated: u64,
-    /// Series that vanished after a time without values.
+    /// Series that vanished after a time without values, those of overflow not among them.
     pub expired: u64,
+    /// Resources that had no spans for that time and made room for new ones.
+    pub evicted: u64,
+    /// Series that made room for new ones before their last values were collected: nobody collects, or too rarely.
+    pub unread: u64,
     /// Series that are held, without those of overflow. One holds all metrics with the same attributes.
     pub series: usize,
-    /// Resources that are held.
+    /// Resources that are held, without that of overflow.
     pub resources: usize,
 }
 
@@ -96,8 +102,12 @@ pub struct SpanMetrics {
     resources: Resources,
     hasher: Keyed,
     stats: Stats,
-    /// The time of the last collection.
-    collected: Option<u64>,
+    /// Since when what is new counts: nothing of it was counted up to the last collection.
+    since: Option<u64>,
+    /// There was no room for a series.
+    is_full: bool,
+    /// When it is worth while to look again whether there are series that can make room.
+    swept: Option<Instant>,
 }
 
 impl SpanMetrics {
@@ -105,21 +115,22 @@ impl SpanMetrics {
     #[must_use]
     pub fn new(config: Config) -> Self {
         let (families, hasher) = (family::families(&config), Keyed::new());
-        let resources = Resources::new(hasher, families.len());
-        Self { config, families, resources, hasher, stats: Stats::default(), collected: None }
+        let resources = Resources::new(hasher, families.len(), config.processes);
+        let stats = Stats::default();
+        Self { config, families, resources, hasher, stats, since: None, is_full: false, swept: None }
     }
 
     /// Counts a span. Allocates only for a series that is new.
     pub fn record(&mut self, span: &Span, now: Instant) {
         self.stats.spans += 1;
-        let Some(entry) = self.resources.of(&span.resource, self.config.max_resources, now) else {
-            self.stats.dropped += 1;
-            return;
-        };
-        let Self { config, families, hasher, stats, collected, .. } = self;
-        let name = if config.spans == SpanNames::Off { "" } else { span_name(entry, span, config, stats) };
-        // Nothing of what is new was counted up to the last collection.
-        let start = collected.unwrap_or(span.start_unix_nano);
+        if self.is_full {
+            self.make_room(now);
+        }
+        let at = self.place(span, now);
+        let Self { config, families, hasher, stats, since, is_full, resources, .. } = self;
+        let Some((entry, services)) = resources.entry(at) else { return };
+        let name = if config.has_names() { span_name(entry, span, config, stats) } else { "" };
+        let start = since.unwrap_or(span.start_unix_nano);
         let example = config.exemplars.then(|| example(span)).flatten();
         let (mut told, mut new) = (false, 0);
         let mut measure = Measure::new(config, span, |id: Id, fields: &_, values| {
@@ -132,14 +143,15 @@ impl SpanMetrics {
             told = true;
             new += usize::from(place == Place::New);
             stats.overflowed += u64::from(place == Place::Overflow);
+            *is_full |= place == Place::Overflow;
         });
         if config.operations {
             measure.operation();
         }
         if config.service_graph {
-            measure.edge();
+            measure.edge(services);
         }
-        if config.spans != SpanNames::Off {
+        if config.has_names() {
             measure.span(name);
         }
         stats.series += new;
@@ -151,10 +163,10 @@ impl SpanMetrics {
     #[must_use]
     pub fn collect(&mut self, unix_nanos: u64, now: Instant) -> Vec<Metric> {
         self.expire(now);
-        self.collected = Some(self.collected.unwrap_or_default().max(unix_nanos));
+        self.since = Some(self.since.unwrap_or_default().max(unix_nanos));
         let mut metrics = Vec::new();
-        for entry in self.resources.iter() {
-            for (family, table) in self.families.iter().zip(&entry.tables).filter(|(_, table)| !table.is_empty()) {
+        for entry in self.resources.iter_mut() {
+            for (family, table) in self.families.iter().zip(&mut entry.tables).filter(|(_, table)| !table.is_empty()) {
                 for (at, instrument) in family.instruments.iter().enumerate() {
                     let data = table.data(family, at, unix_nanos);
                     if data.is_empty() {
@@ -166,18 +178,74 @@ impl SpanMetrics {
                     metric.description = instrument.description.clone();
                     metrics.push(metric);
                 }
+                table.read();
             }
         }
         metrics
     }
 
-    /// Forgets the series that got no value for long, as [`SpanMetrics::collect`] does: for metrics that nobody collects.
+    /// Forgets the series that got no value for [`Config::ttl`] and whose last values were collected, and the resources that have
+    /// none left. [`collect`](Self::collect) does so, too; this is for a program that is not asked for its metrics for long and
+    /// wants its memory back. What was never collected stays until something new needs its place.
     pub fn expire(&mut self, now: Instant) {
+        self.forget(now, false);
+    }
+
+    /// The place of a span's resource: its own if there is room or an old one makes room, else that of overflow.
+    fn place(&mut self, span: &Span, now: Instant) -> usize {
+        let (limit, ttl) = (self.config.max_resources, self.config.ttl);
+        if let Some(at) = self.resources.of(&span.resource, limit, now) {
+            return at;
+        }
+        if let Some(evicted) = self.resources.evict(ttl, now) {
+            self.stats.evicted += 1;
+            self.stats.unread += evicted.unread as u64;
+            self.stats.expired += evicted.series as u64;
+            self.stats.series -= evicted.series;
+            self.restart();
+            if let Some(at) = self.resources.of(&span.resource, limit, now) {
+                return at;
+            }
+        }
+        self.stats.rerouted += 1;
+        self.resources.overflow(now)
+    }
+
+    /// Where series are missing, those that got no value for long go: those that were collected, then the others. Not more often
+    /// than sixteen times in the time that they have.
+    fn make_room(&mut self, now: Instant) {
+        self.is_full = false;
         let ttl = self.config.ttl;
-        let gone: usize = self.resources.iter_mut().map(|entry| entry.expire(&self.families, ttl, now)).sum();
-        self.stats.series -= gone;
-        self.stats.expired += gone as u64;
+        if self.swept.is_some_and(|swept| now.saturating_duration_since(swept) < ttl / 16) {
+            return;
+        }
+        self.swept = Some(now);
+        if self.forget(now, false) == 0 {
+            self.forget(now, true);
+        }
+    }
+
+    /// Forgets what got no value for long, and tells how many series that were.
+    fn forget(&mut self, now: Instant, unread: bool) -> usize {
+        let ttl = self.config.ttl;
+        if ttl.is_zero() {
+            return 0;
+        }
+        let mut gone = Gone::default();
+        self.resources.iter_mut().for_each(|entry| gone += entry.expire(&self.families, &Age { ttl, now, unread }));
+        self.stats.series -= gone.series;
+        self.stats.expired += gone.series as u64;
+        self.stats.unread += gone.unread as u64;
+        if unread {
+            self.restart();
+        }
         self.resources.expire(ttl, now);
+        gone.series
+    }
+
+    /// What was forgotten between two collections may begin anew before the second: later than it began the last time.
+    fn restart(&mut self) {
+        self.since = self.since.map(|since| since.saturating_add(1));
     }
 
     /// What became of the spans so far, and how much is held.

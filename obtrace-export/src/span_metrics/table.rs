@@ -3,6 +3,7 @@
 use std::{
     collections::HashMap,
     hash::BuildHasherDefault,
+    ops::AddAssign,
     time::{Duration, Instant},
 };
 
@@ -39,6 +40,38 @@ pub(super) enum Place {
     Overflow,
 }
 
+/// What is too old.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Age {
+    /// It got no value for that long.
+    pub(super) ttl: Duration,
+    pub(super) now: Instant,
+    /// Whether that goes, too, whose last values were not collected.
+    pub(super) unread: bool,
+}
+
+impl Age {
+    fn spares(&self, series: &Series) -> bool {
+        let is_kept = series.is_unread && !self.unread;
+        is_kept || self.now.saturating_duration_since(series.seen) < self.ttl
+    }
+}
+
+/// What went, without series of overflow.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Gone {
+    pub(super) series: usize,
+    /// Those of them whose last values were not collected.
+    pub(super) unread: usize,
+}
+
+impl AddAssign for Gone {
+    fn add_assign(&mut self, other: Self) {
+        self.series += other.series;
+        self.unread += other.unread;
+    }
+}
+
 /// Series by their attributes' values.
 #[derive(Debug, Default)]
 pub(super) struct Table {
@@ -57,16 +90,19 @@ struct Series {
     aggregates: Box<[Aggregate]>,
     start: u64,
     seen: Instant,
+    /// It got a value since the last collection.
+    is_unread: bool,
 }
 
 impl Series {
     fn new(family: &Family, hash: u64, values: Box<[Value]>, record: &Record) -> Self {
         let aggregates = family.instruments.iter().map(|_| Aggregate::Empty).collect();
-        Self { hash, next: NONE, values, aggregates, start: record.start, seen: record.now }
+        Self { hash, next: NONE, values, aggregates, start: record.start, seen: record.now, is_unread: true }
     }
 
     fn record(&mut self, family: &Family, record: &Record) {
         self.seen = self.seen.max(record.now);
+        self.is_unread = true;
         for ((aggregate, instrument), value) in self.aggregates.iter_mut().zip(&family.instruments).zip(record.values) {
             if let Some(value) = value {
                 let example = record.example.map(|example| Example { value, ..example });
@@ -123,14 +159,28 @@ impl Table {
         Place::New
     }
 
-    /// Forgets what got no value for that long, and tells how many series that were, without that of overflow.
-    pub(super) fn expire(&mut self, ttl: Duration, now: Instant) -> usize {
-        let alive = |series: &Series| now.saturating_duration_since(series.seen) < ttl;
-        self.overflow = self.overflow.take().filter(|overflow| alive(overflow));
-        let before = self.series.len();
-        self.series.retain(alive);
-        let gone = before - self.series.len();
-        if gone > 0 {
+    /// All series, as if they went.
+    pub(super) fn all(&self) -> Gone {
+        Gone { series: self.len(), unread: self.series.iter().filter(|series| series.is_unread).count() }
+    }
+
+    /// The values are known to somebody now.
+    pub(super) fn read(&mut self) {
+        let series = self.series.iter_mut().chain(self.overflow.as_deref_mut());
+        series.for_each(|series| series.is_unread = false);
+    }
+
+    /// Forgets what is too old.
+    pub(super) fn expire(&mut self, age: &Age) -> Gone {
+        self.overflow = self.overflow.take().filter(|overflow| age.spares(overflow));
+        let mut gone = Gone::default();
+        self.series.retain(|series| {
+            let is_spared = age.spares(series);
+            gone.series += usize::from(!is_spared);
+            gone.unread += usize::from(!is_spared && series.is_unread);
+            is_spared
+        });
+        if gone.series > 0 {
             self.series.shrink_to(2 * self.series.len());
             self.by_hash = HashMap::with_capacity_and_hasher(self.series.len(), BuildHasherDefault::default());
             for (at, series) in (0..).zip(&mut self.series) {
