@@ -5,6 +5,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// That long after; for a time that the clock cannot have, in thirty years.
+pub(crate) fn after(now: Instant, wait: Duration) -> Instant {
+    now.checked_add(wait).unwrap_or_else(|| now + Duration::from_secs(30 * 365 * 86_400))
+}
+
 /// When a batch is full, and how much may wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -160,7 +165,7 @@ impl<T> Batcher<T> {
     pub fn poll_batch(&mut self, now: Instant) -> Option<Vec<T>> {
         let batch = *self.batches.front()?;
         let full = self.batches.len() > 1 || batch.items >= self.limits.batch_items;
-        if !full && !self.flushing && now < batch.first_at + self.limits.delay {
+        if !full && !self.flushing && now < after(batch.first_at, self.limits.delay) {
             return None;
         }
         self.batches.pop_front();
@@ -179,7 +184,7 @@ impl<T> Batcher<T> {
     pub fn poll_timeout(&self) -> Option<Instant> {
         let batch = self.batches.front()?;
         let now = self.flushing || self.batches.len() > 1 || batch.items >= self.limits.batch_items;
-        Some(if now { batch.first_at } else { batch.first_at + self.limits.delay })
+        Some(if now { batch.first_at } else { after(batch.first_at, self.limits.delay) })
     }
 
     /// Lets everything that waits now leave at once.
@@ -257,6 +262,17 @@ mod tests {
         assert_eq!(batcher.poll_batch(now), Some(vec!['a', 'b']));
         assert_eq!(batcher.poll_batch(now), Some(vec!['c']));
         assert_eq!(batcher.poll_batch(now), None);
+    }
+
+    #[test]
+    fn a_delay_may_be_for_ever() {
+        let now = Instant::now();
+        let mut batcher = Batcher::new(Limits::new().with_delay(Duration::MAX));
+        batcher.push(1, 1, now).unwrap();
+        assert_eq!(batcher.poll_batch(now + 1_000_000 * SECOND), None);
+        assert!(batcher.poll_timeout().unwrap() > now + 1_000_000 * SECOND);
+        batcher.flush();
+        assert_eq!(batcher.poll_batch(now), Some(vec![1]));
     }
 
     #[test]

@@ -6,6 +6,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 /// The longest wait that a server may ask for. A reply is not trusted to silence the exporter for longer.
 pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(300);
 
+/// No wait of our own is longer than a year: beyond any use, within what the arithmetic holds.
+const LONGEST: Duration = Duration::from_secs(365 * 86_400);
+
 /// What a status code means for the request that it answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -114,10 +117,10 @@ impl Policy {
         // 0 ..= 1023 of 1024.
         let fraction = u32::try_from(random % 1024).unwrap_or(0);
         if let Some(asked) = retry_after {
-            let asked = asked.clamp(self.initial / 2, MAX_RETRY_AFTER);
+            let asked = asked.max(self.initial / 2).min(MAX_RETRY_AFTER);
             return (asked + asked / 20 * fraction / 1024).min(MAX_RETRY_AFTER);
         }
-        let doubled = self.initial.saturating_mul(1 << failures.saturating_sub(1).min(20)).min(self.max);
+        let doubled = self.initial.saturating_mul(1 << failures.saturating_sub(1).min(20)).min(self.max).min(LONGEST);
         (doubled / 4 * 3 + doubled / 2 * fraction / 1024).min(self.max)
     }
 }
@@ -228,6 +231,19 @@ mod tests {
             assert_eq!(class == Class::Accepted, (200..300).contains(&status), "{status}");
             assert_eq!(class == Class::TooLarge, status == 413, "{status}");
         }
+    }
+
+    #[test]
+    fn no_time_is_too_long() {
+        let policy = Policy::new().with_waits(Duration::MAX, Duration::MAX);
+        assert!(policy.wait(40, None, 1023) > 100 * 86_400 * SECOND);
+        assert_eq!(
+            policy.wait(1, Some(SECOND), 1023),
+            MAX_RETRY_AFTER,
+            "half the wait of our own, but no more than the cap"
+        );
+        let policy = Policy::new().with_waits(700 * SECOND, 700 * SECOND);
+        assert_eq!(policy.wait(1, Some(SECOND), 0), MAX_RETRY_AFTER);
     }
 
     #[test]
