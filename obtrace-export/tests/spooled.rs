@@ -341,27 +341,37 @@ fn a_full_disk_does_not_stop_delivery_and_is_used_again_when_it_is_not() {
     };
     let address = child::free_address();
     let limits = Limits::new().with_delay(20 * MILLI).with_batch_items(50).with_queue_items(1000);
+    // The disk is not full of the spool alone.
+    let ballast = disk.path().join("ballast");
+    fs::write(&ballast, vec![1; 128 * 1024]).unwrap();
     let exporter = start(to(&format!("http://{address}")), quick(disk.path()).with_limits(limits));
     // What hardly compresses, until disk and queue are full.
-    let mut handed = 0_u64;
     let noise = |number: u64| {
         (0..40_u64)
             .map(|i| format!("{:016x}", (number * 40 + i).wrapping_mul(0x9e37_79b9_7f4a_7c15)))
             .collect::<String>()
     };
-    while exporter.stats().dropped(DropReason::QueueFull) < 100 {
-        let _ = exporter.try_send(span(noise(handed)));
-        handed += 1;
-        if handed.is_multiple_of(50) {
-            wait(&exporter, |stats| {
-                stats.queued < 950 || stats.dropped(DropReason::QueueFull) > 0 || stats.spooled > 0
-            });
-            thread::sleep(MILLI);
+    let mut handed = 0_u64;
+    let mut until_full = |dropped: u64| {
+        while exporter.stats().dropped(DropReason::QueueFull) < dropped {
+            let _ = exporter.try_send(span(noise(handed)));
+            handed += 1;
+            if handed.is_multiple_of(50) {
+                wait(&exporter, |stats| {
+                    stats.queued < 950 || stats.dropped(DropReason::QueueFull) > 0 || stats.spooled > 0
+                });
+                thread::sleep(MILLI);
+            }
+            assert!(handed < 100_000);
         }
-        assert!(handed < 100_000);
-    }
-    let full = wait(&exporter, |stats| stats.spooled > 100);
-    assert!(full.spool_bytes <= 256 * 1024, "{full:?}");
+        wait(&exporter, |stats| stats.spooled > 100)
+    };
+    let full = until_full(100);
+    // There is room again while the receiver is still away: what waits in the queue goes to the disk.
+    fs::remove_file(&ballast).unwrap();
+    wait(&exporter, |stats| stats.spooled > full.spooled + 100);
+    let full = until_full(exporter.stats().dropped(DropReason::QueueFull) + 100);
+    assert!(full.spool_bytes > 128 * 1024 && full.spool_bytes <= 256 * 1024, "{full:?}");
     assert_eq!(full.dropped_total(), full.dropped(DropReason::QueueFull), "all but what found no room is there");
     let server = Server::on(TcpListener::bind(address).unwrap(), []);
     let end = wait(&exporter, is_settled);

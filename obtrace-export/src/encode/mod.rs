@@ -80,11 +80,16 @@ mod sealed {
         fn encode_protobuf(grouping: &mut Grouping, items: &[Self], out: &mut Vec<u8>);
         /// Those that were read, if they are such items.
         fn decoded(telemetry: Telemetry) -> Option<Vec<Self>>;
+        /// Two items that say together what it says, if there are such.
+        ///
+        /// # Errors
+        /// There are none; the item comes back.
+        fn halve(self) -> Result<[Self; 2], Self>;
     }
 }
 
 macro_rules! encodable {
-    ($($name:ty, $signal:ident, $names:ident, $json:path, $protobuf:path);*;) => {$(
+    ($($name:ty, $signal:ident, $names:ident, $json:path, $protobuf:path, $halve:expr);*;) => {$(
         impl Encodable for $name {}
 
         impl sealed::Sealed for $name {
@@ -102,11 +107,15 @@ macro_rules! encodable {
                     _ => None,
                 }
             }
+
+            fn halve(self) -> Result<[Self; 2], Self> {
+                $halve(self)
+            }
         }
     )*};
 }
 encodable! {
-    Span, Traces, SPANS, json::push_span, protobuf::push_span;
-    LogRecord, Logs, LOG_RECORDS, json::push_log_record, protobuf::push_log_record;
-    Metric, Metrics, METRICS, json::push_metric, protobuf::push_metric;
+    Span, Traces, SPANS, json::push_span, protobuf::push_span, Err;
+    LogRecord, Logs, LOG_RECORDS, json::push_log_record, protobuf::push_log_record, Err;
+    Metric, Metrics, METRICS, json::push_metric, protobuf::push_metric, Metric::halve;
 }

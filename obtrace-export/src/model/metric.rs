@@ -64,6 +64,23 @@ impl Metric {
         self.description = description.into();
         self
     }
+
+    /// The metric with the first and with the second half of its data points: OTLP allows a metric in several parts, each
+    /// point tells by its attributes what it belongs to. The metric itself if there are fewer than two.
+    #[cfg_attr(not(feature = "pipeline"), allow(dead_code, reason = "only what is sent can be too large"))]
+    pub(crate) fn halve(mut self) -> Result<[Self; 2], Self> {
+        let Some(data) = self.data.split_off() else { return Err(self) };
+        let rest = Self {
+            name: self.name.clone(),
+            description: self.description.clone(),
+            unit: self.unit.clone(),
+            data,
+            metadata: self.metadata.clone(),
+            resource: Arc::clone(&self.resource),
+            scope: Arc::clone(&self.scope),
+        };
+        Ok([self, rest])
+    }
 }
 
 /// The data points of a metric, by its kind.
@@ -131,6 +148,30 @@ impl MetricData {
             Self::ExponentialHistogram { points, .. } => points.len(),
             Self::Summary(points) => points.len(),
         }
+    }
+
+    /// Takes out the second half of the data points, if there are two at least.
+    fn split_off(&mut self) -> Option<Self> {
+        fn half<P>(points: &mut Vec<P>) -> Vec<P> {
+            points.split_off(points.len() / 2)
+        }
+        if self.len() < 2 {
+            return None;
+        }
+        Some(match self {
+            Self::None => return None,
+            Self::Gauge(points) => Self::Gauge(half(points)),
+            Self::Sum { points, temporality, monotonic } => {
+                Self::Sum { points: half(points), temporality: *temporality, monotonic: *monotonic }
+            }
+            Self::Histogram { points, temporality } => {
+                Self::Histogram { points: half(points), temporality: *temporality }
+            }
+            Self::ExponentialHistogram { points, temporality } => {
+                Self::ExponentialHistogram { points: half(points), temporality: *temporality }
+            }
+            Self::Summary(points) => Self::Summary(half(points)),
+        })
     }
 
     /// Whether there is no data point.

@@ -10,8 +10,8 @@ use bytes::Bytes;
 use tokio::time::sleep;
 
 use super::{
-    in_flight::{InFlight, Load},
-    shared::{Scratch, Shared, count},
+    in_flight::{InFlight, Load, Part, halves},
+    shared::{Scratch, Shared, Suspect, count},
 };
 use crate::{
     model::Item,
@@ -34,6 +34,8 @@ enum End {
     /// Too large for the receiver.
     TooLarge,
     Dropped(DropReason),
+    /// It would not go for long, nor did others: it is their turn.
+    Later,
     /// The shutdown leaves no time for it.
     Cut,
 }
@@ -42,44 +44,50 @@ enum End {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Delivered {
     pub(super) began: Instant,
+    /// Others were let overtake it.
+    pub(super) aside: bool,
     /// It stays in the spool for the next run.
     pub(super) kept: bool,
 }
 
-/// A batch, or half of one.
-struct Part<T> {
-    load: Load<T>,
-    count: u64,
-    /// The receiver found the whole too large.
-    is_half: bool,
-}
-
 pub(super) async fn deliver<T: Item>(shared: Arc<Shared<T>>, mut batch: InFlight<T>, began: Instant) -> Delivered {
-    let whole = Part { load: batch.take_load(), count: batch.count(), is_half: false };
-    let mut parts = vec![whole];
-    while let Some(mut part) = parts.pop() {
-        match attempt(&shared, &mut part, batch.is_on_disk(), began).await {
-            End::Accepted { rejected } => batch.exported(part.count, rejected),
+    batch.begin();
+    let on_disk = batch.is_on_disk();
+    let mut suspect = None;
+    while let Some(part) = batch.part() {
+        let (end, count, is_half) =
+            (attempt(&shared, part, on_disk, began, &mut suspect).await, part.count, part.is_half);
+        match end {
+            End::Later => {
+                batch.put_last();
+                return Delivered { began, aside: true, kept: false };
+            }
+            End::Cut => {
+                if !on_disk {
+                    shared.log.dropped(DropReason::Shutdown, batch.count(), "");
+                }
+                // One that would not go says nothing of the others.
+                return Delivered { began, aside: suspect.is_some(), kept: on_disk && suspect.is_none() };
+            }
+            _ => {}
+        }
+        let Some(part) = batch.take_part() else { break };
+        match end {
+            End::Accepted { rejected } => batch.exported(count, rejected),
             // A receiver that finds half a batch too large as well would get ever more requests: split once.
-            end @ (End::OverLimit | End::TooLarge) if !part.is_half => {
+            End::OverLimit | End::TooLarge if !is_half => {
                 let refused = matches!(end, End::TooLarge);
                 match split(&shared, part, refused) {
-                    Ok([first, second]) => parts.extend([second, first]),
+                    Ok(halves) => batch.add_parts(halves),
                     Err(count) => too_large(&shared, &mut batch, count),
                 }
             }
-            End::OverLimit | End::TooLarge => too_large(&shared, &mut batch, part.count),
-            End::Dropped(reason) => batch.dropped(part.count, reason),
-            End::Cut => {
-                let kept = batch.is_on_disk();
-                if !kept {
-                    shared.log.dropped(DropReason::Shutdown, batch.count(), "");
-                }
-                return Delivered { began, kept };
-            }
+            End::OverLimit | End::TooLarge => too_large(&shared, &mut batch, count),
+            End::Dropped(reason) => batch.dropped(count, reason),
+            End::Later | End::Cut => {}
         }
     }
-    Delivered { began, kept: false }
+    Delivered { began, aside: suspect.is_some(), kept: false }
 }
 
 fn too_large<T: Item>(shared: &Shared<T>, batch: &mut InFlight<T>, count: u64) {
@@ -93,27 +101,47 @@ fn split<T: Item>(shared: &Shared<T>, part: Part<T>, is_half: bool) -> Result<[P
         Load::Items(items) => Some(items),
         Load::Record { format, gzip } => shared.reread(format, &gzip),
     };
-    let mut first = items.filter(|items| items.len() > 1).ok_or(part.count)?;
-    let second = first.split_off(first.len() / 2);
+    let [first, second] = items.and_then(|items| halves(items).ok()).ok_or(part.count)?;
     let of_second = count(&second).min(part.count);
     let half = |items, count| Part { load: Load::Items(items), count, is_half };
     Ok([half(first, part.count - of_second), half(second, of_second)])
 }
 
-/// Tries until there is an end.
-async fn attempt<T: Item>(shared: &Shared<T>, part: &mut Part<T>, on_disk: bool, began: Instant) -> End {
-    let count = part.count;
-    // What an earlier run wrote may have another form than the receiver takes now.
-    if let Load::Record { format, gzip } = &part.load
-        && *format != shared.transport.format()
+/// Makes what is to be sent of a batch from the spool what the receiver takes: as an earlier run wrote it, or a half, it may
+/// have another form. The end, if it cannot be.
+fn prepare<T: Item>(shared: &Shared<T>, part: &mut Part<T>) -> Option<End> {
+    let format = shared.transport.format();
+    if let Load::Record { format: written, gzip } = &part.load
+        && *written != format
     {
-        match shared.reread(*format, gzip) {
-            Some(items) => part.load = Load::Items(items),
-            None => {
-                shared.log.dropped(DropReason::SpoolCorrupt, count, "a batch of the spool cannot be read");
-                return End::Dropped(DropReason::SpoolCorrupt);
-            }
+        let Some(items) = shared.reread(*written, gzip) else {
+            shared.log.dropped(DropReason::SpoolCorrupt, part.count, "a batch of the spool cannot be read");
+            return Some(End::Dropped(DropReason::SpoolCorrupt));
+        };
+        part.load = Load::Items(items);
+    }
+    if let Load::Items(items) = &part.load {
+        // What was refused for its size went out compressed: halves that do not may be larger.
+        match shared.pack(items) {
+            Some(Ok(gzip)) => part.load = Load::Record { format, gzip },
+            Some(Err(_)) => {}
+            None => return Some(End::OverLimit),
         }
+    }
+    None
+}
+
+/// Tries until there is an end.
+async fn attempt<'s, T: Item>(
+    shared: &'s Shared<T>,
+    part: &mut Part<T>,
+    on_disk: bool,
+    began: Instant,
+    suspect: &mut Option<Suspect<'s, T>>,
+) -> End {
+    let count = part.count;
+    if on_disk && let Some(end) = prepare(shared, part) {
+        return end;
     }
     let mut policy = shared.config.retry;
     if on_disk {
@@ -130,6 +158,9 @@ async fn attempt<T: Item>(shared: &Shared<T>, part: &mut Part<T>, on_disk: bool,
                         shared.log.rejected(reply.rejected, count, &reply.message);
                     }
                     shared.log.delivered(&shared.transport);
+                    if on_disk {
+                        shared.delivered();
+                    }
                     return End::Accepted { rejected: reply.rejected };
                 }
                 Class::TooLarge => return End::TooLarge,
@@ -148,9 +179,27 @@ async fn attempt<T: Item>(shared: &Shared<T>, part: &mut Part<T>, on_disk: bool,
             return End::Dropped(DropReason::Expired);
         }
         shared.log.failing(&shared.transport, &said, wait);
-        retrying.get_or_insert_with(|| shared.retrying());
+        match suspect {
+            Some(suspect) => {
+                if suspect.failed() {
+                    shared.log.dropped(DropReason::Expired, count, &said);
+                    return End::Dropped(DropReason::Expired);
+                }
+                if suspect.is_surplus() {
+                    return End::Later;
+                }
+            }
+            None if on_disk && began.elapsed() >= policy.give_up_after => {
+                // Whether it is the batch or the receiver, the next one finds out.
+                (retrying, probing) = (None, None);
+                *suspect = Some(shared.suspect(began));
+            }
+            None => {
+                retrying.get_or_insert_with(|| shared.retrying());
+            }
+        }
         let until = Instant::now() + wait;
-        if on_disk && probing.is_none() {
+        if on_disk && suspect.is_none() && probing.is_none() {
             // Of those that failed one finds out when the receiver is back. The semaphore is never closed.
             probing = shared.probe.acquire().await.ok();
         }
@@ -190,18 +239,19 @@ async fn send<T: Item>(shared: &Shared<T>, load: &Load<T>, again: bool) -> Optio
             return Some(shared.transport.send(Payload::gzip(gzip.clone())).await);
         }
     };
-    let Scratch { mut encoder, mut body } = shared.scratch();
-    encoder.encode(shared.transport.format(), items, &mut body);
-    if body.len() > shared.config.max_body {
-        shared.recycle(Scratch { encoder, body });
+    let mut scratch = shared.scratch();
+    scratch.encoder.encode(shared.transport.format(), items, &mut scratch.body);
+    if scratch.body.len() > shared.config.max_body {
+        shared.recycle(scratch);
         return None;
     }
     shared.count_request(again);
+    let Scratch { encoder, body, gzip } = scratch;
     let body = Bytes::from(body);
     let answer = shared.transport.send(Payload::plain(body.clone())).await;
     // The connection may still hold its clone when the answer came before the request was read whole.
     let body = if body.is_unique() { Vec::from(body) } else { Vec::new() };
-    shared.recycle(Scratch { encoder, body });
+    shared.recycle(Scratch { encoder, body, gzip });
     Some(answer)
 }
 

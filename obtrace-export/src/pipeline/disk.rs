@@ -1,17 +1,20 @@
 //! The exporter's spool: opened when it can be, left when it cannot, its losses counted.
 
 use std::{
+    io,
     num::NonZeroU32,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
+use bytes::Bytes;
+
 use super::{
-    in_flight::{InFlight, Load},
+    in_flight::{InFlight, Kept, Load, Part},
     shared::{Scratch, Shared},
 };
 use crate::{
-    compress::{Method, decompress},
+    compress::{Compressor, Method, decompress},
     decode::{Limits, decode},
     encode::Format,
     model::Item,
@@ -44,12 +47,18 @@ impl Disk {
     }
 }
 
-/// What became of a batch that was to go to the spool.
-pub(super) enum Put<T: Item> {
-    /// It is there, or counted as given up.
+/// What is left of a batch that was to go to the spool. The rest is there, or counted as given up.
+pub(super) struct Left<T: Item> {
+    /// The disk did not take it; it may another time.
+    pub(super) refused: Option<InFlight<T>>,
+    /// Single items that are larger than the spool takes, now and later.
+    pub(super) too_large: Option<InFlight<T>>,
+}
+
+enum Put<T: Item> {
     Done,
-    /// It must be sent from memory.
-    InMemory(InFlight<T>),
+    Refused(InFlight<T>),
+    TooLarge(InFlight<T>),
 }
 
 impl<T: Item> Shared<T> {
@@ -86,51 +95,56 @@ impl<T: Item> Shared<T> {
         true
     }
 
-    /// Writes a batch to the spool, in halves as long as its body is larger than allowed.
-    pub(super) fn put(&self, batch: InFlight<T>) -> Put<T> {
-        let Scratch { mut encoder, mut body } = self.scratch();
+    /// Writes a batch to the spool, in halves as long as its body is larger than allowed or than the spool takes.
+    pub(super) fn put(&self, batch: InFlight<T>) -> Left<T> {
+        let mut scratch = self.scratch();
+        let Scratch { encoder, body, .. } = &mut scratch;
+        let mut left = Left { refused: None, too_large: None };
         let mut parts = vec![batch];
-        let mut back = None;
-        while let Some(mut part) = parts.pop() {
+        while let Some(part) = parts.pop() {
             body.clear();
-            encoder.encode(self.transport.format(), part.as_items(), &mut body);
-            if body.len() <= self.config.max_body {
-                match self.append(part, &body) {
-                    Put::Done => {}
-                    Put::InMemory(part) => {
-                        back = Some(part);
-                        break;
-                    }
+            encoder.encode(self.transport.format(), part.as_items(), body);
+            let is_allowed = body.len() <= self.config.max_body;
+            let part = match if is_allowed { self.append(part, body) } else { Put::TooLarge(part) } {
+                Put::Done => continue,
+                Put::Refused(mut part) => {
+                    // What was split off goes the same way.
+                    parts.into_iter().rev().for_each(|rest| part.absorb(rest));
+                    left.refused = Some(part);
+                    break;
                 }
-            } else if part.as_items().len() > 1 {
-                let (first, second) = part.split();
-                parts.push(second);
-                parts.push(first);
-            } else {
-                self.log.dropped(DropReason::TooLarge, part.count(), "");
-                part.dropped(part.count(), DropReason::TooLarge);
+                Put::TooLarge(part) => part,
+            };
+            match part.split() {
+                Ok((first, second)) => parts.extend([second, first]),
+                Err(part) if !is_allowed => self.too_large(part),
+                Err(part) => match &mut left.too_large {
+                    Some(others) => others.absorb(part),
+                    none => *none = Some(part),
+                },
             }
         }
-        self.recycle(Scratch { encoder, body });
-        let Some(mut back) = back else { return Put::Done };
-        // What was split off goes the same way.
-        for part in parts.into_iter().rev() {
-            back.absorb(part);
-        }
-        Put::InMemory(back)
+        self.recycle(scratch);
+        left
+    }
+
+    /// Gives a batch up for its size.
+    pub(super) fn too_large(&self, mut batch: InFlight<T>) {
+        self.log.dropped(DropReason::TooLarge, batch.count(), "");
+        batch.dropped(batch.count(), DropReason::TooLarge);
     }
 
     fn append(&self, mut batch: InFlight<T>, body: &[u8]) -> Put<T> {
+        if batch.count() == 0 {
+            // In what OTLP counts nothing of there is nothing to lose.
+            return Put::Done;
+        }
         let mut state = self.disk.lock();
-        let items = u32::try_from(batch.count()).ok().and_then(NonZeroU32::new);
-        // A batch in which OTLP counts nothing has nothing to lose.
-        let (Some(spool), Some(items)) = (&mut state.spool, items) else { return Put::InMemory(batch) };
-        let appended = spool.append(self.transport.format(), items, body);
-        let (lost, bytes) = (spool.lost(), spool.bytes());
-        self.book(|stats| stats.spool_bytes = bytes);
-        // What gave way for it is gone, whether or not it was written then.
-        self.lost(lost.full, DropReason::SpoolFull, "the oldest, to make room");
-        match appended {
+        let Some(spool) = &mut state.spool else { return Put::Refused(batch) };
+        let Some(items) = u32::try_from(batch.count()).ok().and_then(NonZeroU32::new) else {
+            return Put::TooLarge(batch);
+        };
+        match self.append_to(spool, items, self.transport.format(), body) {
             Ok(()) => {
                 self.log.spool_works();
                 batch.spooled();
@@ -141,12 +155,21 @@ impl<T: Item> Shared<T> {
                 batch.dropped(batch.count(), DropReason::SpoolFull);
                 Put::Done
             }
-            Err(AppendError::TooLarge) => Put::InMemory(batch),
+            Err(AppendError::TooLarge) => Put::TooLarge(batch),
             Err(AppendError::File(error)) => {
                 self.log.spool_failed(&error);
-                Put::InMemory(batch)
+                Put::Refused(batch)
             }
         }
+    }
+
+    fn append_to(&self, spool: &mut Spool, items: NonZeroU32, format: Format, body: &[u8]) -> Result<(), AppendError> {
+        let appended = spool.append(format, items, body);
+        let (lost, bytes) = (spool.lost(), spool.bytes());
+        self.book(|stats| stats.spool_bytes = bytes);
+        // What gave way for it is gone, whether or not it was written then.
+        self.lost(lost.full, DropReason::SpoolFull, "the oldest, to make room");
+        appended
     }
 
     /// The next batch of the spool.
@@ -187,16 +210,91 @@ impl<T: Item> Shared<T> {
         let mut state = self.disk.lock();
         let Some(spool) = &mut state.spool else { return };
         if let Err(error) = spool.acknowledge(receipt) {
-            self.log.spool_failed(&error);
+            self.log.not_noted(&error);
         }
         let bytes = spool.bytes();
         self.book(|stats| stats.spool_bytes = bytes);
     }
 
-    /// Leaves a batch to the next run; `false` if the spool gave it up.
-    pub(super) fn release(&self, receipt: &Receipt) -> bool {
+    /// Leaves what is left of a batch to the spool.
+    pub(super) fn keep(&self, receipt: Receipt, Kept { whole, left, anew }: Kept<T>) {
+        let written = match anew.map(|parts| self.write_anew(&parts)) {
+            Some(Ok(())) => {
+                self.acknowledge(receipt);
+                return self.kept(left, left);
+            }
+            Some(Err(written)) => written,
+            None => 0,
+        };
         // One that is closed has it on disk.
-        self.disk.lock().spool.as_mut().is_none_or(|spool| spool.release(receipt))
+        if self.disk.lock().spool.as_mut().is_none_or(|spool| spool.release(&receipt)) {
+            self.kept(left, written + whole);
+        } else {
+            // Its place was given up to make room.
+            self.kept(written, written);
+            self.settle(left.saturating_sub(written), |stats, items| stats.count_dropped(DropReason::SpoolFull, items));
+        }
+    }
+
+    /// So many items that were sending lie in the spool, and maybe some with them that arrived already: they will be sent
+    /// again, as are those that an earlier run left.
+    fn kept(&self, items: u64, lie: u64) {
+        self.book(|stats| {
+            stats.sending -= items;
+            stats.spooled += lie;
+            stats.recovered += lie.saturating_sub(items);
+        });
+    }
+
+    /// Writes parts of a batch as batches of their own; gives how many items are there if not all are.
+    fn write_anew(&self, parts: &[Part<T>]) -> Result<(), u64> {
+        let (mut scratch, mut written) = (self.scratch(), 0);
+        let mut whole = true;
+        for part in parts.iter().rev().filter(|part| part.count > 0) {
+            whole = self.write_part(&mut scratch, part).is_some();
+            if !whole {
+                break;
+            }
+            written += part.count;
+        }
+        self.recycle(scratch);
+        if whole { Ok(()) } else { Err(written) }
+    }
+
+    fn write_part(&self, scratch: &mut Scratch, part: &Part<T>) -> Option<()> {
+        scratch.body.clear();
+        let format = match &part.load {
+            Load::Items(items) => {
+                scratch.encoder.encode(self.transport.format(), items, &mut scratch.body);
+                self.transport.format()
+            }
+            Load::Record { format, gzip } => {
+                scratch.body = decompress(Method::Gzip, gzip, MAX_BODY).ok()?;
+                *format
+            }
+        };
+        let items = NonZeroU32::new(u32::try_from(part.count).ok()?)?;
+        let mut state = self.disk.lock();
+        let appended = self.append_to(state.spool.as_mut()?, items, format, &scratch.body);
+        appended.inspect_err(|error| self.log.spool_failed(error)).ok()
+    }
+
+    /// The body of these items, compressed with gzip; `None`: it would be larger than our limit.
+    pub(super) fn pack(&self, items: &[T]) -> Option<io::Result<Bytes>> {
+        let mut scratch = self.scratch();
+        let Scratch { encoder, body, gzip } = &mut scratch;
+        encoder.encode(self.transport.format(), items, body);
+        let packed = (body.len() <= self.config.max_body).then(|| {
+            let gzip = match gzip {
+                Some(gzip) => gzip,
+                none => none.insert(Compressor::new(Method::Gzip)?),
+            };
+            let mut packed = Vec::new();
+            gzip.compress(body, &mut packed)?;
+            Ok(packed.into())
+        });
+        self.recycle(scratch);
+        packed
     }
 
     pub(super) fn unsynced(&self) -> Option<Unsynced> {
@@ -207,7 +305,7 @@ impl<T: Item> Shared<T> {
     pub(super) fn close_spool(&self) {
         let Some(mut spool) = self.disk.lock().spool.take() else { return };
         if let Err(error) = spool.close() {
-            self.log.spool_failed(&error);
+            self.log.not_synced(&error);
         }
         let bytes = spool.bytes();
         self.book(|stats| stats.spool_bytes = bytes);

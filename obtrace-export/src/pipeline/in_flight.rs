@@ -21,14 +21,48 @@ pub(super) enum Load<T> {
     Record { format: Format, gzip: Bytes },
 }
 
+/// A batch, or half of one, as it is sent.
+#[derive(Debug)]
+pub(super) struct Part<T> {
+    pub(super) load: Load<T>,
+    pub(super) count: u64,
+    /// The receiver found the whole too large.
+    pub(super) is_half: bool,
+}
+
+/// What is to be kept of a batch from the spool.
+#[derive(Debug)]
+pub(super) struct Kept<T> {
+    /// Items of the record.
+    pub(super) whole: u64,
+    /// Items whose fate is open.
+    pub(super) left: u64,
+    /// These, to be written anew as the last of the spool, the first of them last; else the record stays as it is.
+    pub(super) anew: Option<Vec<Part<T>>>,
+}
+
+/// Both halves of some items, or of what is within a single one.
+pub(super) fn halves<T: Item>(mut items: Vec<T>) -> Result<[Vec<T>; 2], Vec<T>> {
+    if items.len() > 1 {
+        let rest = items.split_off(items.len() / 2);
+        return Ok([items, rest]);
+    }
+    let item = items.pop().ok_or_else(Vec::new)?;
+    item.halve().map(|halves| halves.map(|half| vec![half])).map_err(|item| vec![item])
+}
+
 /// A batch that is counted as sending. However it goes out of scope, each of its items is counted once: those whose delivery
 /// is cut off stay in the spool if they are there, else they count as dropped by the shutdown.
 #[derive(Debug)]
 pub(super) struct InFlight<T: Item> {
     shared: Arc<Shared<T>>,
     load: Load<T>,
+    /// What is under way of it, the next one last.
+    parts: Vec<Part<T>>,
     /// Items whose fate is open, as OTLP counts them.
     count: u64,
+    /// Items of the record in the spool.
+    whole: u64,
     /// Where they lie in the spool.
     receipt: Option<Receipt>,
 }
@@ -36,12 +70,12 @@ pub(super) struct InFlight<T: Item> {
 impl<T: Item> InFlight<T> {
     /// Items that [`Shared`] counts as sending already.
     pub(super) fn items(shared: &Arc<Shared<T>>, items: Vec<T>, count: u64) -> Self {
-        Self { shared: Arc::clone(shared), load: Load::Items(items), count, receipt: None }
+        Self { shared: Arc::clone(shared), load: Load::Items(items), parts: Vec::new(), count, whole: 0, receipt: None }
     }
 
     /// A batch from the spool that [`Shared`] counts as sending already.
     pub(super) fn record(shared: &Arc<Shared<T>>, load: Load<T>, count: u64, receipt: Receipt) -> Self {
-        Self { shared: Arc::clone(shared), load, count, receipt: Some(receipt) }
+        Self { shared: Arc::clone(shared), load, parts: Vec::new(), count, whole: count, receipt: Some(receipt) }
     }
 
     pub(super) fn count(&self) -> u64 {
@@ -51,6 +85,37 @@ impl<T: Item> InFlight<T> {
     /// Whether it outlives this process.
     pub(super) fn is_on_disk(&self) -> bool {
         self.receipt.is_some()
+    }
+
+    /// Makes the whole the part that is sent next.
+    pub(super) fn begin(&mut self) {
+        let whole = Part { load: self.take_load(), count: self.count, is_half: false };
+        self.parts.push(whole);
+    }
+
+    /// What is sent next.
+    pub(super) fn part(&mut self) -> Option<&mut Part<T>> {
+        self.parts.last_mut()
+    }
+
+    pub(super) fn take_part(&mut self) -> Option<Part<T>> {
+        self.parts.pop()
+    }
+
+    pub(super) fn add_parts(&mut self, [first, second]: [Part<T>; 2]) {
+        self.parts.extend([second, first]);
+    }
+
+    /// Puts what is left of a batch from the spool at the spool's end.
+    pub(super) fn put_last(mut self) {
+        self.keep(true);
+    }
+
+    /// Leaves what is left to the spool, if it is there: as it lies, or written anew.
+    fn keep(&mut self, anew: bool) {
+        let Some(receipt) = self.receipt.take() else { return };
+        let (left, parts) = (std::mem::take(&mut self.count), std::mem::take(&mut self.parts));
+        self.shared.keep(receipt, Kept { whole: self.whole, left, anew: anew.then_some(parts) });
     }
 
     /// Takes out what is to be sent.
@@ -66,18 +131,25 @@ impl<T: Item> InFlight<T> {
         }
     }
 
-    /// Both halves of a batch in memory; the first is empty if there is one item only.
-    pub(super) fn split(mut self) -> (Self, Self) {
-        let mut items = match self.take_load() {
+    /// Both halves of a batch in memory, if it has any.
+    pub(super) fn split(mut self) -> Result<(Self, Self), Self> {
+        let items = match self.take_load() {
             Load::Items(items) => items,
             Load::Record { .. } => Vec::new(),
         };
-        let rest = items.split_off(items.len() / 2);
-        let of_rest = count(&rest);
-        let second = Self::items(&self.shared, rest, of_rest);
-        self.count -= of_rest;
-        self.load = Load::Items(items);
-        (self, second)
+        match halves(items) {
+            Ok([items, rest]) => {
+                let of_rest = count(&rest).min(self.count);
+                let second = Self::items(&self.shared, rest, of_rest);
+                self.count -= of_rest;
+                self.load = Load::Items(items);
+                Ok((self, second))
+            }
+            Err(items) => {
+                self.load = Load::Items(items);
+                Err(self)
+            }
+        }
     }
 
     /// Takes over the items of another batch in memory.
@@ -117,13 +189,15 @@ impl<T: Item> InFlight<T> {
 impl<T: Item> Drop for InFlight<T> {
     fn drop(&mut self) {
         let left = self.count;
-        match self.receipt.take() {
-            Some(receipt) if left == 0 => self.shared.acknowledge(receipt),
-            Some(receipt) if self.shared.release(&receipt) => self.spooled(),
-            // Its place was given up to make room.
-            Some(_) => self.dropped(left, DropReason::SpoolFull),
-            None if left > 0 => self.dropped(left, DropReason::Shutdown),
-            None => {}
+        if self.receipt.is_none() {
+            if left > 0 {
+                self.dropped(left, DropReason::Shutdown);
+            }
+        } else if left > 0 {
+            // What arrived of it is not to come again.
+            self.keep(left < self.whole);
+        } else if let Some(receipt) = self.receipt.take() {
+            self.shared.acknowledge(receipt);
         }
     }
 }

@@ -17,10 +17,12 @@ use crate::{
 };
 
 const INTERVAL: Duration = Duration::from_secs(10);
-const KINDS: usize = DropReason::ALL.len() + 3;
+const KINDS: usize = DropReason::ALL.len() + 5;
 const REJECTED: usize = DropReason::ALL.len();
 const FAILING: usize = REJECTED + 1;
 const SPOOL: usize = FAILING + 1;
+const NOTED: usize = SPOOL + 1;
+const SYNCED: usize = NOTED + 1;
 
 #[derive(Debug)]
 pub(super) struct Log {
@@ -34,6 +36,7 @@ struct Throttle {
     /// Items since the last line of a kind.
     items: [u64; KINDS],
     failing: bool,
+    /// That the spool failed was said.
     spool_failed: bool,
 }
 
@@ -46,6 +49,13 @@ impl Throttle {
         }
         self.last[kind] = Some(now);
         Some(std::mem::take(&mut self.items[kind]))
+    }
+
+    /// Whether it may be said now that the spool failed: once, until it works again.
+    fn allow_spool_failed(&mut self, now: Instant) -> bool {
+        let allowed = !self.spool_failed && self.allow(SPOOL, 0, now).is_some();
+        self.spool_failed |= allowed;
+        allowed
     }
 }
 
@@ -104,9 +114,21 @@ impl Log {
 
     /// Said once, however long it lasts.
     pub(super) fn spool_failed(&self, error: &dyn fmt::Display) {
-        let told = std::mem::replace(&mut self.lock().spool_failed, true);
-        if !told && self.allow(SPOOL, 0).is_some() {
+        let allowed = self.lock().allow_spool_failed(Instant::now());
+        if allowed {
             warn!(signal = self.signal.name(), %error, "the spool cannot be used, delivery goes on from memory");
+        }
+    }
+
+    pub(super) fn not_noted(&self, error: &dyn fmt::Display) {
+        if self.allow(NOTED, 0).is_some() {
+            warn!(signal = self.signal.name(), %error, "what was delivered is not noted, the next run may send it again");
+        }
+    }
+
+    pub(super) fn not_synced(&self, error: &dyn fmt::Display) {
+        if self.allow(SYNCED, 0).is_some() {
+            warn!(signal = self.signal.name(), %error, "a power failure may take what waits in the spool");
         }
     }
 
@@ -129,5 +151,19 @@ mod tests {
         assert_eq!(throttle.allow(0, 3, now + INTERVAL / 2), None);
         assert_eq!(throttle.allow(1, 1, now + INTERVAL / 2), Some(1));
         assert_eq!(throttle.allow(0, 4, now + INTERVAL), Some(7));
+    }
+
+    #[test]
+    fn a_spool_that_fails_again_is_told_again() {
+        let mut throttle = Throttle::default();
+        let now = Instant::now();
+        assert!(throttle.allow_spool_failed(now));
+        assert!(!throttle.allow_spool_failed(now + 2 * INTERVAL), "it still fails");
+        throttle.spool_failed = false;
+        assert!(throttle.allow_spool_failed(now + 3 * INTERVAL));
+        throttle.spool_failed = false;
+        // A flap within the interval says nothing, but what lasts is told after it.
+        assert!(!throttle.allow_spool_failed(now + 3 * INTERVAL + INTERVAL / 2));
+        assert!(throttle.allow_spool_failed(now + 4 * INTERVAL));
     }
 }

@@ -18,7 +18,7 @@ pub use self::{worker::Worker, workers::Workers};
 
 use self::shared::{Handle, Shared};
 use crate::{
-    batch::Limits,
+    batch::{Limits, after},
     model::{Item, Span},
     retry::Policy,
     spool,
@@ -86,8 +86,10 @@ impl Config {
     /// Writes every batch to disk before it is sent, and keeps it there until the receiver has it: what was batched survives
     /// the end of the process, whatever ends it, and a receiver that is away for hours.
     ///
-    /// - A batch is tried until it is delivered, refused, or gives way to make room: [`Policy::give_up_after`] is for
-    ///   exporters without a spool. While the receiver fails, one request finds out when it is back, every 15 s at least.
+    /// - A batch is tried until it is delivered, refused, or gives way to make room. One that fails for longer than
+    ///   [`Policy::give_up_after`] lets others overtake it, and is given up when it goes on to fail while they are delivered:
+    ///   it is the batch then, not the receiver. While the receiver fails, a request every 15 s at least finds out when it is
+    ///   back.
     /// - Bodies go out as they lie there, compressed with gzip, which every OTLP receiver takes, whatever compression is set.
     /// - What is lost when the process is killed: what waited for its batch, [`Limits::delay`] at most. What may arrive
     ///   twice: the batches under way, which is one while requests take less than 20 ms, and up to
@@ -161,7 +163,7 @@ impl<T: Item> Exporter<T> {
     /// [`Exporter::force_flush`] for threads without a runtime. Must not be called on the thread that runs the worker.
     pub fn force_flush_blocking(&self, within: Duration) -> Stats {
         let until = self.handle.0.flush();
-        self.handle.0.wait_flushed(until, Instant::now() + within);
+        self.handle.0.wait_flushed(until, after(Instant::now(), within));
         self.stats()
     }
 

@@ -32,6 +32,13 @@ impl Pace {
         self.under_way.push(now);
     }
 
+    /// One that began then is no longer one of those that are paced.
+    pub(super) fn set_aside(&mut self, began: Instant) {
+        if let Some(at) = self.under_way.iter().position(|&at| at == began) {
+            self.under_way.remove(at);
+        }
+    }
+
     /// One that began then has ended; when is unknown of one that was cut off.
     pub(super) fn ended(&mut self, began: Option<Instant>, now: Instant) {
         let at = began.and_then(|began| self.under_way.iter().position(|&at| at == began)).unwrap_or(0);

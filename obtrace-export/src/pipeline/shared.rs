@@ -2,6 +2,7 @@
 //! them is consistent.
 
 use std::{
+    collections::VecDeque,
     future,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
@@ -11,12 +12,13 @@ use tokio::sync::{Notify, Semaphore, watch};
 
 use super::{
     Config,
-    disk::{Disk, Put},
+    disk::{Disk, Left},
     in_flight::InFlight,
     log::Log,
 };
 use crate::{
-    batch::{Batcher, Pushed},
+    batch::{Batcher, Pushed, after},
+    compress::Compressor,
     encode::Encoder,
     model::Item,
     stats::{DropReason, Stats},
@@ -24,7 +26,7 @@ use crate::{
 };
 
 /// A deadline's grace: how much longer a caller of shutdown waits for the worker to count what it drops.
-const GRACE: Duration = Duration::from_millis(250);
+pub(super) const GRACE: Duration = Duration::from_millis(250);
 
 /// How long the worker goes on when every exporter was dropped without a shutdown.
 const DROP_DEADLINE: Duration = Duration::from_secs(5);
@@ -72,6 +74,13 @@ struct State<T> {
     retrying: usize,
     /// Items that left the queue or the spool for good.
     ended: u64,
+    /// Batches from the spool that were delivered.
+    delivered: u64,
+    /// Batches that others have overtaken as they would not go, oldest first.
+    suspects: VecDeque<u64>,
+    next_suspect: u64,
+    /// When those began that the worker does not know of yet.
+    set_aside: Vec<Instant>,
 }
 
 /// What encoding a batch needs.
@@ -79,19 +88,33 @@ struct State<T> {
 pub(super) struct Scratch {
     pub(super) encoder: Encoder,
     pub(super) body: Vec<u8>,
+    pub(super) gzip: Option<Compressor>,
 }
 
 impl<T: Item> Shared<T> {
-    pub(super) fn new(transport: Transport, config: Config) -> Self {
+    pub(super) fn new(transport: Transport, mut config: Config) -> Self {
+        // With none nothing would ever be sent.
+        config.concurrency = config.concurrency.max(1);
         let batcher = Batcher::new(config.limits);
-        let stats = Stats::default();
+        let state = State {
+            batcher,
+            stats: Stats::default(),
+            closed: false,
+            done: false,
+            retrying: 0,
+            ended: 0,
+            delivered: 0,
+            suspects: VecDeque::new(),
+            next_suspect: 0,
+            set_aside: Vec::new(),
+        };
         Self {
             transport,
             log: Log::new(T::SIGNAL),
             disk: Disk::new(config.spool.clone()),
             config,
             probe: Semaphore::new(1),
-            state: Mutex::new(State { batcher, stats, closed: false, done: false, retrying: 0, ended: 0 }),
+            state: Mutex::new(state),
             wake: Notify::new(),
             closing: watch::Sender::new(None),
             done: watch::Sender::new(false),
@@ -174,9 +197,33 @@ impl<T: Item> Shared<T> {
         Retrying(self)
     }
 
+    /// Lets others overtake a batch from the spool that began then, for as long as the value lives.
+    pub(super) fn suspect(&self, began: Instant) -> Suspect<'_, T> {
+        let (id, seen) = {
+            let mut state = self.lock();
+            let id = state.next_suspect;
+            state.next_suspect += 1;
+            state.suspects.push_back(id);
+            state.set_aside.push(began);
+            (id, state.delivered)
+        };
+        self.wake.notify_one();
+        Suspect { shared: self, id, seen, strikes: 0 }
+    }
+
+    /// When those batches began that are set aside since the last call.
+    pub(super) fn take_set_aside(&self) -> Vec<Instant> {
+        std::mem::take(&mut self.lock().set_aside)
+    }
+
+    /// A batch from the spool was delivered.
+    pub(super) fn delivered(&self) {
+        self.lock().delivered += 1;
+    }
+
     /// Starts the shutdown; gives the deadline.
     pub(super) fn close(&self, within: Duration) -> Instant {
-        let asked = Instant::now() + within;
+        let asked = after(Instant::now(), within);
         {
             let mut state = self.lock();
             state.closed = true;
@@ -190,20 +237,29 @@ impl<T: Item> Shared<T> {
         deadline + GRACE
     }
 
-    /// The worker has ended: what is left goes to the spool or is given up.
-    pub(super) fn finish(self: &Arc<Self>) {
+    /// The end of the worker, first part: what is left goes to the spool or is given up.
+    pub(super) fn leave(self: &Arc<Self>) {
         {
             let mut state = self.lock();
             state.closed = true;
             state.batcher.flush();
         }
         while let Ok(batch) = self.next_batch() {
-            if let Put::InMemory(batch) = self.put(batch)
-                && batch.count() > 0
-            {
-                self.log.dropped(DropReason::Shutdown, batch.count(), "");
-            }
+            self.put_or_drop(batch);
         }
+    }
+
+    /// A batch for the spool that is dropped by the shutdown if it is not taken.
+    pub(super) fn put_or_drop(&self, batch: InFlight<T>) {
+        let Left { refused, too_large } = self.put(batch);
+        for batch in [refused, too_large].into_iter().flatten() {
+            self.log.dropped(DropReason::Shutdown, batch.count(), "");
+        }
+    }
+
+    /// The worker has ended.
+    pub(super) fn finish(self: &Arc<Self>) {
+        self.leave();
         self.close_spool();
         self.lock().done = true;
         self.done.send_replace(true);
@@ -329,5 +385,45 @@ pub(super) struct Retrying<'s, T: Item>(&'s Shared<T>);
 impl<T: Item> Drop for Retrying<'_, T> {
     fn drop(&mut self) {
         self.0.lock().retrying -= 1;
+    }
+}
+
+/// So many batches that would not go are held aside; beyond that the oldest goes to the end of the spool.
+const MOST_SUSPECTS: usize = 4;
+
+/// So many attempts must fail while others are delivered.
+const STRIKES: u32 = 2;
+
+/// A batch from the spool that failed for long: because of what it is, or because the receiver is away.
+#[derive(Debug)]
+pub(super) struct Suspect<'s, T: Item> {
+    shared: &'s Shared<T>,
+    id: u64,
+    /// How many others were delivered when it last failed.
+    seen: u64,
+    strikes: u32,
+}
+
+impl<T: Item> Suspect<'_, T> {
+    /// Notes another failure; whether it is the batch and not the receiver.
+    pub(super) fn failed(&mut self) -> bool {
+        let delivered = self.shared.lock().delivered;
+        if delivered > self.seen {
+            self.seen = delivered;
+            self.strikes += 1;
+        }
+        self.strikes >= STRIKES
+    }
+
+    /// Whether it is the oldest of too many.
+    pub(super) fn is_surplus(&self) -> bool {
+        let state = self.shared.lock();
+        state.suspects.len() > MOST_SUSPECTS && state.suspects.front() == Some(&self.id)
+    }
+}
+
+impl<T: Item> Drop for Suspect<'_, T> {
+    fn drop(&mut self) {
+        self.shared.lock().suspects.retain(|id| *id != self.id);
     }
 }

@@ -1,20 +1,34 @@
 //! The task that feeds requests from the queue.
 
-use std::{future, io, sync::Arc, thread, time::Instant};
+use std::{
+    future, io,
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
 
 use tokio::{
-    task::{JoinSet, spawn_blocking},
-    time::{Instant as TokioInstant, sleep_until},
+    task::{JoinHandle, JoinSet, spawn_blocking, yield_now},
+    time::{Instant as TokioInstant, sleep_until, timeout_at},
 };
 
 use super::{
     delivery::{self, Delivered},
-    disk::Put,
+    disk::Left,
     in_flight::InFlight,
     pace::Pace,
-    shared::Shared,
+    shared::{GRACE, Shared},
 };
 use crate::model::{Item, Span};
+
+/// How long until a batch that the spool did not take is offered to it again.
+const PUT_AGAIN: Duration = Duration::from_millis(250);
+
+/// How long until a spool that gave nothing although it holds something is asked again.
+const TAKE_AGAIN: Duration = Duration::from_secs(1);
+
+/// How many batches are written to the spool before requests have their turn.
+const PUTS_IN_A_ROW: usize = 8;
 
 /// Sends what its [`Exporter`](super::Exporter) takes, until that is shut down.
 #[derive(Debug)]
@@ -46,27 +60,46 @@ impl<T: Item> Worker<T> {
     pub async fn run(self) {
         let shared = &self.ending.0;
         let mut closing = shared.closing.subscribe();
-        let mut sends = Sends { shared, tasks: JoinSet::new(), pace: Pace::default(), in_memory: None, resting: false };
-        loop {
+        let mut sends = Sends {
+            shared,
+            tasks: JoinSet::new(),
+            pace: Pace::default(),
+            in_memory: None,
+            too_large: None,
+            syncing: None,
+            resting: false,
+        };
+        let deadline = loop {
             let deadline = *closing.borrow_and_update();
-            if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
-                break;
+            if let Some(deadline) = deadline.filter(|deadline| *deadline <= Instant::now()) {
+                break deadline;
             }
-            let due = sends.feed();
-            if deadline.is_some() && sends.are_done() {
-                break;
+            let next = sends.feed();
+            if let Some(deadline) = deadline.filter(|_| sends.are_done()) {
+                break deadline;
             }
+            // Producers that never rest wake this task again and again: requests have their turn all the same.
+            yield_now().await;
             tokio::select! {
                 () = shared.wake.notified() => {}
                 // The sender lives in `shared`.
                 _ = closing.changed() => {}
                 Some(ended) = sends.tasks.join_next(), if !sends.tasks.is_empty() => sends.ended(ended.ok()),
-                () = at(due) => {}
+                () = next.come() => {}
                 () = at(deadline) => {}
             }
-        }
+        };
         // What is cut off here counts itself.
         sends.tasks.shutdown().await;
+        drop(sends);
+        shared.leave();
+        // The disk may take its time, but not the caller's.
+        let closed = spawn_blocking({
+            let shared = Arc::clone(shared);
+            move || shared.close_spool()
+        });
+        let until = deadline.max(Instant::now() + GRACE / 2);
+        let _ = timeout_at(until.into(), closed).await;
     }
 
     /// Runs on a thread of its own, named `obtrace-export`; for several exporters see [`Workers`](super::Workers).
@@ -79,59 +112,131 @@ impl<T: Item> Worker<T> {
     }
 }
 
+/// When there may be more to do.
+enum Next {
+    /// At once.
+    Now,
+    /// Then; or only when something happens.
+    At(Option<Instant>),
+}
+
+impl Next {
+    async fn come(self) {
+        match self {
+            Self::Now => {}
+            Self::At(time) => at(time).await,
+        }
+    }
+}
+
+/// A batch that the spool did not take, until it does or is sent.
+struct Parked<T: Item> {
+    batch: InFlight<T>,
+    /// When it is offered again.
+    again: Instant,
+}
+
 /// The requests that are under way, and what feeds them.
 struct Sends<'s, T: Item> {
     shared: &'s Arc<Shared<T>>,
     /// Each gives when it began, and whether its batch was kept for the next run.
     tasks: JoinSet<Delivered>,
     pace: Pace,
-    /// A batch that the spool did not take.
-    in_memory: Option<InFlight<T>>,
+    /// While it is there the spool takes no other, so that what waits is bounded by the queue.
+    in_memory: Option<Parked<T>>,
+    /// What is larger than the spool will ever take.
+    too_large: Option<InFlight<T>>,
+    /// Synchronises full segments with the disk.
+    syncing: Option<JoinHandle<()>>,
     /// The receiver fails and the shutdown leaves no time to wait for it.
     resting: bool,
 }
 
 impl<T: Item> Sends<'_, T> {
     /// Begins what may begin; gives when there may be more to begin.
-    fn feed(&mut self) -> Option<Instant> {
+    fn feed(&mut self) -> Next {
         let has_spool = self.shared.open_spool();
-        let spooled_at = if has_spool { self.fill_spool() } else { None };
+        let spooled = if has_spool { self.fill_spool() } else { Next::At(None) };
+        self.sync();
         let sent_at = self.send(has_spool);
-        [spooled_at, sent_at].into_iter().flatten().min()
+        match spooled {
+            Next::Now => Next::Now,
+            Next::At(spooled_at) => Next::At([spooled_at, sent_at].into_iter().flatten().min()),
+        }
     }
 
-    /// Writes every batch that is full or due to the spool.
-    fn fill_spool(&mut self) -> Option<Instant> {
-        while self.in_memory.is_none() {
+    /// Writes batches that are full or due to the spool: what it did not take before, then a few.
+    fn fill_spool(&mut self) -> Next {
+        let now = Instant::now();
+        if let Some(parked) = self.in_memory.take_if(|parked| parked.again <= now) {
+            self.put(parked.batch);
+        }
+        for _ in 0..PUTS_IN_A_ROW {
+            if let Some(parked) = &self.in_memory {
+                return Next::At(Some(parked.again));
+            }
             match self.shared.next_batch() {
-                Ok(batch) => {
-                    if let Put::InMemory(batch) = self.shared.put(batch) {
-                        self.in_memory = Some(batch);
-                    }
-                }
-                Err(at) => return at,
+                Ok(batch) => self.put(batch),
+                Err(at) => return Next::At(at),
             }
         }
-        while let Some(unsynced) = self.shared.unsynced() {
-            let shared = Arc::clone(self.shared);
-            drop(spawn_blocking(move || unsynced.sync().inspect_err(|error| shared.log.spool_failed(error))));
+        Next::Now
+    }
+
+    fn put(&mut self, batch: InFlight<T>) {
+        let Left { refused, too_large } = self.shared.put(batch);
+        self.in_memory = refused.map(|batch| Parked { batch, again: Instant::now() + PUT_AGAIN });
+        if let Some(batch) = too_large {
+            match &mut self.too_large {
+                // One waits for a receiver that takes it; there is no room for more.
+                Some(_) => self.shared.too_large(batch),
+                none => *none = Some(batch),
+            }
         }
-        None
+    }
+
+    /// Has full segments synchronised, one after the other, on a thread that may wait for the disk.
+    fn sync(&mut self) {
+        if self.syncing.as_ref().is_some_and(|syncing| !syncing.is_finished()) {
+            return;
+        }
+        let mut next = self.shared.unsynced();
+        self.syncing = next.is_some().then(|| {
+            let shared = Arc::clone(self.shared);
+            spawn_blocking(move || {
+                while let Some(unsynced) = next {
+                    if let Err(error) = unsynced.sync() {
+                        shared.log.not_synced(&error);
+                    }
+                    next = shared.unsynced();
+                }
+            })
+        });
+    }
+
+    fn set_aside(&mut self) {
+        for began in self.shared.take_set_aside() {
+            self.pace.set_aside(began);
+        }
     }
 
     fn send(&mut self, has_spool: bool) -> Option<Instant> {
+        self.set_aside();
         let most = self.shared.config.concurrency;
         while !self.shared.is_failing() && !self.resting {
             // Without a spool there is nothing to repeat, and nothing speaks for few at a time.
             let room = if has_spool { self.pace.room(most, Instant::now()) } else { self.slot(most) };
-            let batch = match (room, self.in_memory.take()) {
-                (Err(at), in_memory) => {
-                    self.in_memory = in_memory;
-                    return at.filter(|_| !self.shared.spool_is_empty());
-                }
-                (Ok(()), Some(batch)) => batch,
-                (Ok(()), None) if has_spool => self.shared.take_spooled()?,
-                (Ok(()), None) => match self.shared.next_batch() {
+            if let Err(at) = room {
+                return at.filter(|_| !self.shared.spool_is_empty());
+            }
+            let batch = match self.too_large.take().or_else(|| self.in_memory.take().map(|parked| parked.batch)) {
+                Some(batch) => batch,
+                None if has_spool => match self.shared.take_spooled() {
+                    Some(batch) => batch,
+                    // What cannot be read now may be another time.
+                    None => return (!self.shared.spool_is_empty()).then(|| Instant::now() + TAKE_AGAIN),
+                },
+                None => match self.shared.next_batch() {
                     Ok(batch) => batch,
                     Err(at) => return at,
                 },
@@ -148,13 +253,28 @@ impl<T: Item> Sends<'_, T> {
     }
 
     fn ended(&mut self, delivered: Option<Delivered>) {
-        self.pace.ended(delivered.map(|delivered| delivered.began), Instant::now());
+        self.set_aside();
+        if !delivered.is_some_and(|delivered| delivered.aside) {
+            self.pace.ended(delivered.map(|delivered| delivered.began), Instant::now());
+        }
         self.resting |= delivered.is_some_and(|delivered| delivered.kept);
     }
 
     fn are_done(&self) -> bool {
-        let left = self.in_memory.is_some() || !self.shared.is_empty() || !self.shared.spool_is_empty();
+        let left = self.in_memory.is_some()
+            || self.too_large.is_some()
+            || !self.shared.is_empty()
+            || !self.shared.spool_is_empty();
         self.tasks.is_empty() && (self.resting || !left)
+    }
+}
+
+impl<T: Item> Drop for Sends<'_, T> {
+    /// The spool has the last word: the disk may have room by now.
+    fn drop(&mut self) {
+        for batch in self.in_memory.take().map(|parked| parked.batch).into_iter().chain(self.too_large.take()) {
+            self.shared.put_or_drop(batch);
+        }
     }
 }
 

@@ -54,7 +54,11 @@ impl Workers {
     /// The system gave no thread or no IO driver; what was sent so far counts as dropped.
     pub fn spawn_thread(self) -> io::Result<thread::JoinHandle<()>> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        thread::Builder::new().name("obtrace-export".to_owned()).spawn(move || runtime.block_on(self.run()))
+        thread::Builder::new().name("obtrace-export".to_owned()).spawn(move || {
+            runtime.block_on(self.run());
+            // A name that is being looked up, a disk that does not answer: not waited for.
+            runtime.shutdown_background();
+        })
     }
 }
 

@@ -91,6 +91,8 @@ pub(crate) struct Server {
 #[derive(Default)]
 struct State {
     script: Mutex<VecDeque<Act>>,
+    /// What is answered to bodies that hold this.
+    refused: Mutex<Option<(String, Act)>>,
     requests: Mutex<Vec<Request>>,
     active: AtomicUsize,
     most_active: AtomicUsize,
@@ -116,6 +118,11 @@ impl Server {
             }
         });
         server
+    }
+
+    /// From now on it does this to every request whose body holds the text, whatever the script says.
+    pub(crate) fn refuse(&self, text: &str, act: Act) {
+        *self.state.refused.lock().unwrap() = Some((text.to_owned(), act));
     }
 
     pub(crate) fn url(&self) -> String {
@@ -154,7 +161,12 @@ fn serve(mut stream: &TcpStream, state: &State) -> bool {
     if stream.read_exact(&mut body).is_err() {
         return false;
     }
-    state.requests.lock().unwrap().push(Request { at, peer: stream.peer_addr().expect("a peer"), head, body });
+    let request = Request { at, peer: stream.peer_addr().expect("a peer"), head, body };
+    let act = match &*state.refused.lock().unwrap() {
+        Some((text, act)) if String::from_utf8_lossy(&request.plain()).contains(text) => act.clone(),
+        _ => act,
+    };
+    state.requests.lock().unwrap().push(request);
     let mut write = |bytes: &[u8]| {
         let sent = stream.write_all(bytes).is_ok();
         state.written.fetch_add(if sent { bytes.len() } else { 0 }, Ordering::SeqCst);
