@@ -7,7 +7,7 @@ use std::{env, fs, path::PathBuf, sync::Arc, time::Instant};
 use obtrace_export::{
     model::{
         Attribute, Buckets, Exemplar, ExponentialPoint, HistogramPoint, Metric, MetricData, NumberPoint, Resource,
-        Scope, Span, SpanId, SpanKind, Status, Temporality, TraceId, Value,
+        Scope, Span, SpanId, SpanKind, Status, SummaryPoint, Temporality, TraceId, Value,
     },
     prometheus::{Form, Options, encode},
     span_metrics::{self, Config, SpanMetrics, SpanNames},
@@ -129,22 +129,188 @@ fn several_resources_are_told_apart_and_what_has_no_place_is_counted() {
     assert_eq!((page.as_str(), left), (expected, 5));
 }
 
+/// The buckets of a page by `le`, of all series together, as `sum by (le)` has them.
+fn by_le(page: &str) -> Vec<(f64, u64)> {
+    let mut sums: Vec<(f64, u64)> = Vec::new();
+    for line in page.lines().filter(|line| line.contains("_bucket{")) {
+        let (series, count) = line.split(" # ").next().unwrap_or_default().rsplit_once(' ').expect("a value");
+        let le = series.rsplit_once("le=\"").expect("a bound").1.trim_end_matches("\"}");
+        let (le, count): (f64, u64) = (le.parse().expect("a number"), count.parse().expect("a count"));
+        match sums.iter_mut().find(|(bound, _)| *bound == le) {
+            Some((_, sum)) => *sum += count,
+            None => sums.push((le, count)),
+        }
+    }
+    sums.sort_by(|a, b| a.0.total_cmp(&b.0));
+    sums
+}
+
+fn exponential(count: u64, offset: i32, counts: Vec<u64>) -> ExponentialPoint {
+    ExponentialPoint::new(count, 3, 1).with_sum(9.0).with_positive(Buckets::new(offset, counts))
+}
+
 #[test]
 fn exponential_histograms_get_buckets() {
-    let point = ExponentialPoint::new(6, 3, 1).with_sum(9.0).with_attributes(vec![Attribute::new("le", "mine")]);
-    let point = point.with_zero(1, 0.0).with_positive(Buckets::new(0, vec![1, 1, 0, 0, 3]));
+    let point = exponential(6, 0, vec![1, 1, 0, 0, 3]).with_zero(1, 0.0);
+    let point = point.with_attributes(vec![Attribute::new("le", "mine")]);
     let data = MetricData::exponential_histogram(vec![point], Temporality::Cumulative);
-    let (page, _) =
-        page(&[metric("d", "", data)], Form::Text, &Options::new().with_identity(false).with_target_info(false));
-    // Buckets 0 to 3 of scale 3 reach to √2, 4 to 7 to 2.
-    let expected = "# TYPE d histogram\n\
-        d_bucket{exported_le=\"mine\",le=\"0.0\"} 1\n\
-        d_bucket{exported_le=\"mine\",le=\"1.4142135623730951\"} 3\n\
-        d_bucket{exported_le=\"mine\",le=\"2.0\"} 6\n\
-        d_bucket{exported_le=\"mine\",le=\"+Inf\"} 6\n\
-        d_sum{exported_le=\"mine\"} 9.0\n\
-        d_count{exported_le=\"mine\"} 6\n";
-    assert_eq!(page, expected);
+    let options = Options::new().with_identity(false).with_target_info(false);
+    let (page, _) = page(&[metric("d", "s", data)], Form::Text, &options);
+    // From 2^-14 to 2^6. Buckets 0 to 3 of scale 3 reach to √2, 4 to 7 to 2.
+    let buckets = by_le(&page);
+    assert_eq!(
+        (buckets.len(), buckets[0], buckets[40], buckets[41]),
+        (42, (1.0 / 16384.0, 1), (64.0, 6), (f64::INFINITY, 6))
+    );
+    for expected in [
+        "d_seconds_bucket{exported_le=\"mine\",le=\"1.0\"} 1\n",
+        "d_seconds_bucket{exported_le=\"mine\",le=\"1.4142135623730951\"} 3\n",
+        "d_seconds_bucket{exported_le=\"mine\",le=\"2.0\"} 6\n",
+        "d_seconds_bucket{exported_le=\"mine\",le=\"+Inf\"} 6\n\
+            d_seconds_sum{exported_le=\"mine\"} 9.0\nd_seconds_count{exported_le=\"mine\"} 6\n",
+    ] {
+        assert!(page.contains(expected), "{expected} is not in {page}");
+    }
+}
+
+#[test]
+fn sums_over_series_never_fall_from_one_bound_to_the_next() {
+    for unit in ["s", "By", "{token}", ""] {
+        let of =
+            |name: &'static str, point: ExponentialPoint| point.with_attributes(vec![Attribute::new("route", name)]);
+        let points = vec![
+            of("fast", exponential(300, -40, vec![100; 3])),
+            of("slow", exponential(30, 30, vec![10; 3])),
+            of("wide", ExponentialPoint::new(20, -1, 1).with_positive(Buckets::new(-10, vec![1; 20]))),
+        ];
+        let data = MetricData::exponential_histogram(points, Temporality::Cumulative);
+        let (page, left) = page(&[metric("d", unit, data)], Form::Text, &Options::new());
+        let sums = by_le(&page);
+        assert_eq!((left, sums.last()), (0, Some(&(f64::INFINITY, 350))));
+        assert!(sums.windows(2).all(|pair| pair[0].1 <= pair[1].1), "{unit}: {sums:?}");
+        assert_eq!(page.matches("_bucket{").count(), 3 * sums.len(), "all have the same bounds");
+    }
+}
+
+/// A metric of one of the processes of one service instance.
+fn of_process(pid: i64, name: &'static str, unit: &'static str, data: MetricData) -> Metric {
+    let mut resource = Resource::clone(&resource("shop", &[("service.instance.id", "prod.shop-1.web")]));
+    resource.attributes.push(Attribute::new("process.pid", pid));
+    Metric::new(name, unit, data, Arc::new(resource), Arc::default())
+}
+
+#[test]
+fn the_processes_of_a_service_instance_are_one_on_the_page() {
+    let exemplar = |value: f64, id| {
+        Exemplar::new(value, SECOND).with_span(TraceId::from_bytes([id; 16]), SpanId::from_bytes([id; 8]))
+    };
+    let explicit = |bounds: Vec<f64>, counts: Vec<u64>, id: u8| {
+        let point = HistogramPoint::new(counts.iter().sum(), 5 * SECOND).with_start_time(u64::from(id) * SECOND);
+        let point =
+            point.with_sum(1.5).with_buckets(bounds, counts).with_exemplars(vec![exemplar(0.1 * f64::from(id), id)]);
+        MetricData::histogram(vec![point], Temporality::Cumulative)
+    };
+    let sum = |value: i64| counter(value, vec![Attribute::new("http.route", "/")]);
+    let gauge = |value: f64, time| MetricData::Gauge(vec![NumberPoint::new(value, time)]);
+    let tokens = |offset| {
+        let point = ExponentialPoint::new(2, 0, 1).with_sum(3.0).with_positive(Buckets::new(offset, vec![2]));
+        MetricData::exponential_histogram(vec![point], Temporality::Cumulative)
+    };
+    let number = |value: f64| MetricData::sum(vec![NumberPoint::new(value, 1)], Temporality::Cumulative, false);
+    let summary = || MetricData::Summary(vec![SummaryPoint::new(1, 2.0, 1)]);
+    let metrics = [
+        of_process(1, "calls", "", sum(100)),
+        of_process(2, "calls", "", sum(100)),
+        of_process(3, "calls", "", sum(100)),
+        of_process(4, "calls", "", sum(100)),
+        // The same once more, later: it goes before what it said.
+        of_process(4, "calls", "", sum(101)),
+        of_process(1, "took", "s", explicit(vec![0.25, 0.5, 1.0], vec![1, 2, 3, 4], 3)),
+        of_process(2, "took", "s", explicit(vec![0.25, 0.5, 1.0], vec![10, 20, 30, 40], 2)),
+        of_process(1, "coarse", "s", explicit(vec![0.25, 0.5], vec![1, 2, 3], 1)),
+        of_process(2, "coarse", "s", explicit(vec![0.5, 0.75], vec![10, 20, 30], 1)),
+        of_process(1, "last", "", gauge(1.0, 1)),
+        of_process(2, "last", "", gauge(2.0, 3)),
+        of_process(3, "last", "", gauge(3.0, 2)),
+        of_process(1, "open", "", number(1.5)),
+        of_process(2, "open", "", number(2.0)),
+        of_process(1, "tokens", "{token}", tokens(1)),
+        of_process(2, "tokens", "{token}", tokens(3)),
+        of_process(1, "quantiles", "", summary()),
+        of_process(2, "quantiles", "", summary()),
+    ];
+    let mut metrics = metrics.to_vec();
+    let MetricData::Sum { points, .. } = &mut metrics[4].data else { panic!("a sum") };
+    points[0].time_unix_nano += 1;
+    let options = Options::new().with_target_info(false).with_identity(false).with_created(true);
+    let (open, left) = page(&metrics, Form::OpenMetrics, &options);
+    // What of a process was said before, and quantiles of a second one.
+    assert_eq!(left, 2, "{open}");
+    let id = |byte: &str, value| {
+        format!(r##" # {{trace_id="{}",span_id="{}"}} {value} 1.000000000"##, byte.repeat(16), byte.repeat(8))
+    };
+    let (two, three) = (id("02", "0.2"), id("03", "0.30000000000000004"));
+    for expected in [
+        "# TYPE calls counter\ncalls_total{http_route=\"/\"} 401\ncalls_created{http_route=\"/\"} 1.000000000\n",
+        &format!(
+            "took_seconds_bucket{{le=\"0.25\"}} 11{two}\ntook_seconds_bucket{{le=\"0.5\"}} 33{three}\n\
+             took_seconds_bucket{{le=\"1.0\"}} 66\ntook_seconds_bucket{{le=\"+Inf\"}} 110\n\
+             took_seconds_sum 3.0\ntook_seconds_count 110\ntook_seconds_created 2.000000000\n"
+        ),
+        "coarse_seconds_bucket{le=\"0.5\"} 13",
+        "coarse_seconds_bucket{le=\"+Inf\"} 66\ncoarse_seconds_sum 3.0\ncoarse_seconds_count 66\n",
+        "# TYPE last gauge\nlast 2.0\n",
+        "# TYPE open gauge\nopen 3.5\n",
+        "tokens_bucket{le=\"2.0\"} 0\ntokens_bucket{le=\"4.0\"} 2\ntokens_bucket{le=\"8.0\"} 2\ntokens_bucket{le=\"16.0\"} 4\n",
+        "# TYPE quantiles summary\nquantiles_sum 2.0\nquantiles_count 1\n",
+    ] {
+        assert!(open.contains(expected), "{expected} is not in {open}");
+    }
+    assert!(!open.contains("coarse_seconds_bucket{le=\"0.25\"}") && !open.contains("le=\"0.75\""));
+}
+
+/// What `openmetrics.parser` and `Prometheus` itself refuse: a label that is there twice.
+fn assert_labels_once(page: &str) {
+    for line in page.lines().filter(|line| !line.starts_with('#')) {
+        for set in line.split('{').skip(1).filter_map(|rest| rest.split_once('}')) {
+            let mut names: Vec<_> = set.0.split("\",").filter_map(|pair| Some(pair.split_once("=\"")?.0)).collect();
+            let count = names.len();
+            names.sort_unstable();
+            names.dedup();
+            assert_eq!(names.len(), count, "{line}");
+        }
+    }
+}
+
+#[test]
+fn no_label_is_there_twice() {
+    let exemplar = Exemplar::new(1.0, SECOND).with_span(TraceId::from_bytes([1; 16]), SpanId::from_bytes([2; 8]));
+    let exemplar = exemplar.with_attributes(vec![
+        Attribute::new("trace_id", "mine"),
+        Attribute::new("span.id", "mine"),
+        Attribute::new("x", "y"),
+    ]);
+    let point = NumberPoint::new(1_i64, SECOND)
+        .with_exemplars(vec![exemplar])
+        .with_attributes(vec![Attribute::new("server.address", "peer"), Attribute::new("job", "mine")]);
+    let data = MetricData::sum(vec![point], Temporality::Cumulative, true);
+    let of = [("server.address", "10.0.0.1"), ("exported.server.address", "old"), ("job", "theirs")];
+    let metric = Metric::new("calls", "", data, resource("shop", &of), Arc::default());
+    for keys in [&["server.address"][..], &["server.address", "exported.server.address", "job"]] {
+        let options = Options::new().with_resource_labels(keys.iter().copied()).with_target_info(false);
+        let (page, left) = page(std::slice::from_ref(&metric), Form::OpenMetrics, &options);
+        assert_eq!(left, 0);
+        assert_labels_once(&page);
+        assert!(page.contains("server_address=\"peer\"") && page.contains("exported_job=\"mine\""), "{page}");
+        let other = if keys.len() == 1 { "10.0.0.1" } else { "old" };
+        assert!(page.contains(&format!("exported_server_address=\"{other}\"")), "{page}");
+        let end = format!(" # {{trace_id=\"{}\",span_id=\"{}\",x=\"y\"}} 1.0", "01".repeat(16), "02".repeat(8));
+        assert!(page.contains(&end), "{page}");
+    }
+    for form in [Form::Text, Form::OpenMetrics] {
+        let options = Options::new().with_resource_labels(["k8s.pod.name", "host.name", "server.address"]);
+        assert_labels_once(&page(&everything(), form, &options).0.replace("\\\"", ""));
+    }
 }
 
 /// What an agent would tell: several services, operations of every kind, both kinds of buckets, names and values of every sort.

@@ -6,7 +6,7 @@ use super::{name::sanitized, options::Options};
 use crate::model::{Attribute, Metric, Resource, Value};
 
 /// A label, and the name that it is made of.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Label {
     name: String,
     from: String,
@@ -55,8 +55,9 @@ impl Labels {
         self.set("instance", &Value::from(instance));
     }
 
-    /// Written out. Of attributes that come to the same name, the values stand one after the other, by the attributes' names.
-    fn write(mut self) -> String {
+    /// In the order of their names. Of attributes that come to the same name, the values stand one after the other, by the
+    /// attributes' names.
+    fn settled(mut self) -> Self {
         self.0.sort_by(|a, b| (&a.name, &a.from).cmp(&(&b.name, &b.from)));
         self.0.dedup_by(|next, kept| {
             let same = next.name == kept.name;
@@ -66,6 +67,14 @@ impl Labels {
             }
             same
         });
+        self
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|label| label.name == name)
+    }
+
+    fn write(&self) -> String {
         let mut out = String::new();
         for Label { name, value, .. } in &self.0 {
             if !out.is_empty() {
@@ -88,7 +97,48 @@ pub(super) fn target(resource: &Resource) -> (String, String) {
 }
 
 /// What all points of a metric have.
-pub(super) fn of_metric(metric: &Metric, options: &Options) -> String {
+#[derive(Debug)]
+pub(super) struct Common {
+    labels: Labels,
+    text: String,
+}
+
+impl Common {
+    /// With those of a point, which go before: a label that has the name of one of them is `exported_…`.
+    pub(super) fn with(&self, attributes: &[Attribute]) -> String {
+        let point = of(attributes);
+        if !self.labels.0.iter().any(|label| point.has(&label.name)) {
+            return joined(&self.text, &point.write());
+        }
+        let mut others = Labels::default();
+        for label in &self.labels.0 {
+            let mut label = label.clone();
+            if point.has(&label.name) {
+                label.name.insert_str(0, "exported_");
+                if self.labels.has(&label.name) || point.has(&label.name) {
+                    continue;
+                }
+            }
+            others.0.push(label);
+        }
+        joined(&others.settled().write(), &point.write())
+    }
+}
+
+/// One set of labels and another, which have no name in common.
+pub(super) fn joined(one: &str, other: &str) -> String {
+    let comma = if one.is_empty() || other.is_empty() { "" } else { "," };
+    [one, comma, other].concat()
+}
+
+fn of(attributes: &[Attribute]) -> Labels {
+    let mut labels = Labels::default();
+    labels.attributes(attributes);
+    labels.settled()
+}
+
+/// What all points of a metric have.
+pub(super) fn of_metric(metric: &Metric, options: &Options) -> Common {
     let mut labels = Labels::default();
     labels.target(&metric.resource, options);
     for key in &options.resource_labels {
@@ -107,13 +157,15 @@ pub(super) fn of_metric(metric: &Metric, options: &Options) -> String {
             }
         }
     }
-    labels.write()
+    let labels = labels.settled();
+    let text = labels.write();
+    Common { labels, text }
 }
 
-/// Those of a point.
-pub(super) fn of_point(attributes: &[Attribute]) -> String {
-    let mut labels = Labels::default();
-    labels.attributes(attributes);
+/// Those of an exemplar beside its trace and span.
+pub(super) fn of_exemplar(attributes: &[Attribute]) -> String {
+    let mut labels = of(attributes);
+    labels.0.retain(|label| !["trace_id", "span_id"].contains(&label.name.as_str()));
     labels.write()
 }
 
@@ -130,7 +182,7 @@ pub(super) fn of_target(resource: &Resource, options: &Options) -> Option<String
         return None;
     }
     labels.target(resource, options);
-    Some(labels.write())
+    Some(labels.settled().write())
 }
 
 /// Text as it stands in a label or a help line.
@@ -226,7 +278,7 @@ mod tests {
             Attribute::new("list", vec![Value::from("a\u{1}"), Value::from(1.5), Value::from(true)]),
         ];
         assert_eq!(
-            of_point(&attributes),
+            of(&attributes).write(),
             r#"exported_job="mine",http_route="/a\"b\\c\nd",list="[\"a\\u0001\",1.5,true]",n="7",x_y="1;2;3""#
         );
     }

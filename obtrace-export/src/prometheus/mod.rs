@@ -21,6 +21,7 @@
 
 mod address;
 mod histogram;
+mod join;
 mod labels;
 mod name;
 mod options;

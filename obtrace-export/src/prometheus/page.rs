@@ -6,10 +6,13 @@ use std::{
 };
 
 use super::{
-    histogram, labels, name,
+    histogram::Range,
+    join::{Point, Sample, Samples},
+    labels::{self, joined},
+    name,
     options::{Form, Options},
 };
-use crate::model::{Exemplar, FLAG_NO_RECORDED_VALUE, Metric, MetricData, Number, Temporality};
+use crate::model::{Exemplar, Metric, MetricData, Number, Temporality};
 
 /// The types that there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,12 +98,34 @@ fn families(metrics: &[Metric]) -> (Vec<Family<'_>>, u64) {
     (families, left)
 }
 
+/// The points of a metric.
+fn points(metric: &Metric) -> Box<dyn Iterator<Item = Point<'_>> + '_> {
+    match &metric.data {
+        MetricData::Gauge(points) => Box::new(points.iter().map(Point::Gauge)),
+        MetricData::Sum { points, .. } => Box::new(points.iter().map(Point::Sum)),
+        MetricData::Histogram { points, .. } => Box::new(points.iter().map(Point::Histogram)),
+        MetricData::ExponentialHistogram { points, .. } => {
+            let range = Range::of(&metric.unit);
+            Box::new(points.iter().map(move |point| Point::Exponential(point, range)))
+        }
+        MetricData::Summary(points) => Box::new(points.iter().map(Point::Summary)),
+        MetricData::None => Box::new(std::iter::empty()),
+    }
+}
+
 /// Writes metrics as a page, and tells how many data points are not on it: those that count since the last time, those of a
-/// metric whose name another of a different type has, and those whose labels another has.
+/// metric whose name another of a different type has, and those that are the same as another or, with the same labels, cannot be
+/// added to it.
+///
+/// Points of different resources, scopes or attributes that come to the same labels are one sample: sums and distributions are
+/// added up (distributions at the bounds that all have), of gauges the last one is told. So the worker processes of a server, which
+/// have one `service.instance.id`, count together.
 ///
 /// Names, units and labels are made by the
 /// [compatibility specification](https://opentelemetry.io/docs/specs/otel/compatibility/prometheus_and_openmetrics/);
-/// exponential histograms have buckets whose bounds are powers of √2, for neither form has native ones.
+/// exponential histograms have buckets, for neither form has native ones. Their bounds depend on the unit alone, so that series can
+/// be added up: powers of √2 from 61 µs to 64 s, of 2 from 64 B to 1 GiB, from 1 to 64 Mi of what is counted (`{token}`), and from
+/// a thousandth to 1 Gi of all else.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -117,8 +142,20 @@ fn families(metrics: &[Metric]) -> (Vec<Family<'_>>, u64) {
 /// assert_eq!(page, "# TYPE requests_total counter\nrequests_total{job=\"shop\",http_route=\"/cart\"} 7\n");
 /// ```
 pub fn encode(metrics: &[Metric], form: Form, options: &Options, out: &mut String) -> u64 {
+    encode_while(metrics, form, options, out, &mut |_, _| true)
+}
+
+/// Writes them until `keep` says that there is no room for more: it gets the text and where the last sample begins in it, may take
+/// text away, and has to take that sample away if it is one too many.
+pub(super) fn encode_while(
+    metrics: &[Metric],
+    form: Form,
+    options: &Options,
+    out: &mut String,
+    keep: &mut dyn FnMut(&mut String, usize) -> bool,
+) -> u64 {
     let (families, left) = families(metrics);
-    let mut page = Page { form, options, out, left, seen: HashSet::new() };
+    let mut page = Page { form, options, out, left, keep, is_full: false };
     if options.target_info {
         page.targets(metrics);
     }
@@ -135,8 +172,8 @@ pub(super) struct Page<'a> {
     options: &'a Options,
     out: &'a mut String,
     left: u64,
-    /// The labels that samples of the family have.
-    seen: HashSet<String>,
+    keep: &'a mut dyn FnMut(&mut String, usize) -> bool,
+    is_full: bool,
 }
 
 impl Page<'_> {
@@ -168,7 +205,22 @@ impl Page<'_> {
 
     fn family(&mut self, family: &Family<'_>) {
         let Family { name, unit, kind, metrics } = family;
-        self.seen.clear();
+        let mut samples = Samples::default();
+        for metric in metrics {
+            // The first that is the same one.
+            let is_same =
+                |one: &&Metric| one.name == metric.name && one.scope == metric.scope && one.resource == metric.resource;
+            let number = metrics.iter().position(is_same).unwrap_or_default();
+            let common = labels::of_metric(metric, self.options);
+            for point in points(metric).filter(|point| point.has_value()) {
+                let is_told = samples.add(common.with(point.attributes()), point, number);
+                self.left += u64::from(!is_told);
+            }
+        }
+        if self.is_full {
+            self.left += samples.all.iter().map(Sample::len).sum::<u64>();
+            return;
+        }
         let suffix = if (self.form, *kind) == (Form::Text, Kind::Counter) { "_total" } else { "" };
         let _ = writeln!(self.out, "# TYPE {name}{suffix} {}", kind.name());
         let unit_ends_it = name.strip_suffix(unit.as_str()).is_some_and(|rest| rest.ends_with('_'));
@@ -180,102 +232,66 @@ impl Page<'_> {
             labels::escape(self.out, help, self.form == Form::OpenMetrics);
             self.out.push('\n');
         }
-        metrics.iter().for_each(|metric| self.metric(name, metric));
-    }
-
-    fn metric(&mut self, name: &str, metric: &Metric) {
-        let common = labels::of_metric(metric, self.options);
-        match &metric.data {
-            MetricData::Gauge(points) | MetricData::Sum { points, monotonic: false, .. } => {
-                for point in points.iter().filter(|point| recorded(point.flags)) {
-                    let Some(value) = point.value else { continue };
-                    let Some(labels) = self.labels(&common, &point.attributes) else { continue };
-                    self.sample(name, "", &labels, value);
-                    self.end();
-                }
+        for sample in &samples.all {
+            if !self.is_full {
+                let begun = self.out.len();
+                self.sample(name, *kind, sample);
+                self.is_full = !(self.keep)(self.out, begun);
             }
-            MetricData::Sum { points, .. } => {
-                for point in points.iter().filter(|point| recorded(point.flags)) {
-                    let Some(value) = point.value else { continue };
-                    let Some(labels) = self.labels(&common, &point.attributes) else { continue };
-                    self.sample(name, "_total", &labels, value);
-                    self.exemplar(largest(&point.exemplars, f64::NEG_INFINITY, f64::INFINITY));
-                    self.end();
-                    self.created(name, &labels, point.start_time_unix_nano);
-                }
-            }
-            MetricData::Histogram { points, .. } => {
-                for point in points.iter().filter(|point| recorded(point.flags)) {
-                    let Some(labels) = self.labels(&common, &point.attributes) else { continue };
-                    let buckets = histogram::explicit(point);
-                    self.histogram(name, &labels, &buckets, &point.exemplars, (point.count, point.sum));
-                    self.created(name, &labels, point.start_time_unix_nano);
-                }
-            }
-            MetricData::ExponentialHistogram { points, .. } => {
-                for point in points.iter().filter(|point| recorded(point.flags)) {
-                    let Some(labels) = self.labels(&common, &point.attributes) else { continue };
-                    let buckets = histogram::exponential(point);
-                    self.histogram(name, &labels, &buckets, &point.exemplars, (point.count, point.sum));
-                    self.created(name, &labels, point.start_time_unix_nano);
-                }
-            }
-            MetricData::Summary(points) => {
-                for point in points.iter().filter(|point| recorded(point.flags)) {
-                    let Some(labels) = self.labels(&common, &point.attributes) else { continue };
-                    for quantile in &point.quantiles {
-                        let labels = joined(&labels, &format!("quantile=\"{}\"", number(quantile.quantile)));
-                        self.sample(name, "", &labels, Number::Double(quantile.value));
-                        self.end();
-                    }
-                    self.count(name, &labels, (point.count, Some(point.sum)));
-                    self.created(name, &labels, point.start_time_unix_nano);
-                }
-            }
-            MetricData::None => {}
+            self.left += if self.is_full { sample.len() } else { 0 };
         }
     }
 
-    /// The labels of a point; none if another has them.
-    fn labels(&mut self, common: &str, attributes: &[crate::model::Attribute]) -> Option<String> {
-        let labels = joined(common, &labels::of_point(attributes));
-        let new = self.seen.insert(labels.clone());
-        self.left += u64::from(!new);
-        new.then_some(labels)
-    }
-
-    fn histogram(
-        &mut self,
-        name: &str,
-        labels: &str,
-        buckets: &[histogram::Bucket],
-        exemplars: &[Exemplar],
-        count: (u64, Option<f64>),
-    ) {
-        let mut lower = f64::NEG_INFINITY;
-        for bucket in buckets {
-            let labels = joined(labels, &format!("le=\"{}\"", number(bucket.bound)));
-            let _ = write!(self.out, "{name}_bucket{{{labels}}} {}", bucket.count);
-            self.exemplar(largest(exemplars, lower, bucket.bound));
-            self.end();
-            lower = bucket.bound;
+    fn sample(&mut self, name: &str, kind: Kind, sample: &Sample<'_>) {
+        let labels = &*sample.labels;
+        match (kind, sample.first()) {
+            (Kind::Gauge, _) => {
+                self.line(name, "", labels, sample.number());
+                self.end();
+                return;
+            }
+            (Kind::Counter, _) => {
+                self.line(name, "_total", labels, sample.number());
+                self.exemplar(largest(sample.exemplars(), f64::NEG_INFINITY, f64::INFINITY));
+                self.end();
+            }
+            (Kind::Summary, Point::Summary(point)) => {
+                for quantile in &point.quantiles {
+                    let labels = joined(labels, &format!("quantile=\"{}\"", number(quantile.quantile)));
+                    self.line(name, "", &labels, Number::Double(quantile.value));
+                    self.end();
+                }
+                self.count(name, labels, (point.count, Some(point.sum)));
+            }
+            _ => {
+                let (buckets, count, sum) = sample.distribution();
+                let mut lower = f64::NEG_INFINITY;
+                for bucket in buckets {
+                    let labels = joined(labels, &format!("le=\"{}\"", number(bucket.bound)));
+                    let _ = write!(self.out, "{name}_bucket{{{labels}}} {}", bucket.count);
+                    self.exemplar(largest(sample.exemplars(), lower, bucket.bound));
+                    self.end();
+                    lower = bucket.bound;
+                }
+                self.count(name, labels, (count, sum));
+            }
         }
-        self.count(name, labels, count);
+        self.created(name, labels, sample.start());
     }
 
     /// OpenMetrics has a sum with a count or neither.
     fn count(&mut self, name: &str, labels: &str, (count, sum): (u64, Option<f64>)) {
         if let Some(sum) = sum {
-            self.sample(name, "_sum", labels, Number::Double(sum));
+            self.line(name, "_sum", labels, Number::Double(sum));
             self.end();
         }
         if sum.is_some() || self.form == Form::Text {
-            self.sample(name, "_count", labels, count);
+            self.line(name, "_count", labels, count);
             self.end();
         }
     }
 
-    fn sample(&mut self, name: &str, suffix: &str, labels: &str, value: impl Into<Number>) {
+    fn line(&mut self, name: &str, suffix: &str, labels: &str, value: impl Into<Number>) {
         let value = match value.into() {
             Number::Int(int) => int.to_string(),
             Number::Double(double) => number(double),
@@ -295,7 +311,7 @@ impl Page<'_> {
         if let Some(id) = exemplar.span_id {
             labels = joined(&labels, &format!("span_id=\"{id}\""));
         }
-        let more = joined(&labels, &labels::of_point(&exemplar.filtered_attributes));
+        let more = joined(&labels, &labels::of_exemplar(&exemplar.filtered_attributes));
         // The limit is of names and values; with all else, it is kept all the more.
         if more.chars().count() <= MOST {
             labels = more;
@@ -318,24 +334,15 @@ impl Page<'_> {
     }
 }
 
-fn joined(one: &str, other: &str) -> String {
-    let comma = if one.is_empty() || other.is_empty() { "" } else { "," };
-    [one, comma, other].concat()
-}
-
-const fn recorded(flags: u32) -> bool {
-    flags & FLAG_NO_RECORDED_VALUE == 0
-}
-
 /// The exemplar with the largest value above one bound and not above another.
-fn largest(exemplars: &[Exemplar], above: f64, to: f64) -> Option<(&Exemplar, f64)> {
+fn largest<'a>(exemplars: impl Iterator<Item = &'a Exemplar>, above: f64, to: f64) -> Option<(&'a Exemplar, f64)> {
     let value = |exemplar: &Exemplar| match exemplar.value {
         #[expect(clippy::cast_precision_loss, reason = "the form has only floating-point numbers")]
         Some(Number::Int(int)) => Some(int as f64),
         Some(Number::Double(double)) => Some(double),
         None => None,
     };
-    let valued = exemplars.iter().filter_map(|exemplar| Some((exemplar, value(exemplar)?)));
+    let valued = exemplars.filter_map(|exemplar| Some((exemplar, value(exemplar)?)));
     let within = valued.filter(|(_, value)| *value > above && *value <= to);
     within.max_by(|(_, a), (_, b)| a.total_cmp(b))
 }
