@@ -5,14 +5,17 @@
 use std::{
     io::{BufRead as _, BufReader, Read, Write as _},
     net::{SocketAddr, TcpStream},
-    sync::Arc,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
     thread::{self, JoinHandle},
     time::Duration,
 };
 
 use flate2::read::GzDecoder;
 use obtrace_export::{
-    model::{Metric, MetricData, NumberPoint, Temporality},
+    model::{Attribute, Metric, MetricData, NumberPoint, Temporality},
     prometheus::{Counters, Counts, Server, Settings},
 };
 use proptest::prelude::*;
@@ -167,6 +170,84 @@ fn a_reader_that_takes_nothing_is_cut_off() {
     // The only place is free again.
     let (head, _) = server.ask("GET /nothing HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
     assert!(head.starts_with("http/1.1 404 "), "{head}");
+}
+
+/// Clients that ask and go: what works for them cannot be stopped, but is not done twice at a time.
+#[test]
+fn pages_are_made_one_at_a_time_even_if_nobody_waits_for_them() {
+    let (begun, mut pages) = (Arc::new(AtomicU64::new(0)), Vec::new());
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let (now, most, released) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)), Mutex::new(released));
+    let source = {
+        let (begun, now, most) = (Arc::clone(&begun), Arc::clone(&now), Arc::clone(&most));
+        move || {
+            most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            begun.fetch_add(1, Ordering::SeqCst);
+            // Those behind the first wait at this lock, if they come so far.
+            let _ = released.lock().expect("nobody panics").recv_timeout(LONG);
+            now.fetch_sub(1, Ordering::SeqCst);
+            metrics()
+        }
+    };
+    let server = Running::new(Settings::new(), source);
+    for _ in 0..8 {
+        let mut stream = server.connect();
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").expect("it is read");
+        pages.push(stream);
+        while begun.load(Ordering::SeqCst) == 0 {
+            thread::yield_now();
+        }
+    }
+    // The server ends a connection when it has seen that its client is gone, and drops what it did for it.
+    for mut stream in pages {
+        stream.shutdown(std::net::Shutdown::Write).expect("it is open");
+        let mut rest = Vec::new();
+        stream.read_to_end(&mut rest).expect("its end");
+        assert!(rest.is_empty(), "nobody has got a page");
+    }
+    let last = thread::spawn({
+        let address = server.address;
+        move || {
+            let mut stream = TcpStream::connect(address).expect("a connection");
+            stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").expect("it is read");
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).expect("an answer");
+            answer
+        }
+    });
+    // Of the first one, and of the last.
+    (0..2).for_each(|_| release.send(()).expect("it runs"));
+    assert!(last.join().expect("it does not panic").ends_with(TEXT));
+    assert_eq!((begun.load(Ordering::SeqCst), most.load(Ordering::SeqCst)), (2, 1));
+}
+
+#[test]
+fn a_page_has_a_bound_and_what_it_has_no_room_for_is_counted() {
+    let many = || {
+        let point = |at: i64| NumberPoint::new(at, 0).with_attributes(vec![Attribute::new("at", at)]);
+        let mut metrics = metrics();
+        metrics[0].data = MetricData::sum((0..30_000).map(point).collect(), Temporality::Cumulative, true);
+        // And another family behind it.
+        metrics.push(Metric::new("more", "", metrics[0].data.clone(), Arc::default(), Arc::default()));
+        metrics
+    };
+    let bound = 50_000;
+    let server = Running::new(Settings::new().with_max_page(bound), many);
+    let (_, body) = server.get("");
+    let text = String::from_utf8(body).expect("text");
+    let told = text.lines().filter(|line| line.starts_with("calls_total{")).count();
+    assert!(text.len() <= bound && text.len() > bound - 100 && text.ends_with('\n'), "{}", text.len());
+    let left = 60_000 - told as u64;
+    assert_eq!(server.counters.counts().left_out, left);
+
+    let (_, body) = server.get("Accept-Encoding: gzip\r\nAccept: application/openmetrics-text\r\n");
+    let mut text = String::new();
+    GzDecoder::new(&*body).read_to_string(&mut text).expect("gzip");
+    let told = text.lines().filter(|line| !line.starts_with('#')).count();
+    assert!(body.len() > bound / 2 && body.len() < bound + (128 << 10), "{}", body.len());
+    assert!(text.len() > 3 * bound && text.ends_with("\n# EOF\n"), "{}", text.len());
+    assert_eq!(server.counters.counts().left_out, left + 60_000 - told as u64);
+    server.stop();
 }
 
 #[test]

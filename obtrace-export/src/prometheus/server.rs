@@ -34,11 +34,13 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::{Form, Options, encode};
+use super::{Form, Options, page::encode_while};
 use crate::model::Metric;
 
 /// Bytes of a request's head.
 const HEAD: usize = 16 << 10;
+/// Text that is compressed at once.
+const PIECE: usize = 64 << 10;
 /// How long to wait when the system has no room for another connection.
 const EXHAUSTED: Duration = Duration::from_millis(100);
 
@@ -54,6 +56,9 @@ pub struct Settings {
     pub head_time: Duration,
     /// How long a connection lasts at most, with all its requests: so long a reader that is slow can hold a page. 10 min.
     pub connection_time: Duration,
+    /// Most bytes of a page as it is sent: compressed, if the reader takes that. What it has no room for is left out and counted,
+    /// see [`Counts::left_out`]. Each connection can hold one page. 16 MiB.
+    pub max_page: usize,
     /// How long an answer that has begun may take once the server is to end. 5 s.
     pub end_time: Duration,
     /// What is on the page.
@@ -67,6 +72,7 @@ impl Default for Settings {
             connections: 16,
             head_time: Duration::from_secs(30),
             connection_time: Duration::from_secs(600),
+            max_page: 16 << 20,
             end_time: Duration::from_secs(5),
             options: Options::default(),
         }
@@ -101,6 +107,13 @@ impl Settings {
     #[must_use]
     pub const fn with_head_time(mut self, time: Duration) -> Self {
         self.head_time = time;
+        self
+    }
+
+    /// Sets [`Settings::max_page`].
+    #[must_use]
+    pub const fn with_max_page(mut self, bytes: usize) -> Self {
+        self.max_page = bytes;
         self
     }
 
@@ -246,8 +259,11 @@ impl Server {
         let listener = tokio::net::TcpListener::from_std(self.listener)?;
         let room = Arc::new(Semaphore::new(self.settings.connections.clamp(1, Semaphore::MAX_PERMITS)));
         let (counters, end_time) = (self.counters.clone(), self.settings.end_time);
-        let shared =
-            Arc::new(Shared { settings: self.settings, counters: self.counters, source: Mutex::new(Arc::new(source)) });
+        let shared = Arc::new(Shared {
+            settings: self.settings,
+            counters: self.counters,
+            source: Arc::new(Mutex::new(Box::new(source))),
+        });
         let (graceful, mut connections) = (GracefulShutdown::new(), JoinSet::new());
         let accept = async {
             loop {
@@ -278,14 +294,14 @@ impl Server {
 }
 
 /// What gives the metrics.
-type Source = Arc<dyn Fn() -> Vec<Metric> + Send + Sync>;
+type Source = Box<dyn Fn() -> Vec<Metric> + Send + Sync>;
 
 /// What all connections share.
 struct Shared {
     settings: Settings,
     counters: Counters,
     /// Held while a page is made: the memory of that is needed once.
-    source: Mutex<Source>,
+    source: Arc<Mutex<Source>>,
 }
 
 impl Shared {
@@ -325,10 +341,11 @@ impl Shared {
         }
         let form = Form::accepted(&header(request.headers(), ACCEPT.as_str()));
         let gzip = takes_gzip(&header(request.headers(), ACCEPT_ENCODING.as_str()));
-        let source = self.source.lock().await;
-        let (made, options) = (Arc::clone(&source), self.settings.options.clone());
-        let page = spawn_blocking(move || page(&made(), form, &options, gzip)).await;
-        drop(source);
+        // Who goes while waiting here is asked for no page. The work itself cannot be stopped, and keeps the others waiting even if
+        // the reader of its page is gone.
+        let source = Arc::clone(&self.source).lock_owned().await;
+        let (options, max) = (self.settings.options.clone(), self.settings.max_page);
+        let page = spawn_blocking(move || page(&source(), form, &options, gzip, max)).await;
         let Ok((body, left)) = page else {
             return self.refusal(
                 StatusCode::INTERNAL_SERVER_ERROR,
@@ -355,14 +372,32 @@ impl Shared {
     }
 }
 
-fn page(metrics: &[Metric], form: Form, options: &Options, gzip: bool) -> (Vec<u8>, u64) {
+/// A page of at most so many bytes (compressed, a piece more at most), and how many data points are not on it.
+fn page(metrics: &[Metric], form: Form, options: &Options, gzip: bool, max: usize) -> (Vec<u8>, u64) {
     let mut text = String::new();
-    let left = encode(metrics, form, options, &mut text);
     if !gzip {
+        let left = encode_while(metrics, form, options, &mut text, &mut |text, begun| {
+            let fits = text.len() <= max;
+            if !fits {
+                text.truncate(begun);
+            }
+            fits
+        });
         return (text.into_bytes(), left);
     }
-    let mut encoder = GzEncoder::new(Vec::with_capacity(text.len() / 8), Compression::fast());
-    // Writing to memory does not fail.
+    // The whole text is never held.
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    let left = encode_while(metrics, form, options, &mut text, &mut |text, begun| {
+        let fits = encoder.get_ref().len() < max;
+        if !fits {
+            text.truncate(begun);
+        } else if text.len() >= PIECE {
+            // Writing to memory does not fail.
+            let _ = encoder.write_all(text.as_bytes());
+            text.clear();
+        }
+        fits
+    });
     let _ = encoder.write_all(text.as_bytes());
     (encoder.finish().unwrap_or_default(), left)
 }
