@@ -463,6 +463,34 @@ fn an_ack_file_is_written_anew_whole_or_not_at_all() {
     assert_eq!(drain(&mut spool).0, [6, 7, 8, 9]);
 }
 
+#[test]
+fn every_segment_is_synchronised_at_the_latest_when_it_is_closed() {
+    let folder = Folder::new();
+    let (mut spool, _) = folder.open();
+    // One each, more than any list of open files should hold.
+    (0..24).for_each(|number| append(&mut spool, number, 1, 2500).unwrap());
+    let segments = folder.segments();
+    assert_eq!(segments.len(), 24);
+    // The process ends before anybody asks; the next one is handed all it finds, and drops them.
+    drop(spool);
+    let (mut spool, _) = folder.open();
+    append(&mut spool, 24, 1, 2500).unwrap();
+    assert_eq!(std::iter::from_fn(|| spool.unsynced()).count(), 24, "all but the one that goes on");
+    let hidden = [&segments[0], &segments[20]].map(|path| (path, path.with_extension("aside")));
+    for (path, aside) in &hidden {
+        fs::rename(path, aside).unwrap();
+        std::os::unix::fs::symlink(aside, path).unwrap();
+    }
+    for (path, aside) in &hidden {
+        let error = spool.close().unwrap_err();
+        assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");
+        assert!(spool.unsynced().is_none(), "those after it were synchronised all the same");
+        fs::rename(aside, path).unwrap();
+    }
+    spool.close().unwrap();
+    assert_eq!(drain(&mut spool).0, (0..25).collect::<Vec<_>>());
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     Append {

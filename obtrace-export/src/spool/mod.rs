@@ -10,9 +10,10 @@
 //! # When the data is safe
 //!
 //! [`Spool::append`] ends in a `write`: from then on the batch survives the end of the process (`kill -9` too), not that of
-//! the machine. A segment is handed out to be synchronised with the disk when it is full ([`Spool::unsynced`]), and
-//! [`Spool::close`] synchronises the last one: a power failure can take what came after, a sixteenth of the bound at most, and
-//! what the receiver acknowledged since may be sent again.
+//! the machine. A segment is handed out to be synchronised with the disk when it is full ([`Spool::unsynced`]), those that a
+//! process left that was stopped are when it is opened, and [`Spool::close`] synchronises what is left: a power failure can
+//! take what came after, a sixteenth of the bound or one larger batch at most, and what the receiver acknowledged since may be
+//! sent again.
 
 mod config;
 mod cursor;
@@ -87,7 +88,6 @@ pub struct Spool {
     next_item: u64,
     next_number: u64,
     lost: Lost,
-    unsynced: Vec<Unsynced>,
     gzip: Compressor,
     /// The record that is being made.
     buffer: Vec<u8>,
@@ -122,7 +122,6 @@ impl Spool {
             next_item: found.next_item,
             next_number: found.next_number,
             lost: Lost::default(),
-            unsynced: Vec::new(),
             gzip,
             buffer: Vec::new(),
         };
@@ -199,7 +198,7 @@ impl Spool {
         {
             return Ok(last.head.nonce);
         }
-        self.seal();
+        self.active = None;
         let head = SegmentHead { nonce: RandomState::new().hash_one(self.next_number), first: self.next_item };
         let path = segment::path(&self.folder, self.next_number);
         let mut file = sys::create(&path).map_err(FileError::new("cannot make", &path))?;
@@ -214,14 +213,6 @@ impl Spool {
         self.active = Some(file);
         self.retire();
         Ok(head.nonce)
-    }
-
-    /// No more records for the last segment.
-    fn seal(&mut self) {
-        if let (Some(file), Some(last)) = (self.active.take(), self.segments.back()) {
-            self.unsynced.push(Unsynced { file, path: segment::path(&self.folder, last.number) });
-        }
-        self.unsynced.truncate(16);
     }
 
     fn write(&mut self, size: u64, items: NonZeroU32) -> Result<(), AppendError> {
@@ -278,7 +269,7 @@ impl Spool {
         self.cursor = None;
         // What is added goes where it can be found again.
         if self.segments.back().is_some_and(|last| last.number == number) {
-            self.seal();
+            self.active = None;
         }
         let Some(segment) = self.segments.iter_mut().find(|segment| segment.number == number) else { return };
         let rest = std::mem::take(&mut segment.waiting);
@@ -341,9 +332,18 @@ impl Spool {
         &self.folder
     }
 
-    /// A segment that became full and should be synchronised with the disk, on a thread that may wait for it.
+    /// A segment that takes no more and should be synchronised with the disk, on a thread that may wait for it; each is given
+    /// once. `None`: no other, or it cannot be opened now.
     pub fn unsynced(&mut self) -> Option<Unsynced> {
-        self.unsynced.pop()
+        let sealed = self.segments.len() - usize::from(self.active.is_some());
+        for segment in self.segments.iter_mut().take(sealed).filter(|segment| !segment.is_sync_asked) {
+            let unsynced = segment.unsynced(&self.folder).ok()?;
+            segment.is_sync_asked = true;
+            if unsynced.is_some() {
+                return unsynced;
+            }
+        }
+        None
     }
 
     /// Synchronises what is there with the disk, or removes it if nothing in it is needed. May be called again; a batch may
@@ -351,12 +351,12 @@ impl Spool {
     ///
     /// # Errors
     ///
-    /// What the disk said.
+    /// What the disk said first; the other segments are synchronised all the same.
     pub fn close(&mut self) -> Result<(), FileError> {
-        self.seal();
+        self.active = None;
         self.retire();
-        let left: Vec<_> = self.unsynced.drain(..).collect();
-        left.into_iter().try_for_each(Unsynced::sync)
+        let sync = |segment: &Segment| segment.unsynced(&self.folder)?.map_or(Ok(()), Unsynced::sync);
+        self.segments.iter().map(sync).fold(Ok(()), Result::and)
     }
 
     /// Removes the oldest segments as far as nothing in them is needed. In order, so that no gap opens that looks like a loss.
@@ -379,7 +379,5 @@ impl Spool {
         if self.cursor.as_ref().is_some_and(|cursor| cursor.number == front.number) {
             self.cursor = None;
         }
-        let path = segment::path(&self.folder, front.number);
-        self.unsynced.retain(|unsynced| unsynced.path != path);
     }
 }

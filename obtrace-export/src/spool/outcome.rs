@@ -1,6 +1,14 @@
 //! What a spool gives: batches, and word of what it found, lost, and has yet to write to the disk itself.
 
-use std::{fs::File, num::NonZeroU32, path::PathBuf};
+use std::{
+    fs::File,
+    num::NonZeroU32,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use super::{FileError, MAX_BODY};
 use crate::{
@@ -68,12 +76,14 @@ impl Record {
     }
 }
 
-/// A full segment, to be synchronised with the disk.
+/// A full segment, to be synchronised with the disk. One that is dropped instead [`Spool::close`](super::Spool::close) does.
 #[derive(Debug)]
 #[must_use = "a power failure can take it until it is synchronised"]
 pub struct Unsynced {
     pub(super) file: File,
     pub(super) path: PathBuf,
+    /// Where the spool sees that it was done.
+    pub(super) is_synced: Arc<AtomicBool>,
 }
 
 impl Unsynced {
@@ -84,8 +94,11 @@ impl Unsynced {
     /// What the disk said.
     pub fn sync(self) -> Result<(), FileError> {
         self.file.sync_data().map_err(FileError::new("cannot synchronise", &self.path))?;
+        // The name, too.
         let Some(folder) = self.path.parent() else { return Ok(()) };
         let synced = File::open(folder).and_then(|folder| folder.sync_all());
-        synced.map_err(FileError::new("cannot synchronise", folder))
+        synced.map_err(FileError::new("cannot synchronise", folder))?;
+        self.is_synced.store(true, Ordering::Relaxed);
+        Ok(())
     }
 }

@@ -2,11 +2,16 @@
 
 use std::{
     fs::File,
-    io::{self, Read as _, Write as _},
+    io::{self, ErrorKind, Read as _, Write as _},
     path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use super::{
+    FileError, Unsynced,
     record::{ACK, Ack, RECORD_HEAD, SEGMENT_HEAD, SegmentHead},
     sys,
 };
@@ -30,6 +35,9 @@ pub(super) struct Segment {
     pub(super) read: u64,
     /// Records that are not to be taken, by offset: what was acknowledged when it was opened, and the counts go by.
     pub(super) acks: Vec<Ack>,
+    /// It was given to be synchronised with the disk, and it was.
+    pub(super) is_sync_asked: bool,
+    pub(super) is_synced: Arc<AtomicBool>,
     ack: Option<File>,
 }
 
@@ -65,6 +73,8 @@ impl Segment {
             kept: none,
             read: SEGMENT_HEAD as u64,
             acks: Vec::new(),
+            is_sync_asked: false,
+            is_synced: Arc::default(),
             ack: None,
         }
     }
@@ -85,6 +95,19 @@ impl Segment {
             none => none.insert(sys::append(&ack_path(folder, self.number), true)?),
         };
         file.write_all(&ack.to_bytes(self.head.nonce))
+    }
+
+    /// For synchronising it with the disk, unless that was done, or nothing in it is needed, or it is gone.
+    pub(super) fn unsynced(&self, folder: &Path) -> Result<Option<Unsynced>, FileError> {
+        if self.is_done() || self.is_synced.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        let path = path(folder, self.number);
+        match sys::read(&path) {
+            Ok(file) => Ok(Some(Unsynced { file, path, is_synced: Arc::clone(&self.is_synced) })),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(FileError::new("cannot synchronise", &path)(error)),
+        }
     }
 
     /// Removes both files, the records first: an ack file without records does nothing, records without their ack file would
