@@ -36,7 +36,7 @@ use std::{
 use self::{
     config::MIN_BYTES,
     cursor::{Cursor, Lying},
-    record::{ACK, Ack, RECORD_HEAD, RecordHead, SEGMENT_HEAD, SegmentHead},
+    record::{ACK, Ack, MAX_STORED, RECORD_HEAD, RecordHead, SEGMENT_HEAD, SegmentHead},
     segment::Segment,
 };
 pub use self::{
@@ -197,7 +197,10 @@ impl Spool {
         let nonce = self.segment_for(size)?;
         let Some((place, body)) = self.buffer.split_first_chunk_mut() else { return Err(AppendError::TooLarge) };
         let head = RecordHead {
-            length: u32::try_from(body.len()).map_err(|_| AppendError::TooLarge)?,
+            length: u32::try_from(body.len())
+                .ok()
+                .filter(|&length| length <= MAX_STORED)
+                .ok_or(AppendError::TooLarge)?,
             items,
             signal: self.signal,
             format,

@@ -17,6 +17,9 @@ use super::{
 /// A gap between two records is taken for that many items at most: more than any spool holds.
 const MAX_GAP: u64 = 1 << 40;
 
+/// A segment is read that far at most: offsets have 32 bits.
+const MAX_LENGTH: u64 = 1 << 32;
+
 #[derive(Debug, Default)]
 pub(super) struct Found {
     pub(super) segments: VecDeque<Segment>,
@@ -82,7 +85,9 @@ impl Found {
             // It may be readable the next time.
             Err(_) => return Ok(()),
         };
-        let mut segment = Segment::new(number, head, length);
+        // No record of ours begins behind it, however long the file is.
+        let end = length.min(MAX_LENGTH);
+        let mut segment = Segment::new(number, head, end);
         let (acks, is_clean) = segment::acks(folder, &segment)?;
         if !is_clean {
             // Where that fails, what is acknowledged from now on is found behind what is none, and what has no place in a file
@@ -95,7 +100,7 @@ impl Found {
         walk.at = SEGMENT_HEAD as u64;
         let mut unreadable = 0;
         self.open_ended = loop {
-            match record::next(&file, walk.at, length, head.nonce) {
+            match record::next(&file, walk.at, end, head.nonce) {
                 Ok(Step::Record { at, head, skipped }) if u32::try_from(at).is_ok() => {
                     unreadable += skipped;
                     walk.record(at, head);

@@ -7,7 +7,7 @@
 
 use std::{fs::File, io, num::NonZeroU32};
 
-use super::{Format, Signal, sys::read_at};
+use super::{Format, MAX_BODY, Signal, sys::read_at};
 
 pub(super) const SEGMENT_HEAD: usize = 32;
 pub(super) const RECORD_HEAD: usize = 32;
@@ -17,6 +17,10 @@ pub(super) const ACK: usize = 12;
 const SEGMENT_MARK: [u8; 8] = *b"OBTSPL\x00\x01";
 const RECORD_MARK: [u8; 4] = *b"OBR\x01";
 const GZIP: u8 = 1;
+/// Bytes of the longest body as it is stored: gzip adds less than an eighth to what does not shrink.
+pub(super) const MAX_STORED: u32 = (MAX_BODY + MAX_BODY / 8) as u32;
+/// Bytes that are looked through at a time.
+const MAX_WINDOW: usize = 64 * 1024;
 
 /// What the first bytes of a segment say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,9 +70,12 @@ impl RecordHead {
     }
 
     pub(super) fn read(bytes: &[u8; RECORD_HEAD], nonce: u64) -> Option<Self> {
+        // It is asked of every byte, and the checksum takes longer.
+        bytes.starts_with(&RECORD_MARK).then_some(())?;
         let mut fields = Reader::sealed(bytes, nonce)?;
-        (fields.array()? == RECORD_MARK).then_some(())?;
+        let _mark: [u8; RECORD_MARK.len()] = fields.array()?;
         let length = u32::from_le_bytes(fields.array()?);
+        (length <= MAX_STORED).then_some(())?;
         let items = NonZeroU32::new(u32::from_le_bytes(fields.array()?))?;
         let [signal, format, flags, _] = fields.array()?;
         (flags == GZIP).then_some(())?;
@@ -146,42 +153,31 @@ pub(super) enum Step {
     End,
 }
 
-/// The next record of a segment of `end` bytes, at `from` or after it.
+/// The next record of a segment of `end` bytes, at `from` or after it. Whatever lies there, each byte is read once, but for
+/// the few at the ends of windows.
 pub(super) fn next(file: &File, from: u64, end: u64, nonce: u64) -> io::Result<Step> {
-    let mut at = from;
-    let mut torn = None;
-    while at + RECORD_HEAD as u64 <= end {
-        let mut bytes = [0; RECORD_HEAD];
-        read_at(file, &mut bytes, at)?;
-        if let Some(head) = RecordHead::read(&bytes, nonce) {
+    search(|bytes, at| read_at(file, bytes, at), from, end, nonce)
+}
+
+fn search(mut read: impl FnMut(&mut [u8], u64) -> io::Result<()>, from: u64, end: u64, nonce: u64) -> io::Result<Step> {
+    let (mut at, mut window, mut torn) = (from, Vec::new(), None);
+    // It is there, or not far behind.
+    let mut size = RECORD_HEAD;
+    while end.saturating_sub(at) >= RECORD_HEAD as u64 {
+        window.resize(usize::try_from(end - at).unwrap_or(usize::MAX).min(size), 0);
+        read(&mut window, at)?;
+        for (at, bytes) in (at..).zip(window.windows(RECORD_HEAD)) {
+            let Some(head) = bytes.first_chunk().and_then(|bytes| RecordHead::read(bytes, nonce)) else { continue };
             if head.size() <= end - at {
                 return Ok(Step::Record { at, head, skipped: at - from });
             }
             // After garbled bytes there may be a whole one yet; after a torn one there is nothing that we wrote.
             torn.get_or_insert(Step::Torn { at, head });
         }
-        at = match next_mark(file, at + 1, end)? {
-            Some(at) => at,
-            None => break,
-        };
+        at += (window.len() - (RECORD_HEAD - 1)) as u64;
+        size = (size * 8).min(MAX_WINDOW);
     }
     Ok(torn.unwrap_or(Step::End))
-}
-
-/// Where the next bytes are that a record could begin with.
-fn next_mark(file: &File, mut from: u64, end: u64) -> io::Result<Option<u64>> {
-    let mut window = vec![0; 64 * 1024];
-    while from + RECORD_HEAD as u64 <= end {
-        let length = usize::try_from(end - from).unwrap_or(usize::MAX).min(window.len());
-        let Some(window) = window.get_mut(..length) else { break };
-        read_at(file, window, from)?;
-        if let Some(at) = window.windows(RECORD_MARK.len()).position(|bytes| bytes == RECORD_MARK) {
-            return Ok(Some(from + at as u64));
-        }
-        // The last bytes may be the first of a mark.
-        from += length as u64 - (RECORD_MARK.len() as u64 - 1);
-    }
-    Ok(None)
 }
 
 pub(super) fn crc(bytes: &[u8]) -> u32 {
@@ -272,6 +268,7 @@ impl<'b> Reader<'b> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::compress::{Compressor, Method};
 
     fn head() -> RecordHead {
         RecordHead {
@@ -294,6 +291,61 @@ mod tests {
         assert_eq!(Ack::read_all(&bytes, 9), (acks.to_vec(), true));
         let torn = [&bytes[..17], &bytes[..]].concat();
         assert_eq!(Ack::read_all(&torn, 9), (acks.to_vec(), false));
+    }
+
+    /// Searches bytes; gives how many were read for it, too.
+    fn search_in(bytes: &[u8], from: u64) -> (Step, usize) {
+        let mut count = 0;
+        let read = |window: &mut [u8], at: u64| {
+            count += window.len();
+            let at = usize::try_from(at).unwrap();
+            window.copy_from_slice(&bytes[at..at + window.len()]);
+            Ok(())
+        };
+        let step = search(read, from, bytes.len() as u64, 9).unwrap();
+        (step, count)
+    }
+
+    #[test]
+    fn a_record_is_found_wherever_it_lies_and_no_byte_is_read_often() {
+        let head = RecordHead { length: 10, ..head() };
+        let record = [&head.to_bytes(9)[..], &[7; 10]].concat();
+        // Also across the ends of windows.
+        for skipped in (0..700).chain(2000..2700).chain(100_000..100_050) {
+            let bytes = [&RECORD_MARK.repeat(skipped / 4 + 1)[..skipped], &record].concat();
+            let (step, read) = search_in(&bytes, 0);
+            assert_eq!(step, Step::Record { at: skipped as u64, head, skipped: skipped as u64 });
+            assert!(read <= 2 * (skipped + 8 * RECORD_HEAD), "{read} bytes for {skipped}");
+        }
+        let marks = RECORD_MARK.repeat(1 << 20);
+        let (step, read) = search_in(&marks, 1);
+        assert_eq!(step, Step::End);
+        assert!(read < marks.len() + marks.len() / 100, "{read}");
+        assert_eq!(search_in(&record, 0), (Step::Record { at: 0, head, skipped: 0 }, RECORD_HEAD));
+    }
+
+    #[test]
+    fn a_torn_record_is_one_only_if_no_whole_one_comes_after_it() {
+        let torn = RecordHead { length: 500, ..head() };
+        let whole = RecordHead { length: 0, ..head() };
+        let garbled = [0; 40];
+        let bytes = [&garbled[..], &torn.to_bytes(9), &garbled].concat();
+        assert_eq!(search_in(&bytes, 0).0, Step::Torn { at: 40, head: torn });
+        let bytes = [&bytes[..], &whole.to_bytes(9)].concat();
+        assert_eq!(search_in(&bytes, 0).0, Step::Record { at: 112, head: whole, skipped: 112 });
+    }
+
+    #[test]
+    fn no_record_is_longer_than_what_is_ever_written() {
+        for (length, passes) in [(MAX_STORED, true), (MAX_STORED + 1, false), (u32::MAX, false)] {
+            let head = RecordHead { length, ..head() };
+            assert_eq!(RecordHead::read(&head.to_bytes(9), 9), passes.then_some(head));
+        }
+        // Noise grows when it is compressed.
+        let noise: Vec<u8> = (0..1_u32 << 20).map(|n| (n.wrapping_mul(2_654_435_761) >> 11 ^ n >> 3) as u8).collect();
+        let mut stored = Vec::new();
+        Compressor::new(Method::Gzip).unwrap().compress(&noise, &mut stored).unwrap();
+        assert!(stored.len() < noise.len() + noise.len() / 8, "{}", stored.len());
     }
 
     #[test]
