@@ -1,4 +1,4 @@
-#![expect(clippy::unwrap_used, clippy::panic, reason = "helper functions of tests may panic like the tests")]
+#![expect(clippy::panic, reason = "helper functions of tests may panic like the tests")]
 
 use std::{net::TcpListener, path::PathBuf};
 
