@@ -137,6 +137,8 @@ fn measured(f: &mut fmt::Formatter<'_>, stats: &span_metrics::Stats) -> fmt::Res
             "times a span counted as otel.metric.overflow (metrics.max_series, metrics.max_total_series)",
         ),
         (stats.aggregated, "spans counted as AGGREGATED (traces.max_names)"),
+        (stats.rerouted, "spans counted under the resource of overflow (metrics.max_resources)"),
+        (stats.unread, "series that made room before anybody had their last values"),
     ];
     notes.iter().filter(|(count, _)| *count > 0).try_for_each(|(count, what)| write!(f, ", {count} {what}"))
 }

@@ -100,8 +100,8 @@ fn the_end_does_not_wait_for_who_takes_nothing() {
     assert!(stuck.shutdown_blocking(Duration::ZERO).accepted < POINTS, "the last collection has it all");
 }
 
-fn request(path: &str) -> Span {
-    let resource = Arc::new(Resource::new(vec![Attribute::new("service.name", "shop")]));
+fn request(service: &'static str, path: &str) -> Span {
+    let resource = Arc::new(Resource::new(vec![Attribute::new("service.name", service)]));
     let ids = (TraceId::from_bytes([1; 16]), SpanId::from_bytes([1; 8]));
     let mut span = Span::new(ids.0, ids.1, "GET", SpanKind::Server, resource, Arc::default()).with_times(1, 2_000);
     span.push("http.request.method", "GET");
@@ -112,7 +112,7 @@ fn request(path: &str) -> Span {
 #[test]
 fn what_is_old_is_forgotten_where_nothing_is_sent() {
     let metrics = Metrics::new(Settings::new(), Vec::new());
-    metrics.requests().record(&request("/"), Instant::now());
+    metrics.requests().record(&request("shop", "/"), Instant::now());
     assert_eq!(metrics.collect().len(), 1, "the page was asked for, and is not any more");
     metrics.send(Instant::now() + Duration::from_secs(3_600), Duration::ZERO, None);
     let stats = metrics.requests().stats();
@@ -155,7 +155,7 @@ fn value(metrics: &[Metric], name: &str, attribute: Option<(&str, &str)>) -> Opt
 fn the_agents_own_numbers_are_those_of_now_with_every_collection() {
     let folder = Folder::new("own");
     let mut settings = Settings::new();
-    settings.requests = Config::new().with_max_series(2);
+    settings.requests = Config::new().with_max_series(2).with_max_resources(1);
     let metrics = Metrics::new(settings, vec![file(&folder)]);
     let resource =
         Resource::new(vec![Attribute::new("host.name", "n1"), Attribute::new("service.name", "obtrace-agent")])
@@ -167,14 +167,16 @@ fn the_agents_own_numbers_are_those_of_now_with_every_collection() {
         summary(asked.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1, vec![lost, Stats::default()])
     });
     for path in ["/a", "/b", "/c"] {
-        metrics.requests().record(&request(path), Instant::now());
+        metrics.requests().record(&request("shop", path), Instant::now());
     }
+    metrics.requests().record(&request("till", "/a"), Instant::now());
     for turn in 1..4 {
         let all = metrics.collect();
         assert_eq!(value(&all, "obtrace.agent.spans", None), Some(turn));
         assert_eq!(value(&all, "obtrace.agent.unreported", Some(("reason", "elsewhere"))), Some(5));
         assert_eq!(value(&all, "obtrace.agent.metrics.overflowed", None), Some(2), "/b and /c");
         assert_eq!(value(&all, "obtrace.agent.metrics.resources", None), Some(1));
+        assert_eq!(value(&all, "obtrace.agent.metrics.rerouted", None), Some(1), "the other service");
         assert_eq!(value(&all, "obtrace.agent.page.left_out", None), None, "there is no page");
         let first = Some(("otel.component.name", "obtrace_traces_exporter/0"));
         assert_eq!(value(&all, "otel.sdk.exporter.span.exported", first), Some(7));

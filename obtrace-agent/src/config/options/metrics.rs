@@ -43,7 +43,7 @@ pub(super) const OPTIONS: &[Opt] = &[
         .or(&["OTEL_EBPF_METRICS_TTL", "OTEL_EBPF_PROMETHEUS_TTL"]),
     option("metrics.max_series", COUNT, "2000", "", "series of one metric at most; what is beyond is one series, otel.metric.overflow"),
     option("metrics.max_total_series", COUNT, "20000", "", "series of all metrics together at most"),
-    option("metrics.max_resources", COUNT, "500", "", "processes whose series are told apart at most"),
+    option("metrics.max_resources", COUNT, "500", "", "resources (processes, containers) whose series are told apart at most; what is beyond is one resource, otel.metric.overflow"),
     option("metrics.exemplars", Switch, "false", "", "the trace of a value in each bucket"),
     option("metrics.self", Switch, "true", "", "the agent's own metrics as well, where metrics are on"),
     option(

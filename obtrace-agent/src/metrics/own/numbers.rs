@@ -124,6 +124,13 @@ pub(super) const NUMBERS: &[Numbers] = &[
         |all| measured(all, |stats| stats.overflowed),
     ),
     sum(
+        "obtrace.agent.metrics.rerouted",
+        "{span}",
+        "",
+        "Spans told under the resource of overflow, for there were too many processes",
+        |all| measured(all, |stats| stats.rerouted),
+    ),
+    sum(
         "obtrace.agent.metrics.aggregated",
         "{span}",
         "",
@@ -133,6 +140,20 @@ pub(super) const NUMBERS: &[Numbers] = &[
     sum("obtrace.agent.metrics.expired", "{series}", "", "Series that vanished after a time without requests", |all| {
         measured(all, |stats| stats.expired)
     }),
+    sum(
+        "obtrace.agent.metrics.evicted",
+        "{resource}",
+        "",
+        "Processes without requests for a time that made room for new ones",
+        |all| measured(all, |stats| stats.evicted),
+    ),
+    sum(
+        "obtrace.agent.metrics.unread",
+        "{series}",
+        "",
+        "Series that made room for new ones before anybody had their last values",
+        |all| measured(all, |stats| stats.unread),
+    ),
     gauge("obtrace.agent.metrics.series", "{series}", "Series of requests that are held", |all| {
         measured(all, |stats| count(stats.series))
     }),
