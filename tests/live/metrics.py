@@ -180,7 +180,9 @@ def page(options, world, number):
 def pushed(options, world, number):
     """`--otlp URL --metrics`: metrics beside spans; the last ones at the end."""
     receiver = Receiver()
-    run = Run(options, world, number, ["--otlp", f"http://127.0.0.1:{receiver.port}", "--metrics"], {"OTEL_METRIC_EXPORT_INTERVAL": "500"})
+    # The receiver is not on the host of the ingest, whose key is none of its business.
+    variables = {"OTEL_METRIC_EXPORT_INTERVAL": "500", "OBTRACE_INGEST_URL": "http://127.0.0.2:9", "OBTRACE_API_KEY": "of-the-ingest"}
+    run = Run(options, world, number, ["--otlp", f"http://127.0.0.1:{receiver.port}", "--metrics"], variables)
     run.ask()
     # By themselves, in their interval: not because it ends.
     until(lambda: counts_of_receiver(receiver) == TRUTH)
@@ -191,6 +193,8 @@ def pushed(options, world, number):
         lines.append(f"{spans} spans came; it says: {run.said('spans')}")
     if not re.fullmatch(r"exported ([0-9]+) of \1 data points", run.said("data points")):
         lines.append(f"it says: {run.said('data points')}")
+    if any("x-api-key" in request["headers"] for request in receiver.requests):
+        lines.append("the receiver was given the key of the ingest")
     own = {name: point for (name, _, _), point in sent(receiver).items() if name == "obtrace.agent.spans"}
     if [int(point["asInt"]) for point in own.values()] != [spans]:
         lines.append(f"obtrace.agent.spans is {own}")
