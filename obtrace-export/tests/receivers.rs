@@ -284,6 +284,30 @@ fn bodies_are_what_their_heads_say() {
     check_bodies(metric);
 }
 
+/// A page that repeats the request, as those of 404 do: what is shown of it has no secret in it.
+#[test]
+fn what_a_receiver_repeats_is_shown_without_the_secrets() {
+    let server = Server::start([Act::Echo(404), Act::Echo(401), Act::Echo(503)]);
+    let url = server.url().replace("http://", "http://hunter1:hunter2@");
+    let with_user = HttpConfig::exact(&format!("{url}/v1/traces?key=hunter3&x=%2Fhunter4")).unwrap();
+    let with_token =
+        HttpConfig::exact(&server.url()).unwrap().with_header_list("authorization=Bearer hunter5").unwrap();
+    let with_key = HttpConfig::exact(&server.url()).unwrap().with_api_key("hunter6").unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    for config in [with_user, with_token, with_key] {
+        let http = Http::new(config).unwrap();
+        let reply = runtime.block_on(http.send(b"{}".to_vec())).unwrap();
+        assert!(reply.message.starts_with("POST /"), "{reply:?}");
+        assert!(reply.message.contains("***") && !reply.message.contains("hunter"), "{reply:?}");
+        // That of user and password in Base64.
+        assert!(!reply.message.contains("aHVudGVyMTpodW50ZXIy"), "{reply:?}");
+    }
+    let sent: String = server.requests().into_iter().map(|request| request.head).collect();
+    for secret in ["hunter3", "%2Fhunter4", "Bearer hunter5", "hunter6", "aHVudGVyMTpodW50ZXIy"] {
+        assert!(sent.contains(secret), "{sent}");
+    }
+}
+
 /// As `Sun, 06 Nov 1994 08:49:37 GMT`.
 fn http_date(at: SystemTime) -> String {
     const MONTHS: [(&str, u64); 12] = [

@@ -64,6 +64,7 @@ impl Secrets {
     }
 
     /// The query of a URL, and each of its values.
+    #[cfg(feature = "http")]
     pub(super) fn add_query(&mut self, query: &str) {
         self.add(query);
         for pair in query.split('&') {
@@ -73,9 +74,13 @@ impl Secrets {
         }
     }
 
-    /// As it is and without its percent escapes.
+    /// As it is, without its percent escapes, and as pages, JSON and URLs would write it.
     fn add(&mut self, text: &str) {
-        for form in [Some(text.to_owned()), percent_decoded(text)].into_iter().flatten() {
+        if text.len() < SHORTEST {
+            return;
+        }
+        let forms = [text.to_owned(), in_html(text), text.replace('/', "\\/"), percent_encoded(text)];
+        for form in forms.into_iter().chain(percent_decoded(text)) {
             if form.len() >= SHORTEST && !self.0.contains(&form) {
                 let at = self.0.partition_point(|other| other.len() >= form.len());
                 self.0.insert(at, form);
@@ -92,6 +97,22 @@ impl Secrets {
         }
         text
     }
+}
+
+fn in_html(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&#34;").replace('+', "&#43;")
+}
+
+fn percent_encoded(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            encoded.push(byte.into());
+        } else {
+            encoded.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    encoded
 }
 
 const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -146,17 +167,23 @@ mod tests {
             ("basic dXNlcjpodW50ZXIyNQ", "wrong: user:hunter25", "wrong: ***"),
             ("Basic dXNlcjpodW50ZXIyNQ==", "wrong: dXNlcjpodW50ZXIyNQ==", "wrong: ***"),
             ("hunter%2f25", "hunter/25 and hunter%2f25", "*** and ***"),
+            ("Bearer hunt+er/25=", "hunt&#43;er/25=, hunt+er\\/25=, hunt%2Ber%2F25%3D", "***, ***, ***"),
             ("abc", "abc is too short to be a secret", "abc is too short to be a secret"),
         ] {
             assert_eq!(redacted(|secrets| secrets.add_header(value), said), expected, "{value}");
         }
     }
 
+    #[cfg(feature = "http")]
     #[test]
-    fn urls_and_their_queries() {
+    fn queries_whole_and_in_part() {
         let query = |secrets: &mut Secrets| secrets.add_query("token=hunter%2B25&v=1&hunter26&name=a+hunter");
         assert_eq!(redacted(query, "no page at /?token=hunter%2B25&v=1&hunter26&name=a+hunter"), "no page at /?***");
         assert_eq!(redacted(query, "hunter+25, hunter%2B25, hunter26, v=1, a hunter"), "***, ***, ***, v=1, ***");
+    }
+
+    #[test]
+    fn users_of_urls() {
         let user = |secrets: &mut Secrets| secrets.add_url("http://user:hunter%4025@proxy:1/?x=@");
         assert_eq!(redacted(user, "hunter@25 of user, dXNlcjpodW50ZXJAMjU="), "*** of user, ***");
         let token = |secrets: &mut Secrets| secrets.add_url("https://hunter25@h");

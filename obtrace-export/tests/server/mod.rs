@@ -18,6 +18,8 @@ use std::{
 pub(crate) enum Act {
     /// A whole reply: status, further header lines, body.
     Reply(u16, String, Vec<u8>),
+    /// This status, and the head of the request as the body.
+    Echo(u16),
     /// Part of a head, then a reset.
     ResetInHead,
     /// The head with this status, part of the body, then a reset.
@@ -161,6 +163,7 @@ fn serve(mut stream: &TcpStream, state: &State) -> bool {
     if stream.read_exact(&mut body).is_err() {
         return false;
     }
+    let echo = head.clone();
     let request = Request { at, peer: stream.peer_addr().expect("a peer"), head, body };
     let act = match &*state.refused.lock().unwrap() {
         Some((text, act)) if String::from_utf8_lossy(&request.plain()).contains(text) => act.clone(),
@@ -176,6 +179,10 @@ fn serve(mut stream: &TcpStream, state: &State) -> bool {
         Act::Reply(status, headers, body) => {
             let head = format!("HTTP/1.1 {status} Said\r\nContent-Length: {}\r\n{headers}\r\n", body.len());
             write(head.as_bytes()) && write(&body)
+        }
+        Act::Echo(status) => {
+            let head = format!("HTTP/1.1 {status} Said\r\nContent-Type: text/html\r\nContent-Length: {}", echo.len());
+            write(format!("{head}\r\n\r\n{echo}").as_bytes())
         }
         Act::ResetInHead => {
             write(b"HTTP/1.1 200 OK\r\nContent-Le");
