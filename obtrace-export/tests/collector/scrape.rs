@@ -125,10 +125,11 @@ fn expected() -> Vec<(&'static str, &'static str, MetricData)> {
         .with_buckets(vec![0.005, 0.5, 1.0], vec![3, 4, 0, 2])
         .with_attributes(label())
         .with_exemplars(vec![exemplar(0.25, 2), exemplar(2.0, 3)]);
-    // Buckets 0 to 3 of scale 3 reach to the root of 2, 4 to 7 to 2.
-    let size = HistogramPoint::new(6, 0)
-        .with_sum(9.0)
-        .with_buckets(vec![0.0, std::f64::consts::SQRT_2, 2.0], vec![1, 2, 3, 0]);
+    // Without a unit all have the powers of 2 from 2^-10 to 2^30: five values lie between 1 and 2.
+    let bounds: Vec<_> = [0.0].into_iter().chain((-10..=30).map(|power| 2_f64.powi(power))).collect();
+    let mut counts = vec![0; bounds.len() + 1];
+    (counts[0], counts[12]) = (1, 5);
+    let size = HistogramPoint::new(6, 0).with_sum(9.0).with_buckets(bounds, counts);
     vec![
         ("calls_total", "", sum(9_007_199_254_740_991.0)),
         ("sent_bytes_total", "By", sum(0.1)),
