@@ -336,6 +336,22 @@ fn a_loss_is_counted_by_one_run_only() {
 }
 
 #[test]
+fn a_batch_that_is_missing_without_a_gap_is_counted_once_and_takes_no_other_with_it() {
+    let (folder, _) = three_segments();
+    let path = &folder.segments()[0];
+    let mut bytes = fs::read(path).unwrap();
+    let record = (bytes.len() - 32) / 5;
+    drop(bytes.drain(32 + record..32 + 2 * record));
+    fs::write(path, bytes).unwrap();
+    for lost in [2, 0] {
+        let (mut spool, recovered) = folder.open();
+        assert_eq!((recovered.items, recovered.lost), (118, lost));
+        let taken: Vec<_> = std::iter::from_fn(|| take(&mut spool)).map(|(number, ..)| number).collect();
+        assert_eq!((taken, spool.lost()), ([1].into_iter().chain(3..=15).collect(), Lost::default()));
+    }
+}
+
+#[test]
 fn a_missing_segment_is_counted_and_a_garbled_ack_file_only_repeats() {
     let (folder, numbers) = three_segments();
     let sum: u64 = numbers.iter().sum();

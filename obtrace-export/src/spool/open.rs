@@ -107,7 +107,7 @@ impl Found {
                 }
                 Ok(Step::Torn { head, .. }) => {
                     let tail = missing(Some(walk.next), head.first).saturating_add(head.items.get().into());
-                    self.tail = Some(tail.saturating_sub(acked(&walk.acks, walk.at, length)));
+                    self.tail = Some(tail.saturating_sub(acked(&walk.acks, walk.at - 1, length)));
                     break true;
                 }
                 Ok(Step::End) => {
@@ -158,7 +158,9 @@ struct Walk<'s> {
 
 impl Walk<'_> {
     fn record(&mut self, at: u64, record: RecordHead) {
-        self.lose(self.at, missing(Some(self.next), record.first), self.at, at);
+        // Noted where no record begins: at the last byte before the gap, as another may lie where the gap began.
+        let before = self.at - 1;
+        self.lose(before, missing(Some(self.next), record.first), before, at);
         self.next = record.next();
         self.segment.ack_bytes += ACK as u64;
         if acked(&self.acks, at, at + 1) == 0 {

@@ -100,8 +100,8 @@ impl RecordHead {
     }
 }
 
-/// An acknowledgement: the record at this offset of its segment needs to be sent no more. Or, at the offset where readable
-/// bytes end: so many items behind it were counted as lost.
+/// An acknowledgement: the record at this offset of its segment needs to be sent no more. Or, at the last byte before a gap:
+/// so many items of it were counted as lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Ack {
     pub(super) offset: u32,
