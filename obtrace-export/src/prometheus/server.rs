@@ -182,7 +182,7 @@ pub struct Counts {
     pub scrapes: u64,
     /// Requests that were answered with an error, or were none.
     pub refused: u64,
-    /// Data points that were not on a page; see [`encode`].
+    /// Data points that were not on a page; see [`encode`](super::encode).
     pub left_out: u64,
 }
 
