@@ -68,7 +68,6 @@ impl Metric {
     /// The metric with the first and with the second half of its data points: OTLP allows a metric in several parts, each
     /// point tells by its attributes what it belongs to. The metric itself if there are fewer than two.
     #[cfg_attr(not(feature = "pipeline"), allow(dead_code, reason = "only what is sent can be too large"))]
-    #[expect(clippy::result_large_err, reason = "the error is the metric, handed back as it was handed in")]
     pub(crate) fn halve(mut self) -> Result<[Self; 2], Self> {
         let Some(data) = self.data.split_off() else { return Err(self) };
         let rest = Self {
