@@ -80,16 +80,18 @@ mod sealed {
         fn encode_protobuf(grouping: &mut Grouping, items: &[Self], out: &mut Vec<u8>);
         /// Those that were read, if they are such items.
         fn decoded(telemetry: Telemetry) -> Option<Vec<Self>>;
-        /// Two items that say together what it says, if there are such.
-        ///
-        /// # Errors
-        /// There are none; the item comes back.
-        fn halve(self) -> Result<[Self; 2], Self>;
+        /// Takes half of what it says out as an item of its own, if it can be divided.
+        fn split_off(&mut self) -> Option<Self>;
     }
 }
 
+/// What cannot be divided.
+fn whole<T>(_: &mut T) -> Option<T> {
+    None
+}
+
 macro_rules! encodable {
-    ($($name:ty, $signal:ident, $names:ident, $json:path, $protobuf:path, $halve:expr);*;) => {$(
+    ($($name:ty, $signal:ident, $names:ident, $json:path, $protobuf:path, $split_off:expr);*;) => {$(
         impl Encodable for $name {}
 
         impl sealed::Sealed for $name {
@@ -108,14 +110,14 @@ macro_rules! encodable {
                 }
             }
 
-            fn halve(self) -> Result<[Self; 2], Self> {
-                $halve(self)
+            fn split_off(&mut self) -> Option<Self> {
+                $split_off(self)
             }
         }
     )*};
 }
 encodable! {
-    Span, Traces, SPANS, json::push_span, protobuf::push_span, Err;
-    LogRecord, Logs, LOG_RECORDS, json::push_log_record, protobuf::push_log_record, Err;
-    Metric, Metrics, METRICS, json::push_metric, protobuf::push_metric, Metric::halve;
+    Span, Traces, SPANS, json::push_span, protobuf::push_span, whole;
+    LogRecord, Logs, LOG_RECORDS, json::push_log_record, protobuf::push_log_record, whole;
+    Metric, Metrics, METRICS, json::push_metric, protobuf::push_metric, Metric::split_off;
 }

@@ -65,12 +65,12 @@ impl Metric {
         self
     }
 
-    /// The metric with the first and with the second half of its data points: OTLP allows a metric in several parts, each
-    /// point tells by its attributes what it belongs to. The metric itself if there are fewer than two.
+    /// Takes out the second half of the data points as a metric of its own, if there are two at least: OTLP allows a metric
+    /// in several parts, each point tells by its attributes what it belongs to.
     #[cfg_attr(not(feature = "pipeline"), allow(dead_code, reason = "only what is sent can be too large"))]
-    pub(crate) fn halve(mut self) -> Result<[Self; 2], Self> {
-        let Some(data) = self.data.split_off() else { return Err(self) };
-        let rest = Self {
+    pub(crate) fn split_off(&mut self) -> Option<Self> {
+        let data = self.data.split_off()?;
+        Some(Self {
             name: self.name.clone(),
             description: self.description.clone(),
             unit: self.unit.clone(),
@@ -78,8 +78,7 @@ impl Metric {
             metadata: self.metadata.clone(),
             resource: Arc::clone(&self.resource),
             scope: Arc::clone(&self.scope),
-        };
-        Ok([self, rest])
+        })
     }
 }
 

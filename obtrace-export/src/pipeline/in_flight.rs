@@ -47,8 +47,10 @@ pub(super) fn halves<T: Item>(mut items: Vec<T>) -> Result<[Vec<T>; 2], Vec<T>> 
         let rest = items.split_off(items.len() / 2);
         return Ok([items, rest]);
     }
-    let item = items.pop().ok_or_else(Vec::new)?;
-    item.halve().map(|halves| halves.map(|half| vec![half])).map_err(|item| vec![item])
+    match items.first_mut().and_then(T::split_off) {
+        Some(rest) => Ok([items, vec![rest]]),
+        None => Err(items),
+    }
 }
 
 /// A batch that is counted as sending. However it goes out of scope, each of its items is counted once: those whose delivery
