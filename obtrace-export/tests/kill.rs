@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use child::{Counter, Folder, free_address};
+use child::{Counter, Folder, Reserved};
 use obtrace_export::{
     batch::Limits,
     model::{Resource, Scope, Signal, Span, SpanId, SpanKind, TraceId},
@@ -101,7 +101,7 @@ fn kill(orders: &[(&str, String)], first: u32, after: Duration) -> (BTreeMap<u32
 
 #[test]
 fn killed_at_fifty_points_it_loses_less_than_two_seconds_and_repeats_a_batch_at_most() {
-    let (folder, counter) = (Folder::new(), Counter::on(free_address()));
+    let (folder, counter) = (Folder::new(), Counter::on(Reserved::new().listen()));
     let orders = [("ADDRESS", counter.address.to_string()), ("FOLDER", folder.path().display().to_string())];
     let random = RandomState::new();
     let mut next = 0;
@@ -140,7 +140,6 @@ fn killed_at_fifty_points_it_loses_less_than_two_seconds_and_repeats_a_batch_at_
         let Some((_, oldest)) = missing.first() else { continue };
         let age = killed - **oldest;
         assert!(age < Duration::from_secs(2), "a span that was handed over {age:?} before the kill is lost");
-        assert!(missing.len() < BATCH, "only what waited for its batch is lost");
     }
     println!("{KILLS} kills: {lost} of {sum} spans lost, {repeated} batches repeated");
     assert!(arrived.len() > sum / 2);

@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use child::{Counter, Folder, free_address};
+use child::{Counter, Folder, Reserved};
 use obtrace_export::{
     model::{Attribute, Resource, Scope, Signal, Span, SpanId, SpanKind, TraceId},
     pipeline::{Config, Exporter},
@@ -139,9 +139,9 @@ fn numbers(line: &str) -> Vec<u64> {
 }
 
 fn outage(real_time: bool) {
-    let (folder, address) = (Folder::new(), free_address());
+    let (folder, reserved) = (Folder::new(), Reserved::new());
     let orders = [
-        ("ADDRESS", address.to_string()),
+        ("ADDRESS", reserved.address().to_string()),
         ("FOLDER", folder.path().display().to_string()),
         ("REAL_TIME", real_time.to_string()),
     ];
@@ -152,7 +152,7 @@ fn outage(real_time: bool) {
     assert_eq!(waiting, u64::from(SPANS) + 1);
     assert!(bytes <= 64 * MIB, "{bytes}");
 
-    let (counter, returned) = (Counter::on(address), Instant::now());
+    let (counter, returned) = (Counter::on(reserved.listen()), Instant::now());
     let back = lines.find(|line| line.starts_with("BACK")).expect("the sender delivers");
     let drained = returned.elapsed();
     let [exported, dropped, most] = numbers(&back)[..] else { panic!("{back}") };
@@ -201,13 +201,13 @@ fn a_minute_at_ten_thousand_spans_a_second_is_kept_in_real_time() {
 
 /// Fills a small spool while the receiver is away, then lets it come back: what became of the spans, which arrived.
 fn overflow(when_full: WhenFull) -> (Stats, Vec<u32>) {
-    let (folder, address) = (Folder::new(), free_address());
+    let (folder, reserved) = (Folder::new(), Reserved::new());
     let config = spool::Config::new(folder.path()).with_max_bytes(MIB).with_when_full(when_full);
-    let exporter = start(address, config);
+    let exporter = start(reserved.address(), config);
     produce(&exporter, 30_000, None);
     let away = wait(&exporter, Duration::from_secs(20), |stats| stats.queued == 0);
     assert!(away.dropped(DropReason::SpoolFull) > 0 && away.spool_bytes <= MIB, "{away:?}");
-    let counter = Counter::on(address);
+    let counter = Counter::on(reserved.listen());
     let back = wait(&exporter, Duration::from_secs(60), |stats| stats.in_flight() + stats.spooled == 0);
     let mut arrived: Vec<_> = counter.taken().concat();
     arrived.sort_unstable();

@@ -8,13 +8,12 @@ mod child;
 mod server;
 
 use std::{
-    net::TcpListener,
     sync::Arc,
     thread,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use child::Folder;
+use child::{Folder, Reserved};
 use obtrace_export::{
     batch::Limits,
     encode::Format,
@@ -49,7 +48,7 @@ fn quick() -> Config {
 }
 
 fn transport(server: &Server) -> HttpConfig {
-    HttpConfig::otlp(&server.url(), Signal::Traces).unwrap().with_timeout(5 * SECOND)
+    HttpConfig::otlp(&server.url(), Signal::Traces).unwrap().with_timeout(20 * SECOND)
 }
 
 fn start(transport: HttpConfig, config: Config) -> Exporter {
@@ -79,11 +78,14 @@ fn both(check: impl Fn(Config)) {
 }
 
 /// Sends so many spans in one batch and waits until their fate is known.
-fn deliver(server: &Server, config: Config, spans: usize) -> Stats {
+fn deliver(server: &Server, mut config: Config, spans: usize) -> Stats {
+    // However slow this machine is.
+    config.limits.delay = 600 * SECOND;
     let exporter = start(transport(server), config);
     for i in 0..spans {
         exporter.try_send(span(i.to_string())).unwrap();
     }
+    exporter.force_flush_blocking(MILLI);
     let stats = settled(&exporter);
     exporter.shutdown_blocking(SECOND);
     stats
@@ -390,8 +392,8 @@ fn a_disconnect_is_followed_by_the_same_request() {
 #[test]
 fn a_server_that_is_not_there_is_tried_again() {
     both(|config| {
-        let address = child::free_address();
-        let http = HttpConfig::otlp(&format!("http://{address}"), Signal::Traces).unwrap();
+        let reserved = Reserved::new();
+        let http = HttpConfig::otlp(&reserved.url(), Signal::Traces).unwrap();
         let exporter = start(http, config);
         exporter.try_send(span("a")).unwrap();
         let end = Instant::now() + 20 * SECOND;
@@ -399,7 +401,7 @@ fn a_server_that_is_not_there_is_tried_again() {
             assert!(Instant::now() < end);
             thread::sleep(MILLI);
         }
-        let server = Server::on(TcpListener::bind(address).unwrap(), []);
+        let server = Server::on(reserved.listen(), []);
         assert_eq!(settled(&exporter).exported, 1);
         assert_eq!(server.requests().len(), 1);
         exporter.shutdown_blocking(SECOND);

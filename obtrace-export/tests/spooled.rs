@@ -9,7 +9,6 @@ mod server;
 use std::{
     env, fs,
     io::{self, Write as _},
-    net::TcpListener,
     path::Path,
     process::Command,
     sync::Arc,
@@ -17,7 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use child::Folder;
+use child::{Folder, Reserved, nobody};
 use obtrace_export::{
     batch::Limits,
     decode::{self, Telemetry, decode},
@@ -81,10 +80,6 @@ fn wait(exporter: &Exporter, what: impl Fn(&Stats) -> bool) -> Stats {
 
 fn is_settled(stats: &Stats) -> bool {
     stats.in_flight() + stats.spooled == 0
-}
-
-fn nobody() -> String {
-    format!("http://{}", child::free_address())
 }
 
 /// Leaves `spans` spans to the next run, each in a batch of its own.
@@ -152,11 +147,12 @@ fn what_is_refused_is_counted_and_does_not_come_again() {
 fn what_is_too_large_is_sent_in_halves_once() {
     let folder = Folder::new();
     let server = Server::start([Act::status(413), Act::status(200), Act::status(413)]);
-    let exporter = start(to(&server.url()), quick(folder.path()));
+    let whole = Limits::new().with_delay(600 * SECOND);
+    let exporter = start(to(&server.url()), quick(folder.path()).with_limits(whole));
     for i in 0..5 {
         exporter.try_send(span(i.to_string())).unwrap();
     }
-    let stats = wait(&exporter, is_settled);
+    let stats = exporter.force_flush_blocking(20 * SECOND);
     assert_eq!((stats.exported, stats.dropped(DropReason::TooLarge)), (2, 3));
     let names: Vec<Vec<String>> = server.requests().iter().map(server::Request::span_names).collect();
     assert_eq!(names, [vec!["0", "1", "2", "3", "4"], vec!["0", "1"], vec!["2", "3", "4"]]);
@@ -342,12 +338,12 @@ impl Drop for Tmpfs {
 #[test]
 fn a_full_disk_does_not_stop_delivery_and_is_used_again_when_it_is_not() {
     let Some(disk) = Tmpfs::new("a full disk", "size=256k") else { return };
-    let address = child::free_address();
+    let reserved = Reserved::new();
     let limits = Limits::new().with_delay(20 * MILLI).with_batch_items(50).with_queue_items(1000);
     // The disk is not full of the spool alone.
     let ballast = disk.path().join("ballast");
     fs::write(&ballast, vec![1; 128 * 1024]).unwrap();
-    let exporter = start(to(&format!("http://{address}")), quick(disk.path()).with_limits(limits));
+    let exporter = start(to(&reserved.url()), quick(disk.path()).with_limits(limits));
     // What hardly compresses, until disk and queue are full.
     let noise = |number: u64| {
         (0..40_u64)
@@ -376,7 +372,7 @@ fn a_full_disk_does_not_stop_delivery_and_is_used_again_when_it_is_not() {
     let full = until_full(exporter.stats().dropped(DropReason::QueueFull) + 100);
     assert!(full.spool_bytes > 128 * 1024 && full.spool_bytes <= 256 * 1024, "{full:?}");
     assert_eq!(full.dropped_total(), full.dropped(DropReason::QueueFull), "all but what found no room is there");
-    let server = Server::on(TcpListener::bind(address).unwrap(), []);
+    let server = Server::on(reserved.listen(), []);
     let end = wait(&exporter, is_settled);
     assert_eq!(end.exported + end.dropped(DropReason::QueueFull), handed);
     assert_eq!(end.dropped_total(), end.dropped(DropReason::QueueFull));

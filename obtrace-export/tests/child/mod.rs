@@ -4,7 +4,7 @@
 use std::{
     env,
     io::{BufRead as _, BufReader, Read as _, Write as _},
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{
@@ -16,6 +16,7 @@ use std::{
 };
 
 use flate2::read::MultiGzDecoder;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_with};
 
 /// Starts the test of this name in a process of its own, which reads its orders from the environment.
 pub(crate) fn start(test: &str, orders: &[(&str, String)]) -> Child {
@@ -66,9 +67,37 @@ impl Drop for Folder {
     }
 }
 
-/// An address that nobody listens on.
-pub(crate) fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+/// An address that nobody listens on yet, and that nobody else can get.
+pub(crate) struct Reserved(TcpListener);
+
+impl Reserved {
+    pub(crate) fn new() -> Self {
+        let socket = socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None).unwrap();
+        bind(&socket, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0)).unwrap();
+        Self(socket.into())
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.0.local_addr().unwrap()
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address())
+    }
+
+    /// From now on connections are taken.
+    pub(crate) fn listen(self) -> TcpListener {
+        listen(&self.0, 128).unwrap();
+        self.0
+    }
+}
+
+/// Where nobody ever listens, as long as this process lives.
+pub(crate) fn nobody() -> String {
+    let reserved = Reserved::new();
+    let url = reserved.url();
+    std::mem::forget(reserved);
+    url
 }
 
 /// A receiver that keeps the numbers in the names of the spans it took: `#` and eight digits.
@@ -88,8 +117,7 @@ struct State {
 }
 
 impl Counter {
-    pub(crate) fn on(address: SocketAddr) -> Self {
-        let listener = TcpListener::bind(address).unwrap();
+    pub(crate) fn on(listener: TcpListener) -> Self {
         let state = Arc::new(State { status: 200.into(), ..State::default() });
         let counter = Self { address: listener.local_addr().unwrap(), state: Arc::clone(&state) };
         thread::spawn(move || {
