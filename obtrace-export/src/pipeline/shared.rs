@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// A deadline's grace: how much longer a caller of shutdown waits for the worker to count what it drops.
-pub(super) const GRACE: Duration = Duration::from_millis(250);
+const GRACE: Duration = Duration::from_millis(250);
 
 /// How long the worker goes on when every exporter was dropped without a shutdown.
 const DROP_DEADLINE: Duration = Duration::from_secs(5);

@@ -17,7 +17,7 @@ use super::{
     disk::Left,
     in_flight::InFlight,
     pace::Pace,
-    shared::{GRACE, Shared},
+    shared::Shared,
 };
 use crate::model::{Item, Span};
 
@@ -26,6 +26,9 @@ const PUT_AGAIN: Duration = Duration::from_millis(250);
 
 /// How long until a spool that gave nothing although it holds something is asked again.
 const TAKE_AGAIN: Duration = Duration::from_secs(1);
+
+/// How long past the deadline the spool may take to be closed, until the worker ends without it.
+const CLOSING: Duration = Duration::from_secs(5);
 
 /// How many batches are written to the spool before requests have their turn.
 const PUTS_IN_A_ROW: usize = 8;
@@ -93,12 +96,12 @@ impl<T: Item> Worker<T> {
         sends.tasks.shutdown().await;
         drop(sends);
         shared.leave();
-        // The disk may take its time, but not the caller's.
+        // On another thread: the disk may take its time, and a caller of shutdown waits no longer than it said.
         let closed = spawn_blocking({
             let shared = Arc::clone(shared);
             move || shared.close_spool()
         });
-        let until = deadline.max(Instant::now() + GRACE / 2);
+        let until = deadline.max(Instant::now() + CLOSING);
         let _ = timeout_at(until.into(), closed).await;
     }
 
