@@ -387,6 +387,35 @@ fn a_full_disk_does_not_stop_delivery_and_is_used_again_when_it_is_not() {
 }
 
 #[test]
+fn what_a_full_disk_did_not_take_is_kept_at_the_end_if_there_is_room_by_then() {
+    let Some(disk) = Tmpfs::new("size=256k") else {
+        println!("no full disk was tried: mounting needs root");
+        return;
+    };
+    let ballast = disk.path().join("ballast");
+    fs::write(&ballast, vec![1; 248 * 1024]).unwrap();
+    let limits = Limits::new().with_batch_items(50).with_delay(600 * SECOND);
+    let exporter = start(to(&nobody()), quick(disk.path()).with_limits(limits));
+    let noise = |number: u64| -> String {
+        let hash = |i: u64| (number * 40 + i).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        (0..40_u64).map(|i| format!("{:016x}", hash(i))).collect()
+    };
+    for number in 0..50 {
+        exporter.try_send(span(noise(number))).unwrap();
+    }
+    // Sent from memory, to nobody; what comes then cannot even begin.
+    wait(&exporter, |stats| stats.retries > 0);
+    for number in 50..100 {
+        exporter.try_send(span(noise(number))).unwrap();
+    }
+    let full = wait(&exporter, |stats| stats.queued == 0);
+    assert_eq!((full.sending, full.spooled), (100, 0));
+    fs::remove_file(&ballast).unwrap();
+    let stats = exporter.shutdown_blocking(Duration::ZERO);
+    assert_eq!((stats.spooled, stats.dropped(DropReason::Shutdown)), (50, 50));
+}
+
+#[test]
 fn the_identity_holds_at_every_reading() {
     let acts = [
         Act::status(200),
