@@ -389,10 +389,7 @@ fn a_full_disk_does_not_stop_delivery_and_is_used_again_when_it_is_not() {
 
 #[test]
 fn what_a_full_disk_did_not_take_is_kept_at_the_end_if_there_is_room_by_then() {
-    let Some(disk) = Tmpfs::new("size=256k") else {
-        println!("no full disk was tried: mounting needs root");
-        return;
-    };
+    let Some(disk) = Tmpfs::new("a full disk", "size=256k") else { return };
     let ballast = disk.path().join("ballast");
     fs::write(&ballast, vec![1; 248 * 1024]).unwrap();
     let limits = Limits::new().with_batch_items(50).with_delay(600 * SECOND);

@@ -1,6 +1,6 @@
 //! Who is sent spans and metrics, and how.
 
-use std::{io, path::Path};
+use std::{fs, io, path::Path};
 
 use obtrace_export::{
     batch::Limits,
@@ -165,7 +165,10 @@ impl Config {
     fn file(&self, signal: Signal) -> Option<FileConfig> {
         let named = Path::new(self.get("export.file"));
         let mut name = named.file_stem()?.to_owned();
-        if signal != Signal::Traces {
+        // A device or a pipe is one for every signal: beside it there is no place for another.
+        let is_special = ["/dev", "/proc"].iter().any(|folder| named.starts_with(folder))
+            || fs::metadata(named).is_ok_and(|named| !named.is_file());
+        if signal != Signal::Traces && !is_special {
             name.push(format!(".{signal}"));
         }
         if let Some(kind) = named.extension() {

@@ -96,12 +96,11 @@ impl Config {
         let features = value::list(self.get("metrics.features"));
         let is_asked = |name: &str| features.iter().any(|word| word == name || EVERYTHING.contains(&word.as_str()));
         let bounds = |key| value::numbers(self.get(key)).unwrap_or_default();
-        let spans = if is_asked("application_span_otel") {
-            SpanNames::Collector
-        } else if is_asked("application_span") {
-            SpanNames::Tempo
-        } else {
-            SpanNames::Off
+        let spans = match (is_asked("application_span_otel"), is_asked("application_span")) {
+            (true, true) => SpanNames::Both,
+            (true, false) => SpanNames::Collector,
+            (false, true) => SpanNames::Tempo,
+            (false, false) => SpanNames::Off,
         };
         Measured::new()
             .with_operations(is_asked("application"))

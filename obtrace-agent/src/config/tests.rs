@@ -164,6 +164,9 @@ fn what_goes_to_files_goes_to_one_for_each_signal() {
     let targets = |outlets: &[Outlet]| outlets.iter().map(Outlet::target).collect::<Vec<_>>();
     assert_eq!(targets(&built.traces), ["/var/log/agent.jsonl"]);
     assert_eq!(targets(&built.metrics.unwrap().outlets), ["/var/log/agent.metrics.jsonl"]);
+    let device = [("otlp-file", "/dev/stdout"), ("metrics", "true")];
+    let device = load("", &[], &device).unwrap().build().unwrap();
+    assert_eq!(targets(&device.metrics.unwrap().outlets), ["/dev/stdout"], "nothing is made in /dev");
     let both = [("otlp-file", "out"), ("otlp", "http://c:3")];
     assert_eq!(targets(&load("", &[], &both).unwrap().build().unwrap().traces), ["http://c:3/v1/traces", "out"]);
 }
@@ -333,7 +336,7 @@ fn what_is_measured() {
     assert_eq!((set.requests.spans, set.requests.buckets), (SpanNames::Tempo, Buckets::Exponential));
     assert_eq!((set.requests.names, set.requests.duration_bounds), (Names::Obi04, vec![0.1, 1.0]));
     let all = measured(&[("OTEL_EBPF_METRICS_FEATURES", "*")]).requests;
-    assert!(all.operations && all.service_graph && all.span_sizes && all.spans == SpanNames::Collector);
+    assert!(all.operations && all.service_graph && all.span_sizes && all.spans == SpanNames::Both);
     let error = load("metrics: {features: [aplication]}\n", &[], &[]).unwrap_err().to_string();
     assert!(error.contains("do you mean application?"), "{error}");
     let others = load("", &[("OTEL_EBPF_METRICS_FEATURES", "application,network")], &[]).unwrap();
