@@ -2,11 +2,13 @@
 
 mod jsonl;
 mod otlp;
-mod text;
 
 use std::io::{self, Write};
 
-use obtrace_export::receive::{Request, Telemetry};
+use obtrace_export::{
+    encode::line,
+    receive::{Request, Telemetry},
+};
 use obtrace_protocols::Completeness;
 
 use super::{Format, tree::Forest};
@@ -73,12 +75,16 @@ impl<W: Write> Printer<W> {
         match telemetry {
             Telemetry::Traces(spans) => {
                 for span in spans {
-                    let record = SpanRecord::new(span.clone(), "", Completeness::Complete);
-                    if trees { self.forest.add(&record, now, color, out) } else { text::span(out, &record, color) }
+                    if trees {
+                        let record = SpanRecord::new(span.clone(), "", Completeness::Complete);
+                        self.forest.add(&record, now, color, out);
+                    } else {
+                        line::push_span(out, span, color);
+                    }
                 }
             }
-            Telemetry::Logs(records) => records.iter().for_each(|record| text::log(out, record, color)),
-            Telemetry::Metrics(metrics) => metrics.iter().for_each(|metric| text::metric(out, metric, color)),
+            Telemetry::Logs(records) => records.iter().for_each(|record| line::push_log_record(out, record, color)),
+            Telemetry::Metrics(metrics) => metrics.iter().for_each(|metric| line::push_metric(out, metric, color)),
             _ => {}
         }
     }
