@@ -5,6 +5,7 @@
 mod child;
 
 use std::{
+    env,
     io::{BufRead as _, BufReader, Write as _},
     sync::Arc,
     thread,
@@ -188,15 +189,10 @@ fn in_order(counter: &Counter) {
     assert!(all.into_iter().eq(0..=SPANS), "each span once");
 }
 
+/// As fast as it goes, or, which takes a minute and a half, in real time: `OBTRACE_REAL_TIME=1`.
 #[test]
 fn a_minute_at_ten_thousand_spans_a_second_is_kept() {
-    outage(false);
-}
-
-#[test]
-#[ignore = "takes a minute and a half; the same as above in less"]
-fn a_minute_at_ten_thousand_spans_a_second_is_kept_in_real_time() {
-    outage(true);
+    outage(env::var_os("OBTRACE_REAL_TIME").is_some());
 }
 
 /// Fills a small spool while the receiver is away, then lets it come back: what became of the spans, which arrived.

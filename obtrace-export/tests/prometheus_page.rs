@@ -391,9 +391,9 @@ fn assert_new<'a>(seen: &mut std::collections::HashSet<&'a str>, series: &'a str
 
 /// Writes pages to the folder that `OBTRACE_PAGES` names, for readers that are not ours: `tests/export/pages.py`.
 #[test]
-#[ignore = "writes files for tests/export/pages.py"]
 fn pages_for_other_readers() {
-    let folder = PathBuf::from(env::var_os("OBTRACE_PAGES").expect("OBTRACE_PAGES names a folder"));
+    // Nothing to write for: the readers have a run of their own.
+    let Some(folder) = env::var_os("OBTRACE_PAGES").map(PathBuf::from) else { return };
     fs::create_dir_all(&folder).expect("a folder");
     let all = everything();
     for (name, options) in [

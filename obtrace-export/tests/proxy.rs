@@ -161,9 +161,8 @@ fn a_proxy_that_refuses_is_said_without_its_password() {
 
 /// Run by the test below, with variables that this process must not have.
 #[test]
-#[ignore = "needs variables of the environment"]
 fn as_the_environment_says() {
-    let local = std::env::var("OBTRACE_TEST_RECEIVER").unwrap();
+    let Ok(local) = std::env::var("OBTRACE_TEST_RECEIVER") else { return };
     let remote = format!("http://{HOST}:4317");
     assert_eq!(http(HttpConfig::otlp(&remote, Signal::Traces).unwrap()).unwrap().class, Class::Accepted);
     assert_eq!(grpc(GrpcConfig::new(&remote, Signal::Traces).unwrap()).unwrap().class, Class::Accepted);
@@ -192,7 +191,7 @@ fn the_environment_names_a_proxy_and_what_is_reached_without() {
             command.env_remove(name).env_remove(name.to_ascii_lowercase());
         }
         let done = command
-            .args(["--exact", "as_the_environment_says", "--ignored", "--nocapture"])
+            .args(["--exact", "as_the_environment_says", "--nocapture"])
             .env("http_proxy", proxy.url())
             .envs(no_proxy.map(|hosts| ("no_proxy", hosts)))
             .env("OBTRACE_TEST_RECEIVER", server.url())

@@ -94,10 +94,10 @@ proptest! {
 
 /// The same telemetry each time, in both forms.
 #[test]
-#[ignore = "writes files into OBTRACE_BODIES for tests/export/strict.py"]
 fn bodies_for_other_readers() {
     const BODIES: usize = 60;
-    let folder = PathBuf::from(env::var_os("OBTRACE_BODIES").expect("OBTRACE_BODIES names a folder"));
+    // Nothing to write for: the readers have a run of their own.
+    let Some(folder) = env::var_os("OBTRACE_BODIES").map(PathBuf::from) else { return };
     fs::create_dir_all(&folder).unwrap();
     let mut runner = TestRunner::deterministic();
     for number in 0..BODIES {

@@ -1,7 +1,7 @@
 """Prometheus' own readers take the pages that obtrace-export wrote: `promtool check metrics` those of text, the strict parser of
 OpenMetrics those of OpenMetrics. Both forms of a page tell the same.
 
-    OBTRACE_PAGES=DIR cargo test -p obtrace-export --features prometheus --test prometheus_page -- --ignored pages_for_other_readers
+    OBTRACE_PAGES=DIR cargo test -p obtrace-export --features prometheus --test prometheus_page pages_for_other_readers
     python3 tests/export/pages.py --pages DIR
 """
 

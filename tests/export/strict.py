@@ -1,7 +1,7 @@
 """OpenTelemetry's own types for Python read what obtrace-export wrote, strictly: no unknown field in either form, the same
 telemetry in both, and the protobuf is byte for byte what protobuf's library makes of it.
 
-    OBTRACE_BODIES=DIR cargo test -p obtrace-export --test wire -- --ignored bodies_for_other_readers
+    OBTRACE_BODIES=DIR cargo test -p obtrace-export --test wire bodies_for_other_readers
     python3 tests/export/strict.py --bodies DIR
 """
 

@@ -100,7 +100,9 @@ pub(super) fn export(workspace: &Workspace, report: &mut Report) -> Result<(), E
     let package = ["--locked", "--package", "obtrace-export", "--all-features"];
     workspace.cargo(["build", "--examples"]).args(package).status()?;
     let run = workspace.cargo(["test", "--test", "collector"]).args(package).env("OBTRACE_COLLECTOR", collector);
-    report.run_tests("collector", run)
+    report.run_tests("collector", run)?;
+    let run = workspace.cargo(["test", "--test", "outage"]).args(package).env("OBTRACE_REAL_TIME", "1");
+    report.run_tests("an outage in real time", run)
 }
 
 /// A folder for what one program writes and another reads, without what an earlier run left: that would be read too.
@@ -118,7 +120,7 @@ fn strict(workspace: &Workspace, report: &mut Report) -> Result<(), Error> {
     let python = setup::python(workspace, "tests/export/requirements.txt")?;
     let bodies = emptied(workspace, "bodies")?;
     let write = ["test", "--locked", "--package", "obtrace-export", "--all-features", "--test", "wire"];
-    let write = workspace.cargo(write).args(["--", "--ignored", "bodies_for_other_readers"]);
+    let write = workspace.cargo(write).arg("bodies_for_other_readers");
     report.run_tests("bodies", write.env("OBTRACE_BODIES", &bodies))?;
     let read = Run::new(python).arg(workspace.path(PROGRAM)).arg("--bodies").arg(bodies);
     report.run_tests(PROGRAM, read.env("PYTHONDONTWRITEBYTECODE", "1"))
@@ -130,7 +132,7 @@ fn pages(workspace: &Workspace, report: &mut Report) -> Result<(), Error> {
     let python = setup::python(workspace, "tests/export/requirements.txt")?;
     let pages = emptied(workspace, "pages")?;
     let write = ["test", "--locked", "--package", "obtrace-export", "--all-features", "--test", "prometheus_page"];
-    let write = workspace.cargo(write).args(["--", "--ignored", "pages_for_other_readers"]);
+    let write = workspace.cargo(write).arg("pages_for_other_readers");
     report.run_tests("pages", write.env("OBTRACE_PAGES", &pages))?;
     let read = Run::new(python).arg(workspace.path(PROGRAM)).arg("--pages").arg(pages);
     report.run_tests(PROGRAM, read.env("PYTHONDONTWRITEBYTECODE", "1"))
