@@ -94,6 +94,9 @@ impl Workspace {
         let home = env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| Some(env::home_dir()?.join(".cargo")));
         let (folder, root) = &self.statics;
         let mut flags = vec!["-Ctarget-feature=+crt-static".to_owned(), "-Cstrip=symbols".to_owned()];
+        if packs_relocations() {
+            flags.push("-Clink-arg=-Wl,-z,pack-relative-relocs".to_owned());
+        }
         flags.push(format!("--remap-path-prefix={}=/source", root.display()));
         flags.extend(home.map(|home| format!("--remap-path-prefix={}=/cargo", home.display())));
         self.cargo(["build", "--release", "--locked", "--bin", program, "--target", &target])
@@ -105,6 +108,14 @@ impl Workspace {
             .status()?;
         Ok(folder.join(target).join("release").join(program))
     }
+}
+
+/// Whether the C library applies packed relative relocations: glibc does from 2.36 on. They take a hundredth of the plain ones, all of which a
+/// position-independent program reads when it starts: 0.7 MB of the agent's memory.
+fn packs_relocations() -> bool {
+    let version = Run::new("getconf").arg("GNU_LIBC_VERSION").capture().unwrap_or_default();
+    let mut numbers = version.trim().trim_start_matches("glibc ").split('.').map(|number| number.parse::<u32>().ok());
+    matches!((numbers.next().flatten(), numbers.next().flatten()), (Some(major), Some(minor)) if (major, minor) >= (2, 36))
 }
 
 impl Package {
