@@ -5,12 +5,15 @@ use std::{
     io::Write,
 };
 
-use obtrace_export::model::{SpanId, TraceId};
+use obtrace_export::{
+    encode::terminal::{Clean, Elapsed, Outcome, Paint, Style, service},
+    model::{SpanId, TraceId},
+};
 use rustc_hash::FxHashMap;
 
 use super::{
     jsonl,
-    line::{BOLD, CYAN, Clean, DIM, Duration, Outcome, Paint, Peer, Seen, outcome_color, service},
+    line::{Ending, Peer, Seen},
 };
 use crate::traces::SpanRecord;
 
@@ -117,7 +120,7 @@ impl<'a> Tree<'a> {
                 None => roots.push(at),
             }
         }
-        Self { spans, children, roots, paint: Paint(color) }
+        Self { spans, children, roots, paint: Paint::new(color) }
     }
 
     fn write(&self, id: TraceId, out: &mut Vec<u8>) {
@@ -130,8 +133,8 @@ impl<'a> Tree<'a> {
         let _ = writeln!(
             out,
             "{}  {}, {count} span{plural}",
-            self.paint.of(DIM, &head),
-            Duration(end.saturating_sub(start))
+            self.paint.of(Style::Dim, head),
+            Elapsed(end.saturating_sub(start))
         );
         let mut written = vec![false; count];
         let mut stack: Vec<(usize, String, bool)> = Vec::new();
@@ -161,14 +164,14 @@ impl<'a> Tree<'a> {
             out,
             "{prefix}{} {} {} {} {}{} {}{} {}",
             if last { "└─" } else { "├─" },
-            paint.of(CYAN, &Clean(service(&span.resource))),
+            paint.of(Style::Cyan, service(&span.resource)),
             jsonl::kind(span.kind),
-            paint.of(BOLD, &Clean(&span.name)),
-            paint.of(outcome_color(span), &Outcome(record)),
-            paint.of(DIM, &Seen(record.completeness)),
-            Duration(span.end_unix_nano.saturating_sub(span.start_unix_nano)),
+            paint.of(Style::Bold, Clean(&span.name)),
+            paint.of(Outcome(span).style(), Ending(record)),
+            paint.of(Style::Dim, Seen(record.completeness)),
+            Elapsed(span.end_unix_nano.saturating_sub(span.start_unix_nano)),
             Peer(span),
-            paint.of(DIM, &format!("+{}", Duration(span.start_unix_nano.saturating_sub(start)))),
+            paint.of(Style::Dim, format_args!("+{}", Elapsed(span.start_unix_nano.saturating_sub(start)))),
         );
     }
 }

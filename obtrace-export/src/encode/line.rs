@@ -8,18 +8,14 @@ use std::{
     io::Write as _,
 };
 
-use super::text::{push_decimal, push_double, push_hex, push_key, push_text};
-use crate::model::{
-    Attribute, ExponentialPoint, HistogramPoint, LogRecord, Metric, MetricData, Number, NumberPoint, Resource, Span,
-    SpanId, SpanKind, Status, SummaryPoint, TraceId, Value,
+use super::{
+    terminal::{Clean, Elapsed, Outcome, Paint, Style, TimeOfDay, service},
+    text::{push_decimal, push_double, push_hex, push_key, push_text},
 };
-
-const RESET: &str = "\x1b[0m";
-const BOLD: &str = "\x1b[1m";
-const DIM: &str = "\x1b[2m";
-const RED: &str = "\x1b[31m";
-const GREEN: &str = "\x1b[32m";
-const CYAN: &str = "\x1b[36m";
+use crate::model::{
+    Attribute, ExponentialPoint, HistogramPoint, LogRecord, Metric, MetricData, Number, NumberPoint, Span, SpanId,
+    SpanKind, SummaryPoint, TraceId, Value,
+};
 
 /// The severity from which on a record tells of a failure.
 const ERROR: u8 = 17;
@@ -46,25 +42,24 @@ const MAX_DEPTH: usize = 24;
 /// assert_eq!(String::from_utf8(line).unwrap(), expected);
 /// ```
 pub fn push_span(out: &mut Vec<u8>, span: &Span, color: bool) {
-    let paint = Paint(color);
-    let outcome = if matches!(span.status, Status::Error { .. }) { RED } else { GREEN };
+    let paint = Paint::new(color);
     // Writing to memory does not fail.
     let _ = writeln!(
         out,
         "{} {:<12} {:<8} {} {} {} {}",
-        paint.of(DIM, &TimeOfDay(span.start_unix_nano)),
-        paint.of(CYAN, &Clean(service(&span.resource))),
+        paint.of(Style::Dim, TimeOfDay(span.start_unix_nano)),
+        paint.of(Style::Cyan, service(&span.resource)),
         kind(span.kind),
-        paint.of(BOLD, &Clean(&span.name)),
-        paint.of(outcome, &Outcome(span)),
-        Duration(span.end_unix_nano.saturating_sub(span.start_unix_nano)),
-        paint.of(DIM, &Ids(Some(span.trace_id), Some(span.span_id))),
+        paint.of(Style::Bold, Clean(&span.name)),
+        paint.of(Outcome(span).style(), Outcome(span)),
+        Elapsed(span.end_unix_nano.saturating_sub(span.start_unix_nano)),
+        paint.of(Style::Dim, Ids(Some(span.trace_id), Some(span.span_id))),
     );
 }
 
 /// Appends a line with time of day, service, `log`, severity, message, and the ids if the record has them.
 pub fn push_log_record(out: &mut Vec<u8>, record: &LogRecord, color: bool) {
-    let paint = Paint(color);
+    let paint = Paint::new(color);
     let time = if record.time_unix_nano == 0 { record.observed_time_unix_nano } else { record.time_unix_nano };
     let severity = match record.severity() {
         "" => "-",
@@ -73,12 +68,12 @@ pub fn push_log_record(out: &mut Vec<u8>, record: &LogRecord, color: bool) {
     let _ = writeln!(
         out,
         "{} {:<12} {:<8} {} {}{}",
-        paint.of(DIM, &TimeOfDay(time)),
-        paint.of(CYAN, &Clean(service(&record.resource))),
+        paint.of(Style::Dim, TimeOfDay(time)),
+        paint.of(Style::Cyan, service(&record.resource)),
         "log",
-        paint.of(if record.severity_number >= ERROR { RED } else { GREEN }, &Clean(severity)),
-        paint.of(BOLD, &Plain(&record.body)),
-        Lead(&paint.of(DIM, &Ids(record.trace_id, record.span_id)), record.trace_id.is_some()),
+        paint.of(if record.severity_number >= ERROR { Style::Red } else { Style::Green }, Clean(severity)),
+        paint.of(Style::Bold, Plain(&record.body)),
+        Lead(&paint.of(Style::Dim, Ids(record.trace_id, record.span_id)), record.trace_id.is_some()),
     );
 }
 
@@ -95,17 +90,17 @@ pub fn push_log_record(out: &mut Vec<u8>, record: &LogRecord, color: bool) {
 /// assert_eq!(String::from_utf8(line).unwrap(), "00:00:00.000 unknown      metric   queue.length 7 {job}\n");
 /// ```
 pub fn push_metric(out: &mut Vec<u8>, metric: &Metric, color: bool) {
-    let paint = Paint(color);
+    let paint = Paint::new(color);
     let mut line = |time: u64, attributes: &[Attribute], value: &dyn Display| {
         let _ = writeln!(
             out,
             "{} {:<12} {:<8} {}{} {value}{}",
-            paint.of(DIM, &TimeOfDay(time)),
-            paint.of(CYAN, &Clean(service(&metric.resource))),
+            paint.of(Style::Dim, TimeOfDay(time)),
+            paint.of(Style::Cyan, service(&metric.resource)),
             "metric",
-            paint.of(BOLD, &Clean(&metric.name)),
-            paint.of(DIM, &Attributes(attributes)),
-            Lead(&paint.of(DIM, &Clean(&metric.unit)), !metric.unit.is_empty()),
+            paint.of(Style::Bold, Clean(&metric.name)),
+            paint.of(Style::Dim, Attributes(attributes)),
+            Lead(&paint.of(Style::Dim, Clean(&metric.unit)), !metric.unit.is_empty()),
         );
     };
     match &metric.data {
@@ -125,58 +120,6 @@ pub fn push_metric(out: &mut Vec<u8>, metric: &Metric, color: bool) {
     }
 }
 
-/// Whether to colour.
-#[derive(Clone, Copy)]
-struct Paint(bool);
-
-impl Paint {
-    fn of<'a, T: Display>(self, code: &'static str, text: &'a T) -> Painted<'a, T> {
-        Painted { code: if self.0 { code } else { "" }, text }
-    }
-}
-
-struct Painted<'a, T> {
-    code: &'static str,
-    text: &'a T,
-}
-
-impl<T: Display> Display for Painted<'_, T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.code.is_empty() {
-            return self.text.fmt(f);
-        }
-        f.write_str(self.code)?;
-        self.text.fmt(f)?;
-        f.write_str(RESET)
-    }
-}
-
-/// Text from outside, without what a terminal would obey.
-struct Clean<'a>(&'a str);
-
-fn is_obeyed(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
-
-impl Display for Clean<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.contains(is_obeyed) {
-            let clean: String = self.0.chars().map(|c| if is_obeyed(c) { '·' } else { c }).collect();
-            f.pad(&clean)
-        } else {
-            f.pad(self.0)
-        }
-    }
-}
-
-/// The service that telemetry is about.
-fn service(resource: &Resource) -> &str {
-    match resource.get("service.name") {
-        Some(Value::Str(name)) => name,
-        _ => "unknown",
-    }
-}
-
 const fn kind(kind: SpanKind) -> &'static str {
     match kind {
         SpanKind::Server => "server",
@@ -184,50 +127,6 @@ const fn kind(kind: SpanKind) -> &'static str {
         SpanKind::Producer => "producer",
         SpanKind::Consumer => "consumer",
         SpanKind::Internal => "internal",
-    }
-}
-
-/// The time of day, to the millisecond.
-struct TimeOfDay(u64);
-
-impl Display for TimeOfDay {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let millis = self.0 / 1_000_000 % 86_400_000;
-        let (seconds, millis) = (millis / 1_000, millis % 1_000);
-        write!(f, "{:02}:{:02}:{:02}.{millis:03}", seconds / 3_600, seconds / 60 % 60, seconds % 60)
-    }
-}
-
-/// A duration with three or four digits and a unit.
-struct Duration(u64);
-
-impl Display for Duration {
-    #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let nanos = self.0 as f64;
-        let (value, unit) = match self.0 {
-            0..1_000_000 => (nanos / 1e3, "µs"),
-            1_000_000..1_000_000_000 => (nanos / 1e6, "ms"),
-            _ => (nanos / 1e9, "s"),
-        };
-        let digits = if value < 10.0 { 2 } else { usize::from(value < 100.0) };
-        write!(f, "{value:.digits$} {unit}")
-    }
-}
-
-/// How it ended.
-struct Outcome<'a>(&'a Span);
-
-impl Display for Outcome<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let get = |key| self.0.attributes.iter().find(|a| a.key == key).map(|a| &a.value);
-        let keys = ["http.response.status_code", "db.response.status_code", "dns.response_code", "error.type"];
-        match keys.into_iter().find_map(get) {
-            Some(Value::Int(code)) => write!(f, "{code}"),
-            Some(Value::Str(code)) => Clean(code).fmt(f),
-            _ if matches!(self.0.status, Status::Error { .. }) => f.write_str("error"),
-            _ => f.write_str("ok"),
-        }
     }
 }
 

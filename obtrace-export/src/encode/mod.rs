@@ -4,6 +4,7 @@ mod group;
 pub mod json;
 pub mod line;
 pub mod protobuf;
+pub mod terminal;
 pub mod text;
 
 use self::group::Grouping;
