@@ -3,18 +3,19 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod child;
+mod exporter;
 mod server;
 
 use std::{
-    sync::Arc,
     thread,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use child::Reserved;
+use exporter::{MILLI, SECOND, quick, settled, span, start, wait, whole};
 use obtrace_export::{
     batch::Limits,
-    model::{Resource, Scope, Signal, Span, SpanId, SpanKind, TraceId},
+    model::{Signal, Span},
     pipeline::{Config, Exporter},
     retry::{Class, Policy},
     stats::{DropReason, Stats},
@@ -22,41 +23,8 @@ use obtrace_export::{
 };
 use server::{Act, Server};
 
-const MILLI: Duration = Duration::from_millis(1);
-const SECOND: Duration = Duration::from_secs(1);
-
-fn span(name: impl Into<String>) -> Span {
-    Span::new(
-        TraceId::from_bytes([1; 16]),
-        SpanId::from_bytes([2; 8]),
-        name.into(),
-        SpanKind::Server,
-        Arc::new(Resource::default()),
-        Arc::new(Scope::new("test", "1")),
-    )
-    .with_times(1, 2)
-}
-
 fn transport(server: &Server) -> HttpConfig {
     HttpConfig::otlp(&server.url(), Signal::Traces).unwrap().with_timeout(20 * SECOND)
-}
-
-/// Batches leave after 20 ms, and failed ones again after about 20 ms.
-fn quick() -> Config {
-    Config::new()
-        .with_limits(Limits::new().with_delay(20 * MILLI))
-        .with_retry(Policy::new().with_waits(20 * MILLI, 80 * MILLI))
-}
-
-/// What is handed over leaves in one batch when it is asked to, however slow this machine is.
-fn whole() -> Config {
-    quick().with_limits(Limits::new().with_delay(600 * SECOND))
-}
-
-fn start(transport: HttpConfig, config: Config) -> Exporter {
-    let (exporter, worker) = Exporter::new(Http::new(transport).unwrap(), config);
-    worker.spawn_thread().unwrap();
-    exporter
 }
 
 /// Sends `spans` spans in one batch and waits until their fate is known.
@@ -71,30 +39,9 @@ fn deliver_by(transport: HttpConfig, mut config: Config, spans: usize) -> Stats 
         exporter.try_send(span(i.to_string())).unwrap();
     }
     exporter.force_flush_blocking(MILLI);
-    let stats = settled(&exporter, 30 * SECOND);
+    let stats = settled(&exporter);
     assert_eq!(exporter.shutdown_blocking(Duration::from_secs(1)), stats);
     stats
-}
-
-fn settled(exporter: &Exporter, within: Duration) -> Stats {
-    wait_for(exporter, within, |stats| stats.in_flight() == 0)
-}
-
-fn wait(exporter: &Exporter, what: impl Fn(&Stats) -> bool) -> Stats {
-    wait_for(exporter, 30 * SECOND, what)
-}
-
-fn wait_for(exporter: &Exporter, within: Duration, what: impl Fn(&Stats) -> bool) -> Stats {
-    let end = Instant::now() + within;
-    loop {
-        let stats = exporter.stats();
-        assert!(stats.is_balanced(), "{stats:?}");
-        if what(&stats) {
-            return stats;
-        }
-        assert!(Instant::now() < end, "still under way: {stats:?}");
-        thread::sleep(MILLI);
-    }
 }
 
 #[test]
@@ -184,7 +131,7 @@ fn our_own_limit_splits_as_often_as_needed() {
     for i in 0..7 {
         exporter.try_send(span(i.to_string())).unwrap();
     }
-    let stats = settled(&exporter, 30 * SECOND);
+    let stats = settled(&exporter);
     assert_eq!((stats.exported, stats.dropped(DropReason::TooLarge)), (7, 1));
     assert!(server.requests().iter().all(|request| request.body.len() <= 600));
 }
@@ -315,7 +262,7 @@ fn a_receiver_that_is_not_there_yet_is_waited_for() {
     let stats = wait(&exporter, |stats| stats.retries >= 1);
     assert_eq!((stats.exported, stats.in_flight()), (0, 1));
     let server = Server::on(reserved.listen(), []);
-    assert_eq!(settled(&exporter, 30 * SECOND).exported, 1);
+    assert_eq!(settled(&exporter).exported, 1);
     assert_eq!(server.requests()[0].span_names(), ["a"]);
 }
 
@@ -337,7 +284,7 @@ fn the_first_span_leaves_after_two_seconds() {
     exporter.try_send(span("a")).unwrap();
     thread::sleep(500 * MILLI);
     exporter.try_send(span("b")).unwrap();
-    assert_eq!(settled(&exporter, 30 * SECOND).exported, 2);
+    assert_eq!(settled(&exporter).exported, 2);
     let [request] = &server.requests()[..] else { panic!("one request") };
     let waited = request.at - began;
     assert!((2000 * MILLI..3200 * MILLI).contains(&waited), "{waited:?}");
@@ -350,7 +297,7 @@ fn full_batches_leave_at_once_with_few_requests_under_way() {
     for i in 0..8000 {
         exporter.try_send(span(i.to_string())).unwrap();
     }
-    let stats = settled(&exporter, 30 * SECOND);
+    let stats = settled(&exporter);
     assert_eq!((stats.exported, stats.requests), (8000, 16));
     assert_eq!(server.most_active(), 4);
     let mut numbers: Vec<usize> =
@@ -383,7 +330,7 @@ fn a_full_queue_drops_and_counts() {
     assert_eq!((refused, stats.dropped(DropReason::QueueFull), stats.queued, stats.accepted), (15, 15, 10, 25));
     assert!(stats.is_balanced());
     worker.spawn_thread().unwrap();
-    assert_eq!(settled(&exporter, 30 * SECOND).exported, 10);
+    assert_eq!(settled(&exporter).exported, 10);
 }
 
 #[test]

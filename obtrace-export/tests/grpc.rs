@@ -2,77 +2,42 @@
 #![cfg(feature = "grpc")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod exporter;
 #[expect(dead_code, reason = "other tests use the rest")]
 mod secure;
 
-use std::{
-    io::Read as _,
-    sync::Arc,
-    thread,
-    time::{Duration, Instant},
-};
+use std::{io::Read as _, sync::Arc, thread, time::Duration};
 
+use exporter::{MILLI, SECOND, quick, settled, span, start_with};
 use h2::Reason;
 use obtrace_export::{
-    batch::Limits,
-    model::{Item, LogRecord, Resource, Scope, Signal, Span, SpanId, SpanKind, TraceId},
-    pipeline::{Config, Exporter},
-    retry::{Class, Policy},
+    model::{Item, LogRecord, Resource, Scope, Signal},
+    retry::Class,
     stats::{DropReason, Stats},
     transport::{Compression, Grpc, GrpcConfig, Reply, SendError},
 };
 use secure::{Act, Server, headers};
 
-const MILLI: Duration = Duration::from_millis(1);
-
 /// A `google.rpc.Status` with a `RetryInfo` of 2 s, in Base64 without padding.
 const RETRY_IN_2_S: &str = "GjAKKHR5cGUuZ29vZ2xlYXBpcy5jb20vZ29vZ2xlLnJwYy5SZXRyeUluZm8SBAoCCAI";
-
-fn span(number: usize) -> Span {
-    Span::new(
-        TraceId::from_bytes([1; 16]),
-        SpanId::from_bytes([2; 8]),
-        number.to_string(),
-        SpanKind::Server,
-        Arc::new(Resource::default()),
-        Arc::new(Scope::new("test", "1")),
-    )
-    .with_times(1, 2)
-}
 
 fn config(server: &Server, signal: Signal) -> GrpcConfig {
     GrpcConfig::new(&server.url(), signal).unwrap().with_timeout(500 * MILLI)
 }
 
-/// Batches leave after 20 ms, and failed ones again after about 20 ms.
-fn quick() -> Config {
-    Config::new()
-        .with_limits(Limits::new().with_delay(20 * MILLI))
-        .with_retry(Policy::new().with_waits(20 * MILLI, 80 * MILLI))
-}
-
 /// Sends these in one batch and waits until their fate is known.
 fn deliver<T: Item>(config: GrpcConfig, items: impl IntoIterator<Item = T>) -> Stats {
-    let (exporter, worker) = Exporter::new(Grpc::new(config).unwrap(), quick());
-    worker.spawn_thread().unwrap();
+    let exporter = start_with(Grpc::new(config).unwrap(), quick());
     for item in items {
         exporter.try_send(item).unwrap();
     }
-    let end = Instant::now() + Duration::from_secs(20);
-    loop {
-        let stats = exporter.stats();
-        assert!(stats.is_balanced(), "{stats:?}");
-        if stats.in_flight() == 0 {
-            assert_eq!(exporter.shutdown_blocking(Duration::from_secs(1)), stats);
-            return stats;
-        }
-        assert!(Instant::now() < end, "still under way: {stats:?}");
-        thread::sleep(MILLI);
-    }
+    let stats = settled(&exporter);
+    assert_eq!(exporter.shutdown_blocking(SECOND), stats);
+    stats
 }
 
 fn spans(server: &Server) -> Stats {
-    deliver(config(server, Signal::Traces), (0..5).map(span))
+    deliver(config(server, Signal::Traces), (0..5).map(|number| span(number.to_string())))
 }
 
 /// One request, by itself.
@@ -142,7 +107,7 @@ fn a_partial_success_of_each_signal_is_counted_and_not_retried() {
     let record = || LogRecord::new("up", Arc::clone(&resource), Arc::clone(&scope));
     let server = Server::start(vec![Act::message(PARTIAL); 3]);
     for stats in [
-        deliver(config(&server, Signal::Traces), (0..5).map(span)),
+        deliver(config(&server, Signal::Traces), (0..5).map(|number| span(number.to_string()))),
         deliver(config(&server, Signal::Logs), (0..5).map(|_| record())),
     ] {
         assert_eq!((stats.exported, stats.rejected, stats.requests), (3, 2, 1));

@@ -5,69 +5,30 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod child;
+mod exporter;
 mod server;
 
 use std::{
-    sync::Arc,
     thread,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use child::{Folder, Reserved};
+use exporter::{MILLI, SECOND, quick, settled, span, start};
 use obtrace_export::{
     batch::Limits,
     encode::Format,
-    model::{Resource, Scope, Signal, Span, SpanId, SpanKind, TraceId},
-    pipeline::{Config, Exporter},
+    model::Signal,
+    pipeline::Config,
     retry::Policy,
     spool,
     stats::{DropReason, Stats},
-    transport::{Compression, Http, HttpConfig},
+    transport::{Compression, HttpConfig},
 };
 use server::{Act, Server};
 
-const MILLI: Duration = Duration::from_millis(1);
-const SECOND: Duration = Duration::from_secs(1);
-
-fn span(name: impl Into<String>) -> Span {
-    Span::new(
-        TraceId::from_bytes([1; 16]),
-        SpanId::from_bytes([2; 8]),
-        name.into(),
-        SpanKind::Server,
-        Arc::new(Resource::default()),
-        Arc::new(Scope::new("test", "1")),
-    )
-}
-
-/// Batches leave after 20 ms, and failed ones again after about 20 ms.
-fn quick() -> Config {
-    Config::new()
-        .with_limits(Limits::new().with_delay(20 * MILLI))
-        .with_retry(Policy::new().with_waits(20 * MILLI, 80 * MILLI))
-}
-
 fn transport(server: &Server) -> HttpConfig {
     HttpConfig::otlp(&server.url(), Signal::Traces).unwrap().with_timeout(20 * SECOND)
-}
-
-fn start(transport: HttpConfig, config: Config) -> Exporter {
-    let (exporter, worker) = Exporter::new(Http::new(transport).unwrap(), config);
-    worker.spawn_thread().unwrap();
-    exporter
-}
-
-fn settled(exporter: &Exporter) -> Stats {
-    let end = Instant::now() + 30 * SECOND;
-    loop {
-        let stats = exporter.stats();
-        assert!(stats.is_balanced(), "{stats:?}");
-        if stats.in_flight() + stats.spooled == 0 {
-            return stats;
-        }
-        assert!(Instant::now() < end, "still under way: {stats:?}");
-        thread::sleep(MILLI);
-    }
 }
 
 /// Runs a check without a spool and with one.

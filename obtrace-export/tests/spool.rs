@@ -507,71 +507,6 @@ fn every_segment_is_synchronised_at_the_latest_when_it_is_closed() {
     assert_eq!(drain(&mut spool).0, (0..25).collect::<Vec<_>>());
 }
 
-fn replace(spool: &mut Spool, receipt: &mut Receipt, number: u64, items: u32) -> Result<(), AppendError> {
-    spool.replace(receipt, Format::Protobuf, items.try_into().unwrap(), &body(number, 700))
-}
-
-#[test]
-fn what_is_left_of_a_batch_takes_its_place() {
-    let folder = Folder::new();
-    let (mut spool, _) = folder.open();
-    (0..8).for_each(|number| append(&mut spool, number, 10, 700).unwrap());
-    let (_, _, mut first) = take(&mut spool).unwrap();
-    let (_, _, mut second) = take(&mut spool).unwrap();
-    replace(&mut spool, &mut first, 100, 4).unwrap();
-    replace(&mut spool, &mut second, 101, 3).unwrap();
-    append(&mut spool, 8, 10, 700).unwrap();
-    assert_eq!(spool.items(), 70, "they are not to be taken");
-    replace(&mut spool, &mut first, 102, 1).unwrap();
-    let mut others = Vec::new();
-    while let Some((number, _, receipt)) = take(&mut spool) {
-        others.push(number);
-        spool.acknowledge(receipt).unwrap();
-    }
-    assert_eq!((others, spool.items()), ((2..=8).collect(), 0));
-    assert!(spool.release(&first));
-    assert_eq!((spool.items(), spool.lost()), (1, Lost::default()));
-    // The other is under way when the process ends.
-    drop(spool);
-    let (mut spool, recovered) = folder.open();
-    assert_eq!((recovered.items, recovered.lost), (4, 0));
-    assert_eq!(drain(&mut spool), (vec![101, 102], 4));
-    spool.close().unwrap();
-    assert_eq!(folder.files(), BTreeMap::new());
-}
-
-#[test]
-fn what_is_left_of_a_batch_is_not_lost_where_there_is_no_room() {
-    let folder = Folder::new();
-    let config = folder.config().with_when_full(WhenFull::DropNewest);
-    let (mut spool, _) = Spool::open(&config, Signal::Traces).unwrap();
-    let mut number = 0;
-    while append(&mut spool, number, 10, 700).is_ok() {
-        number += 1;
-    }
-    let (_, _, mut first) = take(&mut spool).unwrap();
-    assert!(matches!(replace(&mut spool, &mut first, 100, 4), Err(AppendError::Full)));
-    assert!(spool.release(&first));
-    drop(spool);
-    let (mut spool, recovered) = Spool::open(&config, Signal::Traces).unwrap();
-    assert_eq!((recovered.items, drain(&mut spool).0), (number * 10, (0..number).collect()));
-    drop(spool);
-
-    // Where the oldest gives way, it may be that batch's own segment: what is left of it is there all the same.
-    let (mut spool, _) = folder.open();
-    append(&mut spool, 0, 10, 700).unwrap();
-    let (_, _, mut first) = take(&mut spool).unwrap();
-    let mut number = 1;
-    while spool.lost() == Lost::default() {
-        append(&mut spool, number, 10, 700).unwrap();
-        number += 1;
-    }
-    replace(&mut spool, &mut first, 100, 4).unwrap();
-    drop(spool);
-    let (mut spool, _) = folder.open();
-    assert!(drain(&mut spool).0.ends_with(&[number - 1, 100]));
-}
-
 #[derive(Clone, Debug)]
 enum Step {
     Append {
@@ -581,7 +516,6 @@ enum Step {
     Take,
     /// One of those under way, by index.
     Acknowledge(usize),
-    Replace(usize),
     Release(usize),
     Close,
     /// The process ends; so many bytes of the newest file never came to be.
@@ -595,7 +529,6 @@ fn step() -> impl Strategy<Value = Step> {
         6 => (1_u32..600, 0_usize..3000).prop_map(|(items, size)| Step::Append { items, size }),
         5 => Just(Step::Take),
         4 => any::<usize>().prop_map(Step::Acknowledge),
-        1 => any::<usize>().prop_map(Step::Replace),
         1 => any::<usize>().prop_map(Step::Release),
         1 => Just(Step::Close),
         1 => prop_oneof![Just(0), 1_usize..4000].prop_map(|cut| Step::Crash { cut }),
@@ -652,16 +585,7 @@ proptest! {
                         model.kept.insert(number, items);
                     }
                 }
-                Step::Replace(index) if !model.under_way.is_empty() => {
-                    let index = index % model.under_way.len();
-                    let (number, items, receipt) = &mut model.under_way[index];
-                    let half = u32::try_from(items.div_ceil(2)).unwrap();
-                    match replace(&mut spool, receipt, next, half) {
-                        Ok(()) => { (*number, *items) = (next, half.into()); next += 1; }
-                        Err(error) => prop_assert!(drop_newest && matches!(error, AppendError::Full), "{error}"),
-                    }
-                }
-                Step::Acknowledge(_) | Step::Replace(_) | Step::Release(_) => {}
+                Step::Acknowledge(_) | Step::Release(_) => {}
                 Step::Close => spool.close().unwrap(),
                 Step::Crash { cut } => {
                     drop(spool);

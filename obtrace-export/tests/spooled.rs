@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod child;
+mod exporter;
 mod server;
 
 use std::{
@@ -17,69 +18,27 @@ use std::{
 };
 
 use child::{Folder, Reserved, nobody};
+use exporter::{MILLI, SECOND, is_settled, span, start, wait};
 use obtrace_export::{
     batch::Limits,
     decode::{self, Telemetry, decode},
     encode::Format,
-    model::{
-        LogRecord, Metric, MetricData, NumberPoint, Resource, Scope, Signal, Span, SpanId, SpanKind, Temporality,
-        TraceId,
-    },
+    model::{LogRecord, Metric, MetricData, NumberPoint, Signal, Span, Temporality},
     pipeline::{Config, Exporter, Workers},
     retry::Policy,
     spool,
-    stats::{DropReason, Stats},
+    stats::DropReason,
     transport::{Http, HttpConfig},
 };
 use server::{Act, Server};
 
-const MILLI: Duration = Duration::from_millis(1);
-const SECOND: Duration = Duration::from_secs(1);
-
-fn span(name: impl Into<String>) -> Span {
-    Span::new(
-        TraceId::from_bytes([1; 16]),
-        SpanId::from_bytes([2; 8]),
-        name.into(),
-        SpanKind::Server,
-        Arc::new(Resource::default()),
-        Arc::new(Scope::new("test", "1")),
-    )
-}
-
-/// Batches leave after 20 ms, and failed ones again after about 20 ms.
+/// With a spool.
 fn quick(folder: &Path) -> Config {
-    Config::new()
-        .with_limits(Limits::new().with_delay(20 * MILLI))
-        .with_retry(Policy::new().with_waits(20 * MILLI, 80 * MILLI))
-        .with_spool(spool::Config::new(folder))
+    exporter::quick().with_spool(spool::Config::new(folder))
 }
 
 fn to(url: &str) -> HttpConfig {
     HttpConfig::otlp(url, Signal::Traces).unwrap().with_timeout(5 * SECOND)
-}
-
-fn start(transport: HttpConfig, config: Config) -> Exporter {
-    let (exporter, worker) = Exporter::new(Http::new(transport).unwrap(), config);
-    worker.spawn_thread().unwrap();
-    exporter
-}
-
-fn wait(exporter: &Exporter, what: impl Fn(&Stats) -> bool) -> Stats {
-    let end = Instant::now() + 20 * SECOND;
-    loop {
-        let stats = exporter.stats();
-        assert!(stats.is_balanced(), "{stats:?}");
-        if what(&stats) {
-            return stats;
-        }
-        assert!(Instant::now() < end, "{stats:?}");
-        thread::sleep(MILLI);
-    }
-}
-
-fn is_settled(stats: &Stats) -> bool {
-    stats.in_flight() + stats.spooled == 0
 }
 
 /// Leaves `spans` spans to the next run, each in a batch of its own.

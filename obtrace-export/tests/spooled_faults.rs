@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod child;
+mod exporter;
 mod server;
 
 use std::{
@@ -18,35 +19,19 @@ use std::{
 };
 
 use child::{Folder, Reserved, nobody};
+use exporter::{MILLI, SECOND, is_settled, span, start_with, wait, whole};
 use obtrace_export::{
     batch::Limits,
     decode::{self, Telemetry, decode},
     encode::Format,
-    model::{
-        Attribute, HistogramPoint, Item, Metric, MetricData, NumberPoint, Resource, Scope, Signal, Span, SpanId,
-        SpanKind, Temporality, TraceId,
-    },
+    model::{Attribute, HistogramPoint, Item, Metric, MetricData, NumberPoint, Signal, Temporality},
     pipeline::{Config, Exporter},
     retry::Policy,
     spool,
-    stats::{DropReason, Stats},
+    stats::DropReason,
     transport::{Compression, Http, HttpConfig},
 };
 use server::{Act, Request, Server};
-
-const MILLI: Duration = Duration::from_millis(1);
-const SECOND: Duration = Duration::from_secs(1);
-
-fn span(name: impl Into<String>) -> Span {
-    Span::new(
-        TraceId::from_bytes([1; 16]),
-        SpanId::from_bytes([2; 8]),
-        name.into(),
-        SpanKind::Server,
-        Arc::new(Resource::default()),
-        Arc::new(Scope::new("test", "1")),
-    )
-}
 
 /// Text that does not compress to less than half.
 fn noise(characters: usize) -> String {
@@ -56,12 +41,9 @@ fn noise(characters: usize) -> String {
     text
 }
 
-/// Batches leave when they are full or flushed, and failed ones again after about 20 ms.
+/// Batches leave when they are full or flushed.
 fn slow(folder: &Path) -> Config {
-    Config::new()
-        .with_limits(Limits::new().with_delay(600 * SECOND))
-        .with_retry(Policy::new().with_waits(20 * MILLI, 80 * MILLI))
-        .with_spool(spool::Config::new(folder))
+    whole().with_spool(spool::Config::new(folder))
 }
 
 /// Each item is a batch.
@@ -70,30 +52,7 @@ fn single(folder: &Path) -> Config {
 }
 
 fn start<T: Item>(url: &str, config: Config) -> Exporter<T> {
-    start_with(HttpConfig::otlp(url, T::SIGNAL).unwrap(), config)
-}
-
-fn start_with<T: Item>(http: HttpConfig, config: Config) -> Exporter<T> {
-    let (exporter, worker) = Exporter::new(Http::new(http).unwrap(), config);
-    worker.spawn_thread().unwrap();
-    exporter
-}
-
-fn wait<T: Item>(exporter: &Exporter<T>, what: impl Fn(&Stats) -> bool) -> Stats {
-    let end = Instant::now() + 30 * SECOND;
-    loop {
-        let stats = exporter.stats();
-        assert!(stats.is_balanced(), "{stats:?}");
-        if what(&stats) {
-            return stats;
-        }
-        assert!(Instant::now() < end, "{stats:?}");
-        thread::sleep(MILLI);
-    }
-}
-
-fn is_settled(stats: &Stats) -> bool {
-    stats.in_flight() + stats.spooled == 0
+    start_with(Http::new(HttpConfig::otlp(url, T::SIGNAL).unwrap()).unwrap(), config)
 }
 
 fn names(server: &Server) -> Vec<Vec<String>> {
@@ -216,7 +175,7 @@ fn poison(folder: &Path, act: Act) {
     server.refuse(r#""name":"3""#, act);
     let retry = Policy::new().with_waits(20 * MILLI, 20 * MILLI).with_give_up_after(200 * MILLI);
     let http = HttpConfig::otlp(&server.url(), Signal::Traces).unwrap().with_timeout(400 * MILLI);
-    let exporter = start_with(http, single(folder).with_retry(retry).with_concurrency(1));
+    let exporter = start_with(Http::new(http).unwrap(), single(folder).with_retry(retry).with_concurrency(1));
     wait(&exporter, |stats| stats.exported == 8);
     // It is told by what goes on to arrive while it does not.
     let feed = || exporter.try_send(span("more")).unwrap();
@@ -323,7 +282,7 @@ fn what_is_sent_in_another_form_goes_out_compressed() {
     let server = Server::start([Act::status(503)]);
     let http = HttpConfig::otlp(&server.url(), Signal::Traces).unwrap();
     let http = http.with_format(Format::Protobuf).with_compression(Compression::None);
-    let exporter: Exporter = start_with(http, slow(folder.path()));
+    let exporter: Exporter = start_with(Http::new(http).unwrap(), slow(folder.path()));
     wait(&exporter, |stats| stats.exported == 100);
     for request in server.requests() {
         let head = request.head.to_ascii_lowercase();

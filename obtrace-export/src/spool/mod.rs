@@ -140,39 +140,6 @@ impl Spool {
     ///
     /// There is no room, or the file system does not take it: the spool is as it was.
     pub fn append(&mut self, format: Format, items: NonZeroU32, body: &[u8]) -> Result<(), AppendError> {
-        let _ = self.add(format, items, body)?;
-        if let Some(last) = self.segments.back_mut() {
-            last.waiting.add(items.get());
-        }
-        Ok(())
-    }
-
-    /// Puts in the place of a batch that was taken what of it is still to be sent. It counts as taken, too: `receipt` is for it
-    /// from then on.
-    ///
-    /// # Errors
-    ///
-    /// There is no room, or the file system does not take it: the whole batch is there as it was. Or the file system took it,
-    /// but not the note that it does for the other: the next run may send both. The receipt is right either way.
-    pub fn replace(
-        &mut self,
-        receipt: &mut Receipt,
-        format: Format,
-        items: NonZeroU32,
-        body: &[u8],
-    ) -> Result<(), AppendError> {
-        let rest = self.add(format, items, body)?;
-        if let Some(last) = self.segments.back_mut() {
-            last.taken += 1;
-            last.acks.push(Ack { offset: rest.offset, items: rest.items });
-        }
-        // Only now: stopped between them, the next run sends both rather than neither.
-        let whole = std::mem::replace(receipt, rest);
-        Ok(self.acknowledge(whole)?)
-    }
-
-    /// Writes a batch as the last.
-    fn add(&mut self, format: Format, items: NonZeroU32, body: &[u8]) -> Result<Receipt, AppendError> {
         let head_place = [0; RECORD_HEAD];
         self.buffer.clear();
         self.buffer.extend_from_slice(&head_place);
@@ -251,11 +218,10 @@ impl Spool {
         Ok(head.nonce)
     }
 
-    fn write(&mut self, size: u64, items: NonZeroU32) -> Result<Receipt, AppendError> {
+    fn write(&mut self, size: u64, items: NonZeroU32) -> Result<(), AppendError> {
         let (Some(file), Some(last)) = (&mut self.active, self.segments.back_mut()) else {
             return Err(AppendError::TooLarge);
         };
-        let offset = u32::try_from(last.length).map_err(|_| AppendError::TooLarge)?;
         if let Err(error) = file.write_all(&self.buffer) {
             let path = segment::path(&self.folder, last.number);
             if file.set_len(last.length).is_err() {
@@ -266,8 +232,9 @@ impl Spool {
         }
         last.length += size;
         last.ack_bytes += ACK as u64;
+        last.waiting.add(items.get());
         self.next_item = self.next_item.saturating_add(items.get().into());
-        Ok(Receipt { segment: last.number, offset, items: items.get() })
+        Ok(())
     }
 
     /// The oldest batch that nobody took yet. What is not there any more, or not what was written, is skipped and counted

@@ -33,8 +33,7 @@ pub(super) struct Segment {
     pub(super) kept: Amount,
     /// Up to where it was read.
     pub(super) read: u64,
-    /// Records that are not to be taken, by offset: what was acknowledged when it was opened, and the counts go by; then what
-    /// took the place of other records.
+    /// What was acknowledged when it was opened, by offset: the counts go by it.
     pub(super) acks: Vec<Ack>,
     /// It was given to be synchronised with the disk, and it was.
     pub(super) is_sync_asked: bool,
