@@ -156,7 +156,7 @@ impl Metrics {
     pub(crate) fn watch(&self, resource: &Resource, summary: impl Fn() -> Summary + Send + Sync + 'static) {
         if self.0.has_own {
             // An agent that is started with the metrics of another one counts its requests only.
-            let _ = self.0.own.set(Own::new(resource, summary));
+            let _ = self.0.own.set(Own::new(resource, self.0.queue.queue_items, summary));
         }
     }
 

@@ -11,7 +11,8 @@ use tokio::time::sleep;
 
 use super::{
     in_flight::{InFlight, Load, Part, halves},
-    shared::{Scratch, Shared, Suspect, count},
+    shared::{Scratch, Shared, count},
+    suspects::Suspect,
 };
 use crate::{
     model::Item,

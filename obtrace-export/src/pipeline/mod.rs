@@ -6,6 +6,7 @@ mod in_flight;
 mod log;
 mod pace;
 mod shared;
+mod suspects;
 mod worker;
 mod workers;
 

@@ -2,7 +2,6 @@
 //! them is consistent.
 
 use std::{
-    collections::VecDeque,
     future,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
@@ -15,6 +14,7 @@ use super::{
     disk::{Disk, Left},
     in_flight::InFlight,
     log::Log,
+    suspects::Suspects,
 };
 use crate::{
     batch::{Batcher, Pushed, after},
@@ -65,22 +65,18 @@ impl<T: Item> Drop for Handle<T> {
 }
 
 #[derive(Debug)]
-struct State<T> {
+pub(super) struct State<T> {
     batcher: Batcher<T>,
     stats: Stats,
     closed: bool,
     done: bool,
     /// Deliveries that wait for their next attempt.
-    retrying: usize,
+    pub(super) retrying: usize,
     /// Items that left the queue or the spool for good.
     ended: u64,
     /// Batches from the spool that were delivered.
-    delivered: u64,
-    /// Batches that others have overtaken as they would not go, oldest first.
-    suspects: VecDeque<u64>,
-    next_suspect: u64,
-    /// When those began that the worker does not know of yet.
-    set_aside: Vec<Instant>,
+    pub(super) delivered: u64,
+    pub(super) suspects: Suspects,
 }
 
 /// What encoding a batch needs.
@@ -104,9 +100,7 @@ impl<T: Item> Shared<T> {
             retrying: 0,
             ended: 0,
             delivered: 0,
-            suspects: VecDeque::new(),
-            next_suspect: 0,
-            set_aside: Vec::new(),
+            suspects: Suspects::default(),
         };
         Self {
             transport,
@@ -125,7 +119,7 @@ impl<T: Item> Shared<T> {
     }
 
     /// No code that can panic runs under the lock, so a poisoned one is as good as any.
-    fn lock(&self) -> MutexGuard<'_, State<T>> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, State<T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -189,31 +183,6 @@ impl<T: Item> Shared<T> {
         let mut state = self.lock();
         state.stats.requests += 1;
         state.stats.retries += u64::from(again);
-    }
-
-    /// Marks a delivery as waiting for its next attempt for as long as the value lives.
-    pub(super) fn retrying(&self) -> Retrying<'_, T> {
-        self.lock().retrying += 1;
-        Retrying(self)
-    }
-
-    /// Lets others overtake a batch from the spool that began then, for as long as the value lives.
-    pub(super) fn suspect(&self, began: Instant) -> Suspect<'_, T> {
-        let (id, seen) = {
-            let mut state = self.lock();
-            let id = state.next_suspect;
-            state.next_suspect += 1;
-            state.suspects.push_back(id);
-            state.set_aside.push(began);
-            (id, state.delivered)
-        };
-        self.wake.notify_one();
-        Suspect { shared: self, id, seen, strikes: 0 }
-    }
-
-    /// When those batches began that are set aside since the last call.
-    pub(super) fn take_set_aside(&self) -> Vec<Instant> {
-        std::mem::take(&mut self.lock().set_aside)
     }
 
     /// A batch from the spool was delivered.
@@ -377,53 +346,4 @@ impl<T: Item> Shared<T> {
 
 pub(super) fn count<T: Item>(items: &[T]) -> u64 {
     items.iter().map(Item::count).sum()
-}
-
-#[derive(Debug)]
-pub(super) struct Retrying<'s, T: Item>(&'s Shared<T>);
-
-impl<T: Item> Drop for Retrying<'_, T> {
-    fn drop(&mut self) {
-        self.0.lock().retrying -= 1;
-    }
-}
-
-/// So many batches that would not go are held aside; beyond that the oldest goes to the end of the spool.
-const MOST_SUSPECTS: usize = 4;
-
-/// So many attempts must fail while others are delivered.
-const STRIKES: u32 = 2;
-
-/// A batch from the spool that failed for long: because of what it is, or because the receiver is away.
-#[derive(Debug)]
-pub(super) struct Suspect<'s, T: Item> {
-    shared: &'s Shared<T>,
-    id: u64,
-    /// How many others were delivered when it last failed.
-    seen: u64,
-    strikes: u32,
-}
-
-impl<T: Item> Suspect<'_, T> {
-    /// Notes another failure; whether it is the batch and not the receiver.
-    pub(super) fn failed(&mut self) -> bool {
-        let delivered = self.shared.lock().delivered;
-        if delivered > self.seen {
-            self.seen = delivered;
-            self.strikes += 1;
-        }
-        self.strikes >= STRIKES
-    }
-
-    /// Whether it is the oldest of too many.
-    pub(super) fn is_surplus(&self) -> bool {
-        let state = self.shared.lock();
-        state.suspects.len() > MOST_SUSPECTS && state.suspects.front() == Some(&self.id)
-    }
-}
-
-impl<T: Item> Drop for Suspect<'_, T> {
-    fn drop(&mut self) {
-        self.shared.lock().suspects.retain(|id| *id != self.id);
-    }
 }

@@ -37,6 +37,7 @@ const MOST_SERIES: usize = 64;
 /// Where the numbers are, and what they are about.
 pub(super) struct Own {
     summary: Box<dyn Fn() -> Summary + Send + Sync>,
+    queue: usize,
     provider: SdkMeterProvider,
     now: Arc<Mutex<Now>>,
     collected: Arc<Mutex<Vec<Metric>>>,
@@ -59,8 +60,8 @@ impl fmt::Debug for Own {
 }
 
 impl Own {
-    /// All of them are zero now.
-    pub(super) fn new(resource: &Resource, summary: impl Fn() -> Summary + Send + Sync + 'static) -> Self {
+    /// All of them are zero now. Each exporter's queue holds so many items.
+    pub(super) fn new(resource: &Resource, queue: usize, summary: impl Fn() -> Summary + Send + Sync + 'static) -> Self {
         let (collected, now) = (Arc::<Mutex<Vec<Metric>>>::default(), Arc::<Mutex<Now>>::default());
         let keep = Arc::clone(&collected);
         let exporter = MetricExporter::with_function(move |metrics| *lock(&keep) = metrics);
@@ -74,7 +75,7 @@ impl Own {
         let scope = InstrumentationScope::builder("obtrace-agent").with_version(env!("CARGO_PKG_VERSION"));
         observe_agent(&provider.meter_with_scope(scope.with_schema_url(SCHEMA_URL).build()), &now);
         observe_exporters(&provider, &now);
-        Self { summary: Box::new(summary), provider, now, collected, turn: Mutex::default() }
+        Self { summary: Box::new(summary), queue, provider, now, collected, turn: Mutex::default() }
     }
 
     /// The numbers as they are now; `complete` adds what the agent's summary does not have by itself.
@@ -82,7 +83,8 @@ impl Own {
         let _turn = lock(&self.turn);
         let mut summary = (self.summary)();
         complete(&mut summary);
-        *lock(&self.now) = Now { exporters: reports(&summary.export, &summary.metrics), summary: Some(summary) };
+        let exporters = reports(&summary.export, &summary.metrics, self.queue);
+        *lock(&self.now) = Now { exporters, summary: Some(summary) };
         if let Err(error) = self.provider.force_flush() {
             tracing::warn!("the agent's own metrics cannot be collected: {error}");
         }
@@ -117,7 +119,7 @@ fn observe_agent(meter: &Meter, now: &Arc<Mutex<Now>>) {
 /// The instruments of what became of spans and data points, one for each metric that exporters report.
 fn observe_exporters(provider: &SdkMeterProvider, now: &Arc<Mutex<Now>>) {
     let mut made: Vec<(String, String)> = Vec::new();
-    for metric in reports(&[Stats::default()], &[Stats::default()]) {
+    for metric in reports(&[Stats::default()], &[Stats::default()], 0) {
         let id = (metric.name.to_string(), metric.unit.to_string());
         let MetricData::Sum { monotonic, .. } = metric.data else { continue };
         if made.contains(&id) {
@@ -162,9 +164,9 @@ impl AsyncInstrument<i64> for Unsigned<'_> {
 }
 
 /// What became of spans and of data points, by exporter.
-fn reports(spans: &[Stats], metrics: &[Stats]) -> Vec<Metric> {
+fn reports(spans: &[Stats], metrics: &[Stats], queue: usize) -> Vec<Metric> {
     let of = |signal: Signal, exporters: &[Stats]| {
-        let report = Report::new(signal, Arc::default(), 0);
+        let report = Report::new(signal, Arc::default(), 0).with_queue_capacity(queue);
         let report = |(at, stats): (usize, &Stats)| {
             report.clone().with_component_name(format!("obtrace_{}_exporter/{at}", signal.name())).metrics(stats, 0)
         };
