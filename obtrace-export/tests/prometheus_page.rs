@@ -173,6 +173,22 @@ fn exponential_histograms_get_buckets() {
     }
 }
 
+/// Whose name has no unit, and what is a ratio by its unit alone.
+#[test]
+fn latencies_by_tempos_name_have_the_bounds_of_durations_and_sums_are_no_ratios() {
+    let point = exponential(6, 0, vec![1, 1, 0, 0, 3]).with_zero(1, 0.0);
+    let latency = MetricData::exponential_histogram(vec![point], Temporality::Cumulative);
+    let active = MetricData::sum(vec![NumberPoint::new(3_i64, 1)], Temporality::Cumulative, false);
+    let share = MetricData::Gauge(vec![NumberPoint::new(0.5, 1)]);
+    let metrics =
+        [metric("traces_spanmetrics_latency", "", latency), metric("active", "1", active), metric("share", "1", share)];
+    let (page, left) = page(&metrics, Form::Text, &Options::new().with_identity(false).with_target_info(false));
+    assert_eq!((left, by_le(&page)[0]), (0, (1.0 / 16384.0, 1)));
+    for expected in ["traces_spanmetrics_latency_count 6\n", "\nactive 3\n", "\nshare_ratio 0.5\n"] {
+        assert!(page.contains(expected), "{expected} is not in {page}");
+    }
+}
+
 #[test]
 fn sums_over_series_never_fall_from_one_bound_to_the_next() {
     for unit in ["s", "By", "{token}", ""] {

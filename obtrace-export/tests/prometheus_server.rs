@@ -153,6 +153,27 @@ fn who_says_nothing_does_not_keep_others_out() {
     assert_eq!(server.get("").1, TEXT.as_bytes());
 }
 
+/// Cut off it would miss a page: the time is over when it asks, where its interval divides it.
+#[test]
+fn a_reader_that_comes_again_is_told_when_its_connection_is_old() {
+    let server = Running::new(Settings::new().with_connection_time(Duration::from_secs(8)), metrics);
+    let mut stream = BufReader::new(server.connect());
+    let mut answers = 0;
+    loop {
+        stream.get_mut().write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").expect("it is read");
+        let head: Vec<_> =
+            stream.by_ref().lines().map(|line| line.expect("a line")).take_while(|line| !line.is_empty()).collect();
+        stream.read_exact(&mut vec![0; TEXT.len()]).expect("a page");
+        answers += 1;
+        if head.iter().any(|line| line.eq_ignore_ascii_case("connection: close")) {
+            break;
+        }
+        thread::sleep(Duration::from_millis(100));
+    }
+    assert!(answers > 1);
+    assert_eq!(stream.read(&mut [0; 1]).expect("it ends"), 0);
+}
+
 #[test]
 fn a_reader_that_takes_nothing_is_cut_off() {
     let huge = || {

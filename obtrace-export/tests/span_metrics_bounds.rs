@@ -188,6 +188,39 @@ fn the_processes_of_a_service_instance_count_together() {
 }
 
 #[test]
+fn the_container_of_a_pod_counts_on_after_a_restart() {
+    let run = |restarts: i64, in_pod: bool| {
+        let mut resource = Resource::clone(&resource(0));
+        resource.attributes.push(Attribute::new("service.instance.id", "prod.shop-1.web"));
+        resource.attributes.push(Attribute::new("container.id", format!("{restarts:064x}")));
+        if in_pod {
+            resource.attributes.push(Attribute::new("k8s.container.name", "web"));
+            resource.attributes.push(Attribute::new("k8s.container.restart_count", restarts));
+        }
+        Arc::new(resource)
+    };
+    for (in_pod, processes, expected) in [(true, false, vec![7]), (true, true, vec![3, 4]), (false, false, vec![3, 4])]
+    {
+        let (mut metrics, now) = (SpanMetrics::new(Config::new().with_processes(processes)), Instant::now());
+        let (before, after) = (run(0, in_pod), run(1, in_pod));
+        (0..3).for_each(|_| metrics.record(&request(&before, 0, SECOND), now));
+        (0..4).for_each(|_| metrics.record(&request(&after, 0, SECOND), now));
+        let counts: Vec<u64> = metrics.collect(SECOND, now).iter().map(count).collect();
+        assert_eq!(counts, expected, "in a Pod: {in_pod}");
+        // What ran before is forgotten; what is told does not fall with it where both are one.
+        metrics.record(&request(&after, 0, 400 * SECOND), now + Duration::from_secs(400));
+        let collected = metrics.collect(400 * SECOND, now + Duration::from_secs(400));
+        assert_eq!(count(&collected[0]), if expected.len() == 1 { 8 } else { 5 });
+        assert_eq!(collected[0].resource.get("container.id").is_some(), expected.len() == 2);
+    }
+}
+
+fn count(metric: &Metric) -> u64 {
+    let MetricData::Histogram { points, .. } = &metric.data else { panic!("{metric:?}") };
+    points[0].count
+}
+
+#[test]
 fn a_resource_is_what_it_says_not_where_it_is() {
     let (mut metrics, now) = (SpanMetrics::new(Config::new()), Instant::now());
     let (one, same) = (resource(0), resource(0));

@@ -81,7 +81,12 @@ impl fmt::Debug for Inner {
 impl Metrics {
     /// Nothing is counted yet. `exporters` are sent everything there is in each interval.
     #[must_use]
-    pub fn new(settings: Settings, exporters: Vec<Exporter<Metric>>) -> Self {
+    pub fn new(mut settings: Settings, exporters: Vec<Exporter<Metric>>) -> Self {
+        let ttl = &mut settings.requests.ttl;
+        if !exporters.is_empty() && !ttl.is_zero() {
+            // What the page was asked for counts as collected: it must not be gone before the exporters have it.
+            *ttl = (*ttl).max(settings.interval.saturating_mul(2));
+        }
         Self(Arc::new(Inner {
             requests: Mutex::new(SpanMetrics::new(settings.requests)),
             exporters,

@@ -151,6 +151,22 @@ fn value(metrics: &[Metric], name: &str, attribute: Option<(&str, &str)>) -> Opt
     }
 }
 
+/// A page that is asked for more often than the exporters are given something: that is what was collected.
+#[test]
+fn what_a_page_has_told_waits_for_the_exporters() {
+    let folder = Folder::new("ttl");
+    let mut settings = Settings::new();
+    settings.interval = Duration::from_secs(600);
+    let of = |exporters| {
+        let metrics = Metrics::new(settings.clone(), exporters);
+        let now = Instant::now();
+        metrics.requests().record(&request("shop", "/a"), now);
+        let _ = metrics.requests().collect(1, now + Duration::from_secs(15));
+        metrics.requests().collect(1, now + Duration::from_secs(601)).len()
+    };
+    assert_eq!((of(vec![file(&folder)]), of(Vec::new())), (1, 0));
+}
+
 #[test]
 fn the_agents_own_numbers_are_those_of_now_with_every_collection() {
     let folder = Folder::new("own");
@@ -193,6 +209,9 @@ fn the_agents_own_numbers_are_those_of_now_with_every_collection() {
         panic!()
     };
     assert_eq!(points.len(), 3, "two exporters of spans, one of metrics");
+    let first = Some(("otel.component.name", "obtrace_traces_exporter/0"));
+    let queue = Limits::new().queue_items;
+    assert_eq!(value(&all, "otel.sdk.processor.span.queue.capacity", first), i64::try_from(queue).ok());
     let metrics_exporter = Some(("otel.component.name", "obtrace_metrics_exporter/0"));
     assert_eq!(value(&all, "otel.sdk.exporter.metric_data_point.exported", metrics_exporter), Some(0));
 }

@@ -12,7 +12,10 @@ use super::{
     name,
     options::{Form, Options},
 };
-use crate::model::{Exemplar, Metric, MetricData, Number, Temporality};
+use crate::{
+    model::{Exemplar, Metric, MetricData, Number, Temporality},
+    span_metrics::TEMPO_LATENCY,
+};
 
 /// The types that there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,7 +82,7 @@ fn families(metrics: &[Metric]) -> (Vec<Family<'_>>, u64) {
             left += metric.data.len() as u64;
             continue;
         };
-        let unit = name::unit(&metric.unit, kind == Kind::Gauge);
+        let unit = name::unit(&metric.unit, matches!(metric.data, MetricData::Gauge(_)));
         let name = name::family(&metric.name, &unit, kind == Kind::Counter);
         if let Some(family) =
             names.get(&name).and_then(|at| families.get_mut(*at)).filter(|of| of.name == name && of.kind == kind)
@@ -105,7 +108,7 @@ fn points(metric: &Metric) -> Box<dyn Iterator<Item = Point<'_>> + '_> {
         MetricData::Sum { points, .. } => Box::new(points.iter().map(Point::Sum)),
         MetricData::Histogram { points, .. } => Box::new(points.iter().map(Point::Histogram)),
         MetricData::ExponentialHistogram { points, .. } => {
-            let range = Range::of(&metric.unit);
+            let range = Range::of(if *metric.name == *TEMPO_LATENCY { "s" } else { &metric.unit });
             Box::new(points.iter().map(move |point| Point::Exponential(point, range)))
         }
         MetricData::Summary(points) => Box::new(points.iter().map(Point::Summary)),
@@ -119,7 +122,8 @@ fn points(metric: &Metric) -> Box<dyn Iterator<Item = Point<'_>> + '_> {
 ///
 /// Points of different resources, scopes or attributes that come to the same labels are one sample: sums and distributions are
 /// added up (distributions at the bounds that all have), of gauges the last one is told. So the worker processes of a server, which
-/// have one `service.instance.id`, count together.
+/// have one `service.instance.id`, count together. The sum falls when one of them is no longer told, which Prometheus takes for a
+/// restart: who knows that they are one had better count them as one.
 ///
 /// Names, units and labels are made by the
 /// [compatibility specification](https://opentelemetry.io/docs/specs/otel/compatibility/prometheus_and_openmetrics/);

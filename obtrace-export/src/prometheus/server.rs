@@ -19,7 +19,9 @@ use flate2::{Compression, write::GzEncoder};
 use http_body_util::Full;
 use hyper::{
     Method, Request, Response, StatusCode,
-    header::{ACCEPT, ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, VARY},
+    header::{
+        ACCEPT, ACCEPT_ENCODING, ALLOW, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, VARY,
+    },
     server::conn::http1,
     service::service_fn,
 };
@@ -31,7 +33,7 @@ use tokio::{
     net::TcpStream,
     sync::{Mutex, Semaphore},
     task::{JoinSet, spawn_blocking},
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 
 use super::{Form, Options, page::encode_while};
@@ -312,10 +314,17 @@ impl Shared {
     ) -> impl Future<Output = ()> + Send + use<> {
         // Answers are whole.
         let _ = stream.set_nodelay(true);
-        let shared = Arc::clone(&self);
+        let (shared, began) = (Arc::clone(&self), Instant::now());
         let service = service_fn(move |request| {
             let shared = Arc::clone(&shared);
-            async move { Ok::<_, Infallible>(shared.answer(&request).await) }
+            async move {
+                let mut answer = shared.answer(&request).await;
+                if began.elapsed() >= shared.settings.connection_time / 4 * 3 {
+                    // Who is told comes again on another connection; cut off, it would miss an answer.
+                    answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                }
+                Ok::<_, Infallible>(answer)
+            }
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())

@@ -113,7 +113,8 @@ pub struct Config {
     /// Most series over all, without those of overflow, of which each metric of each resource can have one. 20,000.
     pub max_total_series: usize,
     /// The processes of a service instance are told apart: resources that differ in `process.pid`, `process.command_line` or
-    /// another attribute `process.…` (but `process.runtime.…`, `process.executable.…`) are different ones. Else they are one without
+    /// another attribute `process.…` (but `process.runtime.…`, `process.executable.…`) are different ones, and so is the container
+    /// of a Pod (`k8s.container.name`) after a restart (`container.id`, `k8s.container.restart_count`). Else they are one without
     /// these attributes, so that the workers of a server, which come and go, count together. Off.
     pub processes: bool,
     /// Most resources; all others are one with `otel.metric.overflow`. 500.

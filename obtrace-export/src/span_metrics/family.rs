@@ -47,6 +47,9 @@ pub(super) struct Instrument {
     pub(super) kind: Kind,
 }
 
+/// A duration in seconds whose name in Prometheus has no unit.
+pub(crate) const TEMPO_LATENCY: &str = "traces_spanmetrics_latency";
+
 /// What the conventions recommend for HTTP, RPC, messaging and DNS.
 const DURATION: &[f64] = &[0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
 /// And for databases,
@@ -147,7 +150,7 @@ impl Maker<'_> {
         let mut keys = if self.obi() {
             vec![Key::OldRpcSystem, Key::RpcService, Key::RpcMethod, Key::GrpcStatus]
         } else {
-            vec![Key::RpcSystem, Key::RpcService, Key::RpcMethod, Key::RpcStatus, Key::ErrorType]
+            vec![Key::RpcSystem, Key::RpcMethod, Key::RpcStatus, Key::ErrorType]
         };
         if self.obi() || !server || self.config.server_address {
             keys.push(Key::ServerAddress);
@@ -291,8 +294,7 @@ impl Maker<'_> {
 
     /// As Tempo names them, and the sizes, which have no other names.
     fn tempo_spans(&self) -> Family {
-        let mut latency = self.duration("traces_spanmetrics_latency", "Duration of spans, in seconds.", DURATION);
-        // Its name in Prometheus has no unit.
+        let mut latency = self.duration(TEMPO_LATENCY, "Duration of spans, in seconds.", DURATION);
         latency.unit = Text::default();
         let (request, response) = ("Bytes of requests' bodies.", "Bytes of responses' bodies.");
         let keys = [Key::Service, Key::ServiceNamespace, Key::SpanName, Key::SpanKind, Key::SpanStatus, Key::Source];

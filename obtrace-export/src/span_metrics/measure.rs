@@ -50,6 +50,13 @@ const CODES: [[u8; 3]; 200] = {
     codes
 };
 
+/// The method's full name, where a span has it in two parts as it was before `rpc.service` was deprecated.
+pub(super) fn full_method(config: &Config, fields: &Fields<'_>) -> Option<String> {
+    let service = fields.get(Key::RpcService).str().filter(|_| config.names != Names::Obi04)?;
+    let method = fields.get(Key::RpcMethod).str().filter(|method| !method.contains('/'))?;
+    Some(format!("{service}/{method}"))
+}
+
 /// Reads one span.
 pub(super) struct Measure<'a, F> {
     config: &'a Config,
@@ -61,10 +68,10 @@ pub(super) struct Measure<'a, F> {
 
 impl<'a, F: FnMut(Id, &Fields<'a>, Values)> Measure<'a, F> {
     /// `record` gets the values of each family that the span says something of.
-    pub(super) fn new(config: &'a Config, span: &'a Span, record: F) -> Self {
+    pub(super) fn new(config: &'a Config, span: &'a Span, fields: Fields<'a>, record: F) -> Self {
         #[expect(clippy::cast_precision_loss, reason = "exact up to a hundred days")]
         let seconds = span.end_unix_nano.saturating_sub(span.start_unix_nano) as f64 / 1e9;
-        Self { config, span, fields: Fields::of(&span.attributes), seconds, record }
+        Self { config, span, fields, seconds, record }
     }
 
     fn tell(&mut self, id: Id, values: Values) {
@@ -76,6 +83,7 @@ impl<'a, F: FnMut(Id, &Fields<'a>, Values)> Measure<'a, F> {
 
     /// What the span is an operation of. An operation that another one carries, a query over HTTP, is the outer one's.
     pub(super) fn operation(&mut self) {
+        self.rpc_status();
         self.error();
         let fields = &self.fields;
         if fields.has_any(&[Key::GenAiOperation]) {
@@ -93,7 +101,20 @@ impl<'a, F: FnMut(Id, &Fields<'a>, Values)> Measure<'a, F> {
         }
     }
 
-    /// A span that failed has an `error.type`: the status, or `_OTHER`.
+    /// A call's status by both names that it may have.
+    fn rpc_status(&mut self) {
+        let (name, number) = (self.fields.get(Key::RpcStatus), self.fields.get(Key::GrpcStatus));
+        if let (Field::None, Some(number)) = (name, number.int()) {
+            let name = usize::try_from(number).ok().and_then(|number| GRPC.get(number));
+            self.fields.set(Key::RpcStatus, name.map_or(Field::Int(number), |name| Field::Str(name)));
+        }
+        if let (Field::None, Some(name)) = (number, name.str()) {
+            let number = GRPC.iter().position(|known| *known == name).and_then(|number| i64::try_from(number).ok());
+            self.fields.set(Key::GrpcStatus, number.map_or(Field::None, Field::Int));
+        }
+    }
+
+    /// A span that failed has an `error.type`: the status of HTTP or of a call, or `_OTHER`.
     fn error(&mut self) {
         if !self.fields.get(Key::ErrorType).is_none() || !matches!(self.span.status, Status::Error { .. }) {
             return;
@@ -101,7 +122,8 @@ impl<'a, F: FnMut(Id, &Fields<'a>, Values)> Measure<'a, F> {
         let status =
             self.fields.get(Key::HttpStatus).int().and_then(|status| usize::try_from(status.checked_sub(400)?).ok());
         let code = status.and_then(|at| CODES.get(at)).and_then(|code| str::from_utf8(code).ok());
-        self.fields.set(Key::ErrorType, Field::Str(code.unwrap_or(OTHER)));
+        let call = self.fields.get(Key::RpcStatus).str().filter(|status| *status != "OK");
+        self.fields.set(Key::ErrorType, Field::Str(call.or(code).unwrap_or(OTHER)));
     }
 
     fn http(&mut self) {
@@ -136,15 +158,6 @@ impl<'a, F: FnMut(Id, &Fields<'a>, Values)> Measure<'a, F> {
             if self.fields.get(key).is_none() {
                 self.fields.set(key, self.fields.get(other));
             }
-        }
-        let (name, number) = (self.fields.get(Key::RpcStatus), self.fields.get(Key::GrpcStatus));
-        if let (Field::None, Some(number)) = (name, number.int()) {
-            let name = usize::try_from(number).ok().and_then(|number| GRPC.get(number));
-            self.fields.set(Key::RpcStatus, name.map_or(Field::Int(number), |name| Field::Str(name)));
-        }
-        if let (Field::None, Some(name)) = (number, name.str()) {
-            let number = GRPC.iter().position(|known| *known == name).and_then(|number| i64::try_from(number).ok());
-            self.fields.set(Key::GrpcStatus, number.map_or(Field::None, Field::Int));
         }
         self.tell(id, [Some(self.seconds), None, None, None]);
     }
@@ -249,7 +262,7 @@ impl<'a, F: FnMut(Id, &Fields<'a>, Values)> Measure<'a, F> {
         let is_counted = serves || !(peer.0.is_none() || services.has(peer.0, peer.1));
         let failed = f64::from(u8::from(matches!(self.span.status, Status::Error { .. })));
         let (server, client) = if serves { (Some(self.seconds), None) } else { (None, Some(self.seconds)) };
-        self.tell(Id::Graph, [is_counted.then_some(1.0), Some(failed), server, client]);
+        self.tell(Id::Graph, [is_counted.then_some(1.0), is_counted.then_some(failed), server, client]);
     }
 
     /// The span by its name, or by what stands for it.

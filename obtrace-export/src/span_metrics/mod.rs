@@ -53,9 +53,11 @@ mod table;
 use std::time::Instant;
 
 pub use self::config::{Buckets, Config, Names, SpanNames, UnknownNames};
+pub(crate) use self::family::TEMPO_LATENCY;
 use self::{
     aggregate::Example,
     family::{Family, Id},
+    field::{Fields, Key},
     hash::Keyed,
     measure::Measure,
     resources::{Entry, Resources},
@@ -133,7 +135,12 @@ impl SpanMetrics {
         let start = since.unwrap_or(span.start_unix_nano);
         let example = config.exemplars.then(|| example(span)).flatten();
         let (mut told, mut new) = (false, 0);
-        let mut measure = Measure::new(config, span, |id: Id, fields: &_, values| {
+        let mut fields = Fields::of(&span.attributes);
+        let method = measure::full_method(config, &fields);
+        if let Some(method) = &method {
+            fields.set_text(Key::RpcMethod, method);
+        }
+        let mut measure = Measure::new(config, span, fields, |id: Id, fields: &_, values| {
             let (Some(family), Some(table)) = (families.get(id as usize), entry.tables.get_mut(id as usize)) else {
                 return;
             };

@@ -243,15 +243,18 @@ impl Resources {
         Some(at)
     }
 
-    /// What metrics say of a resource: not which process of it.
+    /// What metrics say of a resource: not which process of it, nor which run of its container.
     fn told<'a>(&self, resource: &'a Resource) -> impl Iterator<Item = &'a Attribute> + use<'a> {
         let processes = self.processes;
-        resource.attributes.iter().filter(move |attribute| processes || !is_of_process(&attribute.key))
+        let in_pod = is_in_pod(resource);
+        resource.attributes.iter().filter(move |attribute| processes || !is_of_one_run(&attribute.key, in_pod))
     }
 
     fn entities<'a>(&self, resource: &'a Resource) -> impl Iterator<Item = &'a EntityRef> + use<'a> {
         let processes = self.processes;
-        resource.entities.iter().filter(move |entity| processes || &*entity.kind != "process")
+        let in_pod = is_in_pod(resource);
+        let is_run = move |entity: &EntityRef| &*entity.kind == "process" || in_pod && &*entity.kind == "container";
+        resource.entities.iter().filter(move |entity| processes || !is_run(entity))
     }
 
     /// Forgets those that were not seen for that long and have no series.
@@ -278,9 +281,16 @@ impl Resources {
     }
 }
 
-/// What differs between the processes of one service instance, which come and go: the worker processes of a server.
-fn is_of_process(key: &str) -> bool {
-    key.strip_prefix("process.").is_some_and(|rest| !rest.starts_with("runtime.") && !rest.starts_with("executable."))
+/// What differs between the processes of one service instance, which come and go: the worker processes of a server; and, where
+/// the instance is a container of a Pod, between that container before a restart and after it.
+fn is_of_one_run(key: &str, in_pod: bool) -> bool {
+    let process = |rest: &str| !rest.starts_with("runtime.") && !rest.starts_with("executable.");
+    key.strip_prefix("process.").is_some_and(process)
+        || in_pod && matches!(key, "container.id" | "k8s.container.restart_count")
+}
+
+fn is_in_pod(resource: &Resource) -> bool {
+    resource.get("k8s.container.name").is_some()
 }
 
 fn hash<'a>(hasher: Keyed, attributes: impl Iterator<Item = &'a Attribute>) -> u64 {

@@ -39,7 +39,7 @@ pub(super) const OPTIONS: &[Opt] = &[
         .or(&["OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION"]),
     option("metrics.duration_buckets", Numbers, "", "", "upper bounds of the buckets of durations in seconds; those of the semantic conventions without any"),
     option("metrics.size_buckets", Numbers, "", "", "upper bounds of the buckets of body sizes in bytes"),
-    option("metrics.ttl", Duration, "5m", "", "after how long without a request a series is forgotten")
+    option("metrics.ttl", Duration, "5m", "", "after how long without a request a series is forgotten, at the soonest after two intervals; 0: never")
         .or(&["OTEL_EBPF_METRICS_TTL", "OTEL_EBPF_PROMETHEUS_TTL"]),
     option("metrics.max_series", COUNT, "2000", "", "series of one metric at most; what is beyond is one series, otel.metric.overflow"),
     option("metrics.max_total_series", COUNT, "20000", "", "series of all metrics together at most"),
