@@ -6,7 +6,12 @@ mod exporter;
 #[expect(dead_code, reason = "other tests use the rest")]
 mod secure;
 
-use std::{io::Read as _, sync::Arc, thread, time::Duration};
+use std::{
+    io::{Read as _, Write as _},
+    sync::Arc,
+    thread,
+    time::Duration,
+};
 
 use exporter::{MILLI, SECOND, quick, settled, span, start_with};
 use h2::Reason;
@@ -274,6 +279,36 @@ fn secrets_do_not_come_back() {
     let echo = Act::with(3, &[("grpc-message", "bad key hunter22")]);
     let config = config(&Server::start([echo]), Signal::Traces).with_header("x-api-key", "hunter22").unwrap();
     assert_eq!(send(config, b"").unwrap().message, "bad key ***");
+}
+
+/// Ends the first connection with a GOAWAY (RFC 9113, 6.8) that says this.
+fn going_away(said: &[u8]) -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let frame = |kind: u8, payload: &[u8]| {
+        let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+        [&length[1..], &[kind, 0, 0, 0, 0, 0], payload].concat()
+    };
+    let goaway = frame(7, &[&[0, 0, 0, 0, 0, 0, 0, 11], said].concat());
+    let answer = [frame(4, &[]), goaway].concat();
+    thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut read = [0; 1024];
+        // The preface and what comes with it.
+        let _ = stream.read(&mut read).unwrap();
+        stream.write_all(&answer).unwrap();
+        while stream.read(&mut read).is_ok_and(|count| count > 0) {}
+    });
+    url
+}
+
+#[test]
+fn what_the_end_of_a_connection_says_is_one_short_line_without_secrets() {
+    let url = going_away(format!("bad key hunt\"er22\n{}", "x".repeat(8_000)).as_bytes());
+    let config = GrpcConfig::new(&url, Signal::Traces).unwrap().with_header("x-api-key", "hunt\"er22").unwrap();
+    let said = send(config, b"").unwrap_err().to_string();
+    assert!(said.contains("bad key ***") && !said.contains("er22"), "{said}");
+    assert!(said.len() < 1_500, "{}", said.len());
 }
 
 #[test]

@@ -16,7 +16,10 @@ use super::{
     ConfigError, HttpConfig, MAX_REPLY, Payload, Reply, SendError,
     body::Packer,
     connection::Proxy,
-    reply::http::{self as bodies, Form},
+    reply::{
+        error_line,
+        http::{self as bodies, Form},
+    },
     secrets::Secrets,
     tls::Handshakes,
 };
@@ -135,7 +138,7 @@ impl Http {
     }
 
     fn send_error(&self, error: &reqwest::Error) -> SendError {
-        let said = self.secrets.redact(self.handshakes.described(error));
+        let said = error_line(&self.handshakes.described(error), &self.secrets);
         if error.is_timeout() {
             SendError::Timeout(self.config.connection.timeout)
         } else if error.is_connect() {

@@ -89,10 +89,22 @@ pub(super) fn partial_success(response: &[u8], secrets: &Secrets) -> (u64, Strin
     (rejected.unwrap_or(0), one_line(&message, secrets))
 }
 
-/// The text as one line of at most 200 characters that cannot steer a terminal, without the secrets: they are taken out
-/// before it is cut, so that no beginning of one is left.
+/// The text as one line of at most 200 characters.
 #[cfg(any(feature = "http", feature = "grpc"))]
 pub(super) fn one_line(text: &str, secrets: &Secrets) -> String {
+    line_of(text, 200, secrets)
+}
+
+/// What went wrong with a connection, as one line: longer than an answer, since advice may be behind what a receiver said.
+#[cfg(any(feature = "http", feature = "grpc"))]
+pub(super) fn error_line(text: &str, secrets: &Secrets) -> String {
+    line_of(text, 1_000, secrets)
+}
+
+/// The text as one line of so many characters at most that cannot steer a terminal, without the secrets: they are taken out
+/// before it is cut, so that no beginning of one is left.
+#[cfg(any(feature = "http", feature = "grpc"))]
+fn line_of(text: &str, most: usize, secrets: &Secrets) -> String {
     let mut line = String::with_capacity(text.len());
     for word in text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()) {
         if !line.is_empty() {
@@ -104,5 +116,5 @@ pub(super) fn one_line(text: &str, secrets: &Secrets) -> String {
     if text.len() >= MAX_REPLY {
         line.truncate(line.rfind(' ').unwrap_or(line.len()));
     }
-    secrets.redact(line).chars().take(200).collect()
+    secrets.redact(line).chars().take(most).collect()
 }

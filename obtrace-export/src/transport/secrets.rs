@@ -1,11 +1,17 @@
 //! What must not be shown of what a receiver says, which may repeat what it was sent.
 
-use std::fmt;
+mod escapes;
 
+use std::{fmt, ops::Range};
+
+use self::escapes::Plain;
 use super::connection::percent_decoded;
 
 /// Shorter texts would tear holes into ordinary words and are no secrets.
 const SHORTEST: usize = 4;
+
+/// How many times what is said may have been escaped: JSON within a page, a URL within both.
+const MAX_LAYERS: usize = 3;
 
 /// First words of credentials that are no secrets, of
 /// [HTTP's](https://www.iana.org/assignments/http-authschemes/http-authschemes.xhtml) and of widely used receivers.
@@ -74,45 +80,43 @@ impl Secrets {
         }
     }
 
-    /// As it is, without its percent escapes, and as pages, JSON and URLs would write it.
+    /// As it is, and without its percent escapes.
     fn add(&mut self, text: &str) {
-        if text.len() < SHORTEST {
-            return;
-        }
-        let forms = [text.to_owned(), in_html(text), text.replace('/', "\\/"), percent_encoded(text)];
-        for form in forms.into_iter().chain(percent_decoded(text)) {
+        for form in std::iter::once(text.to_owned()).chain(percent_decoded(text)) {
             if form.len() >= SHORTEST && !self.0.contains(&form) {
-                let at = self.0.partition_point(|other| other.len() >= form.len());
-                self.0.insert(at, form);
+                self.0.push(form);
             }
         }
     }
 
-    /// The text with `***` for each of them, longer ones first.
-    pub(super) fn redact(&self, mut text: String) -> String {
-        for secret in &self.0 {
-            if text.contains(secret) {
-                text = text.replace(secret, "***");
-            }
+    /// The text with `***` for each of them, also where pages, JSON and URLs have escaped it, or one what another had.
+    pub(super) fn redact(&self, text: String) -> String {
+        let mut found = Vec::new();
+        let mut layer = Some(Plain::new(&text));
+        for _ in 0..=MAX_LAYERS {
+            let Some(plain) = layer else { break };
+            self.0.iter().for_each(|secret| found.extend(plain.find(secret.as_bytes())));
+            layer = plain.decoded();
         }
-        text
+        if found.is_empty() { text } else { without(&text, found) }
     }
 }
 
-fn in_html(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&#34;").replace('+', "&#43;")
-}
-
-fn percent_encoded(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            encoded.push(byte.into());
-        } else {
-            encoded.push_str(&format!("%{byte:02X}"));
+/// The text with `***` for each of these parts, those that overlap being one.
+fn without(text: &str, mut parts: Vec<Range<usize>>) -> String {
+    parts.sort_by_key(|part| part.start);
+    let mut out = String::with_capacity(text.len());
+    let mut end = 0;
+    for part in parts {
+        if part.start >= end {
+            // Escapes are ASCII and secrets are text: a part begins and ends with a character.
+            out.push_str(text.get(end..part.start).unwrap_or_default());
+            out.push_str("***");
         }
+        end = end.max(part.end);
     }
-    encoded
+    out.push_str(text.get(end..).unwrap_or_default());
+    out
 }
 
 const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -168,9 +172,32 @@ mod tests {
             ("Basic dXNlcjpodW50ZXIyNQ==", "wrong: dXNlcjpodW50ZXIyNQ==", "wrong: ***"),
             ("hunter%2f25", "hunter/25 and hunter%2f25", "*** and ***"),
             ("Bearer hunt+er/25=", "hunt&#43;er/25=, hunt+er\\/25=, hunt%2Ber%2F25%3D", "***, ***, ***"),
+            ("hunt+er/25=hunter", "hunt&#x2B;er&#x2F;25&#x3D;hunter", "***"),
+            ("hunt+er/25=hunter", "hunt%2ber%2f25%3dhunter is over", "*** is over"),
+            (
+                "hunt+er/25=hunter",
+                "no hunt&#43;er&#47;25=hunter, no \"hunt\\u002Ber\\/25=hunter\"",
+                "no ***, no \"***\"",
+            ),
+            ("hunt+er/25=hunter", "hunt%252Ber%252F25%253Dhunter, hunt\\u0026#43;er/25=hunter", "***, ***"),
+            ("hunt\"er&25", "hunt\\x22er\\u002625, hunt\\\"er&25, hunt&quot;er&amp;25, é%C3", "***, ***, ***, é%C3"),
+            ("hunter-😀", "hunter-\\ud83d\\ude00, hunter-%F0%9f%98%80, hunter-&#128512;", "***, ***, ***"),
+            (
+                "hunter25",
+                "100 %, &hunter;, \\ud83d, \\u12, &#xffffffff;, %h%hunter25",
+                "100 %, &hunter;, \\ud83d, \\u12, &#xffffffff;, %h%***",
+            ),
             ("abc", "abc is too short to be a secret", "abc is too short to be a secret"),
         ] {
             assert_eq!(redacted(|secrets| secrets.add_header(value), said), expected, "{value}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn nothing_that_is_said_breaks_it(said in "[%&#;xu\\\\0-9a-fA-F+é ]{0,60}", secret in "[%&#;xu\\\\0-9a-f+é]{4,6}") {
+            let shown = redacted(|secrets| secrets.add_header(&secret), &format!("{said}{secret}{said}"));
+            proptest::prop_assert!(shown.contains("***") && !shown.contains(&secret), "{shown}");
         }
     }
 

@@ -207,7 +207,7 @@ impl Grpc {
         let mut next = Some(error);
         while let Some(error) = next {
             if let Some(refused) = error.downcast_ref::<Refused>() {
-                return SendError::Connect(self.redact(refused.to_string()));
+                return SendError::Connect(self.line(&refused.to_string()));
             }
             // The channel keeps the time that the request names, as we do.
             if error.is::<tonic::TimeoutExpired>() {
@@ -215,7 +215,7 @@ impl Grpc {
             }
             next = error.source();
         }
-        let mut said = self.redact(self.0.connector.handshakes().described(error));
+        let mut said = self.line(&self.0.connector.handshakes().described(error));
         if !self.0.answered.load(Ordering::Relaxed) {
             let tls = if self.0.config.is_tls() { "with" } else { "without" };
             said.push_str(&format!("; it has never answered, is it an OTLP/gRPC receiver {tls} TLS?"));
@@ -223,8 +223,8 @@ impl Grpc {
         SendError::Broken(said)
     }
 
-    fn redact(&self, text: String) -> String {
-        self.0.secrets.redact(text)
+    fn line(&self, said: &str) -> String {
+        reply::error_line(said, &self.0.secrets)
     }
 }
 
