@@ -312,6 +312,13 @@ fn what_the_end_of_a_connection_says_is_one_short_line_without_secrets() {
 }
 
 #[test]
+fn a_timeout_of_zero_is_none() {
+    let server = Server::start([]);
+    let config = config(&server, Signal::Traces).with_timeout(Duration::ZERO);
+    assert_eq!(deliver(config, [span("a")]).exported, 1);
+}
+
+#[test]
 fn nobody_there_is_no_connection() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());

@@ -78,6 +78,13 @@ fn deliver<T: Item>(transport: HttpConfig, item: fn(u64) -> T) -> Stats {
     }
 }
 
+#[test]
+fn a_timeout_of_zero_is_none() {
+    let server = Server::start([Act::Slow(MILLI)]);
+    let stats = deliver(transport(&server, Signal::Traces, Format::Json).with_timeout(Duration::ZERO), span);
+    assert_eq!((stats.exported, stats.requests), (ITEMS, 1));
+}
+
 /// What becomes of a batch.
 #[derive(Clone, Copy, Debug)]
 enum Fate {

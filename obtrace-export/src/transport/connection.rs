@@ -9,6 +9,9 @@ use super::{Compression, ConfigError, Tls, secrets::Secrets};
 /// Where the environment names proxies.
 const PROXY_VARIABLES: [&str; 6] = ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
 
+/// How long a request may take that no limit was set for.
+const UNLIMITED: Duration = Duration::from_secs(3_600);
+
 /// Where connections go through.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub(super) enum Proxy {
@@ -74,6 +77,10 @@ impl Connection {
             self.set_header(name.trim(), &value)?;
         }
         Ok(())
+    }
+
+    pub(super) fn set_timeout(&mut self, timeout: Duration) {
+        self.timeout = if timeout.is_zero() { UNLIMITED } else { timeout };
     }
 
     pub(super) fn set_product(&mut self, product: &str) -> Result<(), ConfigError> {
@@ -167,10 +174,11 @@ macro_rules! connection_settings {
             Ok(self)
         }
 
-        /// Sets how long one request may take from connecting to the end of its reply. 10 s.
+        /// Sets how long one request may take from connecting to the end of its reply. 10 s. Zero stands for no limit, as in
+        /// OpenTelemetry's variables; that is an hour, so that a receiver that never answers holds no request forever.
         #[must_use]
         pub fn with_timeout(mut self, timeout: Duration) -> Self {
-            self.connection.timeout = timeout;
+            self.connection.set_timeout(timeout);
             self
         }
 

@@ -7,7 +7,7 @@
 //! | `ENDPOINT` | URL; `/v1/<signal>` is appended for HTTP. Of one signal: the whole URL | `http://localhost:4318`, with gRPC `:4317` |
 //! | `PROTOCOL` | `http/protobuf`, `http/json`, `grpc` | `http/protobuf` |
 //! | `HEADERS` | `name=value,name=value`, values percent-encoded | none |
-//! | `TIMEOUT` | milliseconds of one request | 10000 |
+//! | `TIMEOUT` | milliseconds of one request; 0: no limit, see [`HttpConfig::with_timeout`] | 10000 |
 //! | `COMPRESSION` | `none`, `gzip`, `zstd` | `none` |
 //! | `CERTIFICATE` | PEM file of the certificates that are trusted | those of the system |
 //! | `CLIENT_CERTIFICATE`, `CLIENT_KEY` | PEM files | none |

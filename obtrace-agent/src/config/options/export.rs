@@ -34,7 +34,7 @@ pub(super) const OPTIONS: &[Opt] = &[
         .or(&["OTEL_EXPORTER_OTLP_TRACES_HEADERS"]),
     option("export.metrics_headers", Secret, "", "", "export.headers for metrics alone")
         .or(&["OTEL_EXPORTER_OTLP_METRICS_HEADERS"]),
-    option("export.timeout", Duration, "10s", "", "how long one request may take").or(&["OTEL_EXPORTER_OTLP_TIMEOUT"]),
+    option("export.timeout", Duration, "10s", "", "how long one request may take; 0: no limit").or(&["OTEL_EXPORTER_OTLP_TIMEOUT"]),
     option("export.traces_timeout", Duration, "", "", "export.timeout for spans alone")
         .or(&["OTEL_EXPORTER_OTLP_TRACES_TIMEOUT"]),
     option("export.metrics_timeout", Duration, "", "", "export.timeout for metrics alone")

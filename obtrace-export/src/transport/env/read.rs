@@ -196,9 +196,10 @@ impl<G: Fn(&str) -> Option<String>> Reader<G> {
     fn timeout(&mut self, signal: Signal) -> Option<Duration> {
         let Set { variable, value } = self.find(signal, "TIMEOUT")?;
         match value.parse() {
-            Ok(millis @ 1..) => Some(Duration::from_millis(millis)),
-            _ => {
-                self.warn(format!("{variable}={value} is no whole number of milliseconds above 0: it is 10000"));
+            // Zero is no limit, here and for the transports.
+            Ok(millis) => Some(Duration::from_millis(millis)),
+            Err(_) => {
+                self.warn(format!("{variable}={value} is no whole number of milliseconds: it is 10000"));
                 None
             }
         }

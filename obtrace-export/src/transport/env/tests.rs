@@ -100,6 +100,9 @@ fn each_variable_of_a_signal_goes_before_the_general_one() {
     let [a, b] = [&traces, &logs].map(|config| config.connection.compression);
     assert_eq!((a, b), (Compression::None, Compression::Gzip));
     assert!(read(&variables).unwrap().warnings().is_empty());
+    let unlimited = [GENERAL, ("OTEL_EXPORTER_OTLP_TIMEOUT", "0")];
+    assert!(http(&unlimited, Signal::Traces).connection.timeout >= Duration::from_secs(600));
+    assert!(read(&unlimited).unwrap().warnings().is_empty());
     let usual = http(&[GENERAL], Signal::Traces);
     assert_eq!((usual.format, usual.connection.timeout), (Format::Protobuf, Duration::from_secs(10)));
 }
@@ -149,7 +152,7 @@ fn what_is_not_done_is_told_once_with_what_is_done() {
     for (name, value, said) in [
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/thrift", "it is http/protobuf"),
         ("OTEL_EXPORTER_OTLP_TIMEOUT", "10s", "it is 10000"),
-        ("OTEL_EXPORTER_OTLP_TIMEOUT", "0", "it is 10000"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "-1", "it is 10000"),
         ("OTEL_EXPORTER_OTLP_COMPRESSION", "br", "nothing is compressed"),
         ("OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", "/ca.pem", "https:// meant"),
         ("OTEL_TRACES_EXPORTER", "otlp,zipkin", "zipkin"),
