@@ -219,11 +219,24 @@ impl MetricExporter {
         self
     }
 
-    /// The temporality that the SDK aggregates with, as `OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE` names it.
+    /// The temporality that the SDK aggregates with. Of what `OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE` says,
+    /// `transport::env::Exporters::temporality` makes one (feature `http`).
     #[must_use]
     pub fn with_temporality(mut self, temporality: Temporality) -> Self {
         self.temporality = temporality;
         self
+    }
+}
+
+#[cfg(feature = "http")]
+impl From<crate::transport::env::TemporalityPreference> for Temporality {
+    fn from(preference: crate::transport::env::TemporalityPreference) -> Self {
+        use crate::transport::env::TemporalityPreference::{Cumulative, Delta, LowMemory};
+        match preference {
+            Cumulative => Self::Cumulative,
+            Delta => Self::Delta,
+            LowMemory => Self::LowMemory,
+        }
     }
 }
 

@@ -12,6 +12,7 @@
 //! | `CERTIFICATE` | PEM file of the certificates that are trusted | those of the system |
 //! | `CLIENT_CERTIFICATE`, `CLIENT_KEY` | PEM files | none |
 //! | `INSECURE` | `true`: no TLS where a gRPC endpoint has no scheme | `false` |
+//! | `METRICS_TEMPORALITY_PREFERENCE` | `cumulative`, `delta`, `lowmemory`: see [`Exporters::temporality`] | `cumulative` |
 //!
 //! Each may be given for one signal (`OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`), which goes before the general one. What is empty
 //! counts as not set.
@@ -89,6 +90,23 @@ pub struct Exporters {
     pub console: bool,
     /// Prometheus fetches it; of metrics only.
     pub prometheus: bool,
+    /// How OTLP's sums and histograms are to be aggregated; of metrics only. Whoever makes them has to do it: for those of an
+    /// SDK, `MetricExporter::with_temporality` takes it.
+    pub temporality: TemporalityPreference,
+}
+
+/// Whether sums and histograms begin anew with each collection, by the
+/// [OTLP exporter of metrics](https://opentelemetry.io/docs/specs/otel/metrics/sdk_exporters/otlp/).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TemporalityPreference {
+    /// None do.
+    #[default]
+    Cumulative,
+    /// Those that only grow, and histograms.
+    Delta,
+    /// As [`Delta`](Self::Delta), but for those that are observed: an SDK needs no memory of them.
+    LowMemory,
 }
 
 impl Environment {

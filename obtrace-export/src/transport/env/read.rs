@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{EnvError, Exporters, TransportConfig};
+use super::{EnvError, Exporters, TemporalityPreference, TransportConfig};
 #[cfg(feature = "grpc")]
 use crate::transport::GrpcConfig;
 use crate::{
@@ -91,6 +91,10 @@ impl<G: Fn(&str) -> Option<String>> Reader<G> {
         };
         if is_sent {
             exporters.otlp = Some(self.otlp(signal)?);
+            if signal == Signal::Metrics {
+                exporters.temporality = self.temporality();
+                self.histogram();
+            }
         }
         Ok(exporters)
     }
@@ -202,6 +206,31 @@ impl<G: Fn(&str) -> Option<String>> Reader<G> {
                 self.warn(format!("{variable}={value} is no whole number of milliseconds: it is 10000"));
                 None
             }
+        }
+    }
+
+    fn temporality(&mut self) -> TemporalityPreference {
+        const NAME: &str = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE";
+        let Some(value) = self.get(NAME) else { return TemporalityPreference::Cumulative };
+        match value.to_ascii_lowercase().as_str() {
+            "cumulative" => TemporalityPreference::Cumulative,
+            "delta" => TemporalityPreference::Delta,
+            "lowmemory" => TemporalityPreference::LowMemory,
+            _ => {
+                self.warn(format!("{NAME}={value} is none of cumulative, delta and lowmemory: it is cumulative"));
+                TemporalityPreference::Cumulative
+            }
+        }
+    }
+
+    /// Histograms come as they were made.
+    fn histogram(&mut self) {
+        const NAME: &str = "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION";
+        let usual = "explicit_bucket_histogram";
+        if let Some(value) = self.get(NAME).filter(|value| !value.eq_ignore_ascii_case(usual)) {
+            self.warn(format!(
+                "{NAME}={value} is not heard: histograms go as they were made, a view of the SDK changes that"
+            ));
         }
     }
 

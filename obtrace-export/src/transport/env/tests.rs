@@ -164,6 +164,43 @@ fn what_is_not_done_is_told_once_with_what_is_done() {
     }
 }
 
+#[test]
+fn how_metrics_are_aggregated_is_passed_on_or_told() {
+    use TemporalityPreference::{Cumulative, Delta, LowMemory};
+    const TEMPORALITY: &str = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE";
+    const HISTOGRAMS: &str = "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION";
+    for (name, value, expected, warnings) in [
+        (TEMPORALITY, "", Cumulative, 0),
+        (TEMPORALITY, "Cumulative", Cumulative, 0),
+        (TEMPORALITY, "delta", Delta, 0),
+        (TEMPORALITY, "LowMemory", LowMemory, 0),
+        (TEMPORALITY, "gamma", Cumulative, 1),
+        (HISTOGRAMS, "explicit_bucket_histogram", Cumulative, 0),
+        (HISTOGRAMS, "base2_exponential_bucket_histogram", Cumulative, 1),
+    ] {
+        let environment = read(&[GENERAL, (name, value)]).unwrap();
+        let temporality = Signal::ALL.map(|signal| environment.of(signal).temporality);
+        assert_eq!(temporality, [Cumulative, expected, Cumulative], "{name}={value}");
+        assert_eq!(environment.warnings().len(), warnings, "{name}={value}");
+        assert!(environment.warnings().iter().all(|warning| warning.contains(name)));
+        // Nobody sends metrics: it is meant for others.
+        let none = [GENERAL, (name, value), ("OTEL_METRICS_EXPORTER", "none")];
+        assert!(read(&none).unwrap().warnings().is_empty());
+    }
+}
+
+#[cfg(feature = "opentelemetry_sdk_0_33")]
+#[test]
+fn the_preference_is_one_that_the_sdk_knows() {
+    use opentelemetry_sdk::metrics::Temporality;
+    for (value, expected) in
+        [("cumulative", Temporality::Cumulative), ("delta", Temporality::Delta), ("lowmemory", Temporality::LowMemory)]
+    {
+        let variables = [GENERAL, ("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", value)];
+        assert_eq!(Temporality::from(read(&variables).unwrap().of(Signal::Metrics).temporality), expected);
+    }
+}
+
 #[cfg(not(feature = "grpc"))]
 #[test]
 fn grpc_that_is_not_there_is_an_error() {
