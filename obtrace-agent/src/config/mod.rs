@@ -138,12 +138,7 @@ impl Config {
     fn set(&mut self, at: usize, value: String, origin: Origin) -> Result<(), ConfigError> {
         let Some(option) = OPTIONS.get(at) else { return Ok(()) };
         if !value.is_empty() && !option.kind.accepts(&value) {
-            return Err(ConfigError::Value {
-                origin: origin.to_string(),
-                key: option.key.to_owned(),
-                shown: if option.kind == Kind::Secret { "(not shown)".to_owned() } else { format!("'{value}'") },
-                expected: option.kind.expected(),
-            });
+            return Err(refused(option, &value, &origin));
         }
         if let Some(slot) = self.values.get_mut(at) {
             *slot = (value, origin);
@@ -163,7 +158,10 @@ impl Config {
         if text.trim().is_empty() {
             return Ok(());
         }
-        let tree: Json = serde_saphyr::from_str(text).map_err(|error| wrong(error.to_string()))?;
+        // A line of the file that is at fault may be one with a secret.
+        let options = serde_saphyr::options! { with_snippet: false };
+        let tree: Json =
+            serde_saphyr::from_str_with_options(text, options).map_err(|error| wrong(presentable(&error)))?;
         let mut values = Vec::new();
         match &tree {
             Json::Null => {}
@@ -172,6 +170,12 @@ impl Config {
         }
         for (key, value) in values {
             let Some(at) = position(&key) else {
+                // What is below a secret may be one.
+                if let Some(option) =
+                    OPTIONS.iter().find(|option| option.kind == Kind::Secret && is_below(&key, option))
+                {
+                    return Err(refused(option, "", &Origin::File(path.to_owned())));
+                }
                 let suggestion = nearest(&key, OPTIONS.iter().map(|option| option.key));
                 let suggestion = suggestion.map_or_else(String::new, |key| format!(" (do you mean '{key}'?)"));
                 return Err(ConfigError::UnknownKey { path: path.to_owned(), key, suggestion });
@@ -316,6 +320,31 @@ fn of_default(option: &Opt) -> Json {
         Kind::Switch => json!(option.default == "true"),
         _ => json!(option.default),
     }
+}
+
+/// A value that is not what its option takes.
+fn refused(option: &Opt, value: &str, origin: &Origin) -> ConfigError {
+    ConfigError::Value {
+        origin: origin.to_string(),
+        key: option.key.to_owned(),
+        shown: if option.kind == Kind::Secret { "(not shown)".to_owned() } else { format!("'{value}'") },
+        expected: option.kind.expected(),
+    }
+}
+
+/// What is wrong with a file. A key that no option has may be a part of a secret.
+fn presentable(error: &serde_saphyr::Error) -> String {
+    let is_ours = |key: &str| OPTIONS.iter().any(|option| option.key.split('.').any(|part| part == key));
+    match error.without_snippet() {
+        serde_saphyr::Error::DuplicateMappingKey { key, location } if !key.as_deref().is_some_and(is_ours) => {
+            format!("a key comes twice at line {}, column {}", location.line(), location.column())
+        }
+        error => error.to_string(),
+    }
+}
+
+fn is_below(key: &str, option: &Opt) -> bool {
+    key.strip_prefix(option.key).is_some_and(|rest| rest.starts_with('.'))
 }
 
 fn position(key: &str) -> Option<usize> {

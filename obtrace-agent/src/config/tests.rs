@@ -134,6 +134,21 @@ fn secrets_are_never_shown() {
     assert_eq!(config.get("export.api_key"), "hunter2");
     let error = load("export:\n  ingest_url: ftp://x:hunter2@y\n", &[], &[]).unwrap().build().unwrap_err();
     assert!(!error.to_string().contains("hunter"), "{error}");
+    for (file, line) in [
+        ("export:\n  api_key: hunter2\n  headers: \"a=hunter3\n", "line"),
+        ("export:\n  compression: gzip\n  headers: a=hunter3\n  compression: none\n", "line 4"),
+        ("export:\n  api_key: *hunter2\n", "line 2"),
+        ("export:\n  api_key: @hunter2\n", "line 2"),
+        ("export:\n  api_key: %hunter2\n", "line 2"),
+        ("export:\n  api_key: |hunter2\n", "line 2"),
+        ("export:\n  api_key: {hunter2: 1, hunter2: 2}\n", "line 2"),
+        ("export:\n  headers: hunter2: hunter3\n", "line 2"),
+        ("export:\n  headers: {a=hunter2: 1}\n", "export.headers"),
+        ("export:\n  headers:\n    a=hunter2: {b: hunter3}\n", "export.headers"),
+    ] {
+        let error = load(file, &[], &[]).unwrap_err().to_string();
+        assert!(!error.contains("hunter") && error.contains(line), "{file}: {error}");
+    }
 }
 
 #[test]
