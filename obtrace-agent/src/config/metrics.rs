@@ -11,7 +11,7 @@ use super::{Config, ConfigError, Origin, suggest::nearest, value};
 use crate::{metrics, traces::SCHEMA_URL};
 
 /// The features that OBI's users may have set and that are not in this version.
-const OTHERS: [&str; 12] = [
+const OTHERS: [&str; 11] = [
     "application_host",
     "application_runtime",
     "ebpf",
@@ -23,11 +23,11 @@ const OTHERS: [&str; 12] = [
     "stats_tcp_io",
     "stats_tcp_retransmits",
     "stats_tcp_rtt",
-    "none",
 ];
 const FEATURES: [&str; 5] =
     ["application", "application_span", "application_span_otel", "application_span_sizes", "application_service_graph"];
 const EVERYTHING: [&str; 2] = ["all", "*"];
+const NOTHING: &str = "none";
 
 /// What may be said in a list of exporters.
 const EXPORTERS: [&str; 4] = ["otlp", "prometheus", "console", "none"];
@@ -178,7 +178,7 @@ impl Config {
             if OTHERS.contains(&word) {
                 self.warnings
                     .push(format!("{}: the metrics {word} are not in this version", self.origin("metrics.features")));
-            } else if !FEATURES.contains(&word) && !EVERYTHING.contains(&word) {
+            } else if !FEATURES.contains(&word) && !EVERYTHING.contains(&word) && word != NOTHING {
                 let hint = nearest(word, FEATURES.into_iter());
                 let hint = hint.map_or_else(String::new, |name| format!("; do you mean {name}?"));
                 return Err(self.wrong("metrics.features", &format!("a list of {} or all{hint}", FEATURES.join(", "))));

@@ -356,6 +356,8 @@ fn what_is_measured() {
     assert!(error.contains("do you mean application?"), "{error}");
     let others = load("", &[("OTEL_EBPF_METRICS_FEATURES", "application,network")], &[]).unwrap();
     assert!(matches!(others.warnings(), [warning] if warning.contains("network")), "{:?}", others.warnings());
+    let none = load("", &[("OTEL_EBPF_METRICS_FEATURES", "none")], &[]).unwrap();
+    assert!(none.warnings().is_empty() && !none.measured().operations, "{:?}", none.warnings());
     let delta = load("", &[("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "delta")], &[]).unwrap();
     assert!(matches!(delta.warnings(), [warning] if warning.contains("cumulative")), "{:?}", delta.warnings());
 }
