@@ -18,7 +18,7 @@ pub(super) fn show(flags: &ConfigFlags) -> u8 {
     };
     let mut text = String::new();
     for (option, value, origin) in config.entries() {
-        let value = if value.is_empty() { "-" } else { value };
+        let value = if value.is_empty() { "-" } else { &*value };
         // Writing to memory does not fail.
         let _ = writeln!(text, "{:<36} {value:<24} {origin}", option.key);
     }

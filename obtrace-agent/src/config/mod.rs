@@ -4,12 +4,13 @@ mod build;
 mod export;
 mod metrics;
 mod options;
+mod schema;
 mod suggest;
 mod value;
 
-use std::{fs, path::Path};
+use std::{borrow::Cow, fmt, fs, path::Path};
 
-use serde_json::{Value as Json, json};
+use serde_json::Value as Json;
 
 pub use build::Built;
 pub use export::{Metrics, Outlet, Page};
@@ -67,12 +68,18 @@ pub enum ConfigError {
 }
 
 /// Every option's value and where it comes from.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Config {
     values: Vec<(String, Origin)>,
     warnings: Vec<String>,
     /// Whether Kubernetes tells where its API server is.
     in_cluster: bool,
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.entries().map(|(option, value, origin)| (option.key, (value, origin)))).finish()
+    }
 }
 
 impl Config {
@@ -127,12 +134,9 @@ impl Config {
         &self.warnings
     }
 
-    /// Each option with its value, secrets hidden, and where it comes from.
-    pub fn entries(&self) -> impl Iterator<Item = (&'static Opt, &str, &Origin)> {
-        OPTIONS.iter().zip(&self.values).map(|(option, (value, origin))| {
-            let shown = if option.kind == Kind::Secret && !value.is_empty() { "(set, not shown)" } else { value };
-            (option, shown, origin)
-        })
+    /// Each option with its value, as far as it may be shown, and where it comes from.
+    pub fn entries(&self) -> impl Iterator<Item = (&'static Opt, Cow<'_, str>, &Origin)> {
+        OPTIONS.iter().zip(&self.values).map(|(option, (value, origin))| (option, option.kind.shown(value), origin))
     }
 
     fn set(&mut self, at: usize, value: String, origin: Origin) -> Result<(), ConfigError> {
@@ -260,66 +264,6 @@ impl Config {
             self.warnings.push(format!("{name}={value} is not in this version: every span is recorded"));
         }
     }
-
-    /// The JSON Schema of the configuration file.
-    #[must_use]
-    pub fn schema() -> Json {
-        let mut properties = serde_json::Map::new();
-        for option in OPTIONS {
-            let mut leaf = json!({ "description": option.help });
-            let shape = match option.kind {
-                Kind::Integer(low, high) => json!({ "type": "integer", "minimum": low, "maximum": high }),
-                Kind::Switch => json!({ "type": "boolean" }),
-                Kind::Choice(words) => json!({ "enum": words }),
-                Kind::List => {
-                    json!({ "type": ["array", "string", "integer"], "items": { "type": ["string", "integer"] } })
-                }
-                Kind::Ports => {
-                    json!({ "type": ["array", "string", "integer"], "items": { "type": ["string", "integer"] } })
-                }
-                Kind::Bytes => json!({ "type": ["integer", "string"], "pattern": "^[0-9]+ ?([KMG]i?B?|B)?$" }),
-                Kind::Duration => json!({ "type": "string", "pattern": r"^([0-9.]+ ?(ms|s|m|h)|0)$" }),
-                Kind::Numbers => json!({ "type": ["array", "string"], "items": { "type": "number" } }),
-                Kind::Address => json!({ "type": ["integer", "string"] }),
-                Kind::Text | Kind::Secret => json!({ "type": "string" }),
-            };
-            if let (Json::Object(leaf), Json::Object(shape)) = (&mut leaf, shape) {
-                leaf.extend(shape);
-                if !option.default.is_empty() {
-                    leaf.insert("default".to_owned(), of_default(option));
-                }
-                leaf.insert("x-environment".to_owned(), json!(option.variable()));
-            }
-            let mut into = &mut properties;
-            let mut parts = option.key.split('.').peekable();
-            while let Some(part) = parts.next() {
-                if parts.peek().is_none() {
-                    into.insert(part.to_owned(), std::mem::take(&mut leaf));
-                    break;
-                }
-                let group = into
-                    .entry(part)
-                    .or_insert_with(|| json!({ "type": "object", "additionalProperties": false, "properties": {} }));
-                let Some(Json::Object(inner)) = group.get_mut("properties") else { break };
-                into = inner;
-            }
-        }
-        json!({
-            "$schema": "https://json-schema.org/draft/2020-12/schema",
-            "title": "obtrace-agent",
-            "type": "object",
-            "additionalProperties": false,
-            "properties": properties,
-        })
-    }
-}
-
-fn of_default(option: &Opt) -> Json {
-    match option.kind {
-        Kind::Integer(..) => option.default.parse::<u64>().map_or(Json::Null, Json::from),
-        Kind::Switch => json!(option.default == "true"),
-        _ => json!(option.default),
-    }
 }
 
 /// A value that is not what its option takes.
@@ -327,7 +271,10 @@ fn refused(option: &Opt, value: &str, origin: &Origin) -> ConfigError {
     ConfigError::Value {
         origin: origin.to_string(),
         key: option.key.to_owned(),
-        shown: if option.kind == Kind::Secret { "(not shown)".to_owned() } else { format!("'{value}'") },
+        shown: match option.kind {
+            Kind::Secret => "(not shown)".to_owned(),
+            kind => format!("'{}'", kind.shown(value)),
+        },
         expected: option.kind.expected(),
     }
 }

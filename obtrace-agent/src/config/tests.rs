@@ -132,6 +132,14 @@ fn secrets_are_never_shown() {
     let config = load("export:\n  api_key: hunter2\n", &[("OTEL_EXPORTER_OTLP_HEADERS", "a=hunter3")], &[]).unwrap();
     assert!(config.entries().all(|(_, value, _)| !value.contains("hunter")));
     assert_eq!(config.get("export.api_key"), "hunter2");
+    assert!(!format!("{config:?}").contains("hunter"), "{config:?}");
+    let url = "https://user:hunter4@collector:4318/?token=hunter5";
+    let urls = ["INGEST_URL", "EXPORT_OTLP_ENDPOINT", "EXPORT_TRACES_ENDPOINT", "EXPORT_METRICS_ENDPOINT"];
+    let urls = urls.map(|name| (format!("OBTRACE_{name}"), url));
+    let urls: Vec<_> = urls.iter().map(|(name, url)| (name.as_str(), *url)).collect();
+    let config = load("", &urls, &[]).unwrap();
+    assert!(!format!("{config:?}").contains("hunter"), "{config:?}");
+    assert_eq!(config.entries().filter(|(_, value, _)| value == "https://collector:4318/").count(), 4);
     let error = load("export:\n  ingest_url: ftp://x:hunter2@y\n", &[], &[]).unwrap().build().unwrap_err();
     assert!(!error.to_string().contains("hunter"), "{error}");
     for (file, line) in [

@@ -1,6 +1,6 @@
 //! Values as people write them.
 
-use std::{fmt, ops::RangeInclusive, time::Duration};
+use std::{borrow::Cow, fmt, ops::RangeInclusive, time::Duration};
 
 /// What kind of value an option has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +18,8 @@ pub enum Kind {
     Text,
     /// Text that is never shown.
     Secret,
+    /// The URL of a receiver, which is shown without user, password and query.
+    Url,
     /// One of these words.
     Choice(&'static [&'static str]),
     /// Several texts: a list in the file, separated by commas elsewhere.
@@ -31,6 +33,15 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// A value as far as it may be shown.
+    pub(super) fn shown(self, text: &str) -> Cow<'_, str> {
+        match self {
+            Self::Secret if !text.is_empty() => "(set, not shown)".into(),
+            Self::Url => without_secrets(text),
+            _ => text.into(),
+        }
+    }
+
     /// What a value has to look like, for messages.
     pub(super) fn expected(self) -> String {
         match self {
@@ -38,7 +49,7 @@ impl Kind {
             Self::Bytes => "a size such as 65536, 64KiB or 4MiB".to_owned(),
             Self::Duration => "a duration such as 500ms, 10s or 5m".to_owned(),
             Self::Switch => "true or false".to_owned(),
-            Self::Text | Self::Secret => "a text".to_owned(),
+            Self::Text | Self::Url | Self::Secret => "a text".to_owned(),
             Self::Choice(words) => format!("one of {}", words.join(", ")),
             Self::List => "texts separated by commas".to_owned(),
             Self::Ports => "ports such as 80,443,8000-8099".to_owned(),
@@ -58,9 +69,28 @@ impl Kind {
             Self::Ports => ports(text).is_some(),
             Self::Numbers => numbers(text).is_some(),
             Self::Address => address(text).is_some(),
-            Self::Text | Self::Secret | Self::List => true,
+            Self::Text | Self::Url | Self::Secret | Self::List => true,
         }
     }
+}
+
+/// A URL without user, password, query and fragment; it may go without a scheme.
+fn without_secrets(url: &str) -> Cow<'_, str> {
+    let is_scheme = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
+    let (scheme, rest) = url.split_once("://").filter(|(scheme, _)| is_scheme(scheme.trim())).unwrap_or(("", url));
+    let end = rest.find(['/', '\\', '?', '#']).unwrap_or(rest.len());
+    let (authority, rest) = rest.split_at_checked(end).unwrap_or_default();
+    // Maybe the end of a password that holds what ends an authority.
+    if rest.contains('@') {
+        return "(not shown: it may hold a password)".into();
+    }
+    let path = rest.split(['?', '#']).next().unwrap_or_default();
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    if host.len() == authority.len() && path.len() == rest.len() {
+        return url.into();
+    }
+    let separator = if scheme.is_empty() { "" } else { "://" };
+    format!("{scheme}{separator}{host}{path}").into()
 }
 
 /// `64KiB` is 65,536.
@@ -179,6 +209,22 @@ mod tests {
         let millis = |text| duration(text).map(|duration| duration.as_millis());
         assert_eq!(["0", "500ms", "1.5s", "2m", "1h"].map(millis), [0, 500, 1_500, 120_000, 3_600_000].map(Some));
         assert_eq!(["", "5", "s", "5d", "-1s", "1e400s"].map(millis), [None; 6]);
+    }
+
+    #[test]
+    fn urls_are_shown_without_what_may_be_secret() {
+        for (url, shown) in [
+            ("", ""),
+            ("https://collector:4318/base", "https://collector:4318/base"),
+            ("https://user:hunter4@collector:4318/?token=hunter5", "https://collector:4318/"),
+            ("https://user:hunter@4@[::1]:4318#hunter", "https://[::1]:4318"),
+            ("user:hunter4@collector:4317", "collector:4317"),
+            ("user:hunter4@collector?to=http://a", "collector"),
+            ("http://user:hunt/er4@collector", "(not shown: it may hold a password)"),
+            ("http://user:12?34hunter@collector", "(not shown: it may hold a password)"),
+        ] {
+            assert_eq!(Kind::Url.shown(url), shown);
+        }
     }
 
     #[test]

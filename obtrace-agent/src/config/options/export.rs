@@ -2,7 +2,7 @@
 
 use super::{
     COUNT,
-    Kind::{self, Bytes, Choice, Duration, Integer, Secret, Switch, Text},
+    Kind::{self, Bytes, Choice, Duration, Integer, Secret, Switch, Text, Url},
     Opt, option,
 };
 
@@ -12,15 +12,15 @@ const COMPRESSION: Kind = Choice(&["none", "gzip", "zstd"]);
 pub(super) const OPTIONS: &[Opt] = &[
     option(
         "export.otlp_endpoint",
-        Text,
+        Url,
         "",
         "otlp",
         "OTLP receiver; over HTTP spans are posted to URL/v1/traces, metrics to URL/v1/metrics",
     )
     .or(&["OTEL_EXPORTER_OTLP_ENDPOINT"]),
-    option("export.traces_endpoint", Text, "", "", "OTLP receiver of spans by its full URL")
+    option("export.traces_endpoint", Url, "", "", "OTLP receiver of spans by its full URL")
         .or(&["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"]),
-    option("export.metrics_endpoint", Text, "", "", "OTLP receiver of metrics by its full URL; turns metrics on")
+    option("export.metrics_endpoint", Url, "", "", "OTLP receiver of metrics by its full URL; turns metrics on")
         .or(&["OTEL_EXPORTER_OTLP_METRICS_ENDPOINT"]),
     option("export.protocol", PROTOCOL, "http/json", "", "form and transport of OTLP")
         .or(&["OTEL_EXPORTER_OTLP_PROTOCOL"]),
@@ -34,7 +34,8 @@ pub(super) const OPTIONS: &[Opt] = &[
         .or(&["OTEL_EXPORTER_OTLP_TRACES_HEADERS"]),
     option("export.metrics_headers", Secret, "", "", "export.headers for metrics alone")
         .or(&["OTEL_EXPORTER_OTLP_METRICS_HEADERS"]),
-    option("export.timeout", Duration, "10s", "", "how long one request may take; 0: no limit").or(&["OTEL_EXPORTER_OTLP_TIMEOUT"]),
+    option("export.timeout", Duration, "10s", "", "how long one request may take; 0: no limit")
+        .or(&["OTEL_EXPORTER_OTLP_TIMEOUT"]),
     option("export.traces_timeout", Duration, "", "", "export.timeout for spans alone")
         .or(&["OTEL_EXPORTER_OTLP_TRACES_TIMEOUT"]),
     option("export.metrics_timeout", Duration, "", "", "export.timeout for metrics alone")
@@ -89,7 +90,7 @@ pub(super) const OPTIONS: &[Opt] = &[
         .or(&["OTEL_EXPORTER_OTLP_METRICS_INSECURE"]),
     option(
         "export.ingest_url",
-        Text,
+        Url,
         "",
         "",
         "Obtrace ingest; spans are posted to URL/otlp/v1/traces, metrics to URL/otlp/v1/metrics, as http/json",
