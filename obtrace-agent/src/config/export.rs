@@ -85,7 +85,7 @@ pub struct Page {
 }
 
 /// Whom items of one signal are sent to.
-enum Endpoint<'a> {
+pub(super) enum Endpoint<'a> {
     /// The product's ingest.
     Ingest(&'a str),
     /// A receiver of every signal.
@@ -131,7 +131,7 @@ impl Config {
         if !wanted.has_metrics() {
             return Ok(None);
         }
-        let otlp = wanted.metrics_otlp || (wanted.metrics_anywhere && self.has_receiver("export.metrics_endpoint"));
+        let otlp = self.sent().any(|signal| signal == Signal::Metrics);
         let mut outlets = self.outlets(Signal::Metrics, otlp)?;
         if wanted.metrics_console {
             outlets.push(self.console());
@@ -252,7 +252,7 @@ impl Config {
     }
 
     /// The ingest takes one form.
-    fn protocol(&self, signal: Signal, endpoint: &Endpoint<'_>) -> &str {
+    pub(super) fn protocol(&self, signal: Signal, endpoint: &Endpoint<'_>) -> &str {
         if matches!(endpoint, Endpoint::Ingest(_)) { "http/json" } else { self.of(signal, "protocol") }
     }
 
@@ -290,7 +290,7 @@ impl Config {
         })
     }
 
-    fn endpoint(&self, signal: Signal) -> Endpoint<'_> {
+    pub(super) fn endpoint(&self, signal: Signal) -> Endpoint<'_> {
         let own = self.get(&own_key(signal, "endpoint"));
         let (base, ingest) = (self.get("export.otlp_endpoint"), self.get("export.ingest_url"));
         match (own, base, ingest) {
@@ -305,11 +305,8 @@ impl Config {
     }
 
     /// What is said of one signal alone, else what is said of all.
-    fn of(&self, signal: Signal, what: &str) -> &str {
-        match self.get(&own_key(signal, what)) {
-            "" => self.get(&format!("export.{what}")),
-            own => own,
-        }
+    pub(super) fn of(&self, signal: Signal, what: &str) -> &str {
+        self.get(&self.key_of(signal, what))
     }
 }
 
@@ -325,7 +322,7 @@ fn host_of(url: &str, is_secure: bool) -> Option<(&str, &str)> {
     (!host.is_empty()).then_some((scheme, host))
 }
 
-fn own_key(signal: Signal, what: &str) -> String {
+pub(super) fn own_key(signal: Signal, what: &str) -> String {
     format!("export.{signal}_{what}")
 }
 

@@ -132,6 +132,7 @@ impl Config {
         }
         self.review_features()?;
         self.review_key();
+        self.review_connections();
         let ingest = !self.get("export.ingest_url").is_empty();
         for key in ["export.protocol", "export.traces_protocol", "export.metrics_protocol"] {
             let value = self.get(key);

@@ -1,6 +1,7 @@
 //! What the agent is told: flags beat the environment, the environment beats the file, the file beats the defaults.
 
 mod build;
+mod connections;
 mod export;
 mod metrics;
 mod options;

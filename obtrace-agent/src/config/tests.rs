@@ -230,6 +230,33 @@ fn every_form_and_what_is_said_of_one_signal_alone() {
     assert_eq!(config.build().unwrap().traces[0].target(), "https://i.example.com/otlp/v1/traces");
 }
 
+#[test]
+fn what_a_receivers_url_leaves_without_effect_is_told_once() {
+    let (url, https) = ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://u:hunter2@a:1");
+    let (ca, key) = ("OTEL_EXPORTER_OTLP_CERTIFICATE", "OTEL_EXPORTER_OTLP_METRICS_CLIENT_KEY");
+    let (grpc, insecure) = (("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"), ("OTEL_EXPORTER_OTLP_INSECURE", "true"));
+    let metrics = ("OTEL_METRICS_EXPORTER", "otlp");
+    for (environment, expected) in [
+        (&[(url, "http://u:hunter2@a:1"), (ca, "/no.pem"), metrics][..], &["http://a:1 is without TLS"][..]),
+        (&[(url, "HTTP://a:1"), (key, "/no.pem"), metrics], &["export.metrics_client_key"]),
+        (&[(url, "http://a:1"), (key, "/no.pem")], &[]),
+        (&[(url, https), (ca, "/no.pem")], &[]),
+        (&[(url, https), insecure], &["environment OTEL_EXPORTER_OTLP_INSECURE: export.insecure is not heard"]),
+        (&[(url, "a:1"), grpc, insecure], &[]),
+        (&[(url, "a:1"), grpc, (ca, "/no.pem")], &[]),
+        (&[(url, "a:1"), grpc, insecure, (ca, "/no.pem")], &["a:1 is without TLS"]),
+        (&[(url, "http://a:1/v1/traces"), grpc], &["no use for a path"]),
+        (&[(url, "http://a:1/"), grpc], &[]),
+        (&[("OTEL_TRACES_EXPORTER", "otlp"), (ca, "/no.pem")], &["without TLS"]),
+    ] {
+        let config = load("", environment, &[]).unwrap();
+        let warnings = config.warnings();
+        assert_eq!(warnings.len(), expected.len(), "{environment:?}: {warnings:?}");
+        assert!(warnings.iter().zip(expected).all(|(warning, expected)| warning.contains(expected)), "{warnings:?}");
+        assert!(!warnings.iter().any(|warning| warning.contains("hunter")), "{warnings:?}");
+    }
+}
+
 /// The receivers' URLs, the page's host and port.
 type Places = (Vec<String>, Option<(String, u16)>);
 
