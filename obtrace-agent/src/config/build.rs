@@ -6,7 +6,7 @@ use obtrace_probes::Backend;
 
 use super::{
     Config, ConfigError,
-    export::{Metrics, Outlet},
+    export::{Metrics, Opened, Outlet},
     value,
 };
 use crate::{
@@ -38,8 +38,9 @@ impl Config {
     /// # Errors
     /// Values that do not go together or that the part refuses.
     pub fn build(&self) -> Result<Built, ConfigError> {
-        let traces = self.traces()?;
-        let metrics = self.metrics()?;
+        let opened = Opened::default();
+        let traces = self.traces(&opened)?;
+        let metrics = self.metrics(&opened)?;
         let mut application = application::Settings::new();
         let is_quiet = !traces.is_empty() || metrics.is_some();
         application.format = self.format(is_quiet && !self.destinations().traces_console);

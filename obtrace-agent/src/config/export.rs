@@ -1,6 +1,10 @@
 //! Who is sent spans and metrics, and how.
 
-use std::{fs, io, path::Path};
+use std::{
+    io,
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use obtrace_export::{
     batch::Limits,
@@ -34,7 +38,21 @@ pub struct Outlet {
 enum Route {
     Transport(Transport),
     /// It is made when it is needed: who only looks at the configuration wants no file.
-    File(FileConfig),
+    File(FileConfig, Opened),
+}
+
+/// What is no file of its own is opened once for every signal: lines of two who do not know of each other would be torn.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Opened(Arc<Mutex<Option<File>>>);
+
+impl Opened {
+    fn file(&self, config: FileConfig) -> io::Result<File> {
+        let mut opened = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*opened {
+            Some(file) => Ok(file.clone()),
+            None => Ok(opened.insert(File::new(config)?).clone()),
+        }
+    }
 }
 
 impl Outlet {
@@ -43,7 +61,7 @@ impl Outlet {
     pub fn target(&self) -> String {
         match &self.route {
             Route::Transport(transport) => transport.target(),
-            Route::File(file) => file.path.display().to_string(),
+            Route::File(file, _) => file.path.display().to_string(),
         }
     }
 
@@ -54,7 +72,7 @@ impl Outlet {
     pub fn open(self) -> io::Result<(Transport, Delivery)> {
         let transport = match self.route {
             Route::Transport(transport) => transport,
-            Route::File(file) => File::new(file)?.into(),
+            Route::File(file, opened) => opened.file(file)?.into(),
         };
         Ok((transport, self.delivery))
     }
@@ -120,19 +138,19 @@ macro_rules! with_settings {
 
 impl Config {
     /// Where spans go.
-    pub(super) fn traces(&self) -> Result<Vec<Outlet>, ConfigError> {
+    pub(super) fn traces(&self, opened: &Opened) -> Result<Vec<Outlet>, ConfigError> {
         let wanted = self.destinations();
-        self.outlets(Signal::Traces, wanted.traces_otlp)
+        self.outlets(Signal::Traces, wanted.traces_otlp, opened)
     }
 
     /// Which metrics there are and where they go; `None`: there are none.
-    pub(super) fn metrics(&self) -> Result<Option<Metrics>, ConfigError> {
+    pub(super) fn metrics(&self, opened: &Opened) -> Result<Option<Metrics>, ConfigError> {
         let wanted = self.destinations();
         if !wanted.has_metrics() {
             return Ok(None);
         }
         let otlp = self.sent().any(|signal| signal == Signal::Metrics);
-        let mut outlets = self.outlets(Signal::Metrics, otlp)?;
+        let mut outlets = self.outlets(Signal::Metrics, otlp, opened)?;
         if wanted.metrics_console {
             outlets.push(self.console());
         }
@@ -146,7 +164,7 @@ impl Config {
         Ok(Some(Metrics { settings: self.metric_settings(), outlets, page }))
     }
 
-    fn outlets(&self, signal: Signal, otlp: bool) -> Result<Vec<Outlet>, ConfigError> {
+    fn outlets(&self, signal: Signal, otlp: bool, opened: &Opened) -> Result<Vec<Outlet>, ConfigError> {
         let mut outlets = Vec::new();
         if otlp {
             let delivery = match self.spool() {
@@ -156,7 +174,8 @@ impl Config {
             outlets.push(Outlet { route: Route::Transport(self.receiver(signal)?), delivery });
         }
         if let Some(file) = self.file(signal) {
-            outlets.push(Outlet { route: Route::File(file), delivery: self.delivery() });
+            let opened = if file.is_shared() { opened.clone() } else { Opened::default() };
+            outlets.push(Outlet { route: Route::File(file, opened), delivery: self.delivery() });
         }
         Ok(outlets)
     }
@@ -166,9 +185,7 @@ impl Config {
         let named = Path::new(self.get("export.file"));
         let mut name = named.file_stem()?.to_owned();
         // A device or a pipe is one for every signal: beside it there is no place for another.
-        let is_special = ["/dev", "/proc"].iter().any(|folder| named.starts_with(folder))
-            || fs::metadata(named).is_ok_and(|named| !named.is_file());
-        if signal != Signal::Traces && !is_special {
+        if signal != Signal::Traces && !FileConfig::new(named).is_shared() {
             name.push(format!(".{signal}"));
         }
         if let Some(kind) = named.extension() {

@@ -1,6 +1,9 @@
+use std::{io::Read as _, sync::Arc, thread};
+
 use obtrace_export::{
     encode::Format as Encoding,
-    model::Signal,
+    model::{Metric, MetricData, NumberPoint, Resource, Scope, Signal, Span, SpanId, SpanKind, TraceId},
+    pipeline::Exporter,
     span_metrics::{Buckets, Names, SpanNames},
 };
 
@@ -190,8 +193,46 @@ fn what_goes_to_files_goes_to_one_for_each_signal() {
     let device = [("otlp-file", "/dev/stdout"), ("metrics", "true")];
     let device = load("", &[], &device).unwrap().build().unwrap();
     assert_eq!(targets(&device.metrics.unwrap().outlets), ["/dev/stdout"], "nothing is made in /dev");
+    let memory = [("otlp-file", "/dev/shm/agent.jsonl"), ("metrics", "true")];
+    let memory = load("", &[], &memory).unwrap().build().unwrap();
+    assert_eq!(targets(&memory.metrics.unwrap().outlets), ["/dev/shm/agent.metrics.jsonl"]);
     let both = [("otlp-file", "out"), ("otlp", "http://c:3")];
     assert_eq!(targets(&load("", &[], &both).unwrap().build().unwrap().traces), ["http://c:3/v1/traces", "out"]);
+}
+
+/// Lines that are longer than what a pipe takes in one piece.
+#[test]
+fn signals_that_share_a_pipe_do_not_tear_each_others_lines() {
+    let (mut from, to) = std::io::pipe().unwrap();
+    let path = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&to));
+    let file = [("otlp-file", path.as_str()), ("metrics", "true")];
+    let built = load("", &[("OBTRACE_EXPORT_BATCH_ITEMS", "1")], &file).unwrap().build().unwrap();
+    let open = |outlets: Vec<Outlet>| outlets.into_iter().next().unwrap().open().unwrap();
+    let (spans, metrics) = (open(built.traces), open(built.metrics.unwrap().outlets));
+    let reader = thread::spawn(move || {
+        let mut text = String::new();
+        from.read_to_string(&mut text).map(|_| text)
+    });
+    let (resource, scope) = (Arc::new(Resource::default()), Arc::new(Scope::new("test", "1")));
+    let name = "x".repeat(256 << 10);
+    let ids = (TraceId::from_bytes([1; 16]), SpanId::from_bytes([2; 8]));
+    let (spans, worker) = Exporter::new(spans.0, spans.1);
+    worker.spawn_thread().unwrap();
+    let (metrics, worker) = Exporter::new(metrics.0, metrics.1);
+    worker.spawn_thread().unwrap();
+    for _ in 0..8 {
+        let about = || (Arc::clone(&resource), Arc::clone(&scope));
+        let (resource, scope) = about();
+        spans.try_send(Span::new(ids.0, ids.1, name.clone(), SpanKind::Server, resource, scope)).unwrap();
+        let (resource, scope) = about();
+        let data = MetricData::Gauge(vec![NumberPoint::new(1_i64, 2)]);
+        metrics.try_send(Metric::new(name.clone(), "1", data, resource, scope)).unwrap();
+    }
+    let wait = std::time::Duration::from_secs(10);
+    assert_eq!((spans.shutdown_blocking(wait).exported, metrics.shutdown_blocking(wait).exported), (8, 8));
+    drop((spans, metrics, to));
+    let text = reader.join().unwrap().unwrap();
+    assert_eq!(text.lines().filter(|line| serde_json::from_str::<Json>(line).is_ok()).count(), 16);
 }
 
 #[test]

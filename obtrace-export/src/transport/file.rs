@@ -54,6 +54,15 @@ impl FileConfig {
         self
     }
 
+    /// Whether the path leads to what is no file of its own: a device, a pipe, `/dev/stdout`. Several transports to one would
+    /// tear each other's lines: clone one.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        // Where there is no folder yet, a file of its own is made.
+        let is_system = resolved(&self.path).is_ok_and(|(_, is_ours)| !is_ours);
+        is_system || fs::metadata(&self.path).is_ok_and(|there| !there.is_file())
+    }
+
     /// How many bytes all files take together at most, if no line is larger than a file.
     #[must_use]
     pub fn most_bytes(&self) -> u64 {
@@ -372,6 +381,27 @@ mod tests {
             (folder.names(), folder.read("output")),
             (vec!["output".into(), "stdout".into()], "1111\n2222\n".repeat(2))
         );
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn what_is_no_file_of_its_own_is_known() {
+        let folder = Folder::new("shared");
+        std::os::unix::fs::symlink("/dev/null", folder.0.join("null")).unwrap();
+        std::os::unix::fs::symlink("/proc/self/fd/0", folder.0.join("input")).unwrap();
+        fs::write(folder.0.join("t.jsonl"), "").unwrap();
+        let is_shared = |path: &Path| FileConfig::new(path).is_shared();
+        for name in ["null", "input", ""] {
+            assert!(is_shared(&folder.0.join(name)), "{name}");
+        }
+        for name in ["t.jsonl", "new.jsonl", "no/folder.jsonl"] {
+            assert!(!is_shared(&folder.0.join(name)), "{name}");
+        }
+        for (path, expected) in
+            [("/dev/stdout", true), ("/dev/new", true), ("/proc/self/fd/1", true), ("/dev/shm/x.jsonl", false)]
+        {
+            assert_eq!(is_shared(Path::new(path)), expected, "{path}");
+        }
     }
 
     #[cfg(target_os = "linux")]
