@@ -55,14 +55,10 @@ pub(super) async fn deliver<T: Item>(shared: Arc<Shared<T>>, mut batch: InFlight
     batch.begin();
     let on_disk = batch.is_on_disk();
     let mut suspect = None;
-    while let Some(part) = batch.part() {
-        let (end, count, is_half) =
-            (attempt(&shared, part, on_disk, began, &mut suspect).await, part.count, part.is_half);
+    while batch.part().is_some() {
+        let end = attempt(&shared, &mut batch, began, &mut suspect).await;
         match end {
-            End::Later => {
-                batch.put_last();
-                return Delivered { began, aside: true, kept: false };
-            }
+            End::Later => return Delivered { began, aside: true, kept: false },
             End::Cut => {
                 if !on_disk {
                     shared.log.dropped(DropReason::Shutdown, batch.count(), "");
@@ -73,6 +69,7 @@ pub(super) async fn deliver<T: Item>(shared: Arc<Shared<T>>, mut batch: InFlight
             _ => {}
         }
         let Some(part) = batch.take_part() else { break };
+        let (count, is_half) = (part.count, part.is_half);
         match end {
             End::Accepted { rejected } => batch.exported(count, rejected),
             // A receiver that finds half a batch too large as well would get ever more requests: split once.
@@ -132,18 +129,49 @@ fn prepare<T: Item>(shared: &Shared<T>, part: &mut Part<T>) -> Option<End> {
     None
 }
 
+/// An attempt that may be made again.
+struct Failure {
+    /// How long the receiver asks to wait.
+    asked: Option<Duration>,
+    said: String,
+}
+
+/// What an answer means for the part that was sent.
+fn judge<T: Item>(
+    shared: &Shared<T>,
+    answer: Result<Reply, SendError>,
+    count: u64,
+    on_disk: bool,
+) -> Result<End, Failure> {
+    let reply = answer.map_err(|error| Failure { asked: None, said: error.to_string() })?;
+    match reply.class {
+        Class::Accepted => {
+            if reply.rejected > 0 || !reply.message.is_empty() {
+                shared.log.rejected(reply.rejected, count, &reply.message);
+            }
+            shared.log.delivered(&shared.transport);
+            if on_disk {
+                shared.delivered();
+            }
+            Ok(End::Accepted { rejected: reply.rejected })
+        }
+        Class::TooLarge => Ok(End::TooLarge),
+        Class::Refused => {
+            shared.log.dropped(DropReason::Refused, count, &reply.described());
+            Ok(End::Dropped(DropReason::Refused))
+        }
+        Class::Retry => Err(Failure { asked: reply.retry_after, said: reply.described() }),
+    }
+}
+
 /// Tries until there is an end.
 async fn attempt<'s, T: Item>(
     shared: &'s Shared<T>,
-    part: &mut Part<T>,
-    on_disk: bool,
+    batch: &mut InFlight<T>,
     began: Instant,
     suspect: &mut Option<Suspect<'s, T>>,
 ) -> End {
-    let count = part.count;
-    if on_disk && let Some(end) = prepare(shared, part) {
-        return end;
-    }
+    let on_disk = batch.is_on_disk();
     let mut policy = shared.config.retry;
     if on_disk {
         policy = policy.with_waits(policy.initial.min(PROBE), policy.max.min(PROBE));
@@ -151,27 +179,15 @@ async fn attempt<'s, T: Item>(
     let mut failures = 0;
     let (mut retrying, mut probing) = (None, None);
     loop {
+        let Some(part) = batch.part() else { return End::Later };
+        let count = part.count;
+        if on_disk && let Some(end) = prepare(shared, part) {
+            return end;
+        }
         let Some(answer) = send(shared, &part.load, failures > 0).await else { return End::OverLimit };
-        let (asked, said) = match answer {
-            Ok(reply) => match reply.class {
-                Class::Accepted => {
-                    if reply.rejected > 0 || !reply.message.is_empty() {
-                        shared.log.rejected(reply.rejected, count, &reply.message);
-                    }
-                    shared.log.delivered(&shared.transport);
-                    if on_disk {
-                        shared.delivered();
-                    }
-                    return End::Accepted { rejected: reply.rejected };
-                }
-                Class::TooLarge => return End::TooLarge,
-                Class::Refused => {
-                    shared.log.dropped(DropReason::Refused, count, &said(&reply));
-                    return End::Dropped(DropReason::Refused);
-                }
-                Class::Retry => (reply.retry_after, said(&reply)),
-            },
-            Err(error) => (None, error.to_string()),
+        let Failure { asked, said } = match judge(shared, answer, count, on_disk) {
+            Ok(end) => return end,
+            Err(failure) => failure,
         };
         failures += 1;
         let wait = policy.wait(failures, asked, RandomState::new().hash_one(failures));
@@ -186,7 +202,7 @@ async fn attempt<'s, T: Item>(
                     shared.log.dropped(DropReason::Expired, count, &said);
                     return End::Dropped(DropReason::Expired);
                 }
-                if suspect.is_surplus() {
+                if suspect.is_surplus() && batch.put_last() {
                     return End::Later;
                 }
             }
@@ -254,8 +270,4 @@ async fn send<T: Item>(shared: &Shared<T>, load: &Load<T>, again: bool) -> Optio
     let body = if body.is_unique() { Vec::from(body) } else { Vec::new() };
     shared.recycle(Scratch { encoder, body, gzip });
     Some(answer)
-}
-
-fn said(reply: &Reply) -> String {
-    reply.described()
 }

@@ -10,7 +10,7 @@ use std::{
 use bytes::Bytes;
 
 use super::{
-    in_flight::{InFlight, Kept, Load, Part},
+    in_flight::{InFlight, Load, Part},
     shared::{Scratch, Shared},
 };
 use crate::{
@@ -216,49 +216,28 @@ impl<T: Item> Shared<T> {
         self.book(|stats| stats.spool_bytes = bytes);
     }
 
-    /// Leaves what is left of a batch to the spool.
-    pub(super) fn keep(&self, receipt: Receipt, Kept { whole, left, anew }: Kept<T>) {
-        let written = match anew.map(|parts| self.write_anew(&parts)) {
-            Some(Ok(())) => {
-                self.acknowledge(receipt);
-                return self.kept(left, left);
-            }
-            Some(Err(written)) => written,
-            None => 0,
-        };
+    /// Leaves a batch that is not taken any more to the next run: so many of its items lie there, and of so many the fate is
+    /// open. The others arrived already, but will be sent again, as are those that an earlier run left.
+    pub(super) fn keep(&self, receipt: &Receipt, lie: u64, left: u64) {
         // One that is closed has it on disk.
-        if self.disk.lock().spool.as_mut().is_none_or(|spool| spool.release(&receipt)) {
-            self.kept(left, written + whole);
+        if self.disk.lock().spool.as_mut().is_none_or(|spool| spool.release(receipt)) {
+            self.book(|stats| {
+                stats.sending -= left;
+                stats.spooled += lie;
+                stats.recovered += lie.saturating_sub(left);
+            });
         } else {
             // Its place was given up to make room.
-            self.kept(written, written);
-            self.settle(left.saturating_sub(written), |stats, items| stats.count_dropped(DropReason::SpoolFull, items));
+            self.settle(left, |stats, items| stats.count_dropped(DropReason::SpoolFull, items));
         }
     }
 
-    /// So many items that were sending lie in the spool, and maybe some with them that arrived already: they will be sent
-    /// again, as are those that an earlier run left.
-    fn kept(&self, items: u64, lie: u64) {
-        self.book(|stats| {
-            stats.sending -= items;
-            stats.spooled += lie;
-            stats.recovered += lie.saturating_sub(items);
-        });
-    }
-
-    /// Writes parts of a batch as batches of their own; gives how many items are there if not all are.
-    fn write_anew(&self, parts: &[Part<T>]) -> Result<(), u64> {
-        let (mut scratch, mut written) = (self.scratch(), 0);
-        let mut whole = true;
-        for part in parts.iter().rev().filter(|part| part.count > 0) {
-            whole = self.write_part(&mut scratch, part).is_some();
-            if !whole {
-                break;
-            }
-            written += part.count;
-        }
+    /// Writes a part of a batch as a batch of its own, the last of the spool; whether it is there.
+    pub(super) fn write_anew(&self, part: &Part<T>) -> bool {
+        let mut scratch = self.scratch();
+        let is_written = self.write_part(&mut scratch, part).is_some();
         self.recycle(scratch);
-        if whole { Ok(()) } else { Err(written) }
+        is_written
     }
 
     fn write_part(&self, scratch: &mut Scratch, part: &Part<T>) -> Option<()> {
@@ -275,8 +254,17 @@ impl<T: Item> Shared<T> {
         };
         let items = NonZeroU32::new(u32::try_from(part.count).ok()?)?;
         let mut state = self.disk.lock();
-        let appended = self.append_to(state.spool.as_mut()?, items, format, &scratch.body);
-        appended.inspect_err(|error| self.log.spool_failed(error)).ok()
+        match self.append_to(state.spool.as_mut()?, items, format, &scratch.body) {
+            Ok(()) => {
+                self.spooled(part.count);
+                Some(())
+            }
+            Err(AppendError::File(error)) => {
+                self.log.spool_failed(&error);
+                None
+            }
+            Err(AppendError::Full | AppendError::TooLarge) => None,
+        }
     }
 
     /// The body of these items, compressed with gzip; `None`: it would be larger than our limit.

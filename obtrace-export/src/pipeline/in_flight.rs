@@ -30,17 +30,6 @@ pub(super) struct Part<T> {
     pub(super) is_half: bool,
 }
 
-/// What is to be kept of a batch from the spool.
-#[derive(Debug)]
-pub(super) struct Kept<T> {
-    /// Items of the record.
-    pub(super) whole: u64,
-    /// Items whose fate is open.
-    pub(super) left: u64,
-    /// These, to be written anew as the last of the spool, the first of them last; else the record stays as it is.
-    pub(super) anew: Option<Vec<Part<T>>>,
-}
-
 /// Both halves of some items, or of what is within a single one.
 pub(super) fn halves<T: Item>(mut items: Vec<T>) -> Result<[Vec<T>; 2], Vec<T>> {
     if items.len() > 1 {
@@ -108,16 +97,17 @@ impl<T: Item> InFlight<T> {
         self.parts.extend([second, first]);
     }
 
-    /// Puts what is left of a batch from the spool at the spool's end.
-    pub(super) fn put_last(mut self) {
-        self.keep(true);
-    }
-
-    /// Leaves what is left to the spool, if it is there: as it lies, or written anew.
-    fn keep(&mut self, anew: bool) {
-        let Some(receipt) = self.receipt.take() else { return };
-        let (left, parts) = (std::mem::take(&mut self.count), std::mem::take(&mut self.parts));
-        self.shared.keep(receipt, Kept { whole: self.whole, left, anew: anew.then_some(parts) });
+    /// Writes what is left of a batch from the spool anew as the last of the spool, part by part, the first of them first.
+    /// `false`: some of it is not taken there, and is still to be sent.
+    pub(super) fn put_last(&mut self) -> bool {
+        while let Some(part) = self.parts.last() {
+            if part.count > 0 && !self.shared.write_anew(part) {
+                return false;
+            }
+            self.count -= part.count.min(self.count);
+            self.parts.pop();
+        }
+        self.count == 0
     }
 
     /// Takes out what is to be sent.
@@ -191,15 +181,16 @@ impl<T: Item> InFlight<T> {
 impl<T: Item> Drop for InFlight<T> {
     fn drop(&mut self) {
         let left = self.count;
-        if self.receipt.is_none() {
-            if left > 0 {
-                self.dropped(left, DropReason::Shutdown);
-            }
-        } else if left > 0 {
-            // What arrived of it is not to come again.
-            self.keep(left < self.whole);
-        } else if let Some(receipt) = self.receipt.take() {
+        if self.receipt.is_none() && left > 0 {
+            self.dropped(left, DropReason::Shutdown);
+        }
+        // What arrived of it is not to come again.
+        let is_done = left == 0 || left < self.whole && self.put_last();
+        let Some(receipt) = self.receipt.take() else { return };
+        if is_done {
             self.shared.acknowledge(receipt);
+        } else {
+            self.shared.keep(&receipt, self.whole, std::mem::take(&mut self.count));
         }
     }
 }

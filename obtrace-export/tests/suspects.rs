@@ -1,0 +1,63 @@
+//! Batches in a spool that would not go for long, which others overtake: none is lost while the receiver is away, few are in
+//! memory, few requests under way.
+#![cfg(all(feature = "http", target_os = "linux"))]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod child;
+mod exporter;
+mod server;
+
+use std::path::Path;
+
+use child::{Folder, Reserved};
+use exporter::{MILLI, SECOND, is_settled, span, start, wait, whole};
+use obtrace_export::{
+    batch::Limits,
+    model::Signal,
+    pipeline::Config,
+    retry::Policy,
+    spool::{self, WhenFull},
+    stats::DropReason,
+    transport::HttpConfig,
+};
+use server::Server;
+
+/// A name that does not compress to less than half.
+fn noise(seed: u64) -> String {
+    let word = |i: u64| (i + seed * 1000).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(17);
+    (1..=180).map(|i| format!("{:016x}", word(i).wrapping_mul(0xbf58_476d_1ce4_e5b9))).collect()
+}
+
+/// Each item is a batch, and others soon overtake one that fails.
+fn single(folder: &Path) -> Config {
+    let retry = Policy::new().with_waits(5 * MILLI, 20 * MILLI).with_give_up_after(30 * MILLI);
+    let config = whole().with_limits(Limits::new().with_batch_items(1)).with_retry(retry);
+    config.with_spool(spool::Config::new(folder))
+}
+
+fn to(url: &str) -> HttpConfig {
+    HttpConfig::otlp(url, Signal::Traces).unwrap().with_timeout(5 * SECOND)
+}
+
+#[test]
+fn a_full_spool_that_keeps_the_oldest_delivers_all_it_kept_and_has_room_again() {
+    let (folder, reserved) = (Folder::new(), Reserved::new());
+    let small = spool::Config::new(folder.path()).with_max_bytes(64 * 1024).with_when_full(WhenFull::DropNewest);
+    let exporter = start(to(&reserved.url()), single(folder.path()).with_spool(small));
+    for i in 0..60 {
+        exporter.try_send(span(noise(i))).unwrap();
+    }
+    // By then the oldest were to go to the end, where there is no room.
+    let away = wait(&exporter, |stats| stats.queued == 0 && stats.requests > 200);
+    let dropped = away.dropped(DropReason::SpoolFull);
+    assert!(dropped > 10 && away.dropped_total() == dropped, "{away:?}");
+    let server = Server::on(reserved.listen(), []);
+    assert_eq!(wait(&exporter, is_settled).exported, 60 - dropped);
+    for i in 60..90 {
+        exporter.try_send(span(noise(i))).unwrap();
+        wait(&exporter, is_settled);
+    }
+    let stats = exporter.shutdown_blocking(SECOND);
+    assert_eq!((stats.exported, stats.dropped_total(), stats.recovered), (90 - dropped, dropped, 0));
+    assert_eq!(server.requests().len() as u64, stats.exported);
+}
