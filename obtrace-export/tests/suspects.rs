@@ -7,7 +7,7 @@ mod child;
 mod exporter;
 mod server;
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use child::{Folder, Reserved};
 use exporter::{MILLI, SECOND, is_settled, span, start, wait, whole};
@@ -20,7 +20,7 @@ use obtrace_export::{
     stats::DropReason,
     transport::HttpConfig,
 };
-use server::Server;
+use server::{Act, Server};
 
 /// A name that does not compress to less than half.
 fn noise(seed: u64) -> String {
@@ -60,4 +60,46 @@ fn a_full_spool_that_keeps_the_oldest_delivers_all_it_kept_and_has_room_again() 
     let stats = exporter.shutdown_blocking(SECOND);
     assert_eq!((stats.exported, stats.dropped_total(), stats.recovered), (90 - dropped, dropped, 0));
     assert_eq!(server.requests().len() as u64, stats.exported);
+}
+
+#[test]
+fn few_are_in_memory_though_each_is_overtaken_at_once() {
+    let folder = Folder::new();
+    let server = Server::start(vec![Act::status(503); 1000]);
+    let retry = Policy::new().with_waits(5 * MILLI, 20 * MILLI).with_give_up_after(Duration::ZERO);
+    let exporter = start(to(&server.url()), single(folder.path()).with_retry(retry));
+    for i in 0..300 {
+        exporter.try_send(span(i.to_string())).unwrap();
+    }
+    // Four that are overtaken, and those that begin until they are; what is written to the spool waits in no memory.
+    let mut most = 0;
+    let stats = wait(&exporter, |stats| {
+        most = most.max(if stats.queued == 0 { stats.sending } else { 0 });
+        is_settled(stats)
+    });
+    assert!((5..=8).contains(&most), "{most}");
+    assert_eq!((stats.exported, stats.dropped_total()), (300, 0));
+}
+
+#[test]
+fn those_that_never_go_do_not_keep_others_back_though_there_is_no_room_to_put_them_last() {
+    let (folder, reserved) = (Folder::new(), Reserved::new());
+    let small = spool::Config::new(folder.path()).with_max_bytes(64 * 1024).with_when_full(WhenFull::DropNewest);
+    let exporter = start(to(&reserved.url()), single(folder.path()).with_spool(small));
+    for i in 0..60 {
+        exporter.try_send(span(format!("{} {}", if i < 9 { "poison" } else { "good" }, noise(i)))).unwrap();
+    }
+    wait(&exporter, |stats| stats.dropped(DropReason::SpoolFull) > 10 && stats.queued == 0);
+    let server = Server::on(reserved.listen(), []);
+    server.refuse("poison", Act::status(502));
+    // They are told by what goes on to arrive while they do not.
+    let stats = wait(&exporter, |stats| {
+        if stats.queued == 0 {
+            exporter.try_send(span("more")).unwrap();
+        }
+        stats.dropped(DropReason::Expired) == 9
+    });
+    assert_eq!(stats.dropped_total(), stats.dropped(DropReason::SpoolFull) + 9);
+    let stats = wait(&exporter, is_settled);
+    assert_eq!(stats.exported + stats.dropped_total(), stats.accepted);
 }

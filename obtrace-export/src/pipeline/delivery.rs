@@ -202,8 +202,11 @@ async fn attempt<'s, T: Item>(
                     shared.log.dropped(DropReason::Expired, count, &said);
                     return End::Dropped(DropReason::Expired);
                 }
-                if suspect.is_surplus() && batch.put_last() {
-                    return End::Later;
+                if suspect.is_surplus() {
+                    if batch.put_last() {
+                        return End::Later;
+                    }
+                    suspect.stays();
                 }
             }
             None if on_disk && began.elapsed() >= policy.give_up_after => {

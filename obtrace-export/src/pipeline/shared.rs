@@ -172,7 +172,8 @@ impl<T: Item> Shared<T> {
 
     /// While the receiver fails nothing new is begun: those that fail already find out when it is back.
     pub(super) fn is_failing(&self) -> bool {
-        self.lock().retrying > 0
+        let state = self.lock();
+        state.retrying > 0 || state.suspects.are_too_many()
     }
 
     pub(super) fn is_empty(&self) -> bool {

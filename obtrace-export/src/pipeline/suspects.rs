@@ -8,6 +8,9 @@ use crate::model::Item;
 /// So many batches that would not go are held aside; beyond that the oldest goes to the end of the spool.
 const MOST_SUSPECTS: usize = 4;
 
+/// So many are, one after the other, while there is no room at the end of the spool.
+const MOST_STUCK: usize = 16;
+
 /// So many attempts must fail while others are delivered.
 const STRIKES: u32 = 2;
 
@@ -17,6 +20,8 @@ pub(super) struct Suspects {
     /// Oldest first.
     aside: VecDeque<u64>,
     next: u64,
+    /// So many more than [`MOST_SUSPECTS`] are held, as the spool did not take the oldest.
+    stuck: usize,
     /// When those began that the worker does not know of yet.
     untold: Vec<Instant>,
 }
@@ -28,6 +33,16 @@ impl Suspects {
         self.aside.push_back(id);
         self.untold.push(began);
         id
+    }
+
+    /// Whether nothing new is to begin until one of them has left.
+    pub(super) fn are_too_many(&self) -> bool {
+        self.aside.len() > MOST_SUSPECTS + self.stuck
+    }
+
+    fn remove(&mut self, id: u64) {
+        self.aside.retain(|other| *other != id);
+        self.stuck = self.stuck.min(self.aside.len().saturating_sub(MOST_SUSPECTS));
     }
 }
 
@@ -89,10 +104,20 @@ impl<T: Item> Suspect<'_, T> {
         let aside = &self.shared.lock().suspects.aside;
         aside.len() > MOST_SUSPECTS && aside.front() == Some(&self.id)
     }
+
+    /// It is, and there is no room for it at the end of the spool: one more has its turn all the same, lest some that never
+    /// go keep all others back.
+    pub(super) fn stays(&self) {
+        {
+            let suspects = &mut self.shared.lock().suspects;
+            suspects.stuck = suspects.aside.len().min(MOST_STUCK).saturating_sub(MOST_SUSPECTS);
+        }
+        self.shared.wake.notify_one();
+    }
 }
 
 impl<T: Item> Drop for Suspect<'_, T> {
     fn drop(&mut self) {
-        self.shared.lock().suspects.aside.retain(|id| *id != self.id);
+        self.shared.lock().suspects.remove(self.id);
     }
 }

@@ -64,7 +64,7 @@ pub(crate) fn settled<T: Item>(exporter: &Exporter<T>) -> Stats {
     wait(exporter, is_settled)
 }
 
-pub(crate) fn wait<T: Item>(exporter: &Exporter<T>, what: impl Fn(&Stats) -> bool) -> Stats {
+pub(crate) fn wait<T: Item>(exporter: &Exporter<T>, mut what: impl FnMut(&Stats) -> bool) -> Stats {
     let end = Instant::now() + 30 * SECOND;
     loop {
         let stats = exporter.stats();
