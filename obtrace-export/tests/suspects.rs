@@ -103,3 +103,17 @@ fn those_that_never_go_do_not_keep_others_back_though_there_is_no_room_to_put_th
     let stats = wait(&exporter, is_settled);
     assert_eq!(stats.exported + stats.dropped_total(), stats.accepted);
 }
+
+#[test]
+fn those_that_were_overtaken_are_among_the_requests_that_may_be_under_way() {
+    let folder = Folder::new();
+    let server = Server::start(vec![Act::Late(40 * MILLI); 60]);
+    server.refuse("poison", Act::LateStatus(40 * MILLI, 503));
+    let exporter = start(to(&server.url()), single(folder.path()).with_concurrency(2));
+    for i in 0..100 {
+        exporter.try_send(span(if i % 2 == 0 { "poison" } else { "good" })).unwrap();
+    }
+    wait(&exporter, |stats| stats.exported >= 30);
+    assert_eq!(server.most_active(), 2);
+    exporter.shutdown_blocking(Duration::ZERO);
+}

@@ -252,6 +252,8 @@ async fn wait_for_retry<T: Item>(shared: &Shared<T>, until: Instant, asked_for: 
 
 /// One request. `None`: the body would be larger than our limit.
 async fn send<T: Item>(shared: &Shared<T>, load: &Load<T>, again: bool) -> Option<Result<Reply, SendError>> {
+    // Those that others overtook are sent again besides those that begin. The semaphore is never closed.
+    let _slot = shared.slots.acquire().await.ok();
     let items = match load {
         Load::Items(items) => items,
         Load::Record { gzip, .. } => {

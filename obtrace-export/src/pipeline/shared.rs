@@ -39,6 +39,8 @@ pub(super) struct Shared<T> {
     pub(super) disk: Disk,
     /// Whoever holds it finds out when a receiver that fails is back.
     pub(super) probe: Semaphore,
+    /// One for each request that may be under way.
+    pub(super) slots: Semaphore,
     state: Mutex<State<T>>,
     /// Wakes the worker: a batch began or is full.
     pub(super) wake: Notify,
@@ -90,7 +92,7 @@ pub(super) struct Scratch {
 impl<T: Item> Shared<T> {
     pub(super) fn new(transport: Transport, mut config: Config) -> Self {
         // With none nothing would ever be sent.
-        config.concurrency = config.concurrency.max(1);
+        config.concurrency = config.concurrency.clamp(1, Semaphore::MAX_PERMITS);
         let batcher = Batcher::new(config.limits);
         let state = State {
             batcher,
@@ -106,8 +108,9 @@ impl<T: Item> Shared<T> {
             transport,
             log: Log::new(T::SIGNAL),
             disk: Disk::new(config.spool.clone()),
-            config,
             probe: Semaphore::new(1),
+            slots: Semaphore::new(config.concurrency),
+            config,
             state: Mutex::new(state),
             wake: Notify::new(),
             closing: watch::Sender::new(None),

@@ -32,6 +32,8 @@ pub(crate) enum Act {
     EndlessHead,
     /// No answer for so long, then 200.
     Late(Duration),
+    /// No answer for so long, then this status.
+    LateStatus(Duration, u16),
 }
 
 impl Act {
@@ -170,6 +172,12 @@ fn serve(mut stream: &TcpStream, state: &State) -> bool {
         _ => act,
     };
     state.requests.lock().unwrap().push(request);
+    let is_late = matches!(act, Act::Late(_) | Act::LateStatus(..));
+    if let Act::Late(pause) | Act::LateStatus(pause, _) = act {
+        thread::sleep(pause);
+        // The next request may come as soon as this one is answered.
+        state.active.fetch_sub(1, Ordering::SeqCst);
+    }
     let mut write = |bytes: &[u8]| {
         let sent = stream.write_all(bytes).is_ok();
         state.written.fetch_add(if sent { bytes.len() } else { 0 }, Ordering::SeqCst);
@@ -209,12 +217,12 @@ fn serve(mut stream: &TcpStream, state: &State) -> bool {
             while write(b"X-Filler: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\r\n") {}
             false
         }
-        Act::Late(pause) => {
-            thread::sleep(pause);
-            write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
-        }
+        Act::Late(_) => write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"),
+        Act::LateStatus(_, status) => write(format!("HTTP/1.1 {status} Said\r\nContent-Length: 0\r\n\r\n").as_bytes()),
     };
-    state.active.fetch_sub(1, Ordering::SeqCst);
+    if !is_late {
+        state.active.fetch_sub(1, Ordering::SeqCst);
+    }
     keep
 }
 
