@@ -14,7 +14,7 @@ use std::{
 };
 
 use child::{Folder, Reserved};
-use exporter::{MILLI, SECOND, quick, settled, span, start};
+use exporter::{MILLI, SECOND, quick, settled, span, start, wait};
 use obtrace_export::{
     batch::Limits,
     encode::Format,
@@ -264,6 +264,45 @@ fn a_wait_in_seconds_is_honoured() {
             let wait = waits(&server)[0];
             assert!((SECOND..SECOND * 11 / 10 + SECOND).contains(&wait), "{wait:?}");
         }
+    });
+}
+
+/// Throttling: the wait is the client's, not that of one request: nothing else is sent meanwhile, though the batch that was
+/// answered so cannot wait that long.
+#[test]
+fn a_wait_holds_for_what_comes_after() {
+    both(|config| {
+        let server = Server::start(vec![Act::retry_after(429, "300"); 4]);
+        let limits = Limits::new().with_batch_items(1);
+        let exporter = start(transport(&server), config.with_limits(limits).with_concurrency(1));
+        for i in 0..20 {
+            exporter.try_send(span(i.to_string())).unwrap();
+        }
+        wait(&exporter, |stats| stats.requests > 0 && (stats.spooled == 19 || stats.dropped(DropReason::Expired) > 0));
+        thread::sleep(200 * MILLI);
+        assert_eq!(server.requests().len(), 1);
+        // Nor at the end.
+        let began = Instant::now();
+        let stats = exporter.shutdown_blocking(60 * SECOND);
+        assert!(began.elapsed() < 30 * SECOND, "{:?}", began.elapsed());
+        assert_eq!((stats.requests, stats.exported, stats.in_flight()), (1, 0, 0));
+        assert_eq!(stats.dropped_total() + stats.spooled, 20);
+    });
+
+    both(|config| {
+        let server = Server::start([Act::retry_after(503, "1")]);
+        let limits = Limits::new().with_batch_items(1);
+        let retry = Policy::new().with_waits(20 * MILLI, 80 * MILLI).with_give_up_after(100 * MILLI);
+        let config = config.with_limits(limits).with_retry(retry).with_concurrency(1);
+        let exporter = start(transport(&server), config);
+        for i in 0..5 {
+            exporter.try_send(span(i.to_string())).unwrap();
+        }
+        let stats = settled(&exporter);
+        assert_eq!(stats.exported + stats.dropped(DropReason::Expired), 5);
+        let waited = waits(&server)[0];
+        assert!((SECOND..SECOND * 11 / 10 + SECOND).contains(&waited), "{waited:?}");
+        exporter.shutdown_blocking(SECOND);
     });
 }
 

@@ -179,6 +179,11 @@ async fn attempt<'s, T: Item>(
     let mut failures = 0;
     let (mut retrying, mut probing) = (None, None);
     loop {
+        while let Some(until) = shared.held_off() {
+            if !wait_for_retry(shared, until, true).await {
+                return End::Cut;
+            }
+        }
         let Some(part) = batch.part() else { return End::Later };
         let count = part.count;
         if on_disk && let Some(end) = prepare(shared, part) {
@@ -191,7 +196,11 @@ async fn attempt<'s, T: Item>(
         };
         failures += 1;
         let wait = policy.wait(failures, asked, RandomState::new().hash_one(failures));
-        if !on_disk && began.elapsed() + wait > policy.give_up_after {
+        let until = Instant::now() + wait;
+        if asked.is_some() {
+            shared.hold_off(until);
+        }
+        if !on_disk && until.saturating_duration_since(began) > policy.give_up_after {
             shared.log.dropped(DropReason::Expired, count, &said);
             return End::Dropped(DropReason::Expired);
         }
@@ -218,7 +227,6 @@ async fn attempt<'s, T: Item>(
                 retrying.get_or_insert_with(|| shared.retrying());
             }
         }
-        let until = Instant::now() + wait;
         if on_disk && suspect.is_none() && probing.is_none() {
             // Of those that failed one finds out when the receiver is back. The semaphore is never closed.
             probing = shared.probe.acquire().await.ok();

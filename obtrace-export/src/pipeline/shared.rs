@@ -79,6 +79,8 @@ pub(super) struct State<T> {
     /// Batches from the spool that were delivered.
     pub(super) delivered: u64,
     pub(super) suspects: Suspects,
+    /// The receiver asked for no request before then.
+    not_before: Option<Instant>,
 }
 
 /// What encoding a batch needs.
@@ -103,6 +105,7 @@ impl<T: Item> Shared<T> {
             ended: 0,
             delivered: 0,
             suspects: Suspects::default(),
+            not_before: None,
         };
         Self {
             transport,
@@ -177,6 +180,17 @@ impl<T: Item> Shared<T> {
     pub(super) fn is_failing(&self) -> bool {
         let state = self.lock();
         state.retrying > 0 || state.suspects.are_too_many()
+    }
+
+    /// The receiver asks for no request before then, of this batch or of another.
+    pub(super) fn hold_off(&self, until: Instant) {
+        let not_before = &mut self.lock().not_before;
+        *not_before = (*not_before).max(Some(until));
+    }
+
+    /// Until when there is to be no request, if that is still to come.
+    pub(super) fn held_off(&self) -> Option<Instant> {
+        self.lock().not_before.filter(|until| *until > Instant::now())
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -151,7 +151,7 @@ struct Sends<'s, T: Item> {
     too_large: Option<InFlight<T>>,
     /// Synchronises full segments with the disk.
     syncing: Option<JoinHandle<()>>,
-    /// The receiver fails and the shutdown leaves no time to wait for it.
+    /// The receiver fails, or asks to wait, and the shutdown leaves no time for that.
     resting: bool,
 }
 
@@ -227,6 +227,10 @@ impl<T: Item> Sends<'_, T> {
         self.set_aside();
         let most = self.shared.config.concurrency;
         while !self.shared.is_failing() && !self.resting {
+            if let Some(until) = self.shared.held_off() {
+                self.resting = self.shared.closing.borrow().is_some_and(|deadline| until >= deadline);
+                return Some(until);
+            }
             // Without a spool there is nothing to repeat, and nothing speaks for few at a time.
             let room = if has_spool { self.pace.room(most, Instant::now()) } else { self.slot(most) };
             if let Err(at) = room {
