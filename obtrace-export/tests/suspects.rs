@@ -117,3 +117,26 @@ fn those_that_were_overtaken_are_among_the_requests_that_may_be_under_way() {
     assert_eq!(server.most_active(), 2);
     exporter.shutdown_blocking(Duration::ZERO);
 }
+
+#[test]
+fn one_that_is_throttled_while_others_get_through_is_not_given_up() {
+    for throttled in [Act::retry_after(503, "0"), Act::status(429)] {
+        let (folder, server) = (Folder::new(), Server::start([]));
+        server.refuse("unlucky", throttled);
+        let exporter = start(to(&server.url()), single(folder.path()));
+        exporter.try_send(span("unlucky")).unwrap();
+        // It was overtaken, and asks again and again while others arrive.
+        let mut others = 0;
+        let stats = wait(&exporter, |stats| {
+            if stats.queued + stats.spooled == 0 {
+                exporter.try_send(span("other")).unwrap();
+                others += 1;
+            }
+            stats.exported >= 10 && stats.retries >= 30
+        });
+        assert_eq!(stats.dropped_total(), 0);
+        server.refuse("nobody", Act::status(503));
+        let stats = wait(&exporter, is_settled);
+        assert_eq!((stats.exported, stats.dropped_total()), (others + 1, 0));
+    }
+}

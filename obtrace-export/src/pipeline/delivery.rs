@@ -25,6 +25,9 @@ use crate::{
 /// would: what waited is to be there soon after.
 const PROBE: Duration = Duration::from_secs(15);
 
+/// The status of HTTP, which gRPC has no number like.
+const TOO_MANY_REQUESTS: u16 = 429;
+
 /// How the attempts to deliver a batch ended.
 enum End {
     Accepted {
@@ -133,6 +136,8 @@ fn prepare<T: Item>(shared: &Shared<T>, part: &mut Part<T>) -> Option<End> {
 struct Failure {
     /// How long the receiver asks to wait.
     asked: Option<Duration>,
+    /// It is the receiver that cannot now, whatever the batch is.
+    is_throttled: bool,
     said: String,
 }
 
@@ -143,7 +148,7 @@ fn judge<T: Item>(
     count: u64,
     on_disk: bool,
 ) -> Result<End, Failure> {
-    let reply = answer.map_err(|error| Failure { asked: None, said: error.to_string() })?;
+    let reply = answer.map_err(|error| Failure { asked: None, is_throttled: false, said: error.to_string() })?;
     match reply.class {
         Class::Accepted => {
             if reply.rejected > 0 || !reply.message.is_empty() {
@@ -160,7 +165,11 @@ fn judge<T: Item>(
             shared.log.dropped(DropReason::Refused, count, &reply.described());
             Ok(End::Dropped(DropReason::Refused))
         }
-        Class::Retry => Err(Failure { asked: reply.retry_after, said: reply.described() }),
+        Class::Retry => {
+            let asked = reply.retry_after;
+            let is_throttled = asked.is_some() || reply.status == TOO_MANY_REQUESTS;
+            Err(Failure { asked, is_throttled, said: reply.described() })
+        }
     }
 }
 
@@ -190,7 +199,7 @@ async fn attempt<'s, T: Item>(
             return end;
         }
         let Some(answer) = send(shared, &part.load, failures > 0).await else { return End::OverLimit };
-        let Failure { asked, said } = match judge(shared, answer, count, on_disk) {
+        let Failure { asked, is_throttled, said } = match judge(shared, answer, count, on_disk) {
             Ok(end) => return end,
             Err(failure) => failure,
         };
@@ -207,7 +216,7 @@ async fn attempt<'s, T: Item>(
         shared.log.failing(&shared.transport, &said, wait);
         match suspect {
             Some(suspect) => {
-                if suspect.failed() {
+                if !is_throttled && suspect.failed() {
                     shared.log.dropped(DropReason::Expired, count, &said);
                     return End::Dropped(DropReason::Expired);
                 }
