@@ -222,6 +222,19 @@ fn a_full_spool_keeps_the_oldest_if_told_so() {
 }
 
 #[test]
+fn what_arrived_takes_no_room_though_nothing_came_after_it() {
+    let folder = Folder::new();
+    let config = folder.config().with_when_full(WhenFull::DropNewest);
+    let (mut spool, _) = Spool::open(&config, Signal::Traces).unwrap();
+    for number in 0..4 {
+        append(&mut spool, number, 7, 40_000).unwrap();
+        assert!(matches!(append(&mut spool, 9, 7, 40_000), Err(AppendError::Full)), "it still waits");
+        assert_eq!(drain(&mut spool), (vec![number], 7));
+    }
+    assert_eq!(folder.segments().len(), 1);
+}
+
+#[test]
 fn a_batch_that_never_fits_changes_nothing() {
     let folder = Folder::new();
     let (mut spool, _) = folder.open();

@@ -181,6 +181,11 @@ impl Spool {
     /// Gives up the oldest segments until there is room for so many bytes and a segment's head.
     fn make_room(&mut self, bytes: u64) -> Result<(), AppendError> {
         let need = bytes + SEGMENT_HEAD as u64;
+        if self.bytes().saturating_add(need) > self.max_bytes && self.segments.iter().all(Segment::is_done) {
+            // Also the one that records are added to.
+            self.active = None;
+            self.retire();
+        }
         while self.bytes().saturating_add(need) > self.max_bytes {
             if self.when_full == WhenFull::DropNewest {
                 return Err(AppendError::Full);
