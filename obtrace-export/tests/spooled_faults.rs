@@ -254,6 +254,26 @@ fn of_a_batch_that_went_in_part_the_rest_is_kept() {
 }
 
 #[test]
+fn a_shutdown_before_anything_else_leaves_what_waits_to_the_next_run() {
+    let folder = Folder::new();
+    let (exporter, worker) =
+        Exporter::new(Http::new(HttpConfig::otlp(&nobody(), Signal::Traces).unwrap()).unwrap(), slow(folder.path()));
+    for i in 0..10 {
+        exporter.try_send(span(i.to_string())).unwrap();
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let stats = runtime.block_on(async {
+        let worker = tokio::spawn(worker.run());
+        exporter.shutdown(Duration::ZERO).await;
+        worker.await.unwrap();
+        exporter.stats()
+    });
+    assert_eq!((stats.spooled, stats.dropped_total(), stats.in_flight()), (10, 0, 0));
+    let exporter: Exporter = start(&Server::start([]).url(), slow(folder.path()));
+    assert_eq!(wait(&exporter, |stats| stats.recovered > 0 && is_settled(stats)).exported, 10);
+}
+
+#[test]
 fn halves_go_out_compressed_as_the_whole_did() {
     let folder = Folder::new();
     let server = Server::start([Act::status(413)]);

@@ -72,6 +72,8 @@ impl<T: Item> Worker<T> {
             syncing: None,
             resting: false,
         };
+        // At once, so that it takes what a shutdown leaves that comes before anything else.
+        shared.open_spool();
         let deadline = loop {
             let deadline = *closing.borrow_and_update();
             if let Some(deadline) = deadline.filter(|deadline| *deadline <= Instant::now()) {
