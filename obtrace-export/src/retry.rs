@@ -108,7 +108,8 @@ impl Policy {
 
     /// How long to wait before the next attempt, after `failures` failed ones (1 at least), where the server may have
     /// named a time. `random` is any number, uniformly distributed: exporters that failed together must not come back
-    /// together, so a wait of our own varies by a quarter either way, and one that the server named is up to 5 % longer.
+    /// together, so a wait of our own varies by a quarter either way, within [`Policy::max`], and one that the server named
+    /// is up to 5 % longer.
     ///
     /// A time that the server named is capped at [`MAX_RETRY_AFTER`] and is at least half the first wait of our own, so
     /// that `Retry-After: 0` cannot make a tight loop.
@@ -121,7 +122,8 @@ impl Policy {
             return (asked + asked / 20 * fraction / 1024).min(MAX_RETRY_AFTER);
         }
         let doubled = self.initial.saturating_mul(1 << failures.saturating_sub(1).min(20)).min(self.max).min(LONGEST);
-        (doubled / 4 * 3 + doubled / 2 * fraction / 1024).min(self.max)
+        let (shortest, longest) = (doubled / 4 * 3, (doubled / 4 * 5).min(self.max));
+        shortest + longest.saturating_sub(shortest) * fraction / 1024
     }
 }
 
@@ -261,10 +263,19 @@ mod tests {
         let policy = Policy::new();
         let middle: Vec<u64> =
             (1..10).map(|failures| policy.wait(failures, None, 512).as_secs_f64().round() as u64).collect();
-        assert_eq!(middle, [1, 2, 4, 8, 16, 32, 60, 60, 60]);
+        // At the cap between three quarters of it and all of it.
+        assert_eq!(middle, [1, 2, 4, 8, 16, 32, 53, 53, 53]);
         assert!(policy.wait(u32::MAX, None, 1023) <= 60 * SECOND);
         assert_eq!(policy.wait(1, None, 0), Duration::from_millis(750));
         assert!(policy.wait(1, None, 1023) > Duration::from_millis(1240));
+    }
+
+    #[test]
+    fn those_that_failed_together_come_back_one_by_one_also_after_the_longest_wait() {
+        let mut waits: Vec<_> = (0..1024).map(|random| Policy::new().wait(20, None, random)).collect();
+        assert!(waits.iter().all(|wait| (45 * SECOND..=60 * SECOND).contains(wait)));
+        waits.dedup();
+        assert_eq!(waits.len(), 1024);
     }
 
     #[test]
