@@ -206,6 +206,32 @@ fn what_is_under_way_is_not_counted_as_given_up() {
 }
 
 #[test]
+fn nothing_gives_way_for_a_batch_that_is_not_written() {
+    let folder = Folder::new();
+    let (mut spool, _) = folder.open();
+    for number in 0..200 {
+        append(&mut spool, number, 7, 1000).unwrap();
+    }
+    // In the place of the next segment.
+    let last = folder.segments().pop().unwrap();
+    let number = u64::from_str_radix(last.file_stem().unwrap().to_str().unwrap(), 16).unwrap();
+    let next = last.with_file_name(format!("{:016x}.segment", number + 1));
+    fs::write(&next, "").unwrap();
+    let (items, error) = loop {
+        spool.lost();
+        let items = spool.items();
+        if let Err(error) = append(&mut spool, 200, 7, 1000) {
+            break (items, error.to_string());
+        }
+    };
+    assert!(error.contains("File exists"), "{error}");
+    assert_eq!((spool.lost(), spool.items()), (Lost::default(), items));
+    fs::remove_file(next).unwrap();
+    append(&mut spool, 200, 7, 1000).unwrap();
+    assert!(spool.lost().full > 0);
+}
+
+#[test]
 fn a_full_spool_keeps_the_oldest_if_told_so() {
     let folder = Folder::new();
     let config = folder.config().with_when_full(WhenFull::DropNewest);

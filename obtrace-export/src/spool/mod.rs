@@ -138,7 +138,8 @@ impl Spool {
     ///
     /// # Errors
     ///
-    /// There is no room, or the file system does not take it: the spool is as it was.
+    /// There is no room, or the file system does not take it: nothing of it is there, and all else is as it was. Only where
+    /// the oldest had to give way and the writing itself fails, what gave way stays given up.
     pub fn append(&mut self, format: Format, items: NonZeroU32, body: &[u8]) -> Result<(), AppendError> {
         let head_place = [0; RECORD_HEAD];
         self.buffer.clear();
@@ -160,8 +161,11 @@ impl Spool {
         if size + (SEGMENT_HEAD + ACK) as u64 > self.max_bytes {
             return Err(AppendError::TooLarge);
         }
-        self.make_room(size + ACK as u64)?;
+        let need = size + ACK as u64;
+        self.check_room(need)?;
+        // Nothing gives way for a batch that has no place.
         let nonce = self.segment_for(size)?;
+        self.make_room(need)?;
         let Some((place, body)) = self.buffer.split_first_chunk_mut() else { return Err(AppendError::TooLarge) };
         let head = RecordHead {
             length: u32::try_from(body.len())
@@ -178,19 +182,27 @@ impl Spool {
         Ok(size)
     }
 
-    /// Gives up the oldest segments until there is room for so many bytes and a segment's head.
-    fn make_room(&mut self, bytes: u64) -> Result<(), AppendError> {
+    fn has_room(&self, bytes: u64) -> bool {
+        self.bytes().saturating_add(bytes) <= self.max_bytes
+    }
+
+    /// Whether there is room for so many bytes and a segment's head, or can be made.
+    fn check_room(&mut self, bytes: u64) -> Result<(), AppendError> {
         let need = bytes + SEGMENT_HEAD as u64;
-        if self.bytes().saturating_add(need) > self.max_bytes && self.segments.iter().all(Segment::is_done) {
+        if !self.has_room(need) && self.segments.iter().all(Segment::is_done) {
             // Also the one that records are added to.
             self.active = None;
             self.retire();
         }
-        while self.bytes().saturating_add(need) > self.max_bytes {
-            if self.when_full == WhenFull::DropNewest {
-                return Err(AppendError::Full);
-            }
-            let Some(front) = self.segments.front() else { return Err(AppendError::TooLarge) };
+        if self.when_full == WhenFull::DropNewest && !self.has_room(need) { Err(AppendError::Full) } else { Ok(()) }
+    }
+
+    /// Gives up the oldest segments until there is room for so many bytes in the last one.
+    fn make_room(&mut self, bytes: u64) -> Result<(), AppendError> {
+        while !self.has_room(bytes) {
+            let Some(front) = self.segments.front().filter(|_| self.segments.len() > 1) else {
+                return Err(AppendError::TooLarge);
+            };
             front.remove(&self.folder).map_err(FileError::new("cannot remove the oldest segment of", &self.folder))?;
             self.lost.full = self.lost.full.saturating_add(front.waiting.items).saturating_add(front.kept.items);
             self.forget_front();
