@@ -89,8 +89,8 @@ impl Config {
     ///
     /// - A batch is tried until it is delivered, refused, or gives way to make room. One that fails for longer than
     ///   [`Policy::give_up_after`] lets others overtake it, and is given up when it goes on to fail while they are delivered:
-    ///   it is the batch then, not the receiver. While the receiver fails, a request every 15 s at least finds out when it is
-    ///   back.
+    ///   it is the batch then, not the receiver. While the receiver fails, a request finds out when it is back, 15 s after
+    ///   the last one failed at the latest; when it asks to wait, after that time.
     /// - Bodies go out as they lie there, compressed with gzip, which every OTLP receiver takes, whatever compression is set.
     /// - What is lost when the process is killed: what waited for its batch, [`Limits::delay`] at most. What may arrive
     ///   twice: the batches under way, which is one while requests take less than 20 ms, and up to

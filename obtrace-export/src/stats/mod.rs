@@ -14,7 +14,8 @@ pub enum DropReason {
     QueueFull,
     /// It came after the shutdown.
     Closed,
-    /// The receiver refused its size, even in half a batch.
+    /// The receiver refused its size, even in half a batch; or it alone is larger than our own limit of a body, or than the
+    /// spool.
     TooLarge,
     /// The receiver refused it with a status that must not be retried.
     Refused,
@@ -73,7 +74,8 @@ impl fmt::Display for DropReason {
 pub struct Stats {
     /// Items handed to the exporter.
     pub accepted: u64,
-    /// Items that an earlier run left in the spool.
+    /// Items that an earlier run left in the spool; and, at a shutdown, those that arrived but still lie there, as the rest of
+    /// their batch could not be written anew: they will be sent again.
     pub recovered: u64,
     /// Items that the receiver took.
     pub exported: u64,

@@ -16,7 +16,7 @@ use crate::model::{Attribute, Metric, MetricData, NumberPoint, Resource, Scope, 
 /// | `otel.sdk.processor.span.processed` | what left the queue, or never came into it | none, `queue_full`, `already_shutdown` |
 /// | `otel.sdk.processor.span.queue.size` | what waits for its batch | |
 /// | `otel.sdk.processor.span.queue.capacity` | how much may, by [`Report::with_queue_capacity`] | |
-/// | `obtrace.export.recovered` | what an earlier run left | |
+/// | `obtrace.export.recovered` | what an earlier run left, and what will be sent again ([`Stats::recovered`]) | |
 /// | `obtrace.export.spooled` | what waits in the spool | |
 /// | `obtrace.export.spool.size` | bytes of its files | |
 /// | `obtrace.export.requests`, `obtrace.export.retries` | requests, and those made again | |
