@@ -61,7 +61,11 @@ impl fmt::Debug for Own {
 
 impl Own {
     /// All of them are zero now. Each exporter's queue holds so many items.
-    pub(super) fn new(resource: &Resource, queue: usize, summary: impl Fn() -> Summary + Send + Sync + 'static) -> Self {
+    pub(super) fn new(
+        resource: &Resource,
+        queue: usize,
+        summary: impl Fn() -> Summary + Send + Sync + 'static,
+    ) -> Self {
         let (collected, now) = (Arc::<Mutex<Vec<Metric>>>::default(), Arc::<Mutex<Now>>::default());
         let keep = Arc::clone(&collected);
         let exporter = MetricExporter::with_function(move |metrics| *lock(&keep) = metrics);
