@@ -53,6 +53,7 @@ mod table;
 use std::time::Instant;
 
 pub use self::config::{Buckets, Config, Names, SpanNames, UnknownNames};
+#[cfg(feature = "prometheus")]
 pub(crate) use self::family::TEMPO_LATENCY;
 use self::{
     aggregate::Example,
