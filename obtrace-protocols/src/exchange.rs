@@ -3,7 +3,9 @@
 use alloc::borrow::Cow;
 use core::fmt;
 
-use crate::{dns::DnsDetails, http::HttpDetails, postgres::PostgresDetails, redis::RedisDetails};
+use crate::{
+    dns::DnsDetails, http::HttpDetails, postgres::PostgresDetails, redis::RedisDetails, websocket::WebSocketDetails,
+};
 
 /// A point in time: nanoseconds in the caller's clock. The crate never reads a clock itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -102,10 +104,12 @@ pub enum Protocol {
     Redis,
     /// DNS over UDP and TCP ([RFC 1035](https://www.rfc-editor.org/rfc/rfc1035)).
     Dns,
+    /// WebSocket ([RFC 6455](https://www.rfc-editor.org/rfc/rfc6455)) behind its HTTP upgrade.
+    WebSocket,
 }
 
 impl Protocol {
-    /// The name used in output: `http`, `postgres`, `redis`, `dns`.
+    /// The name used in output: `http`, `postgres`, `redis`, `dns`, `websocket`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -113,6 +117,7 @@ impl Protocol {
             Self::Postgres => "postgres",
             Self::Redis => "redis",
             Self::Dns => "dns",
+            Self::WebSocket => "websocket",
         }
     }
 }
@@ -344,6 +349,8 @@ pub enum Details<'a> {
     Redis(RedisDetails<'a>),
     /// DNS.
     Dns(DnsDetails<'a>),
+    /// WebSocket.
+    WebSocket(WebSocketDetails<'a>),
 }
 
 impl Details<'_> {
@@ -355,6 +362,7 @@ impl Details<'_> {
             Self::Postgres(details) => Details::Postgres(details.into_owned()),
             Self::Redis(details) => Details::Redis(details.into_owned()),
             Self::Dns(details) => Details::Dns(details.into_owned()),
+            Self::WebSocket(details) => Details::WebSocket(details.into_owned()),
         }
     }
 }

@@ -18,6 +18,7 @@ pub mod redis;
 mod scan;
 pub mod sql;
 pub mod stream;
+pub mod websocket;
 
 pub use connection::{Config, Connection, Interest, Shared, State};
 pub use detect::{Detection, detect};

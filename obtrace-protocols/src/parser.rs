@@ -197,9 +197,13 @@ pub(crate) struct Upgrade<'a> {
     pub(crate) request: Message,
     /// The head of the `101` response. What the server sends behind it is the other protocol's.
     pub(crate) response: Message,
+    #[allow(dead_code, reason = "for a protocol that answers the request itself")]
     pub(crate) method: &'a str,
     /// As sent.
+    #[allow(dead_code, reason = "for a protocol that answers the request itself")]
     pub(crate) target: &'a str,
+    /// That without authority and query.
+    pub(crate) path: &'a str,
     /// `Host`.
     pub(crate) host: Option<&'a str>,
     pub(crate) trace_context: Option<TraceContext>,

@@ -89,6 +89,7 @@ impl Connection {
 }
 
 #[cfg(test)]
+#[expect(clippy::arithmetic_side_effects, reason = "small numbers of a test")]
 mod tests {
     use alloc::{string::String, sync::Arc, vec};
     use std::sync::Mutex;

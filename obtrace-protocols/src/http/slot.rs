@@ -245,12 +245,15 @@ impl Queue {
         let slot = self.slots.back().filter(|slot| slot.upgraded)?;
         let name = self.responses.get(slot.response_text, slot.response_upgrade)?;
         let asked = |piece| self.requests.get(slot.text, piece);
+        let target = asked(slot.target).unwrap_or_default();
+        let parts = split_target(slot.is_connect, target);
         let upgrade = Upgrade {
             request: slot.request,
             response: slot.response,
             method: asked(slot.method).unwrap_or_default(),
-            target: asked(slot.target).unwrap_or_default(),
-            host: asked(slot.host),
+            target,
+            path: parts.path,
+            host: parts.authority.or_else(|| asked(slot.host)),
             ..Upgrade::default()
         };
         Some((name, upgrade))

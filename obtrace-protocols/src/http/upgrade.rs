@@ -7,11 +7,12 @@ use super::parser::HttpParser;
 use crate::{
     Protocol,
     parser::{Context, Successor, TakeOver},
+    websocket,
 };
 
 /// The names that `Upgrade` of the response may have, in lower case, and what reads the connection then. After any
 /// other nothing is read.
-static SUCCESSORS: [(&str, Protocol, TakeOver); 0] = [];
+static SUCCESSORS: [(&str, Protocol, TakeOver); 1] = [("websocket", Protocol::WebSocket, websocket::take_over)];
 
 /// What is read of a handshake besides what every exchange has. Empty for nearly all connections.
 #[derive(Debug, Default)]
