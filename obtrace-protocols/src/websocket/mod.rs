@@ -5,7 +5,8 @@
 //! byte of the `101` response, carries the trace context of the upgrade request, and ends with the second Close frame
 //! (§5.5.1, §7.1.2) or with the connection. A session may last for days: its exchange is announced at the upgrade and
 //! told at its end, not in between, and what is held for it is a few hundred bytes however much passes; counts are of
-//! 64 bits. Its request is everything that the client sent, its response everything that the server sent.
+//! 64 bits. The announcement is [`Tentative`](crate::Stage::Tentative) until the exchange comes: what a thread does
+//! while a session is open is not done for it. Its request is everything that the client sent, its response everything that the server sent.
 //!
 //! Of each side frames, messages (§5.4), pings, pongs and bytes are counted; of the payload nothing is read but the
 //! status code of a Close frame (§7.4). Payloads are skipped, whether masked (§5.3) or compressed, so that neither their
@@ -18,7 +19,7 @@
 //!
 //! **Limits.** A session that began before the connection was observed is not recognised: frames have no signature.
 //! What does not keep to the framing is not read any further; the session is then
-//! [`Truncated`](crate::Completeness::Truncated). The text of a Close frame may hold anything and is not kept.
+//! [`Truncated`](crate::Completeness::Truncated), as is one of which not both Close frames were seen. The text of a Close frame may hold anything and is not kept.
 
 mod details;
 mod frame;

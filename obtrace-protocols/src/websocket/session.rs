@@ -8,12 +8,14 @@ use super::{
     half::{Begun, Half, State},
 };
 use crate::{
-    Completeness, Details, Exchange, Message, Protocol, Role, Timestamp,
+    Completeness, Details, Exchange, Message, Opened, Protocol, Role, Stage, Timestamp,
     parser::{Context, Parser, Side, Step, Upgrade},
 };
 
 /// "The connection was closed abnormally" ([§7.4.1](https://www.rfc-editor.org/rfc/rfc6455#section-7.4.1)).
 const ABNORMAL: u16 = 1006;
+/// The longest name of a subprotocol that is kept.
+const MAX_SUBPROTOCOL: usize = 64;
 
 #[derive(Debug)]
 struct Session {
@@ -35,14 +37,14 @@ struct Session {
     /// It was no WebSocket, or was not seen to its end.
     truncated: bool,
     left: bool,
-    stage: Stage,
+    end: End,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
-    Open,
-    Finished,
-    Polled,
+enum End {
+    Ahead,
+    Reached,
+    Told,
 }
 
 /// Reads the connection behind the `101` response.
@@ -51,13 +53,18 @@ pub(crate) fn take_over(upgrade: &Upgrade<'_>, cx: &mut Context<'_>) -> Box<dyn 
     let offset = |message: &Message| message.offset.saturating_add(message.size);
     let message = |tag, offset| Message { start, end: start, size: 0, offset, tag };
     let request = message(tag, offset(&upgrade.request));
-    let text = |bytes: &[u8]| (!bytes.is_empty()).then(|| String::from_utf8_lossy(bytes).into_owned());
+    let id = cx.take_id();
+    // Not a certain one: what the thread that took the request does in the next hours is not done for the session.
+    let Upgrade { trace_context, .. } = *upgrade;
+    cx.opened.push_back(Opened { id, start, tag, offset: request.offset, trace_context, stage: Stage::Tentative });
+    // One that is longer is no name: clients put tokens there for want of a header.
+    let named = (1..=MAX_SUBPROTOCOL).contains(&upgrade.subprotocol.len());
     Box::new(Session {
-        id: cx.open_at(request.offset, start, tag, upgrade.trace_context),
+        id,
         role: cx.role,
         path: upgrade.path.into(),
         host: upgrade.host.map(Into::into),
-        subprotocol: text(upgrade.subprotocol),
+        subprotocol: named.then(|| String::from_utf8_lossy(upgrade.subprotocol).into_owned()),
         extensions: Extensions::of(upgrade.extensions),
         client: Half::default(),
         server: Half::default(),
@@ -68,7 +75,7 @@ pub(crate) fn take_over(upgrade: &Upgrade<'_>, cx: &mut Context<'_>) -> Box<dyn 
         gap: false,
         truncated: false,
         left: false,
-        stage: Stage::Open,
+        end: End::Ahead,
     })
 }
 
@@ -116,10 +123,10 @@ impl Session {
     }
 
     fn finish(&mut self) {
-        if self.stage != Stage::Open {
+        if self.end != End::Ahead {
             return;
         }
-        self.stage = Stage::Finished;
+        self.end = End::Reached;
         if let Some(code) = self.close_code() {
             self.code_text = CodeText::of(code);
         }
@@ -133,7 +140,8 @@ impl Session {
     fn exchange(&self) -> Exchange<'_> {
         let code = self.close_code();
         let failed = code.is_some_and(is_failure);
-        let completeness = match (self.gap, self.truncated || self.closed.is_none()) {
+        let both = self.client.state == State::Over && self.server.state == State::Over;
+        let completeness = match (self.gap, self.truncated || !both) {
             (true, _) => Completeness::Gap,
             (false, true) => Completeness::Truncated,
             (false, false) => Completeness::Complete,
@@ -247,7 +255,7 @@ impl Parser for Session {
     }
 
     fn close(&mut self, cx: &mut Context<'_>) {
-        if self.stage == Stage::Open {
+        if self.end == End::Ahead {
             self.truncated |= self.left;
             // Parts of payloads were passed over unseen. The call is the client's side.
             for (side, position) in [(Side::Client, cx.offset), (Side::Server, cx.other.position())] {
@@ -264,12 +272,12 @@ impl Parser for Session {
         if !self.has_exchange() {
             return None;
         }
-        self.stage = Stage::Polled;
+        self.end = End::Told;
         Some(self.exchange())
     }
 
     fn has_exchange(&self) -> bool {
-        self.stage == Stage::Finished
+        self.end == End::Reached
     }
 
     fn memory(&self) -> usize {
