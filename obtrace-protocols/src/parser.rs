@@ -111,14 +111,27 @@ impl Context<'_> {
         trace_context: Option<TraceContext>,
     ) -> u64 {
         let id = self.take_id();
-        self.opened.push_back(Opened { id, start, tag, offset, trace_context, stage: Stage::Certain });
+        let request = Message { start, end: start, size: 0, offset, tag };
+        self.announce(id, &request, trace_context, Stage::Certain, Role::Client);
         id
     }
 
     /// Announces a request under its id, or says what became of a tentative announcement.
     pub(crate) fn tell(&mut self, id: u64, request: &Message, stage: Stage) {
+        self.announce(id, request, None, stage, Role::Client);
+    }
+
+    /// The same, of a request that may carry a context and may be the server's.
+    pub(crate) fn announce(
+        &mut self,
+        id: u64,
+        request: &Message,
+        trace_context: Option<TraceContext>,
+        stage: Stage,
+        sender: Role,
+    ) {
         let Message { start, tag, offset, .. } = *request;
-        self.opened.push_back(Opened { id, start, tag, offset, trace_context: None, stage });
+        self.opened.push_back(Opened { id, start, tag, offset, sender, trace_context, stage });
     }
 }
 

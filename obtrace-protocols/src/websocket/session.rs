@@ -8,7 +8,7 @@ use super::{
     half::{Begun, Half, State},
 };
 use crate::{
-    Completeness, Details, Exchange, Message, Opened, Protocol, Role, Stage, Timestamp,
+    Completeness, Details, Exchange, Message, Protocol, Role, Stage, Timestamp,
     parser::{Context, Parser, Side, Step, Upgrade},
 };
 
@@ -56,7 +56,7 @@ pub(crate) fn take_over(upgrade: &Upgrade<'_>, cx: &mut Context<'_>) -> Box<dyn 
     let id = cx.take_id();
     // Not a certain one: what the thread that took the request does in the next hours is not done for the session.
     let Upgrade { trace_context, .. } = *upgrade;
-    cx.opened.push_back(Opened { id, start, tag, offset: request.offset, trace_context, stage: Stage::Tentative });
+    cx.announce(id, &request, trace_context, Stage::Tentative, Role::Client);
     // One that is longer is no name: clients put tokens there for want of a header.
     let named = (1..=MAX_SUBPROTOCOL).contains(&upgrade.subprotocol.len());
     Box::new(Session {
