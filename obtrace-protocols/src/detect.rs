@@ -34,6 +34,8 @@ pub enum Detection {
 pub(crate) enum Verdict {
     /// It is.
     Yes,
+    /// It is, and either end may be the client: the role says which, else what cannot be of the other end.
+    Either,
     /// It looks like it, and nothing better is known.
     Likely,
     /// It may be: more bytes will tell.
@@ -76,14 +78,30 @@ static TABLE: [Entry; 5] = [
 /// ```
 #[must_use]
 pub fn detect(sent: &[u8], received: &[u8], role: Option<Role>, hint: Option<Protocol>) -> Detection {
+    find(sent, received, role, None, hint)
+}
+
+/// As [`detect`]; what may be either end's is taken as `likely` says.
+pub(crate) fn find(
+    sent: &[u8],
+    received: &[u8],
+    role: Option<Role>,
+    likely_role: Option<Role>,
+    hint: Option<Protocol>,
+) -> Detection {
     if is_tls(sent) || is_tls(received) {
         return Detection::Tls;
     }
+    let seems = role.or(likely_role).map(|role| match role {
+        Role::Client => Direction::Sent,
+        Role::Server => Direction::Received,
+    });
     let mut likely = None;
     let mut undecided = false;
     let hinted = TABLE.iter().filter(|entry| Some(entry.protocol) == hint);
     let others = TABLE.iter().filter(|entry| Some(entry.protocol) != hint);
     for entry in hinted.chain(others) {
+        let mut either = None;
         for requests in [Direction::Sent, Direction::Received] {
             let (client, server) = match requests {
                 Direction::Sent => (sent, received),
@@ -95,10 +113,19 @@ pub fn detect(sent: &[u8], received: &[u8], role: Option<Role>, hint: Option<Pro
             let found = |heuristic| Detection::Match { protocol: entry.protocol, requests, heuristic };
             match (entry.matches)(client, server) {
                 Verdict::Yes => return found(false),
+                Verdict::Either if seems == Some(requests) => return found(false),
+                Verdict::Either => {
+                    // Of both ends: more will tell.
+                    undecided |= either.is_some();
+                    either = if either.is_none() { Some(found(false)) } else { None };
+                }
                 Verdict::Likely => likely = likely.or(Some(found(true))),
                 Verdict::Maybe => undecided = true,
                 Verdict::No => {}
             }
+        }
+        if let Some(found) = either {
+            return found;
         }
     }
     if undecided {

@@ -20,7 +20,7 @@ LIBC = ctypes.CDLL(None)
 
 NGINX, UVICORN, GUNICORN, NODE, ODD = (80, 18080), (8001, 18001), (8002, 18002), (8003, 18003), (8004, 18004)
 POSTGRES, REDIS, DNS, SILENT = (5432, 15999), (6379, 16999), (53, 15353), 15354
-WEBSOCKET, UVICORN_SOCKETS = (8005, 18005), (8006, 18006)
+MQTT, WEBSOCKET, UVICORN_SOCKETS = (1883, 18830), (8005, 18005), (8006, 18006)
 
 
 def enter_namespace():
@@ -135,6 +135,14 @@ class World:
                 time.sleep(0.1)
             else:
                 sys.exit("PostgreSQL does not take statements")
+
+    def mqtt(self):
+        settings = (HERE / "servers/mosquitto.conf").read_text()
+        listeners = "\n".join(f"listener {port} 127.0.0.1" for port in MQTT)
+        (self.folder / "mosquitto.conf").write_text(settings.replace("LISTENERS", listeners).replace("FOLDER", str(self.folder)))
+        (self.folder / "mosquitto.acl").write_text("topic readwrite #\ntopic deny denied/#\n")
+        self.start("mosquitto", "mosquitto", "-c", self.folder / "mosquitto.conf")
+        self.answers(*MQTT)
 
     def websocket(self):
         servers = HERE / "servers"

@@ -39,7 +39,7 @@ impl Connection {
             _ => (&self.client, &self.server),
         };
         let (sent, received) = (sent.assembler.readable(), received.assembler.readable());
-        let detection = detect::detect(sent, received, self.role(), self.config.hint);
+        let detection = detect::find(sent, received, self.role(), self.config.likely_role, self.config.hint);
         self.settle(detection);
     }
 

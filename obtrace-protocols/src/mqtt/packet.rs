@@ -47,7 +47,7 @@ impl Kind {
     }
 
     /// Whether this end may send it.
-    const fn is_of(self, side: Side) -> bool {
+    pub(super) const fn is_of(self, side: Side) -> bool {
         match self {
             Self::Connect | Self::Subscribe | Self::Unsubscribe | Self::Pingreq => matches!(side, Side::Client),
             Self::Connack | Self::Suback | Self::Unsuback | Self::Pingresp => matches!(side, Side::Server),

@@ -64,8 +64,21 @@ fn of<T>(sides: &mut [T; 2], side: Side) -> &mut T {
     }
 }
 
+/// Whether what this packet answers may be among bytes of the other side that were not looked at yet.
+fn may_come(place: &Place, cx: &Context<'_>) -> bool {
+    let unread = !cx.other.readable().is_empty();
+    cx.other_waits || unread && cx.other.mark_at(cx.other.position()).at < place.start
+}
+
 /// Appends text, no more than `limit` bytes of it, without what cannot be shown.
 fn put(text: &mut String, bytes: &[u8], limit: usize) {
+    let is_plain = bytes.iter().all(|byte| (b' '..=b'~').contains(byte));
+    if is_plain
+        && bytes.len() <= limit.saturating_sub(text.len())
+        && let Ok(plain) = core::str::from_utf8(bytes)
+    {
+        return text.push_str(plain);
+    }
     for one in String::from_utf8_lossy(bytes).chars() {
         let one = if one.is_control() { char::REPLACEMENT_CHARACTER } else { one };
         if text.len().saturating_add(one.len_utf8()) > limit {
@@ -186,7 +199,7 @@ impl Session {
     fn connack(&mut self, mut cursor: Cursor<'_>, place: &Place, limit: usize, cx: &Context<'_>) -> Taken {
         let flags = cursor.byte().unwrap_or_default();
         let code = cursor.byte().unwrap_or_default();
-        if self.connect.is_none() && cx.other_waits {
+        if self.connect.is_none() && may_come(place, cx) {
             return Taken::Wait;
         }
         if self.version == 0 && !cursor.0.is_empty() {
@@ -312,7 +325,7 @@ impl Session {
         }
         let key = Key { sender: side.other(), id };
         let Some(slot) = self.waiting.get_mut(key) else {
-            return if cx.other_waits { Taken::Wait } else { Taken::Yes };
+            return if may_come(place, cx) { Taken::Wait } else { Taken::Yes };
         };
         let expected = if kind == Kind::Puback { 1 } else { 2 };
         if slot.kind != Kind::Publish || slot.qos != expected {
@@ -391,7 +404,7 @@ impl Session {
         let key = Key { sender: Side::Client, id };
         let asked = if fixed.kind == Kind::Suback { Kind::Subscribe } else { Kind::Unsubscribe };
         let Some(slot) = self.waiting.get_mut(key) else {
-            return if cx.other_waits { Taken::Wait } else { Taken::Yes };
+            return if may_come(place, cx) { Taken::Wait } else { Taken::Yes };
         };
         if slot.kind != asked {
             return Taken::Yes;
@@ -417,7 +430,7 @@ impl Session {
 
     fn pong(&mut self, place: &Place, cx: &Context<'_>) -> Taken {
         let Some(mut slot) = self.pings.pop_front() else {
-            return if cx.other_waits { Taken::Wait } else { Taken::Yes };
+            return if may_come(place, cx) { Taken::Wait } else { Taken::Yes };
         };
         slot.answer(place, true);
         self.finish(slot);

@@ -94,7 +94,11 @@ fn may_begin(fixed: &Fixed, body: &[u8]) -> bool {
     let code = |at: usize| body.get(at).is_none_or(|&code| reason::is_known(kind, code));
     match kind {
         Kind::Connect => NAMES.iter().any(|name| name.iter().zip(body).all(|(name, byte)| name == byte)),
-        Kind::Publish => body.get(2..).is_none_or(|topic| topic.iter().all(|&byte| may_be_topic(byte))),
+        Kind::Publish => {
+            let mut cursor = Cursor(body);
+            let topic = usize::from(cursor.number().unwrap_or_default());
+            cursor.0.iter().take(topic).all(|&byte| may_be_topic(byte))
+        }
         Kind::Connack => body.first().is_none_or(|&flags| flags <= 1) && code(1),
         Kind::Puback | Kind::Pubrec | Kind::Pubrel | Kind::Pubcomp => id && code(2),
         Kind::Disconnect | Kind::Auth => code(0),
@@ -187,7 +191,8 @@ pub(super) fn version_of(kind: Kind, cursor: Cursor<'_>) -> Option<u8> {
     filters(cursor).map(|()| 4)
 }
 
-/// Is it MQTT? A CONNECT, which nothing else begins like; else packets, of which a short one alone shows nothing.
+/// Is it MQTT? A CONNECT, which nothing else begins like; else packets, of which a short one alone shows nothing. Messages
+/// and their acknowledgements may be of either end.
 pub(crate) fn matches(client: &[u8], server: &[u8]) -> Verdict {
     let (from_client, from_server) = (weigh(client, Side::Client), weigh(server, Side::Server));
     if from_client == Weight::Connect {
@@ -195,9 +200,14 @@ pub(crate) fn matches(client: &[u8], server: &[u8]) -> Verdict {
     }
     match (from_client, from_server) {
         (Weight::No, _) | (_, Weight::No) => Verdict::No,
-        (Weight::Cut, _) | (_, Weight::Cut) => Verdict::Likely,
-        (Weight::Points(a), Weight::Points(b)) if a.saturating_add(b) >= ENOUGH => Verdict::Yes,
-        _ => Verdict::Maybe,
+        (Weight::Points { sum: a, of_one: x }, Weight::Points { sum: b, of_one: y }) => {
+            match (a.saturating_add(b) >= ENOUGH, x || y) {
+                (false, _) => Verdict::Maybe,
+                (true, true) => Verdict::Yes,
+                (true, false) => Verdict::Either,
+            }
+        }
+        _ => Verdict::Yes,
     }
 }
 
@@ -210,30 +220,30 @@ const MAX_UNDECIDED: usize = 2048;
 enum Weight {
     /// A whole CONNECT up to its level.
     Connect,
-    Points(u32),
-    /// A message that names its topic, whose payload goes on.
-    Cut,
+    /// `of_one`: there is a packet that the other end cannot send.
+    Points {
+        sum: u32,
+        of_one: bool,
+    },
     No,
 }
 
 fn weigh(bytes: &[u8], side: Side) -> Weight {
-    let (mut at, mut points) = (0_usize, 0_u32);
+    let (mut at, mut sum, mut of_one) = (0_usize, 0_u32, false);
     while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
         match packet(rest, side, MAX_UNDECIDED) {
             Front::Packet(Kind::Connect, _) if at == 0 => return Weight::Connect,
             Front::Packet(kind, size) => {
                 let names = matches!(kind, Kind::Publish | Kind::Subscribe | Kind::Unsubscribe);
-                if size > rest.len() && names && points < ENOUGH {
-                    return Weight::Cut;
-                }
-                points = points.saturating_add(if names { ENOUGH } else { 1 });
+                sum = sum.saturating_add(if names { ENOUGH } else { 1 });
+                of_one |= !kind.is_of(side.other());
                 at = at.saturating_add(size);
             }
             Front::More(_) => break,
             Front::No => return Weight::No,
         }
     }
-    Weight::Points(points)
+    Weight::Points { sum, of_one }
 }
 
 #[cfg(test)]
@@ -260,13 +270,17 @@ mod tests {
     #[test]
     fn in_the_middle_of_a_connection() {
         let publish = b"\x32\x0c\0\x05a/b/c\0\x07xyz";
-        assert_eq!(matches(publish, b""), Verdict::Yes);
-        assert_eq!(matches(b"", b"\x30\x08\0\x05a/b/c!"), Verdict::Yes);
+        // Either end may have sent it.
+        assert_eq!(matches(publish, b""), Verdict::Either);
+        assert_eq!(matches(b"", b"\x30\x08\0\x05a/b/c!"), Verdict::Either);
+        assert_eq!(matches(&publish[..8], b"\xd0\0"), Verdict::Maybe);
+        assert_eq!(matches(publish, b"\xd0\0"), Verdict::Yes);
+        assert_eq!(matches(b"\xd0\0", publish), Verdict::No);
         assert_eq!(matches(b"\xc0\0", b""), Verdict::Maybe);
         assert_eq!(matches(b"\xc0\0", b"\xd0\0"), Verdict::Yes);
         assert_eq!(matches(b"\x40\x02\0\x07", b""), Verdict::Maybe);
-        assert_eq!(matches(b"\x40\x02\0\x07\x40\x02\0\x08", b""), Verdict::Yes);
-        assert_eq!(matches(b"\x30\xff\x7f\0\x05a/b/cxxxxx", b""), Verdict::Likely);
+        assert_eq!(matches(b"\x40\x02\0\x07\x40\x02\0\x08", b""), Verdict::Either);
+        assert_eq!(matches(b"\x30\xff\x7f\0\x05a/b/cxxxxx", b""), Verdict::Either);
         assert_eq!(matches(b"\x82\x08\0\x01\0\x03a/#\x01", b"\x90\x03\0\x01\x01"), Verdict::Yes);
         assert_eq!(matches(b"", b""), Verdict::Maybe);
     }

@@ -486,3 +486,25 @@ fn large_payloads_and_fields() {
     assert_eq!(shown(&found[2]), (4096, Completeness::Truncated, None));
     assert_eq!((&*found[3].operation, found[3].completeness), ("PINGREQ", Completeness::Complete));
 }
+
+#[test]
+fn who_is_who_where_both_ends_publish() {
+    let play = |likely: Option<Role>, more: &[(Direction, &[u8])]| {
+        let mut connection = Connection::new(Config::new().with_likely_role(likely), &Shared::default());
+        connection.join();
+        let mut offsets = [0; 2];
+        let first: [(Direction, &[u8]); 2] = [(SERVER, b"\x32\x08\0\x03a/b\0\x01x"), (CLIENT, b"\x40\x02\0\x01")];
+        for (direction, bytes) in first.iter().chain(more) {
+            let offset = &mut offsets[*direction as usize];
+            connection.handle_data(*direction, *offset, bytes, Timestamp::from_nanos(1), Tag::default());
+            *offset += bytes.len() as u64;
+        }
+        connection.poll_exchange().map(|exchange| details(&exchange).sender)
+    };
+    assert_eq!(play(None, &[]), None);
+    assert_eq!(play(Some(Role::Client), &[]), Some(Role::Server));
+    assert_eq!(play(Some(Role::Server), &[]), Some(Role::Client));
+    // What only one end sends decides, whatever the ports.
+    assert_eq!(play(None, &[(SERVER, b"\xd0\0")]), Some(Role::Server));
+    assert_eq!(play(None, &[(SERVER, b"\xc0\0")]), Some(Role::Client));
+}
