@@ -135,7 +135,7 @@ impl Fixed {
 pub(super) fn variable(bytes: &[u8]) -> Option<(u32, usize)> {
     let mut value = 0;
     for (number, &byte) in bytes.iter().take(4).enumerate() {
-        value |= u32::from(byte & 0x7f) << (7 * number as u32);
+        value |= u32::from(byte & 0x7f) << (number as u32).saturating_mul(7);
         if byte & 0x80 == 0 {
             return Some((value, number.saturating_add(1)));
         }

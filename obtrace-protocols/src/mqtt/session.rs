@@ -65,9 +65,12 @@ fn of<T>(sides: &mut [T; 2], side: Side) -> &mut T {
 }
 
 /// Whether what this packet answers may be among bytes of the other side that were not looked at yet.
-fn may_come(place: &Place, cx: &Context<'_>) -> bool {
+fn may_come(side: Side, place: &Place, cx: &Context<'_>) -> bool {
     let unread = !cx.other.readable().is_empty();
-    cx.other_waits || unread && cx.other.mark_at(cx.other.position()).at < place.start
+    let first = cx.other.mark_at(cx.other.position()).at;
+    // Of the same moment one side only: they would wait for each other.
+    let is_older = first < place.start || (side == Side::Client && first == place.start);
+    cx.other_waits || unread && is_older
 }
 
 /// Appends text, no more than `limit` bytes of it, without what cannot be shown.
@@ -199,7 +202,7 @@ impl Session {
     fn connack(&mut self, mut cursor: Cursor<'_>, place: &Place, limit: usize, cx: &Context<'_>) -> Taken {
         let flags = cursor.byte().unwrap_or_default();
         let code = cursor.byte().unwrap_or_default();
-        if self.connect.is_none() && may_come(place, cx) {
+        if self.connect.is_none() && may_come(Side::Server, place, cx) {
             return Taken::Wait;
         }
         if self.version == 0 && !cursor.0.is_empty() {
@@ -325,7 +328,7 @@ impl Session {
         }
         let key = Key { sender: side.other(), id };
         let Some(slot) = self.waiting.get_mut(key) else {
-            return if may_come(place, cx) { Taken::Wait } else { Taken::Yes };
+            return if may_come(side, place, cx) { Taken::Wait } else { Taken::Yes };
         };
         let expected = if kind == Kind::Puback { 1 } else { 2 };
         if slot.kind != Kind::Publish || slot.qos != expected {
@@ -404,7 +407,7 @@ impl Session {
         let key = Key { sender: Side::Client, id };
         let asked = if fixed.kind == Kind::Suback { Kind::Subscribe } else { Kind::Unsubscribe };
         let Some(slot) = self.waiting.get_mut(key) else {
-            return if may_come(place, cx) { Taken::Wait } else { Taken::Yes };
+            return if may_come(Side::Server, place, cx) { Taken::Wait } else { Taken::Yes };
         };
         if slot.kind != asked {
             return Taken::Yes;
@@ -430,7 +433,7 @@ impl Session {
 
     fn pong(&mut self, place: &Place, cx: &Context<'_>) -> Taken {
         let Some(mut slot) = self.pings.pop_front() else {
-            return if may_come(place, cx) { Taken::Wait } else { Taken::Yes };
+            return if may_come(Side::Server, place, cx) { Taken::Wait } else { Taken::Yes };
         };
         slot.answer(place, true);
         self.finish(slot);

@@ -180,7 +180,6 @@ impl Table {
 }
 
 #[cfg(test)]
-#[expect(clippy::arithmetic_side_effects, reason = "small numbers of a test")]
 mod tests {
     use super::*;
 

@@ -8,10 +8,7 @@ use alloc::{
 use proptest::prelude::*;
 
 use super::MqttDetails;
-use crate::{
-    Completeness, Config, Connection, Details, Direction, Exchange, Interest, Protocol, Role, Shared, State, Tag,
-    Timestamp,
-};
+use crate::{Completeness, Config, Connection, Details, Direction, Exchange, Interest, Role, Shared, Tag, Timestamp};
 
 const CLIENT: Direction = Direction::Sent;
 const SERVER: Direction = Direction::Received;
@@ -143,14 +140,16 @@ fn op() -> impl Strategy<Value = Op> {
     prop_oneof![5 => publish, 1 => subscribe, 1 => Just(Op::Unsubscribe), 1 => Just(Op::Ping)]
 }
 
-/// Groups whose operations are under way at the same time, and an order in which they go on.
-fn talk() -> impl Strategy<Value = (u8, Vec<(Vec<Op>, Vec<u8>)>)> {
+/// Operations that are under way at the same time, and an order in which they go on.
+type Group = (Vec<Op>, Vec<u8>);
+
+fn talk() -> impl Strategy<Value = (u8, Vec<Group>)> {
     let group = (proptest::collection::vec(op(), 1..6), proptest::collection::vec(any::<u8>(), 0..30));
     (prop_oneof![Just(4), Just(5)], proptest::collection::vec(group, 0..6))
 }
 
 /// The packets of a talk in order, and what they come to.
-fn packets(version: u8, groups: &[(Vec<Op>, Vec<u8>)]) -> (Vec<(Direction, Vec<u8>)>, Vec<Told>) {
+fn packets(version: u8, groups: &[Group]) -> (Vec<(Direction, Vec<u8>)>, Vec<Told>) {
     let mut all = connect(version);
     let mut known = vec![("CONNECT".to_string(), String::new(), Role::Client, None, None, None, String::new())];
     for (ops, order) in groups {
