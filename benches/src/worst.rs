@@ -96,7 +96,7 @@ fn pointers(size: usize) -> Vec<u8> {
     out
 }
 
-const CASES: [Case; 21] = [
+const CASES: [Case; 18] = [
     Case {
         name: "HTTP/1: shortest fields",
         protocol: Protocol::Http,
@@ -128,24 +128,9 @@ const CASES: [Case; 21] = [
         make: |n| repeat(b"", b"GET / HTTP/1.1\r\n\r\n", n),
     },
     Case {
-        name: "MQTT: messages that wait",
-        protocol: Protocol::Mqtt,
-        make: |n| numbered(n, |id| [b"\x32\x05\0\x01a", &id.to_be_bytes()[..]].concat()),
-    },
-    Case {
         name: "MQTT: acknowledgements of nothing",
         protocol: Protocol::Mqtt,
         make: |n| numbered(n, |id| [b"\x40\x02", &id.to_be_bytes()[..]].concat()),
-    },
-    Case {
-        name: "MQTT: messages without a payload",
-        protocol: Protocol::Mqtt,
-        make: |n| repeat(MQTT, b"\x30\x03\0\x01a", n),
-    },
-    Case {
-        name: "MQTT: a search for packets",
-        protocol: Protocol::Mqtt,
-        make: |n| repeat(MQTT, b"\x82\x86\x82\x01\0\x01", n),
     },
     Case { name: "PostgreSQL: quotes", protocol: Protocol::Postgres, make: |n| query(b"'", n) },
     Case { name: "PostgreSQL: comments that open", protocol: Protocol::Postgres, make: |n| query(b"/*", n) },

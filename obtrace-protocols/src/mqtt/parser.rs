@@ -4,7 +4,7 @@ use alloc::{boxed::Box, string::String, vec::Vec};
 
 use super::{
     packet::{Cursor, Fixed, Kind, Read, variable},
-    session::{Session, Taken},
+    session::{Session, Taken, of},
     slot::Place,
     strict::{self, Front},
 };
@@ -158,9 +158,8 @@ fn search(bytes: &[u8], side: Side, first: bool, limit: usize) -> (usize, usize)
     (bytes.len(), 1)
 }
 
-impl Parser for MqttParser {
-    fn parse(&mut self, side: Side, bytes: &[u8], cx: &mut Context<'_>) -> Step {
-        self.session.role = Some(cx.role);
+impl MqttParser {
+    fn read(&mut self, side: Side, bytes: &[u8], cx: &mut Context<'_>) -> Step {
         let limit = head_limit(cx.config);
         let mut at = 0_usize;
         loop {
@@ -203,9 +202,19 @@ impl Parser for MqttParser {
             }
         }
     }
+}
+
+impl Parser for MqttParser {
+    fn parse(&mut self, side: Side, bytes: &[u8], cx: &mut Context<'_>) -> Step {
+        self.session.role = Some(cx.role);
+        let step = self.read(side, bytes, cx);
+        *of(&mut self.session.needs, side) = if let Then::Need(needed) = step.then { needed } else { 0 };
+        step
+    }
 
     fn gap(&mut self, side: Side, length: u64, cx: &mut Context<'_>) {
         self.session.role = Some(cx.role);
+        *of(&mut self.session.needs, side) = 0;
         if let State::Rest { left } = self.half(side).state
             && length > 0
         {

@@ -1,6 +1,7 @@
 //! What packets come to: exchanges.
 
 use alloc::{boxed::Box, collections::VecDeque, string::String, vec::Vec};
+use core::ops::Range;
 
 use super::{
     packet::{Cursor, Fixed, Kind, Property},
@@ -28,6 +29,17 @@ enum Sending {
     Auth,
 }
 
+/// An exchange that is over, and where its text is. Thousands may come of one chunk.
+#[derive(Debug)]
+struct Finished {
+    slot: Slot,
+    text: Range<usize>,
+}
+
+/// Most finished ones, and bytes of their texts, whose memory is kept when all were handed out.
+const MAX_KEPT: usize = 64;
+const MAX_TEXTS: usize = 4 * 1024;
+
 /// What became of a packet.
 pub(super) enum Taken {
     Yes,
@@ -46,17 +58,23 @@ pub(super) struct Session {
     sending: [Sending; 2],
     aliases: [Aliases; 2],
     losses: [u32; 2],
+    /// How many bytes each side waits for: fewer were looked at and are no whole packet.
+    pub(super) needs: [usize; 2],
     waiting: Table,
     connect: Option<Box<Slot>>,
     auth: Option<Box<Slot>>,
     pings: VecDeque<Box<Slot>>,
-    finished: VecDeque<Box<Slot>>,
-    lent: Option<Box<Slot>>,
+    /// When the newest PINGRESP passed whose PINGREQ was not seen.
+    unasked: Option<Timestamp>,
+    finished: VecDeque<Finished>,
+    lent: Option<Finished>,
+    /// The texts of those that are finished and of the one that is lent.
+    texts: String,
     #[expect(clippy::vec_box, reason = "slots move between the queues and here without being copied")]
     spare: Vec<Box<Slot>>,
 }
 
-fn of<T>(sides: &mut [T; 2], side: Side) -> &mut T {
+pub(super) fn of<T>(sides: &mut [T; 2], side: Side) -> &mut T {
     let [client, server] = sides;
     match side {
         Side::Client => client,
@@ -65,8 +83,10 @@ fn of<T>(sides: &mut [T; 2], side: Side) -> &mut T {
 }
 
 /// Whether what this packet answers may be among bytes of the other side that were not looked at yet.
-fn may_come(side: Side, place: &Place, cx: &Context<'_>) -> bool {
-    let unread = !cx.other.readable().is_empty();
+fn may_come(needs: [usize; 2], side: Side, place: &Place, cx: &Context<'_>) -> bool {
+    let [client, server] = needs;
+    let need = if side == Side::Client { server } else { client };
+    let unread = cx.other.readable().len() >= need.max(1);
     let first = cx.other.mark_at(cx.other.position()).at;
     // Of the same moment one side only: they would wait for each other.
     let is_older = first < place.start || (side == Side::Client && first == place.start);
@@ -116,7 +136,13 @@ impl Session {
         slot.gap |= slot.is_asking() && (!slot.heard || slot.truncated) && acker_lost;
         slot.version = self.version;
         slot.has_client = !self.client_id.is_empty();
-        self.finished.push_back(slot);
+        let start = self.texts.len();
+        self.texts.push_str(&slot.text);
+        let over = Slot { text: String::new(), ..*slot };
+        self.finished.push_back(Finished { slot: over, text: start..self.texts.len() });
+        if self.spare.len() < MAX_SPARE {
+            self.spare.push(slot);
+        }
     }
 
     /// Nobody waits for its answer any more.
@@ -202,7 +228,7 @@ impl Session {
     fn connack(&mut self, mut cursor: Cursor<'_>, place: &Place, limit: usize, cx: &Context<'_>) -> Taken {
         let flags = cursor.byte().unwrap_or_default();
         let code = cursor.byte().unwrap_or_default();
-        if self.connect.is_none() && may_come(Side::Server, place, cx) {
+        if self.connect.is_none() && may_come(self.needs, Side::Server, place, cx) {
             return Taken::Wait;
         }
         if self.version == 0 && !cursor.0.is_empty() {
@@ -328,7 +354,7 @@ impl Session {
         }
         let key = Key { sender: side.other(), id };
         let Some(slot) = self.waiting.get_mut(key) else {
-            return if may_come(side, place, cx) { Taken::Wait } else { Taken::Yes };
+            return if may_come(self.needs, side, place, cx) { Taken::Wait } else { Taken::Yes };
         };
         let expected = if kind == Kind::Puback { 1 } else { 2 };
         if slot.kind != Kind::Publish || slot.qos != expected {
@@ -407,7 +433,7 @@ impl Session {
         let key = Key { sender: Side::Client, id };
         let asked = if fixed.kind == Kind::Suback { Kind::Subscribe } else { Kind::Unsubscribe };
         let Some(slot) = self.waiting.get_mut(key) else {
-            return if may_come(Side::Server, place, cx) { Taken::Wait } else { Taken::Yes };
+            return if may_come(self.needs, Side::Server, place, cx) { Taken::Wait } else { Taken::Yes };
         };
         if slot.kind != asked {
             return Taken::Yes;
@@ -428,12 +454,21 @@ impl Session {
         let mut slot = self.slot(Kind::Pingreq, Side::Client, place);
         slot.sent = true;
         Self::open(&mut slot, None, cx);
+        if self.unasked.is_some_and(|unasked| place.start <= unasked) {
+            // Found late behind lost bytes: its answer was passed over.
+            slot.abandon();
+            return self.finish(slot);
+        }
         self.pings.push_back(slot);
     }
 
     fn pong(&mut self, place: &Place, cx: &Context<'_>) -> Taken {
         let Some(mut slot) = self.pings.pop_front() else {
-            return if may_come(Side::Server, place, cx) { Taken::Wait } else { Taken::Yes };
+            if may_come(self.needs, Side::Server, place, cx) {
+                return Taken::Wait;
+            }
+            self.unasked = Some(place.start);
+            return Taken::Yes;
         };
         slot.answer(place, true);
         self.finish(slot);
@@ -548,17 +583,23 @@ impl Session {
     }
 
     pub(super) fn poll_exchange(&mut self) -> Option<Exchange<'_>> {
-        self.give_back();
-        let slot = self.finished.pop_front()?;
-        let role = self.role.unwrap_or(Role::Client);
-        Some(self.lent.insert(slot).exchange(role, &self.client_id))
+        self.lent = self.finished.pop_front();
+        if self.lent.is_none() {
+            self.forget();
+        }
+        let Finished { slot, text } = self.lent.as_ref()?;
+        let text = self.texts.get(text.clone()).unwrap_or_default();
+        Some(slot.exchange(text, self.role.unwrap_or(Role::Client), &self.client_id))
     }
 
-    fn give_back(&mut self) {
-        if let Some(slot) = self.lent.take()
-            && self.spare.len() < MAX_SPARE
-        {
-            self.spare.push(slot);
+    /// All were handed out: of a burst no memory is left.
+    fn forget(&mut self) {
+        self.texts.clear();
+        if self.texts.capacity() > MAX_TEXTS {
+            self.texts = String::new();
+        }
+        if self.finished.capacity() > MAX_KEPT {
+            self.finished = VecDeque::new();
         }
     }
 
@@ -566,20 +607,23 @@ impl Session {
         let slots = |slots: usize| slots.saturating_mul(size_of::<Slot>());
         let boxes = |places: usize| places.saturating_mul(size_of::<usize>());
         let single = usize::from(self.connect.is_some()).saturating_add(usize::from(self.auth.is_some()));
-        let single = single.saturating_add(usize::from(self.lent.is_some()));
-        let lists = self.pings.len().saturating_add(self.finished.len()).saturating_add(self.spare.len());
+        let lists = self.pings.len().saturating_add(self.spare.len());
+        let finished = self.finished.capacity().saturating_mul(size_of::<Finished>());
         let texts = self.spare.iter().map(|slot| slot.text.capacity()).sum::<usize>();
-        let places =
-            self.pings.capacity().saturating_add(self.finished.capacity()).saturating_add(self.spare.capacity());
+        let places = self.pings.capacity().saturating_add(self.spare.capacity());
         let [client, server] = &self.aliases;
         let aliases = client.memory().saturating_add(server.memory());
-        [slots(single), slots(lists), texts, boxes(places), aliases, self.waiting.memory(), self.client_id.capacity()]
+        let texts = texts.saturating_add(self.texts.capacity()).saturating_add(self.client_id.capacity());
+        [slots(single), slots(lists), finished, texts, boxes(places), aliases, self.waiting.memory()]
             .into_iter()
             .fold(0, usize::saturating_add)
     }
 
     pub(super) fn shrink(&mut self) {
-        self.give_back();
+        self.lent = None;
+        if self.finished.is_empty() {
+            self.texts = String::new();
+        }
         self.spare = Vec::new();
         self.finished.shrink_to_fit();
         self.pings.shrink_to_fit();

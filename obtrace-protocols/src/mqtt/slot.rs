@@ -142,7 +142,8 @@ impl Slot {
         size_of::<Self>().saturating_add(self.text.capacity())
     }
 
-    pub(super) fn exchange<'s>(&'s self, role: Role, client_id: &'s str) -> Exchange<'s> {
+    /// `text`: its text, where that is kept now.
+    pub(super) fn exchange<'s>(&'s self, text: &'s str, role: Role, client_id: &'s str) -> Exchange<'s> {
         let error = self.reason.and_then(|code| reason::failure(self.kind, code));
         let completeness = if self.gap {
             Completeness::Gap
@@ -156,9 +157,9 @@ impl Slot {
         let is_publish = self.kind == Kind::Publish;
         let is_connect = self.kind == Kind::Connect;
         let lists = matches!(self.kind, Kind::Subscribe | Kind::Unsubscribe);
-        let alone = self.text.strip_suffix('\n').filter(|_| self.filters == 1).unwrap_or_default();
+        let alone = text.strip_suffix('\n').filter(|_| self.filters == 1).unwrap_or_default();
         let target = match self.kind {
-            Kind::Publish => &*self.text,
+            Kind::Publish => text,
             _ if lists => alone,
             _ => "",
         };
@@ -182,14 +183,14 @@ impl Slot {
                 duplicate: self.duplicate,
                 topic_alias: self.alias,
                 payload_size: self.payload,
-                filters: Cow::Borrowed(if lists { &self.text } else { "" }),
+                filters: Cow::Borrowed(if lists { text } else { "" }),
                 filter_count: self.filters,
                 refused: if lists { self.refused } else { 0 },
                 reason: self.reason,
                 clean_start: self.clean_start,
                 session_present: self.session_present,
                 keep_alive: is_connect.then_some(self.keep_alive),
-                will_topic: (is_connect && !self.text.is_empty()).then_some(Cow::Borrowed(&*self.text)),
+                will_topic: (is_connect && !text.is_empty()).then_some(Cow::Borrowed(text)),
             }),
         }
     }
