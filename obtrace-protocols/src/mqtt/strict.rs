@@ -17,6 +17,9 @@ pub(super) enum Front {
     No,
 }
 
+/// What answers, and what ends a session, is not longer where it is looked for: little is waited for in vain.
+const MAX_ANSWER: usize = 512;
+
 /// Looks at the packet at the front. One that cannot be judged within `limit` bytes is none.
 pub(super) fn packet(bytes: &[u8], side: Side, limit: usize) -> Front {
     let fixed = match Fixed::read(bytes, side) {
@@ -49,7 +52,8 @@ pub(super) fn packet(bytes: &[u8], side: Side, limit: usize) -> Front {
         _ => length,
     };
     let whole = fixed.size.saturating_add(needed);
-    if needed > length || whole > limit {
+    let asks = matches!(fixed.kind, Kind::Connect | Kind::Publish | Kind::Subscribe | Kind::Unsubscribe);
+    if needed > length || whole > limit || (!asks && length > MAX_ANSWER) {
         return Front::No;
     }
     let Some(body) = bytes.get(fixed.size..whole) else {
