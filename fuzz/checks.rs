@@ -8,7 +8,7 @@ use obtrace_protocols::{
     stream::{Assembler, Mark, Pushed},
 };
 
-const PROTOCOLS: [Protocol; 4] = [Protocol::Http, Protocol::Postgres, Protocol::Redis, Protocol::Dns];
+const PROTOCOLS: [Protocol; 5] = [Protocol::Http, Protocol::Postgres, Protocol::Redis, Protocol::Dns, Protocol::Mqtt];
 
 /// Takes numbers off the front of the input; zeros when it is used up.
 struct Input<'a>(&'a [u8]);
@@ -33,8 +33,10 @@ pub(crate) fn run(target: &str, data: &[u8]) {
         "detect" => detection(data),
         "dns" => conversation(Protocol::Dns, data),
         "http" => conversation(Protocol::Http, data),
+        "mqtt" => conversation(Protocol::Mqtt, data),
         "postgres" => conversation(Protocol::Postgres, data),
         "redis" => conversation(Protocol::Redis, data),
+        "websocket" => conversation(Protocol::WebSocket, data),
         other => panic!("no fuzz target is named {other:?}"),
     }
 }
@@ -201,6 +203,11 @@ fn preamble(protocol: Protocol) -> (&'static [u8], &'static [u8]) {
         Protocol::Dns => (
             b"\0\x13\0\x07\x01\0\0\x01\0\0\0\0\0\0\x01a\0\0\x01\0\x01",
             b"\0\x13\0\x07\x81\x80\0\x01\0\0\0\0\0\0\x01a\0\0\x01\0\x01",
+        ),
+        Protocol::Mqtt => (b"\x10\x0d\0\x04MQTT\x05\x02\0\x3c\0\0\0", b"\x20\x03\0\0\0"),
+        Protocol::WebSocket => (
+            b"GET / HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
+            b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
         ),
         _ => (b"GET / HTTP/1.1\r\n\r\n", b"HTTP/1.1 204 No Content\r\n\r\n"),
     }

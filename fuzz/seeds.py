@@ -20,8 +20,10 @@ VECTORS = HERE.parent / "obtrace-protocols" / "testdata"
 CASES = HERE.parent / "obtrace-detect" / "testdata" / "cases"
 RECORDED = HERE.parent / "obtrace-export" / "testdata" / "receive"
 GOLDEN = HERE.parent / "obtrace-patch" / "testdata" / "golden"
-# The protocols in the order of `PROTOCOLS` in checks.rs: a connection's hint is its place.
-PROTOCOLS = ["http", "postgres", "redis", "dns"]
+# The protocols in the order of `PROTOCOLS` in checks.rs: a connection's hint is its place. Those behind it are none.
+PROTOCOLS = ["http", "postgres", "redis", "dns", "mqtt", "websocket"]
+# The first steps of these are what the target begins with by itself.
+BEGUN = {"websocket": 2}
 PIECE = 255
 CLOSE = 0xFE
 LONGEST = 64 << 10
@@ -178,7 +180,7 @@ def main():
         for path in sorted((VECTORS / protocol).glob("*.toml")):
             for vector in tomllib.loads(path.read_text())["vector"]:
                 steps = list(turns(vector, path.parent))
-                keep(protocol, conversation(steps))
+                keep(protocol, conversation(steps[BEGUN.get(protocol, 0) :]))
                 keep("connection", connection(steps, vector, hint))
                 keep("detect", detection(steps))
                 count += 1

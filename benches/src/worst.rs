@@ -55,6 +55,24 @@ fn query(unit: &[u8], size: usize) -> Vec<u8> {
     out
 }
 
+/// `unit` of the numbers from 1 on.
+fn numbered(size: usize, unit: impl Fn(u16) -> Vec<u8>) -> Vec<u8> {
+    let mut out = MQTT.to_vec();
+    let mut number = 0_u16;
+    while out.len() < size {
+        number = number.checked_add(1).unwrap_or(1);
+        out.extend(unit(number));
+    }
+    out.truncate(size);
+    out
+}
+
+/// CONNECT.
+const MQTT: &[u8] = b"\x10\x0d\0\x04MQTT\x04\x02\0\x3c\0\x01c";
+
+const UPGRADE: &[u8] = b"GET / HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+const SWITCHED: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+
 /// Records whose names point to the end of a chain of pointers, as long as one may be.
 fn pointers(size: usize) -> Vec<u8> {
     let mut out = vec![0, 1, 0x81, 0x80, 0, 0, 0xff, 0xff, 0, 0, 0, 0];
@@ -78,7 +96,7 @@ fn pointers(size: usize) -> Vec<u8> {
     out
 }
 
-const CASES: [Case; 15] = [
+const CASES: [Case; 18] = [
     Case {
         name: "HTTP/1: shortest fields",
         protocol: Protocol::Http,
@@ -109,6 +127,11 @@ const CASES: [Case; 15] = [
         protocol: Protocol::Http,
         make: |n| repeat(b"", b"GET / HTTP/1.1\r\n\r\n", n),
     },
+    Case {
+        name: "MQTT: acknowledgements of nothing",
+        protocol: Protocol::Mqtt,
+        make: |n| numbered(n, |id| [b"\x40\x02", &id.to_be_bytes()[..]].concat()),
+    },
     Case { name: "PostgreSQL: quotes", protocol: Protocol::Postgres, make: |n| query(b"'", n) },
     Case { name: "PostgreSQL: comments that open", protocol: Protocol::Postgres, make: |n| query(b"/*", n) },
     Case { name: "PostgreSQL: brackets", protocol: Protocol::Postgres, make: |n| query(b"(", n) },
@@ -138,6 +161,16 @@ const CASES: [Case; 15] = [
         make: |n| repeat(b"*100000\r\n$4\r\nMGET\r\n", b"$0\r\n\r\n", n),
     },
     Case { name: "DNS: chains of pointers", protocol: Protocol::Dns, make: pointers },
+    Case {
+        name: "WebSocket: pings without a payload",
+        protocol: Protocol::WebSocket,
+        make: |n| repeat(b"", b"\x89\x80abcd", n),
+    },
+    Case {
+        name: "WebSocket: messages of one byte",
+        protocol: Protocol::WebSocket,
+        make: |n| repeat(b"", b"\x81\x81abcdx", n),
+    },
 ];
 
 /// A new connection takes all of the input, in pieces of `piece` bytes.
@@ -150,6 +183,11 @@ fn feed(case: &Case, shared: &Shared, bytes: &[u8], piece: usize) -> usize {
         connection.handle_datagram(Direction::Received, bytes, at, tag);
     }
     let mut offset = 0;
+    if case.protocol == Protocol::WebSocket {
+        connection.handle_data(Direction::Received, 0, UPGRADE, at, tag);
+        connection.handle_data(Direction::Sent, 0, SWITCHED, at, tag);
+        offset = UPGRADE.len() as u64;
+    }
     for piece in bytes.chunks(piece).filter(|_| case.protocol != Protocol::Dns) {
         connection.handle_data(Direction::Received, offset, piece, at, tag);
         offset += piece.len() as u64;

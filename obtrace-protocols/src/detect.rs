@@ -6,7 +6,7 @@
 
 use alloc::boxed::Box;
 
-use crate::{Config, Direction, Protocol, Role, dns, http, parser::NewParser, parser::Parser, postgres, redis};
+use crate::{Config, Direction, Protocol, Role, dns, http, mqtt, parser::NewParser, parser::Parser, postgres, redis};
 
 /// What the first bytes of a connection say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +34,8 @@ pub enum Detection {
 pub(crate) enum Verdict {
     /// It is.
     Yes,
+    /// It is, and either end may be the client: the role says which, else what cannot be of the other end.
+    Either,
     /// It looks like it, and nothing better is known.
     Likely,
     /// It may be: more bytes will tell.
@@ -52,11 +54,13 @@ struct Entry {
 
 /// All stream matchers in the order they are asked, and why in this order: strictest first. PostgreSQL's startup packet is a
 /// length and a version number that nothing else begins with; an HTTP/1 request line ends in its version; DNS over
-/// TCP has to parse whole; RESP's type characters are common text, so that it comes last.
-static TABLE: [Entry; 4] = [
+/// TCP has to parse whole; MQTT's packets in the middle of a connection are lengths that have to fit and few fixed bits;
+/// RESP's type characters are common text, so that it comes last.
+static TABLE: [Entry; 5] = [
     Entry { protocol: Protocol::Postgres, matches: postgres::matches, new: postgres::new_parser },
     Entry { protocol: Protocol::Http, matches: http::matches, new: http::new_parser },
     Entry { protocol: Protocol::Dns, matches: dns::matches, new: dns::new_parser },
+    Entry { protocol: Protocol::Mqtt, matches: mqtt::matches, new: mqtt::new_parser },
     Entry { protocol: Protocol::Redis, matches: redis::matches, new: redis::new_parser },
 ];
 
@@ -74,14 +78,30 @@ static TABLE: [Entry; 4] = [
 /// ```
 #[must_use]
 pub fn detect(sent: &[u8], received: &[u8], role: Option<Role>, hint: Option<Protocol>) -> Detection {
+    find(sent, received, role, None, hint)
+}
+
+/// As [`detect`]; what may be either end's is taken as `likely` says.
+pub(crate) fn find(
+    sent: &[u8],
+    received: &[u8],
+    role: Option<Role>,
+    likely_role: Option<Role>,
+    hint: Option<Protocol>,
+) -> Detection {
     if is_tls(sent) || is_tls(received) {
         return Detection::Tls;
     }
+    let seems = role.or(likely_role).map(|role| match role {
+        Role::Client => Direction::Sent,
+        Role::Server => Direction::Received,
+    });
     let mut likely = None;
     let mut undecided = false;
     let hinted = TABLE.iter().filter(|entry| Some(entry.protocol) == hint);
     let others = TABLE.iter().filter(|entry| Some(entry.protocol) != hint);
     for entry in hinted.chain(others) {
+        let mut either = None;
         for requests in [Direction::Sent, Direction::Received] {
             let (client, server) = match requests {
                 Direction::Sent => (sent, received),
@@ -93,10 +113,19 @@ pub fn detect(sent: &[u8], received: &[u8], role: Option<Role>, hint: Option<Pro
             let found = |heuristic| Detection::Match { protocol: entry.protocol, requests, heuristic };
             match (entry.matches)(client, server) {
                 Verdict::Yes => return found(false),
+                Verdict::Either if seems == Some(requests) => return found(false),
+                Verdict::Either => {
+                    // Of both ends: more will tell.
+                    undecided |= either.is_some();
+                    either = if either.is_none() { Some(found(false)) } else { None };
+                }
                 Verdict::Likely => likely = likely.or(Some(found(true))),
                 Verdict::Maybe => undecided = true,
                 Verdict::No => {}
             }
+        }
+        if let Some(found) = either {
+            return found;
         }
     }
     if undecided {

@@ -3,7 +3,10 @@
 use alloc::borrow::Cow;
 use core::fmt;
 
-use crate::{dns::DnsDetails, http::HttpDetails, postgres::PostgresDetails, redis::RedisDetails};
+use crate::{
+    dns::DnsDetails, http::HttpDetails, mqtt::MqttDetails, postgres::PostgresDetails, redis::RedisDetails,
+    websocket::WebSocketDetails,
+};
 
 /// A point in time: nanoseconds in the caller's clock. The crate never reads a clock itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -102,10 +105,14 @@ pub enum Protocol {
     Redis,
     /// DNS over UDP and TCP ([RFC 1035](https://www.rfc-editor.org/rfc/rfc1035)).
     Dns,
+    /// MQTT 3.1.1 and 5.0.
+    Mqtt,
+    /// WebSocket ([RFC 6455](https://www.rfc-editor.org/rfc/rfc6455)) behind its HTTP upgrade.
+    WebSocket,
 }
 
 impl Protocol {
-    /// The name used in output: `http`, `postgres`, `redis`, `dns`.
+    /// The name used in output: `http`, `postgres`, `redis`, `dns`, `mqtt`, `websocket`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -113,6 +120,8 @@ impl Protocol {
             Self::Postgres => "postgres",
             Self::Redis => "redis",
             Self::Dns => "dns",
+            Self::Mqtt => "mqtt",
+            Self::WebSocket => "websocket",
         }
     }
 }
@@ -268,6 +277,9 @@ pub struct Opened {
     pub tag: Tag,
     /// The stream offset of that byte.
     pub offset: u64,
+    /// Who sends the request: the client, but for what a server sends unasked, as MQTT delivers messages. The offset is
+    /// that of the sender's stream.
+    pub sender: Role,
     /// The context that the request carries.
     pub trace_context: Option<TraceContext>,
     /// Whether the exchange is certain to come.
@@ -344,6 +356,10 @@ pub enum Details<'a> {
     Redis(RedisDetails<'a>),
     /// DNS.
     Dns(DnsDetails<'a>),
+    /// MQTT.
+    Mqtt(MqttDetails<'a>),
+    /// WebSocket.
+    WebSocket(WebSocketDetails<'a>),
 }
 
 impl Details<'_> {
@@ -355,6 +371,8 @@ impl Details<'_> {
             Self::Postgres(details) => Details::Postgres(details.into_owned()),
             Self::Redis(details) => Details::Redis(details.into_owned()),
             Self::Dns(details) => Details::Dns(details.into_owned()),
+            Self::Mqtt(details) => Details::Mqtt(details.into_owned()),
+            Self::WebSocket(details) => Details::WebSocket(details.into_owned()),
         }
     }
 }

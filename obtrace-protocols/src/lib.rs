@@ -10,6 +10,7 @@ mod detect;
 pub mod dns;
 mod exchange;
 pub mod http;
+pub mod mqtt;
 mod pairing;
 mod parser;
 pub mod postgres;
@@ -18,6 +19,7 @@ pub mod redis;
 mod scan;
 pub mod sql;
 pub mod stream;
+pub mod websocket;
 
 pub use connection::{Config, Connection, Interest, Shared, State};
 pub use detect::{Detection, detect};

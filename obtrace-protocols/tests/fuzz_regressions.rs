@@ -8,7 +8,8 @@ use std::{fs, path::Path};
 #[path = "../../fuzz/checks.rs"]
 mod checks;
 
-const TARGETS: [&str; 7] = ["assembler", "connection", "detect", "dns", "http", "postgres", "redis"];
+const TARGETS: [&str; 9] =
+    ["assembler", "connection", "detect", "dns", "http", "mqtt", "postgres", "redis", "websocket"];
 
 #[test]
 fn kept_regressions() {
@@ -26,11 +27,14 @@ fn kept_regressions() {
 /// Turns of a conversation (side, length, bytes), changed at random places.
 #[test]
 fn mutated_conversations() {
-    let texts: [&[u8]; 5] = [
+    let texts: [&[u8]; 8] = [
         b"GET /a?b HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
         b"*2\r\n$3\r\nGET\r\n$1\r\na\r\n",
         b"$1\r\nb\r\n+OK\r\n:1\r\n",
+        b"\x82\x08\0\x01\0\0\x02a/\x01\x32\x09\0\x03a/b\0\x02\0x\xc0\0",
+        b"\x90\x04\0\x01\0\x01\x40\x02\0\x02\x30\x07\0\x03a/b\0x\xd0\0",
+        b"\x81\x85\x01\x02\x03\x04hello\x01\x81aaaab\x80\x80bbbb\x88\x80cccc",
         b"Q\0\0\0\x0dselect 1\0C\0\0\0\x0dSELECT 1\0Z\0\0\0\x05I",
     ];
     let mut seed = 0x2545_f491_4f6c_dd1d_u64;

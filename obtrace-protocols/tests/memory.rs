@@ -131,6 +131,7 @@ fn conversations() -> Vec<(&'static str, Vec<u8>, Vec<u8>)> {
         ("postgres, prepared by name", extended("s_17"), extended_row),
         ("postgres, failing", message(b'Q', b"INSERT INTO users (id) VALUES (7)\0"), failure),
         ("dns over TCP", with_length(&query), with_length(&answer)),
+        ("mqtt", b"\x32\x16\0\x0dplant/7/level\0\x07value".to_vec(), b"\x40\x02\0\x07".to_vec()),
     ]
 }
 
@@ -199,7 +200,7 @@ fn a_pipeline_allocates_nothing_either() {
 fn an_idle_connection_is_small() {
     println!("Connection: {} B", size_of::<Connection>());
     assert!(size_of::<Connection>() <= 392, "{}", size_of::<Connection>());
-    for (name, most) in [("http", 120), ("redis", 120), ("postgres, simple", 320)] {
+    for (name, most) in [("http", 120), ("redis", 120), ("postgres, simple", 320), ("mqtt", 640)] {
         let (_, request, response) = conversations().into_iter().find(|(other, ..)| *other == name).unwrap();
         let mut talk = Talk::new();
         talk.say(Direction::Sent, &request, 5);

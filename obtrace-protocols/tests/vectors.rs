@@ -286,6 +286,8 @@ impl Play {
 struct Outcome {
     exchange: Exchange<'static>,
     trace: Option<TraceContext>,
+    /// Who asks.
+    sender: Role,
 }
 
 /// Plays a conversation as the owner of one of the sockets would see it.
@@ -349,7 +351,8 @@ fn play_with(vector: &Vector, role: Observed, plays: &[Play], joined: bool) -> V
             assert_eq!(announced.offset, exchange.request.offset, "{}: {exchange:?}", vector.name);
             assert!(seen.insert(exchange.id), "{}: twice: {exchange:?}", vector.name);
             assert_ne!(announced.stage, Stage::Withdrawn, "{}: {exchange:?}", vector.name);
-            out.push(Outcome { exchange: exchange.into_owned(), trace: announced.trace_context });
+            let Opened { trace_context: trace, sender, .. } = *announced;
+            out.push(Outcome { exchange: exchange.into_owned(), trace, sender });
         }
     }
     if matches!(plays.last(), Some(Play::Close { .. })) {
@@ -382,7 +385,7 @@ fn check(vector: &Vector, outcomes: &[Outcome]) {
     let name = &vector.name;
     assert_eq!(outcomes.len(), vector.exchange.len(), "{name}: number of exchanges: {outcomes:#?}");
     for (number, (outcome, expected)) in outcomes.iter().zip(&vector.exchange).enumerate() {
-        let Outcome { exchange, trace } = outcome;
+        let Outcome { exchange, trace, .. } = outcome;
         let it = format!("{name}, exchange {number}: {exchange:#?}");
         let text = |wanted: &Option<String>, found: &str, what: &str| {
             if let Some(wanted) = wanted {
@@ -425,13 +428,14 @@ fn check(vector: &Vector, outcomes: &[Outcome]) {
 }
 
 /// Whether an exchange has bytes in the lost chunk. A response that was never seen may have been anywhere.
-fn touches(exchange: &Exchange<'_>, lost_from: Speaker, lost: std::ops::Range<u64>) -> bool {
+fn touches(Outcome { exchange, sender, .. }: &Outcome, lost_from: Speaker, lost: std::ops::Range<u64>) -> bool {
     let overlaps = |message: &Message| {
         message.offset < lost.end && lost.start < message.offset.saturating_add(message.size.max(1))
     };
-    match lost_from {
-        Speaker::Client => overlaps(&exchange.request),
-        Speaker::Server => exchange.response.as_ref().is_none_or(overlaps),
+    if (lost_from == Speaker::Client) == (*sender == Role::Client) {
+        overlaps(&exchange.request)
+    } else {
+        exchange.response.as_ref().is_none_or(overlaps)
     }
 }
 
@@ -458,7 +462,7 @@ fn with_gaps(vector: &Vector, plays: &[Play], whole: &[Outcome]) {
             if !is_strict || (vector.role == Observed::Unknown && index == 0) {
                 continue;
             }
-            for kept in whole.iter().filter(|it| !touches(&it.exchange, *from, range.clone())) {
+            for kept in whole.iter().filter(|it| !touches(it, *from, range.clone())) {
                 let same = |outcome: &Outcome| {
                     let mut outcome = outcome.clone();
                     outcome.exchange.id = kept.exchange.id;
@@ -568,4 +572,14 @@ fn dns() {
 #[test]
 fn postgres() {
     run_folder("postgres", 25);
+}
+
+#[test]
+fn mqtt() {
+    run_folder("mqtt", 25);
+}
+
+#[test]
+fn websocket() {
+    run_folder("websocket", 12);
 }

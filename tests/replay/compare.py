@@ -6,6 +6,8 @@ import re
 from oracle import moments
 
 TOKEN = re.compile(r"\bt\d+x\b", re.IGNORECASE)
+# A part of an outcome that a span does not tell.
+UNKNOWN = "-"
 # What the clients' clocks and the capture's may differ by, and a client's way from its clock to the wire.
 SLACK = 5_000_000
 
@@ -37,6 +39,11 @@ def what(span):
         return (method, "" if method == "CONNECT" else path_of(span))
     if span["protocol"] == "dns":
         return (attribute(span, "dns.question.type") or span["name"].split(" ")[-1], attribute(span, "dns.question.name"))
+    if span["protocol"] == "websocket":
+        return ("session", path_of(span))
+    if span["protocol"] == "mqtt":
+        delivers = span["kind"] == "producer" and attribute(span, "client.address") is not None
+        return ("receive" if delivers else attribute(span, "messaging.operation.name"), attribute(span, "messaging.destination.name"))
     text = attribute(span, "db.query.text")
     operation = attribute(span, "db.operation.name") or ""
     if span["protocol"] == "postgres":
@@ -49,7 +56,48 @@ def outcome(span):
         return attribute(span, "http.response.status_code")
     if span["protocol"] == "dns":
         return attribute(span, "dns.response_code")
+    if span["protocol"] == "websocket":
+        return session_outcome(span)
+    if span["protocol"] == "mqtt":
+        return message_outcome(span)
     return attribute(span, "db.response.status_code")
+
+
+def message_outcome(span):
+    """What was sent, or what came of it; None if nobody knows yet."""
+    if "error.type" in span["attributes"]:
+        return attribute(span, "error.type")
+    if span["completeness"] != "complete":
+        return None
+    if attribute(span, "messaging.mqtt.qos") is not None:
+        # Without the version nobody knows where a payload begins.
+        size = attribute(span, "messaging.message.body.size")
+        size = UNKNOWN if size is None else size
+        retained = int(attribute(span, "messaging.mqtt.retained") or False)
+        return f"q{attribute(span, 'messaging.mqtt.qos')} {size} {retained}"
+    if attribute(span, "messaging.operation.name") == "connect":
+        return f"{attribute(span, 'messaging.mqtt.reason_code')} {attribute(span, 'messaging.client.id')}"
+    return "ok"
+
+
+def agree(outcome, known):
+    """Whether an outcome is the known one, as far as it says anything."""
+    if not isinstance(outcome, str) or UNKNOWN not in outcome:
+        return outcome == known
+    words, others = outcome.split(" "), known.split(" ")
+    return len(words) == len(others) and all(word in (other, UNKNOWN) for word, other in zip(words, others))
+
+
+def session_outcome(span):
+    """How a session ended and what passed; of one that was not seen to its end nobody knows."""
+    if span["completeness"] != "complete":
+        return None
+    ends = []
+    for end in ("client", "server"):
+        # What is compressed has another size than the client knows.
+        size = "-" if path_of(span).endswith("/deflate") else attribute(span, f"websocket.{end}.payload.size")
+        ends.append(f"{attribute(span, f'websocket.{end}.frames')}/{attribute(span, f'websocket.{end}.messages')}/{size}")
+    return " ".join([str(attribute(span, "websocket.close.code")), *ends])
 
 
 def key(span):
@@ -113,7 +161,7 @@ def damaged(spans, oracle, kept, exempt, name):
             else:
                 complete += 1
                 found[start] += 1
-        elif outcome(span) is not None and not any(outcome(span) == outcome(known) for known in truth[start]):
+        elif outcome(span) is not None and not any(agree(outcome(span), outcome(known)) for known in truth[start]):
             wrong.append((key(span), start, end))
     if wrong:
         lines += [f"  {name}: wrong exchanges {len(wrong)}:", *[f"    {item}" for item in wrong[:12]]]
@@ -131,4 +179,6 @@ def says(span, known):
     (protocol, port, (name, token), *result), (_, _, (known_name, known_token), *known_result) = (
         (at[0], at[1], at[2:4], *at[4:]) for at in (key(span), key(known)))
     named = token == known_token and name == known_name
-    return result == known_result and (named or protocol == "postgres" and token is None)
+    # The topic that an alias stands for, too.
+    unnamed = protocol in ("mqtt", "postgres") and token is None
+    return agree(result[0], known_result[0]) and result[1:] == known_result[1:] and (named or unnamed)

@@ -69,7 +69,9 @@ class Oracle:
                     if segment in seen:
                         self.again.add(at)
                     seen.add(segment)
-                begins[at, destination].append(flow)
+                # What a server sends unasked begins there, too.
+                for port in {destination, *flow[1:]}:
+                    begins[at, port].append(flow)
                 times.append(at)
                 indexes.append(index)
         self.spans = []

@@ -30,7 +30,11 @@ CLIENTS = {
     "redis": lambda at: [world.REDIS[at]],
     "postgres": lambda at: [world.POSTGRES[at]],
     "dns": lambda at: [world.DNS[at], world.SILENT],
+    "mqtt": lambda at: [world.MQTT[at]],
+    "websocket": lambda at: [f"library={world.WEBSOCKET[at]}", f"uvicorn={world.UVICORN_SOCKETS[at]}"],
 }
+# The kinds of messages, sent and delivered, as each end sees them.
+MESSAGES = {"client": ("producer", "consumer"), "server": ("producer",)}
 # Operations of a protocol, at least.
 LEAST = 500
 
@@ -43,9 +47,9 @@ def main():
     parser.add_argument("--rounds", type=int, default=2, help="how many times captures are damaged, each time otherwise")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1_000_000), help="of what is lost")
     arguments = parser.parse_args()
-    missing = [name for name in ("tcpdump", "tshark", "editcap", "nginx", "node", "redis-server", "dnsmasq", "ip", "unshare") if not shutil.which(name)]
+    missing = [name for name in ("tcpdump", "tshark", "editcap", "mosquitto", "nginx", "node", "redis-server", "dnsmasq", "ip", "unshare") if not shutil.which(name)]
     if missing:
-        sys.exit(f"not installed: {' '.join(missing)}; apt-get install tcpdump tshark nginx-light redis-server dnsmasq nodejs postgresql iproute2 util-linux")
+        sys.exit(f"not installed: {' '.join(missing)}; apt-get install tcpdump tshark mosquitto nginx-light redis-server dnsmasq nodejs postgresql iproute2 util-linux")
     interpreter = world.python()
     world.enter_namespace()
     place = world.World(interpreter)
@@ -99,7 +103,7 @@ class Case:
         spans = [json.loads(line) for line in done.stdout.splitlines()]
         path.with_suffix(f".{perspective}.jsonl").write_bytes(done.stdout)
         for span in spans:
-            if span["kind"] != perspective:
+            if span["kind"] != perspective and span["kind"] not in MESSAGES[perspective]:
                 self.failures.append(f"{self.protocol} {path.name}: a span of kind {span['kind']}")
                 break
         # Connects that fail are spans of their own kind, not exchanges of the protocol.

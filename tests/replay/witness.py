@@ -29,6 +29,18 @@ def http(path, ports):
     return sum(len(values) for values in fields(path, ports, "http", "tcp", "http.request", "http.request.method"))
 
 
+def mqtt(path, ports):
+    """Packets that ask: CONNECT, PUBLISH of both ends, SUBSCRIBE, UNSUBSCRIBE, PINGREQ, DISCONNECT."""
+    packets = fields(path, ports, "mqtt", "tcp", "mqtt", "mqtt.msgtype")
+    return sum(sum(int(value) in (1, 3, 8, 10, 12, 14) for value in values) for values in packets)
+
+
+def websocket(path, ports):
+    """Upgrades, and connections on which there are frames."""
+    streams = fields(path, ports, "http", "tcp", "websocket", "tcp.stream")
+    return http(path, ports) + len({value for values in streams for value in values})
+
+
 def postgres(path, ports):
     """Queries and executions: what is an exchange of the agent's unless nothing is run."""
     wanted = {"Simple query", "Execute"}

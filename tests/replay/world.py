@@ -20,6 +20,7 @@ LIBC = ctypes.CDLL(None)
 
 NGINX, UVICORN, GUNICORN, NODE, ODD = (80, 18080), (8001, 18001), (8002, 18002), (8003, 18003), (8004, 18004)
 POSTGRES, REDIS, DNS, SILENT = (5432, 15999), (6379, 16999), (53, 15353), 15354
+MQTT, WEBSOCKET, UVICORN_SOCKETS = (1883, 18830), (8005, 18005), (8006, 18006)
 
 
 def enter_namespace():
@@ -134,6 +135,22 @@ class World:
                 time.sleep(0.1)
             else:
                 sys.exit("PostgreSQL does not take statements")
+
+    def mqtt(self):
+        settings = (HERE / "servers/mosquitto.conf").read_text()
+        listeners = "\n".join(f"listener {port} 127.0.0.1" for port in MQTT)
+        (self.folder / "mosquitto.conf").write_text(settings.replace("LISTENERS", listeners).replace("FOLDER", str(self.folder)))
+        (self.folder / "mosquitto.acl").write_text("topic readwrite #\ntopic deny denied/#\n")
+        self.start("mosquitto", "mosquitto", "-c", self.folder / "mosquitto.conf")
+        self.answers(*MQTT)
+
+    def websocket(self):
+        servers = HERE / "servers"
+        self.start("websocket", self.python, servers / "websocket.py", *WEBSOCKET)
+        for port in UVICORN_SOCKETS:
+            self.start(f"uvicorn-sockets-{port}", self.python, "-m", "uvicorn", "--app-dir", servers, "websocket:app", "--port", port, "--log-level", "warning",
+                       "--ws", "websockets")
+        self.answers(*WEBSOCKET, *UVICORN_SOCKETS)
 
     def answers(self, *ports):
         """Waits until something answers on all of these ports."""

@@ -9,6 +9,9 @@ pub struct Config {
     /// The role of the observed socket, where the kernel (or a SYN) told it. `None`: the protocol's detection finds
     /// out who sends the requests.
     pub role: Option<Role>,
+    /// The role that the observed socket seems to have where `role` is not known: the ports suggest it. It decides only
+    /// what the bytes cannot, as in the middle of an MQTT connection on which both ends publish.
+    pub likely_role: Option<Role>,
     /// From whose side exchanges are told ([`Exchange::role`](crate::Exchange::role), and what counts as an error
     /// there). `None`: from that of the observed socket. A capture has no socket of its own: there the reader chooses.
     pub perspective: Option<Role>,
@@ -34,6 +37,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             role: None,
+            likely_role: None,
             perspective: None,
             hint: None,
             max_buffered: 64 * 1024,
@@ -58,6 +62,13 @@ impl Config {
     #[must_use]
     pub fn with_role(mut self, role: Option<Role>) -> Self {
         self.role = role;
+        self
+    }
+
+    /// Sets [`Config::likely_role`].
+    #[must_use]
+    pub fn with_likely_role(mut self, role: Option<Role>) -> Self {
+        self.likely_role = role;
         self
     }
 

@@ -39,7 +39,7 @@ impl Connection {
             _ => (&self.client, &self.server),
         };
         let (sent, received) = (sent.assembler.readable(), received.assembler.readable());
-        let detection = detect::detect(sent, received, self.role(), self.config.hint);
+        let detection = detect::find(sent, received, self.role(), self.config.likely_role, self.config.hint);
         self.settle(detection);
     }
 
@@ -93,7 +93,7 @@ impl Connection {
     pub(super) fn give_up(&mut self, side: Side) {
         let now = self.stream(side).assembler.newest().at;
         self.with_parser(side, now, None, |parser, cx| parser.close(cx));
-        self.retired = self.parser.take();
+        self.retire();
         self.misframed = 0;
         self.state = State::Detecting;
         self.requests = self.config.role.map(requests_of);

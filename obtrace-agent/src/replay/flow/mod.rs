@@ -5,7 +5,7 @@ mod table;
 mod tcp;
 mod udp;
 
-use std::net::SocketAddr;
+use std::{cmp::Ordering, net::SocketAddr};
 
 use obtrace_protocols::{Config, Connection, Direction, Protocol, Role, Shared, State, Tag, Timestamp};
 
@@ -61,7 +61,9 @@ impl Conversation {
         let one_is_local = one_is_client == (perspective == Role::Client);
         let (local, remote) = if one_is_local { (one, other) } else { (other, one) };
         let role = client.map(|_| perspective);
-        let config = (*parsers).with_role(role).with_hint(hint(local.port()).or(hint(remote.port())));
+        let likely = client.is_none().then(|| likely_role(local.port(), remote.port())).flatten();
+        let config = parsers.with_role(role).with_likely_role(likely);
+        let config = config.with_hint(hint(local.port()).or(hint(remote.port())));
         Self {
             connection: Connection::new(config, shared),
             info: ConnectionInfo::new(id, transport).with_role(role).with_addresses(Some(local), Some(remote)),
@@ -170,11 +172,26 @@ impl Conversation {
     }
 }
 
+/// The first port that systems give to those that connect.
+const FIRST_EPHEMERAL: u16 = 32_768;
+
+/// What an end seems to be by its port and the other's: the one that others connect to is well known, or below those
+/// that systems choose.
+fn likely_role(own: u16, other: u16) -> Option<Role> {
+    let listens = |port: u16| (hint(port).is_some(), port < FIRST_EPHEMERAL);
+    match listens(own).cmp(&listens(other)) {
+        Ordering::Greater => Some(Role::Server),
+        Ordering::Less => Some(Role::Client),
+        Ordering::Equal => None,
+    }
+}
+
 /// What usually is spoken on a port; only says what is tried first.
 const fn hint(port: u16) -> Option<Protocol> {
     match port {
         53 => Some(Protocol::Dns),
         80 | 8000 | 8080 => Some(Protocol::Http),
+        1883 => Some(Protocol::Mqtt),
         5432 => Some(Protocol::Postgres),
         6379 => Some(Protocol::Redis),
         _ => None,

@@ -78,7 +78,7 @@ fn client(input: &Input<'_>, details: &HttpDetails<'_>, span: &mut Span) {
 }
 
 /// `host:port`, `[v6]:port`, or without a port.
-fn split_host(authority: &str) -> (Option<&str>, Option<u16>) {
+pub(super) fn split_host(authority: &str) -> (Option<&str>, Option<u16>) {
     let (host, port) = match authority.strip_prefix('[') {
         Some(rest) => rest.split_once(']').map_or((rest, ""), |(host, port)| (host, port)),
         None => authority.split_at(authority.find(':').unwrap_or(authority.len())),

@@ -1,6 +1,7 @@
 //! Names and attributes of spans, by the semantic conventions
 //! ([HTTP](https://opentelemetry.io/docs/specs/semconv/http/http-spans/),
 //! [databases](https://opentelemetry.io/docs/specs/semconv/db/database-spans/),
+//! [messaging](https://opentelemetry.io/docs/specs/semconv/messaging/messaging-spans/),
 //! [DNS](https://opentelemetry.io/docs/specs/semconv/registry/attributes/dns/)).
 
 /// The name of an attribute, looked through when it is compiled for what JSON escapes.
@@ -15,8 +16,10 @@ mod connect;
 mod database;
 mod dns;
 mod http;
+mod mqtt;
 mod query;
 mod template;
+mod websocket;
 
 use std::sync::Arc;
 
@@ -92,6 +95,8 @@ impl<'a> Input<'a> {
             Details::Postgres(details) => database::postgres(self, details, &mut span),
             Details::Redis(details) => database::redis(self, details, &mut span),
             Details::Dns(details) => dns::describe(self, details, &mut span),
+            Details::Mqtt(details) => mqtt::describe(self, details, &mut memory.names, &mut span),
+            Details::WebSocket(details) => websocket::describe(self, details, &mut memory.names, &mut span),
             _ => {
                 span.name = Text::copied(&self.exchange.operation);
                 self.push_server(&mut span);
