@@ -6,7 +6,7 @@
 
 use alloc::boxed::Box;
 
-use crate::{Config, Direction, Protocol, Role, dns, http, parser::NewParser, parser::Parser, postgres, redis};
+use crate::{Config, Direction, Protocol, Role, dns, http, mysql, parser::NewParser, parser::Parser, postgres, redis};
 
 /// What the first bytes of a connection say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,10 +51,12 @@ struct Entry {
 }
 
 /// All stream matchers in the order they are asked, and why in this order: strictest first. PostgreSQL's startup packet is a
-/// length and a version number that nothing else begins with; an HTTP/1 request line ends in its version; DNS over
+/// length and a version number that nothing else begins with; a MySQL server greets with its version, and a client's command
+/// is a length, a zero, a command and a statement of SQL; an HTTP/1 request line ends in its version; DNS over
 /// TCP has to parse whole; RESP's type characters are common text, so that it comes last.
-static TABLE: [Entry; 4] = [
+static TABLE: [Entry; 5] = [
     Entry { protocol: Protocol::Postgres, matches: postgres::matches, new: postgres::new_parser },
+    Entry { protocol: Protocol::MySql, matches: mysql::matches, new: mysql::new_parser },
     Entry { protocol: Protocol::Http, matches: http::matches, new: http::new_parser },
     Entry { protocol: Protocol::Dns, matches: dns::matches, new: dns::new_parser },
     Entry { protocol: Protocol::Redis, matches: redis::matches, new: redis::new_parser },

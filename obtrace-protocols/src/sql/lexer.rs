@@ -139,7 +139,7 @@ impl<'a> Lexer<'a> {
     }
 
     fn mysql(&self) -> bool {
-        self.dialect == Dialect::MySql
+        self.dialect.is_mysql()
     }
 
     /// Whether the last token can be the left side of a binary operator: a sign after it is not part of a number.
@@ -167,7 +167,7 @@ impl<'a> Lexer<'a> {
                 (Kind::Literal, number(rest.get(1..).unwrap_or_default()).saturating_add(1))
             }
             b'\'' => (Kind::Literal, quoted(rest, self.escapes || self.dialect.backslash_escapes())),
-            b'"' if self.mysql() => (Kind::Literal, quoted(rest, true)),
+            b'"' if self.mysql() => (Kind::Literal, quoted(rest, self.dialect.backslash_escapes())),
             b'"' => (Kind::Name, quoted(rest, false)),
             b'`' if self.mysql() => (Kind::Name, quoted(rest, false)),
             b'$' => self.dollar(second),

@@ -37,11 +37,17 @@ pub enum Dialect {
     PostgresBackslash,
     /// MySQL and MariaDB: `` `name` ``, strings in double quotes too, backslash escapes, `#` comments.
     MySql,
+    /// MySQL and MariaDB with `NO_BACKSLASH_ESCAPES`: a backslash is a character like others.
+    MySqlNoBackslash,
 }
 
 impl Dialect {
     fn backslash_escapes(self) -> bool {
-        self != Self::Postgres
+        matches!(self, Self::PostgresBackslash | Self::MySql)
+    }
+
+    fn is_mysql(self) -> bool {
+        matches!(self, Self::MySql | Self::MySqlNoBackslash)
     }
 }
 
