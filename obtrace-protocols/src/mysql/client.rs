@@ -10,7 +10,10 @@ use super::{
     shape::{self, command},
     statements::{Handle, LAST_PREPARED},
 };
-use crate::{Completeness, Stage, TraceContext, parser::Step};
+use crate::{
+    Completeness, Stage, Timestamp, TraceContext,
+    parser::{Context, Step},
+};
 
 /// Read of commands with names in them, and of the response to the greeting.
 const NAMES: usize = 1024;
@@ -181,7 +184,7 @@ impl MySqlParser {
             Some(Response::Ssl) => self.closed_to_us = true,
             Some(Response::Login { capabilities, user, database }) => {
                 self.agree(capabilities);
-                let mut entry = self.entry(Request::Connect, spot, source);
+                let mut entry = Self::entry(Request::Connect, spot, source);
                 entry.several = true;
                 entry.user = Some(name(user, None));
                 entry.switches = Some(name(database, None));
@@ -195,12 +198,10 @@ impl MySqlParser {
         true
     }
 
-    fn entry(&self, kind: Request, spot: Spot, source: &Source<'_, '_>) -> Entry {
+    fn entry(kind: Request, spot: Spot, source: &Source<'_, '_>) -> Entry {
         let mut request = begin(source.mark(spot.at));
         extend(&mut request, spot.head.size() as u64, source.end(last_of(spot)));
-        let mut entry = Entry::new(kind, request, spot.head.sequence);
-        entry.database.clone_from(&self.session.database);
-        entry
+        Entry::new(kind, request, spot.head.sequence)
     }
 
     fn command(&mut self, command: u8, body: &[u8], read: usize, spot: Spot, source: &mut Source<'_, '_>) {
@@ -222,8 +223,8 @@ impl MySqlParser {
             }
             _ => shape::request(command),
         };
-        self.begin_command();
-        let mut entry = self.entry(kind, spot, source);
+        self.begin_command(source.mark(spot.at).at, source.cx);
+        let mut entry = Self::entry(kind, spot, source);
         let mut context = None;
         match kind {
             Request::Query | Request::Prepare => {
@@ -263,8 +264,13 @@ impl MySqlParser {
     }
 
     /// A command begins: of a client that waits for its answers, what was missing of the one before was lost.
-    pub(super) fn begin_command(&mut self) {
-        if self.server.lost && self.pace == Pace::Turns {
+    pub(super) fn begin_command(&mut self, at: Timestamp, cx: &Context<'_>) {
+        if self.queue.newest().is_some_and(|newest| newest.request.start >= at) {
+            // Sent in one piece.
+            self.pace = if self.pace == Pace::Adrift { Pace::Adrift } else { Pace::Pipelined };
+        }
+        let unread = !cx.other.readable().is_empty() || cx.other_waits;
+        if self.server.lost && self.pace == Pace::Turns && !unread {
             self.abandon_pending();
         }
     }
@@ -302,6 +308,18 @@ impl MySqlParser {
 
     /// Bytes of the client were lost: commands, or the rest of one.
     pub(super) fn lose_client(&mut self) {
+        if self.session.switched {
+            // It may have been changed among what was lost.
+            self.session.database = None;
+        }
+        // What the client lost may have been sent behind the answers to these: the next ones need not be theirs.
+        let holed = self.server.lost;
+        for entry in self.queue.iter_mut() {
+            entry.passed = true;
+            if holed {
+                entry.damage = Some(entry.damage.unwrap_or(Completeness::Gap));
+            }
+        }
         let torn = self.client.continues.is_some() || self.client.file.is_some();
         self.client.phase = Phase::Lost;
         self.client.forget_packet();

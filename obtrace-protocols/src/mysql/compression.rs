@@ -292,11 +292,10 @@ impl MySqlParser {
         flow.unread = true;
         match side {
             Side::Client if is_command => {
-                self.begin_command();
+                self.begin_command(flow.mark.at, cx);
                 let mut entry = Entry::new(Request::Unread, begin(flow.mark), 0);
                 entry.several = true;
                 entry.damage = Some(Completeness::Truncated);
-                entry.database.clone_from(&self.session.database);
                 let mut source = Source { cx, unpacked: None };
                 self.push(entry, None, &mut source);
             }

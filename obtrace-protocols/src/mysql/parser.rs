@@ -72,6 +72,8 @@ pub(super) struct Session {
     pub(super) user: Option<Arc<str>>,
     version: Option<Box<str>>,
     mariadb: Option<bool>,
+    /// Another database was chosen since the start.
+    pub(super) switched: bool,
     /// What the server said it can.
     pub(super) offered: Option<u64>,
     /// Whether no EOF follows definitions.
@@ -151,6 +153,10 @@ impl MySqlParser {
     pub(super) fn finish_head(&mut self) {
         let Some(mut entry) = self.queue.pop() else { return };
         let is_exchange = entry.opened || entry.failure.is_some();
+        // What the answers before it left: commands may be read before they are.
+        if !entry.answered && entry.database.is_none() {
+            entry.database.clone_from(&self.session.database);
+        }
         if is_exchange {
             entry.opened = true;
             self.queue.finish(entry);
@@ -236,7 +242,7 @@ impl Parser for MySqlParser {
         step
     }
 
-    fn gap(&mut self, side: Side, _length: u64, cx: &mut Context<'_>) {
+    fn gap(&mut self, side: Side, length: u64, cx: &mut Context<'_>) {
         self.role = cx.role;
         self.last = self.last.max(cx.now);
         if let Some(compression) = self.compression.as_deref_mut() {
@@ -244,7 +250,13 @@ impl Parser for MySqlParser {
         }
         match side {
             Side::Client => self.lose_client(),
-            Side::Server => self.lose_server(),
+            Side::Server => {
+                if let Some(head) = self.queue.head().filter(|head| head.has_response) {
+                    // They were on the wire.
+                    head.response.size = head.response.size.saturating_add(length);
+                }
+                self.lose_server();
+            }
         }
         self.announce(cx);
     }

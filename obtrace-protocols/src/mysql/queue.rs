@@ -59,6 +59,8 @@ pub(super) struct Entry {
     pub(super) several: bool,
     /// What it is called if it was not seen whole.
     pub(super) damage: Option<Completeness>,
+    /// The client may have sent more behind its answer, that was lost.
+    pub(super) passed: bool,
     /// Its answer has ended.
     pub(super) answered: bool,
     pub(super) request: Message,
@@ -91,6 +93,7 @@ impl Entry {
             sequence,
             several: false,
             damage: None,
+            passed: false,
             answered: false,
             request,
             response: Message {
@@ -178,6 +181,14 @@ impl Queue {
     /// The newest that waits.
     pub(super) fn newest(&mut self) -> Option<&mut Entry> {
         self.pending.back_mut()
+    }
+
+    pub(super) fn get(&mut self, index: usize) -> Option<&mut Entry> {
+        self.pending.get_mut(index)
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Entry> {
+        self.pending.iter_mut()
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Entry> {

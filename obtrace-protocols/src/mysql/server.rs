@@ -88,6 +88,10 @@ impl MySqlParser {
             if rest.is_empty() {
                 return Step::need(at, 1);
             }
+            if self.queue.pending() == 0 && source.cx.other_waits && source.unpacked.is_none() {
+                // What this answers is behind a hole.
+                return Step { consumed: at, then: Then::Wait };
+            }
             if self.server.lost {
                 match self.find_answer(rest, at, source) {
                     Ok(skipped) => at = at.saturating_add(skipped),
@@ -99,11 +103,15 @@ impl MySqlParser {
                 continue;
             }
             if self.queue.pending() == 0 && !self.server.trails {
-                if source.cx.other_waits && source.unpacked.is_none() {
-                    // What this answers is behind a hole.
-                    return Step { consumed: at, then: Then::Wait };
-                }
                 // Nobody asked for it: the answer to a lost command, or a session that is ended from outside.
+                self.server.lost = true;
+                continue;
+            }
+            if self.server.expect == Expect::First
+                && let Some(head) = self.queue.head().filter(|head| !head.has_response)
+                && source.mark(at).at < head.request.start
+            {
+                // It answers a command that was lost.
                 self.server.lost = true;
                 continue;
             }
@@ -407,12 +415,14 @@ impl MySqlParser {
         self.server.expect = Expect::First;
         let Some(head) = self.queue.head() else { return };
         head.answered = true;
+        head.database = head.database.take().or_else(|| self.session.database.clone());
         let (kind, succeeded) = (head.kind, head.failure.is_none());
         if succeeded {
             if let Some(user) = head.user.take() {
                 self.session.user = Some(user);
             }
             if let Some(database) = head.switches.take() {
+                self.session.switched |= kind != Request::Connect;
                 self.session.database = Some(database).filter(|database| !database.is_empty());
             }
             match kind {
@@ -427,57 +437,51 @@ impl MySqlParser {
         }
     }
 
-    /// Passes over what no command that was seen asked for: up to the first packet behind the newest command. `Err`:
-    /// how many bytes in front need not be looked at again.
+    /// Passes over what no command that was seen asked for. Of a client that waits for its answers, the first byte
+    /// behind a command, and before the next one, begins its answer, or that was lost. `Err`: how many bytes in front
+    /// need not be looked at again.
     fn find_answer(&mut self, bytes: &[u8], from: usize, source: &Source<'_, '_>) -> Result<usize, usize> {
-        let last = source.end(from.saturating_add(bytes.len()).saturating_sub(1));
         let exact = self.compression.is_none();
-        let newest = if self.pace == Pace::Adrift { None } else { self.queue.newest() };
-        let newest = newest.filter(|newest| newest.request.start <= last && newest.damage.is_none());
-        let target = newest.filter(|newest| !newest.has_response).map(|newest| {
-            let sequence = (exact && !newest.several).then(|| newest.sequence.wrapping_add(1));
-            (newest.kind, sequence, newest.request.start)
-        });
-        let Some((kind, sequence, start)) = target else {
-            self.hear_lost(bytes.len(), from, source);
-            return Err(bytes.len());
-        };
-        for at in 0..bytes.len() {
+        let place = |after| first_place(bytes.len(), |at| source.mark(from.saturating_add(at)).at >= after);
+        let mut found = None;
+        for index in 0..self.queue.pending() {
+            let Some(start) = self.queue.get(index).map(|entry| entry.request.start) else { break };
+            // Of several that were sent at once the first is answered first.
+            let later = self.queue.iter().skip(index.saturating_add(1));
+            let next = later.map(|entry| entry.request.start).find(|&next| next > start);
+            let next = next.map_or(bytes.len(), place);
+            let Some(entry) = self.queue.get(index) else { break };
+            let at = place(entry.request.start);
+            if at >= next || self.pace == Pace::Adrift {
+                continue;
+            }
+            let sequence = (exact && !entry.several).then(|| entry.sequence.wrapping_add(1));
             let candidate = bytes.get(at..).unwrap_or_default();
-            match shape::is_answer(candidate, kind, sequence) {
-                Some(false) => {}
-                is_it => {
-                    if source.mark(from.saturating_add(at)).at < start {
+            let is_over = entry.has_response || entry.damage.is_some();
+            match if is_over { Some(false) } else { shape::is_answer(candidate, entry.kind, sequence) } {
+                Some(true) => {
+                    found = Some(index);
+                    break;
+                }
+                None => return Err(at),
+                Some(false) => {
+                    if entry.damage == Some(Completeness::Gap) && !entry.has_response {
+                        // It may as well answer what was lost.
                         continue;
                     }
-                    if is_it.is_none() {
-                        return Err(at);
-                    }
-                    while self.queue.pending() > 1 {
-                        self.damage_head(Completeness::Gap);
-                        self.finish_head();
-                    }
-                    self.server.lost = false;
-                    self.server.expect = Expect::First;
-                    self.server.continues = false;
-                    return Ok(at);
+                    let (first, end) = (from.saturating_add(at), from.saturating_add(next).saturating_sub(1));
+                    entry.damage = Some(entry.damage.unwrap_or(Completeness::Gap));
+                    entry.hear(source.mark(first), next.saturating_sub(at) as u64, source.end(end));
                 }
             }
         }
-        // The first bytes behind the command do not begin its answer: its beginning was lost.
-        if let Some(newest) = self.queue.newest() {
-            newest.damage = Some(Completeness::Gap);
-            newest.hear(source.mark(from), bytes.len() as u64, last);
+        let Some(index) = found else { return Err(bytes.len()) };
+        for _ in 0..index {
+            self.damage_head(Completeness::Gap);
+            self.finish_head();
         }
-        Err(bytes.len())
-    }
-
-    /// Bytes that nobody can read any more are the rest of the answer that was cut.
-    fn hear_lost(&mut self, length: usize, from: usize, source: &Source<'_, '_>) {
-        let (first, last) = (source.mark(from), source.end(from.saturating_add(length).saturating_sub(1)));
-        if let Some(head) = self.queue.head().filter(|head| head.request.start <= first.at) {
-            head.hear(first, length as u64, last);
-        }
+        self.server.lost = false;
+        Ok(self.queue.head().map_or(0, |head| place(head.request.start)))
     }
 
     /// Bytes of the server were lost: of the answer that comes next, if one is due.
@@ -487,9 +491,23 @@ impl MySqlParser {
         self.server.trails = false;
         self.server.continues = false;
         self.server.expect = Expect::First;
-        if let Some(head) = self.queue.head().filter(|head| head.has_response) {
-            head.damage = Some(Completeness::Gap);
+        for entry in self.queue.iter_mut().filter(|entry| entry.has_response || entry.passed) {
+            entry.damage = Some(entry.damage.unwrap_or(Completeness::Gap));
         }
         self.lose_pace();
     }
+}
+
+/// The first of so many places where something holds that holds from there on.
+fn first_place(count: usize, holds: impl Fn(usize) -> bool) -> usize {
+    let (mut low, mut high) = (0, count);
+    while low < high {
+        let middle = usize::midpoint(low, high);
+        if holds(middle) {
+            high = middle;
+        } else {
+            low = middle.saturating_add(1);
+        }
+    }
+    low
 }

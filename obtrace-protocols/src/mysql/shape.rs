@@ -232,7 +232,13 @@ pub(super) fn find_command(bytes: &[u8]) -> Result<usize, usize> {
 /// Whether nothing, or another command, follows the one in front.
 fn ends_or_goes_on(bytes: &[u8]) -> bool {
     let rest = Head::read(bytes).and_then(|head| bytes.get(head.size()..));
-    rest.is_some_and(|rest| rest.is_empty() || matches!(shape(rest), Shape::Good | Shape::Strong))
+    rest.is_some_and(<[u8]>::is_empty) || goes_on(bytes)
+}
+
+/// Whether another command follows the one in front.
+fn goes_on(bytes: &[u8]) -> bool {
+    let rest = Head::read(bytes).and_then(|head| bytes.get(head.size()..));
+    rest.is_some_and(|rest| matches!(shape(rest), Shape::Good | Shape::Strong))
 }
 
 /// Whether an answer to a command of this kind begins in front, with this number where it is known. `None`: too few
@@ -307,8 +313,9 @@ pub(super) fn matches(client: &[u8], server: &[u8]) -> Verdict {
     if client.is_empty() {
         return match handshake::is_greeting(server) {
             Some(true) => Verdict::Yes,
-            Some(false) => Verdict::No,
-            None => Verdict::Maybe,
+            // The answer to a command that was not seen: the next one will tell.
+            Some(false) if is_answer(server, Request::Query, Some(1)) == Some(false) => Verdict::No,
+            _ => Verdict::Maybe,
         };
     }
     let greeted = if server.is_empty() { None } else { handshake::is_greeting(server) };
@@ -341,7 +348,11 @@ fn response(client: &[u8], greeted: Option<bool>) -> Verdict {
 fn commands(client: &[u8], server: &[u8], greeted: Option<bool>) -> Verdict {
     let kind = client.get(HEAD).map_or(Request::Query, |&first| request(first));
     let answered = if server.is_empty() { None } else { is_answer(server, kind, Some(1)) };
-    match (shape(client), answered) {
+    let found = match shape(client) {
+        Shape::Good if goes_on(client) => Shape::Strong,
+        found => found,
+    };
+    match (found, answered) {
         (Shape::Wrong, _) => Verdict::No,
         (Shape::Good | Shape::Strong, Some(true)) | (Shape::Strong, None) => Verdict::Yes,
         (_, _) if greeted == Some(true) => Verdict::Yes,
