@@ -251,6 +251,7 @@ impl MySqlParser {
         }
     }
 
+    #[cfg(feature = "zlib")]
     fn lose(&mut self, side: Side) {
         match side {
             Side::Client => self.lose_client(),
@@ -437,13 +438,9 @@ pub(super) fn is_outer(bytes: &[u8], side: Side) -> Option<bool> {
     }
     let held = bytes.get(OUTER..).unwrap_or_default();
     if head.unpacked > 0 {
-        return match held.first_chunk() {
-            // The two bytes that zlib begins with.
-            Some(&magic) => {
-                Some(magic[0] == 0x78 && u16::from_be_bytes(magic) % 31 == 0 && head.unpacked > head.length)
-            }
-            None => None,
-        };
+        // The two bytes that zlib begins with.
+        let begins = |magic: &[u8; 2]| magic[0] == 0x78 && u16::from_be_bytes(*magic).is_multiple_of(31);
+        return held.first_chunk().map(|magic| begins(magic) && head.unpacked > head.length);
     }
     let inner = Head::read(held)?;
     let &first = held.get(HEAD)?;

@@ -198,6 +198,9 @@ fn shape(bytes: &[u8]) -> Shape {
 fn statement(body: &[u8], is_whole: bool) -> Shape {
     let Some(text) = attributes::split(body).0 else { return Shape::Open };
     let probe = text.get(..MAX_PROBE).unwrap_or(text);
+    if probe.contains(&0) {
+        return Shape::Wrong;
+    }
     if is_whole && probe.len() == text.len() && is_statement(probe, Dialect::MySql) && !probe.is_empty()
         || begins_statement(probe, Dialect::MySql)
     {
@@ -227,6 +230,10 @@ pub(super) fn find_command(bytes: &[u8]) -> Result<usize, usize> {
         }
     }
     Err(undecided.unwrap_or(bytes.len()))
+}
+
+fn is_whole(bytes: &[u8]) -> bool {
+    Head::read(bytes).is_some_and(|head| bytes.len() >= head.size())
 }
 
 /// Whether nothing, or another command, follows the one in front.
@@ -349,6 +356,10 @@ fn commands(client: &[u8], server: &[u8], greeted: Option<bool>) -> Verdict {
     let kind = client.get(HEAD).map_or(Request::Query, |&first| request(first));
     let answered = if server.is_empty() { None } else { is_answer(server, kind, Some(1)) };
     let found = match shape(client) {
+        // PostgreSQL's Query and Parse of 22 bytes begin like a COM_STMT_PREPARE of 81 or 80, and are over before it.
+        Shape::Strong if matches!(client, [b'P' | b'Q', 0, 0, 0, command::STMT_PREPARE, ..]) && !is_whole(client) => {
+            Shape::Open
+        }
         Shape::Good if goes_on(client) => Shape::Strong,
         found => found,
     };
