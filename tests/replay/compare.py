@@ -39,7 +39,7 @@ def what(span):
         return (attribute(span, "dns.question.type") or span["name"].split(" ")[-1], attribute(span, "dns.question.name"))
     text = attribute(span, "db.query.text")
     operation = attribute(span, "db.operation.name") or ""
-    if span["protocol"] == "postgres":
+    if span["protocol"] in ("mysql", "postgres"):
         operation = operation or (attribute(span, "db.query.summary") or span["name"]).split(" ")[0]
     return (operation.split(" ")[0].upper(), token_of(text))
 
@@ -131,4 +131,4 @@ def says(span, known):
     (protocol, port, (name, token), *result), (_, _, (known_name, known_token), *known_result) = (
         (at[0], at[1], at[2:4], *at[4:]) for at in (key(span), key(known)))
     named = token == known_token and name == known_name
-    return result == known_result and (named or protocol == "postgres" and token is None)
+    return result == known_result and (named or protocol in ("postgres", "mysql") and token is None)

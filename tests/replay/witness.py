@@ -36,6 +36,13 @@ def postgres(path, ports):
     return sum(sum(value in wanted for value in values) for values in packets)
 
 
+def mysql(path, ports):
+    """Commands that are answered and run something; what is compressed is not looked into."""
+    silent = {"1", "22", "24", "25", "26", "27"}
+    packets = fields(path, ports, "mysql", "tcp", "mysql.command", "mysql.command")
+    return sum(sum(value not in silent for value in values) for values in packets)
+
+
 def redis(path, ports):
     """Commands as arrays; inline ones are no arrays. A segment may end within a command. What tshark has of it then comes once more with the next
     segment if it says so, and if an array begins there; else the next ones have only the strings that are missing."""

@@ -175,6 +175,7 @@ const fn hint(port: u16) -> Option<Protocol> {
     match port {
         53 => Some(Protocol::Dns),
         80 | 8000 | 8080 => Some(Protocol::Http),
+        3306 => Some(Protocol::MySql),
         5432 => Some(Protocol::Postgres),
         6379 => Some(Protocol::Redis),
         _ => None,
