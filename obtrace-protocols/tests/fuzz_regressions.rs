@@ -8,7 +8,18 @@ use std::{fs, path::Path};
 #[path = "../../fuzz/checks.rs"]
 mod checks;
 
-const TARGETS: [&str; 7] = ["assembler", "connection", "detect", "dns", "http", "postgres", "redis"];
+const TARGETS: [&str; 10] = [
+    "assembler",
+    "connection",
+    "detect",
+    "dns",
+    "http",
+    "mysql",
+    "mysql_compressed",
+    "postgres",
+    "redis",
+    "sql",
+];
 
 #[test]
 fn kept_regressions() {
@@ -26,11 +37,13 @@ fn kept_regressions() {
 /// Turns of a conversation (side, length, bytes), changed at random places.
 #[test]
 fn mutated_conversations() {
-    let texts: [&[u8]; 5] = [
+    let texts: [&[u8]; 7] = [
         b"GET /a?b HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
         b"*2\r\n$3\r\nGET\r\n$1\r\na\r\n",
         b"$1\r\nb\r\n+OK\r\n:1\r\n",
+        b"\x09\0\0\0\x03select 1\x05\0\0\0\x19\x07\0\0\0\x01\0\0\0\x0e",
+        b"\x07\0\0\x01\0\x01\0\x0a\0\0\0\x09\0\0\x02\xff\x7a\x04#42S02",
         b"Q\0\0\0\x0dselect 1\0C\0\0\0\x0dSELECT 1\0Z\0\0\0\x05I",
     ];
     let mut seed = 0x2545_f491_4f6c_dd1d_u64;

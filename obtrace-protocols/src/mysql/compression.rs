@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// Bytes in front of what an outer packet holds.
-const OUTER: usize = 7;
+pub(super) const OUTER: usize = 7;
 /// What a decompression gives at once.
 const PIECE: usize = 4 * 1024;
 
@@ -46,6 +46,8 @@ struct Flow {
     need: usize,
     /// So many inner bytes are of no interest.
     skip: u64,
+    /// A decompression has more to give without more bytes.
+    more: bool,
     /// The boundary of outer packets is not known.
     lost: bool,
     /// Something was not undone: the boundary of inner packets is not known before a command begins.
@@ -130,7 +132,7 @@ impl Compression {
 impl Flow {
     fn reset(&mut self) {
         self.inner.clear();
-        (self.need, self.skip) = (0, 0);
+        (self.need, self.skip, self.more) = (0, 0, false);
     }
 
     fn memory(&self) -> usize {
@@ -171,6 +173,14 @@ impl MySqlParser {
         }
     }
 
+    /// Begins the session as a compressed one, if what the client sends is.
+    pub(super) fn join_compressed(&mut self, bytes: &[u8]) {
+        let is_known = self.client.phase == Phase::Commands;
+        if !is_known && is_outer(bytes, Side::Client) == Some(true) && !shape::is_command_at(bytes) {
+            self.compression = Some(alloc::boxed::Box::new(Compression { zlib: true, ..Compression::default() }));
+        }
+    }
+
     pub(super) fn unpack(&mut self, side: Side, bytes: &[u8], cx: &mut Context<'_>) -> Step {
         let Some(compression) = self.compression.as_deref_mut() else { return Step::need(0, 1) };
         let zlib = compression.zlib;
@@ -197,10 +207,11 @@ impl MySqlParser {
                 flow.lost = false;
                 continue;
             }
-            if rest.is_empty() {
+            if rest.is_empty() && !core::mem::take(&mut flow.more) {
                 return Step::need(at, 1);
             }
-            let now = cx.mark_at(cx.offset.saturating_add(at as u64)).at;
+            let newest = if rest.is_empty() { at.saturating_sub(1) } else { at };
+            let now = cx.mark_at(cx.offset.saturating_add(newest as u64)).at;
             match &mut flow.outer {
                 Outer::Head => {
                     let Some(head) = OuterHead::read(rest) else { return Step::need(at, OUTER) };
@@ -352,6 +363,7 @@ impl MySqlParser {
             Err(_) => return None,
         };
         *left = left.checked_sub(result.bytes_consumed)?;
+        flow.more = !is_over && result.bytes_written == PIECE;
         if *left == 0 && is_over {
             flow.outer = Outer::Head;
         } else if is_over || (*left == 0 && result.bytes_written == 0) {

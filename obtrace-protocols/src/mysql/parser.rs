@@ -210,6 +210,10 @@ impl MySqlParser {
     }
 
     fn side(&mut self, side: Side, bytes: &[u8], cx: &mut Context<'_>) -> Step {
+        if side == Side::Client && self.session.deprecate_eof.is_none() && self.compression.is_none() {
+            // The start of the session was not seen.
+            self.join_compressed(bytes);
+        }
         if self.compression.is_some() {
             return self.unpack(side, bytes, cx);
         }

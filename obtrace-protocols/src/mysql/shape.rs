@@ -3,12 +3,14 @@
 
 use super::{
     attributes,
+    compression::{OUTER, is_outer},
     details::Request,
     handshake::{self, Response},
     packet::{HEAD, Head, MAX_PAYLOAD, number},
 };
 use crate::{
     detect::Verdict,
+    parser::Side,
     reader::Reader,
     sql::{Dialect, begins_statement, is_statement},
 };
@@ -215,6 +217,11 @@ fn statement(body: &[u8], is_whole: bool) -> Shape {
     }
 }
 
+/// Whether a command begins in front.
+pub(super) fn is_command_at(bytes: &[u8]) -> bool {
+    matches!(shape(bytes), Shape::Good | Shape::Strong)
+}
+
 /// The first place in what a client sent where commands begin; `Err`: nowhere, and how many bytes in front need not be
 /// looked at again.
 pub(super) fn find_command(bytes: &[u8]) -> Result<usize, usize> {
@@ -352,7 +359,24 @@ fn response(client: &[u8], greeted: Option<bool>) -> Verdict {
     }
 }
 
+/// Of a compressed session that was joined. `None`: these are no commands of one.
+fn compressed(client: &[u8], server: &[u8]) -> Option<Verdict> {
+    match (is_outer(client, Side::Client)?, is_command_at(client)) {
+        (true, false) => Some(match (server.is_empty(), is_outer(server, Side::Server)) {
+            // A statement as it is, or both sides look so.
+            (_, Some(true)) => Verdict::Yes,
+            _ if client.get(OUTER..).is_some_and(|inner| shape(inner) == Shape::Strong) => Verdict::Yes,
+            (true, _) | (_, None) => Verdict::Maybe,
+            (false, Some(false)) => Verdict::No,
+        }),
+        _ => None,
+    }
+}
+
 fn commands(client: &[u8], server: &[u8], greeted: Option<bool>) -> Verdict {
+    if let Some(verdict) = compressed(client, server) {
+        return verdict;
+    }
     let kind = client.get(HEAD).map_or(Request::Query, |&first| request(first));
     let answered = if server.is_empty() { None } else { is_answer(server, kind, Some(1)) };
     let found = match shape(client) {
