@@ -109,6 +109,21 @@ const CASES: [Case; 15] = [
         protocol: Protocol::Http,
         make: |n| repeat(b"", b"GET / HTTP/1.1\r\n\r\n", n),
     },
+    Case {
+        name: "MySQL: PING in a pipeline",
+        protocol: Protocol::MySql,
+        make: |n| repeat(b"\x09\0\0\0\x03SELECT 1", b"\x01\0\0\0\x0e", n),
+    },
+    Case {
+        name: "MySQL: statements that are closed",
+        protocol: Protocol::MySql,
+        make: |n| repeat(b"\x09\0\0\0\x03SELECT 1", b"\x05\0\0\0\x19\x07\0\0\0", n),
+    },
+    Case {
+        name: "MySQL: statements that are prepared",
+        protocol: Protocol::MySql,
+        make: |n| repeat(b"\x09\0\0\0\x03SELECT 1", b"\x03\0\0\0\x16/*", n),
+    },
     Case { name: "PostgreSQL: quotes", protocol: Protocol::Postgres, make: |n| query(b"'", n) },
     Case { name: "PostgreSQL: comments that open", protocol: Protocol::Postgres, make: |n| query(b"/*", n) },
     Case { name: "PostgreSQL: brackets", protocol: Protocol::Postgres, make: |n| query(b"(", n) },

@@ -8,18 +8,8 @@ use std::{fs, path::Path};
 #[path = "../../fuzz/checks.rs"]
 mod checks;
 
-const TARGETS: [&str; 10] = [
-    "assembler",
-    "connection",
-    "detect",
-    "dns",
-    "http",
-    "mysql",
-    "mysql_compressed",
-    "postgres",
-    "redis",
-    "sql",
-];
+const TARGETS: [&str; 10] =
+    ["assembler", "connection", "detect", "dns", "http", "mysql", "mysql_compressed", "postgres", "redis", "sql"];
 
 #[test]
 fn kept_regressions() {

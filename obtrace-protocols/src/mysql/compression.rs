@@ -177,7 +177,10 @@ impl MySqlParser {
     pub(super) fn join_compressed(&mut self, bytes: &[u8]) {
         let is_known = self.client.phase == Phase::Commands;
         if !is_known && is_outer(bytes, Side::Client) == Some(true) && !shape::is_command_at(bytes) {
-            self.compression = Some(alloc::boxed::Box::new(Compression { zlib: true, ..Compression::default() }));
+            let zlib = self.client.zlib || !self.client.compresses;
+            let mut compression = Compression { zlib, ..Compression::default() };
+            compression.server.lost = self.server.lost;
+            self.compression = Some(alloc::boxed::Box::new(compression));
         }
     }
 

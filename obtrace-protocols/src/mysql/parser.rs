@@ -210,8 +210,9 @@ impl MySqlParser {
     }
 
     fn side(&mut self, side: Side, bytes: &[u8], cx: &mut Context<'_>) -> Step {
-        if side == Side::Client && self.session.deprecate_eof.is_none() && self.compression.is_none() {
-            // The start of the session was not seen.
+        let may_be = self.client.compresses || self.session.deprecate_eof.is_none();
+        if side == Side::Client && may_be && self.compression.is_none() {
+            // The start of the session, or its end, was not seen.
             self.join_compressed(bytes);
         }
         if self.compression.is_some() {

@@ -125,7 +125,7 @@ def compressed(port):
     connection = mysql.connector.connect(**names(port, ssl_disabled=True, use_pure=True, compress=True))
     cursor = connection.cursor()
     for word in ("SET", "SET", "PING"):
-        log("mysql", port, [word, None], None, start, time.time_ns(), apart=True)
+        log("mysql", port, [word, None], None, start, time.time_ns())
     for rows in [1, 2, 20, 200] * 10:
         name = token()
         with operation("mysql", port, "SELECT", name) as running:
@@ -151,7 +151,7 @@ def program(port):
         command = ["mariadb", "--no-defaults", "--host=127.0.0.1", f"--port={port}", "--user=app", "--skip-ssl", "--batch", *options, "shop"]
         subprocess.run(command, input=sql.encode(), check=True, stdout=subprocess.DEVNULL, env={**os.environ, "MYSQL_PWD": "secret"})
         for name in words:
-            log("mysql", port, ["SELECT", name], None, start, time.time_ns(), apart=bool(options))
+            log("mysql", port, ["SELECT", name], None, start, time.time_ns())
 
 
 def main():
