@@ -6,7 +6,9 @@
 
 use alloc::boxed::Box;
 
-use crate::{Config, Direction, Protocol, Role, dns, http, mysql, parser::NewParser, parser::Parser, postgres, redis};
+use crate::{
+    Config, Direction, Protocol, Role, dns, http, mysql, parser::NewParser, parser::Parser, postgres, redis, sql,
+};
 
 /// What the first bytes of a connection say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,6 +122,9 @@ pub(crate) fn detect_datagram(bytes: &[u8], direction: Direction, role: Option<R
 }
 
 pub(crate) fn new_parser(protocol: Protocol, config: &Config) -> Box<dyn Parser> {
+    if protocol == Protocol::Sql {
+        return sql::wire::new_parser(config);
+    }
     let entry = TABLE.iter().find(|entry| entry.protocol == protocol);
     entry.map_or_else(|| http::new_parser(config), |entry| (entry.new)(config))
 }

@@ -3,7 +3,10 @@
 use alloc::borrow::Cow;
 use core::fmt;
 
-use crate::{dns::DnsDetails, http::HttpDetails, mysql::MySqlDetails, postgres::PostgresDetails, redis::RedisDetails};
+use crate::{
+    dns::DnsDetails, http::HttpDetails, mysql::MySqlDetails, postgres::PostgresDetails, redis::RedisDetails,
+    sql::SqlDetails,
+};
 
 /// A point in time: nanoseconds in the caller's clock. The crate never reads a clock itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -104,10 +107,13 @@ pub enum Protocol {
     Redis,
     /// DNS over UDP and TCP ([RFC 1035](https://www.rfc-editor.org/rfc/rfc1035)).
     Dns,
+    /// Statements of SQL on a protocol that is not known; only with
+    /// [`Config::heuristic_sql`](crate::Config::heuristic_sql).
+    Sql,
 }
 
 impl Protocol {
-    /// The name used in output: `http`, `mysql`, `postgres`, `redis`, `dns`.
+    /// The name used in output: `http`, `mysql`, `postgres`, `redis`, `dns`, `sql`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -116,6 +122,7 @@ impl Protocol {
             Self::Postgres => "postgres",
             Self::Redis => "redis",
             Self::Dns => "dns",
+            Self::Sql => "sql",
         }
     }
 }
@@ -349,6 +356,8 @@ pub enum Details<'a> {
     Redis(RedisDetails<'a>),
     /// DNS.
     Dns(DnsDetails<'a>),
+    /// SQL on a protocol that is not known.
+    Sql(SqlDetails<'a>),
 }
 
 impl Details<'_> {
@@ -361,6 +370,7 @@ impl Details<'_> {
             Self::Postgres(details) => Details::Postgres(details.into_owned()),
             Self::Redis(details) => Details::Redis(details.into_owned()),
             Self::Dns(details) => Details::Dns(details.into_owned()),
+            Self::Sql(details) => Details::Sql(details.into_owned()),
         }
     }
 }

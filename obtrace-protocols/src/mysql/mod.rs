@@ -27,7 +27,8 @@
 //! A client waits for each answer: an answer begins with the first byte behind its command, and what is missing of the
 //! one before was lost. Commands are found again by the structure of their packets. Where a client was seen not to
 //! wait, a loss touches all that is under way, and what is asked until a second of silence. A command that was lost as
-//! a whole is no exchange. A client may not wait for more than [`Config::max_pending`] answers.
+//! a whole is no exchange. Of a client that asks for more than [`Config::max_pending`] answers without one, all that wait
+//! are told as missing theirs, and it goes on as behind a loss.
 
 mod attributes;
 mod client;

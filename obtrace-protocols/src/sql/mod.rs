@@ -17,6 +17,7 @@ mod keyword;
 mod lexer;
 mod outline;
 mod sanitize;
+pub(crate) mod wire;
 
 use alloc::string::String;
 use core::ops::Range;
@@ -25,6 +26,7 @@ use keyword::Keyword;
 use lexer::{Lexer, Sink};
 use outline::Outline;
 use sanitize::Sanitizer;
+pub use wire::SqlDetails;
 
 /// Whose SQL it is: what the dialects disagree on is where a string and a comment end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

@@ -17,6 +17,7 @@ mod dns;
 mod http;
 mod mysql;
 mod query;
+mod sql;
 mod template;
 
 use std::sync::Arc;
@@ -94,6 +95,7 @@ impl<'a> Input<'a> {
             Details::Postgres(details) => database::postgres(self, details, &mut span),
             Details::Redis(details) => database::redis(self, details, &mut span),
             Details::Dns(details) => dns::describe(self, details, &mut span),
+            Details::Sql(details) => sql::describe(self, details, &mut span),
             _ => {
                 span.name = Text::copied(&self.exchange.operation);
                 self.push_server(&mut span);
