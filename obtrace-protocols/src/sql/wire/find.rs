@@ -14,7 +14,7 @@ const VERBS: [(&[u8], &[Keyword]); 8] = [
     (b"delete", &[Keyword::From]),
     (b"replace", &[Keyword::Into]),
     (b"merge", &[Keyword::Into]),
-    (b"with", &[Keyword::Select, Keyword::Insert, Keyword::Update, Keyword::Delete]),
+    (b"with", &[Keyword::As]),
     (b"call", &[]),
 ];
 /// Words of a statement that are looked through for what has to follow.
@@ -28,7 +28,7 @@ const MAX_TRIED: usize = 32;
 /// the end, and the word that the verb needs: `SELECT` without `FROM` is not enough, nor is text that only speaks of it.
 pub(super) fn find(bytes: &[u8]) -> Option<&[u8]> {
     let mut tried = 0_usize;
-    let mut before = [0_u8; 2];
+    let mut before = [b' '; 2];
     for (at, &byte) in bytes.iter().enumerate() {
         let [first, second] = before;
         before = [second, byte];
