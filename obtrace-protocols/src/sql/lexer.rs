@@ -162,7 +162,7 @@ impl<'a> Lexer<'a> {
         let second = rest.get(1).copied();
         match first {
             b'.' if is_digit(second) && !self.operand() => (Kind::Literal, number(rest)),
-            b'-' if second == Some(b'-') && self.is_dash_comment() => (Kind::Comment, self.line_comment()),
+            b'-' if second == Some(b'-') => self.dashes(),
             b'#' if self.mysql() => (Kind::Comment, self.line_comment()),
             b'/' if second == Some(b'*') && self.is_conditional() => {
                 self.conditional = true;
@@ -236,9 +236,21 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    /// MySQL wants white space after the dashes.
-    fn is_dash_comment(&self) -> bool {
-        !self.mysql() || self.rest.get(2).is_none_or(|&byte| byte <= b' ')
+    /// MySQL wants white space after the dashes. So counts what becomes white space, or text that was read once would
+    /// not be read the same again.
+    fn dashes(&self) -> (Kind, usize) {
+        let count = run(self.rest, |byte| byte == b'-');
+        let is_comment = match self.rest.get(count..).unwrap_or_default() {
+            [] => false,
+            [b'#', ..] | [b'/', b'*', ..] => true,
+            [b'*', b'/', ..] => self.conditional,
+            [next, ..] => class(*next) == Class::Space,
+        };
+        if !self.mysql() || is_comment {
+            return (Kind::Comment, self.line_comment());
+        }
+        // The last one may be the sign of a number; the others are not looked at again.
+        (Kind::Symbol, count.saturating_sub(1))
     }
 
     /// Whether the text of a comment is run: `/*! … */`, in MariaDB also `/*M! … */`

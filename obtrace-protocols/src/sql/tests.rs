@@ -134,6 +134,8 @@ fn literals_of_mysql_go() {
         ("select /*! unterminated 'secret", "select unterminated ?"),
         ("select 'unterminated \\' secret", "select ?"),
         ("limit 5, 10", "limit ?"),
+        ("a ---- secret\nb", "a b"),
+        ("a --/**/ secret\n, b---1, c--", "a , b--?, c--"),
         ("a->>'$.secret' and b=-1", "a->>? and b=?"),
     ] {
         assert_eq!(clean(sql, Dialect::MySql), text, "{sql}");
