@@ -253,6 +253,15 @@ impl<'a> Lexer<'a> {
         (Kind::Symbol, count.saturating_sub(1))
     }
 
+    /// Whether a `?` in front stands for a value: in PostgreSQL it begins operators, too.
+    fn is_placeholder(&self) -> bool {
+        let next = self.rest.get(1..).unwrap_or_default();
+        self.mysql()
+            || !next.first().is_some_and(|&byte| self.is_operator(byte))
+            || next.starts_with(b"/*")
+            || next.starts_with(b"--")
+    }
+
     /// Whether the text of a comment is run: `/*! … */`, in MariaDB also `/*M! … */`
     /// ([comments](https://dev.mysql.com/doc/refman/8.4/en/comments.html)).
     fn is_conditional(&self) -> bool {
@@ -333,7 +342,7 @@ impl<'a> Lexer<'a> {
                     self.note(Kind::Literal, text);
                     to.literal(text);
                 }
-                Class::Question if !self.rest.get(1).is_some_and(|&byte| self.is_operator(byte)) => {
+                Class::Question if self.is_placeholder() => {
                     let text = self.cut(1);
                     self.note(Kind::Literal, text);
                     to.literal(text);

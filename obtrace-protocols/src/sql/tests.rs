@@ -134,6 +134,7 @@ fn literals_of_mysql_go() {
         ("select /*! unterminated 'secret", "select unterminated ?"),
         ("select 'unterminated \\' secret", "select ?"),
         ("limit 5, 10", "limit ?"),
+        ("1 , ?/* x */ = ?", "? = ?"),
         ("a ---- secret\nb", "a b"),
         ("a --/**/ secret\n, b---1, c--", "a , b--?, c--"),
         ("a->>'$.secret' and b=-1", "a->>? and b=?"),
@@ -183,6 +184,7 @@ fn literals_go() {
         ("select a::int, b->>'k', c ? 'd', e ?| array['f']", "select a::int, b->>?, c ? ?, e ?| array[?]"),
         ("select \"it's\" , 'x'", "select \"it's\" , ?"),
         ("  select\t1\r\n;  ", "select ? ;"),
+        ("1 , ?/* x */ = ?-- y", "? = ?"),
     ] {
         assert_eq!(clean(sql, Dialect::Postgres), text, "{sql}");
         assert_eq!(clean(text, Dialect::Postgres), text, "again: {text}");
