@@ -5,10 +5,12 @@ use std::collections::BTreeSet;
 use obtrace_protocols::{
     Completeness, Config, Connection, Detection, Direction, Exchange, Protocol, Role, Shared, Stage, State, Tag,
     Timestamp, detect,
+    sql::{Dialect, Digest, MAX_SUMMARY, sanitize, summary},
     stream::{Assembler, Mark, Pushed},
 };
 
-const PROTOCOLS: [Protocol; 5] = [Protocol::Http, Protocol::Postgres, Protocol::Redis, Protocol::Dns, Protocol::Mqtt];
+const PROTOCOLS: [Protocol; 6] =
+    [Protocol::Http, Protocol::Postgres, Protocol::Redis, Protocol::Dns, Protocol::Mqtt, Protocol::MySql];
 
 /// Takes numbers off the front of the input; zeros when it is used up.
 struct Input<'a>(&'a [u8]);
@@ -34,8 +36,11 @@ pub(crate) fn run(target: &str, data: &[u8]) {
         "dns" => conversation(Protocol::Dns, data),
         "http" => conversation(Protocol::Http, data),
         "mqtt" => conversation(Protocol::Mqtt, data),
+        "mysql" => conversation(Protocol::MySql, data),
+        "mysql_compressed" => conversation_after(Protocol::MySql, COMPRESSED, data),
         "postgres" => conversation(Protocol::Postgres, data),
         "redis" => conversation(Protocol::Redis, data),
+        "sql" => sql(data),
         "websocket" => conversation(Protocol::WebSocket, data),
         other => panic!("no fuzz target is named {other:?}"),
     }
@@ -192,6 +197,30 @@ fn connection(data: &[u8]) {
     assert_eq!(checked.opened, checked.closed, "what was announced and did not come, or the other way round");
 }
 
+/// What is written of a statement is bounded, is UTF-8, and stays as it is when it is read again.
+fn sql(data: &[u8]) {
+    let Some((&choice, text)) = data.split_first() else { return };
+    let dialects = [Dialect::Postgres, Dialect::PostgresBackslash, Dialect::MySql, Dialect::MySqlNoBackslash];
+    let dialect = dialects[usize::from(choice & 3)];
+    let (mut digest, mut once, mut twice, mut summed) = (Digest::new(), String::new(), String::new(), String::new());
+    digest.read(text, dialect);
+    sanitize(text, dialect, &mut once);
+    sanitize(once.as_bytes(), dialect, &mut twice);
+    summary(text, dialect, &mut summed);
+    assert_eq!(once, twice, "read again");
+    assert_eq!((digest.text(), digest.summary()), (&*once, &*summed));
+    // A replacement character is three bytes for one; one space may stand for a comment of none.
+    assert!(once.len() <= 3 * text.len() + 1, "{} bytes of {}", once.len(), text.len());
+    assert!(summed.len() <= MAX_SUMMARY, "{} bytes", summed.len());
+    assert!(summed.contains(digest.operation()) && digest.statements() as usize <= text.len());
+}
+
+/// The start of a session of MySQL that is compressed, and its first command.
+const COMPRESSED: (&[u8], &[u8]) = (
+    b"9\0\0\x01%\xa2\x08\0\0\0\0\x01-\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0u\0\0mysql_native_password\0",
+    b"'\0\0\0\x0a8.0.36\0\x07\0\0\0saltsalt\0\xff\xff-\x02\0\xff\xff\x15\0\0\0\0\0\0\0\0\0\0\x07\0\0\x02\0\0\0\x02\0\0\0",
+);
+
 /// An exchange with which a connection of this protocol begins, so that it is known.
 fn preamble(protocol: Protocol) -> (&'static [u8], &'static [u8]) {
     match protocol {
@@ -199,6 +228,7 @@ fn preamble(protocol: Protocol) -> (&'static [u8], &'static [u8]) {
             b"\0\0\0\x10\0\x03\0\0user\0u\0\0Q\0\0\0\x0dselect 1\0",
             b"R\0\0\0\x08\0\0\0\0Z\0\0\0\x05IC\0\0\0\x0dSELECT 1\0Z\0\0\0\x05I",
         ),
+        Protocol::MySql => (b"\x09\0\0\0\x03select 1", b"\x07\0\0\x01\0\0\0\x02\0\0\0"),
         Protocol::Redis => (b"*1\r\n$4\r\nPING\r\n", b"+PONG\r\n"),
         Protocol::Dns => (
             b"\0\x13\0\x07\x01\0\0\x01\0\0\0\0\0\0\x01a\0\0\x01\0\x01",
@@ -217,6 +247,10 @@ fn preamble(protocol: Protocol) -> (&'static [u8], &'static [u8]) {
 /// by byte must give the same exchanges, as long as both directions are messages of the protocol: behind what is none
 /// the beginnings of chunks say what belongs together.
 fn conversation(protocol: Protocol, data: &[u8]) {
+    conversation_after(protocol, preamble(protocol), data);
+}
+
+fn conversation_after(protocol: Protocol, (request, response): (&[u8], &[u8]), data: &[u8]) {
     let play = |piece: usize| {
         let config = Config::new().with_role(Some(Role::Client)).with_hint(Some(protocol)).with_max_buffered(1 << 20);
         let mut checked = Checked::new(config);
@@ -230,7 +264,6 @@ fn conversation(protocol: Protocol, data: &[u8]) {
                 checked.drain();
             }
         };
-        let (request, response) = preamble(protocol);
         say(&mut checked, 0, request);
         say(&mut checked, 1, response);
         let begun = matches!(checked.connection.state(), State::Known(found) if found == protocol);

@@ -13,6 +13,7 @@ import pathlib
 import re
 import sys
 import tomllib
+import zlib
 
 HERE = pathlib.Path(__file__).resolve().parent
 CORPUS = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else HERE / "corpus"
@@ -21,7 +22,7 @@ CASES = HERE.parent / "obtrace-detect" / "testdata" / "cases"
 RECORDED = HERE.parent / "obtrace-export" / "testdata" / "receive"
 GOLDEN = HERE.parent / "obtrace-patch" / "testdata" / "golden"
 # The protocols in the order of `PROTOCOLS` in checks.rs: a connection's hint is its place. Those behind it are none.
-PROTOCOLS = ["http", "postgres", "redis", "dns", "mqtt", "websocket"]
+PROTOCOLS = ["http", "postgres", "redis", "dns", "mqtt", "mysql", "websocket"]
 # The first steps of these are what the target begins with by itself.
 BEGUN = {"websocket": 2}
 PIECE = 255
@@ -96,6 +97,23 @@ def pieces(data):
 
 def conversation(steps):
     return b"".join(bytes([index, len(p)]) + p for index, data in steps if isinstance(data, bytes) for p in pieces(data))
+
+
+def packed(steps):
+    """Packets of MySQL in outer ones, every second one compressed."""
+    for number, (index, data) in enumerate(steps):
+        if isinstance(data, bytes):
+            held = zlib.compress(data) if number % 2 else data
+            head = len(held).to_bytes(3, "little") + bytes([index]) + (len(data) if number % 2 else 0).to_bytes(3, "little")
+            yield index, head + held
+
+
+def statements():
+    """Statements of the tests of the tokenizer, for each dialect."""
+    tests = (HERE.parent / "obtrace-protocols/src/sql/tests.rs").read_bytes()
+    for text in re.findall(rb'"((?:[^"\\]|\\.){8,})"', tests):
+        for dialect in range(4):
+            keep("sql", bytes([dialect]) + text.replace(b'\\"', b'"').replace(b"\\n", b"\n").replace(b"\\\\", b"\\"))
 
 
 def connection(steps, vector, hint):
@@ -175,16 +193,19 @@ def main():
     golden_pods()
     bodies()
     spools()
+    statements()
     count = 0
     for hint, protocol in enumerate(PROTOCOLS):
         for path in sorted((VECTORS / protocol).glob("*.toml")):
             for vector in tomllib.loads(path.read_text())["vector"]:
                 steps = list(turns(vector, path.parent))
                 keep(protocol, conversation(steps[BEGUN.get(protocol, 0) :]))
+                if protocol == "mysql":
+                    keep("mysql_compressed", conversation(packed(steps)))
                 keep("connection", connection(steps, vector, hint))
                 keep("detect", detection(steps))
                 count += 1
-    print(f"{count} vectors written as inputs of {len(PROTOCOLS) + 2} fuzz targets, cases, Pods, bodies and spools of six more")
+    print(f"{count} vectors written as inputs of {len(PROTOCOLS) + 3} fuzz targets, cases, Pods, bodies, spools and statements of seven more")
 
 
 if __name__ == "__main__":

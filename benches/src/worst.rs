@@ -96,7 +96,7 @@ fn pointers(size: usize) -> Vec<u8> {
     out
 }
 
-const CASES: [Case; 18] = [
+const CASES: [Case; 21] = [
     Case {
         name: "HTTP/1: shortest fields",
         protocol: Protocol::Http,
@@ -131,6 +131,21 @@ const CASES: [Case; 18] = [
         name: "MQTT: acknowledgements of nothing",
         protocol: Protocol::Mqtt,
         make: |n| numbered(n, |id| [b"\x40\x02", &id.to_be_bytes()[..]].concat()),
+    },
+    Case {
+        name: "MySQL: PING in a pipeline",
+        protocol: Protocol::MySql,
+        make: |n| repeat(b"\x09\0\0\0\x03SELECT 1", b"\x01\0\0\0\x0e", n),
+    },
+    Case {
+        name: "MySQL: statements that are closed",
+        protocol: Protocol::MySql,
+        make: |n| repeat(b"\x09\0\0\0\x03SELECT 1", b"\x05\0\0\0\x19\x07\0\0\0", n),
+    },
+    Case {
+        name: "MySQL: statements that are prepared",
+        protocol: Protocol::MySql,
+        make: |n| repeat(b"\x09\0\0\0\x03SELECT 1", b"\x03\0\0\0\x16/*", n),
     },
     Case { name: "PostgreSQL: quotes", protocol: Protocol::Postgres, make: |n| query(b"'", n) },
     Case { name: "PostgreSQL: comments that open", protocol: Protocol::Postgres, make: |n| query(b"/*", n) },

@@ -6,7 +6,9 @@
 
 use alloc::boxed::Box;
 
-use crate::{Config, Direction, Protocol, Role, dns, http, mqtt, parser::NewParser, parser::Parser, postgres, redis};
+use crate::{
+    Config, Direction, Protocol, Role, dns, http, mqtt, mysql, parser::NewParser, parser::Parser, postgres, redis, sql,
+};
 
 /// What the first bytes of a connection say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,11 +55,13 @@ struct Entry {
 }
 
 /// All stream matchers in the order they are asked, and why in this order: strictest first. PostgreSQL's startup packet is a
-/// length and a version number that nothing else begins with; an HTTP/1 request line ends in its version; DNS over
+/// length and a version number that nothing else begins with; a MySQL server greets with its version, and a client's command
+/// is a length, a zero, a command and a statement of SQL; an HTTP/1 request line ends in its version; DNS over
 /// TCP has to parse whole; MQTT's packets in the middle of a connection are lengths that have to fit and few fixed bits;
 /// RESP's type characters are common text, so that it comes last.
-static TABLE: [Entry; 5] = [
+static TABLE: [Entry; 6] = [
     Entry { protocol: Protocol::Postgres, matches: postgres::matches, new: postgres::new_parser },
+    Entry { protocol: Protocol::MySql, matches: mysql::matches, new: mysql::new_parser },
     Entry { protocol: Protocol::Http, matches: http::matches, new: http::new_parser },
     Entry { protocol: Protocol::Dns, matches: dns::matches, new: dns::new_parser },
     Entry { protocol: Protocol::Mqtt, matches: mqtt::matches, new: mqtt::new_parser },
@@ -147,6 +151,9 @@ pub(crate) fn detect_datagram(bytes: &[u8], direction: Direction, role: Option<R
 }
 
 pub(crate) fn new_parser(protocol: Protocol, config: &Config) -> Box<dyn Parser> {
+    if protocol == Protocol::Sql {
+        return sql::wire::new_parser(config);
+    }
     let entry = TABLE.iter().find(|entry| entry.protocol == protocol);
     entry.map_or_else(|| http::new_parser(config), |entry| (entry.new)(config))
 }

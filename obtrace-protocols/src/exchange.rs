@@ -4,8 +4,8 @@ use alloc::borrow::Cow;
 use core::fmt;
 
 use crate::{
-    dns::DnsDetails, http::HttpDetails, mqtt::MqttDetails, postgres::PostgresDetails, redis::RedisDetails,
-    websocket::WebSocketDetails,
+    dns::DnsDetails, http::HttpDetails, mqtt::MqttDetails, mysql::MySqlDetails, postgres::PostgresDetails,
+    redis::RedisDetails, sql::SqlDetails, websocket::WebSocketDetails,
 };
 
 /// A point in time: nanoseconds in the caller's clock. The crate never reads a clock itself.
@@ -99,6 +99,8 @@ impl Role {
 pub enum Protocol {
     /// HTTP/1.0 and HTTP/1.1 ([RFC 9112](https://www.rfc-editor.org/rfc/rfc9112)).
     Http,
+    /// The client/server protocol of MySQL and MariaDB.
+    MySql,
     /// PostgreSQL frontend/backend protocol 3.0 and 3.2.
     Postgres,
     /// Redis serialization protocol, versions 2 and 3, and inline commands.
@@ -109,19 +111,24 @@ pub enum Protocol {
     Mqtt,
     /// WebSocket ([RFC 6455](https://www.rfc-editor.org/rfc/rfc6455)) behind its HTTP upgrade.
     WebSocket,
+    /// Statements of SQL on a protocol that is not known; only with
+    /// [`Config::heuristic_sql`](crate::Config::heuristic_sql).
+    Sql,
 }
 
 impl Protocol {
-    /// The name used in output: `http`, `postgres`, `redis`, `dns`, `mqtt`, `websocket`.
+    /// The name used in output: `http`, `mysql`, `postgres`, `redis`, `dns`, `mqtt`, `websocket`, `sql`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Http => "http",
+            Self::MySql => "mysql",
             Self::Postgres => "postgres",
             Self::Redis => "redis",
             Self::Dns => "dns",
             Self::Mqtt => "mqtt",
             Self::WebSocket => "websocket",
+            Self::Sql => "sql",
         }
     }
 }
@@ -350,6 +357,8 @@ pub(crate) fn own(text: Cow<'_, str>) -> Cow<'static, str> {
 pub enum Details<'a> {
     /// HTTP/1.x.
     Http(HttpDetails<'a>),
+    /// MySQL and MariaDB.
+    MySql(MySqlDetails<'a>),
     /// PostgreSQL.
     Postgres(PostgresDetails<'a>),
     /// Redis.
@@ -360,6 +369,8 @@ pub enum Details<'a> {
     Mqtt(MqttDetails<'a>),
     /// WebSocket.
     WebSocket(WebSocketDetails<'a>),
+    /// SQL on a protocol that is not known.
+    Sql(SqlDetails<'a>),
 }
 
 impl Details<'_> {
@@ -368,11 +379,13 @@ impl Details<'_> {
     pub fn into_owned(self) -> Details<'static> {
         match self {
             Self::Http(details) => Details::Http(details.into_owned()),
+            Self::MySql(details) => Details::MySql(details.into_owned()),
             Self::Postgres(details) => Details::Postgres(details.into_owned()),
             Self::Redis(details) => Details::Redis(details.into_owned()),
             Self::Dns(details) => Details::Dns(details.into_owned()),
             Self::Mqtt(details) => Details::Mqtt(details.into_owned()),
             Self::WebSocket(details) => Details::WebSocket(details.into_owned()),
+            Self::Sql(details) => Details::Sql(details.into_owned()),
         }
     }
 }

@@ -11,6 +11,7 @@ pub mod dns;
 mod exchange;
 pub mod http;
 pub mod mqtt;
+pub mod mysql;
 mod pairing;
 mod parser;
 pub mod postgres;

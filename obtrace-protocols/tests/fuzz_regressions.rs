@@ -8,8 +8,20 @@ use std::{fs, path::Path};
 #[path = "../../fuzz/checks.rs"]
 mod checks;
 
-const TARGETS: [&str; 9] =
-    ["assembler", "connection", "detect", "dns", "http", "mqtt", "postgres", "redis", "websocket"];
+const TARGETS: [&str; 12] = [
+    "assembler",
+    "connection",
+    "detect",
+    "dns",
+    "http",
+    "mqtt",
+    "mysql",
+    "mysql_compressed",
+    "postgres",
+    "redis",
+    "sql",
+    "websocket",
+];
 
 #[test]
 fn kept_regressions() {
@@ -27,7 +39,7 @@ fn kept_regressions() {
 /// Turns of a conversation (side, length, bytes), changed at random places.
 #[test]
 fn mutated_conversations() {
-    let texts: [&[u8]; 8] = [
+    let texts: [&[u8]; 10] = [
         b"GET /a?b HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
         b"*2\r\n$3\r\nGET\r\n$1\r\na\r\n",
@@ -35,6 +47,8 @@ fn mutated_conversations() {
         b"\x82\x08\0\x01\0\0\x02a/\x01\x32\x09\0\x03a/b\0\x02\0x\xc0\0",
         b"\x90\x04\0\x01\0\x01\x40\x02\0\x02\x30\x07\0\x03a/b\0x\xd0\0",
         b"\x81\x85\x01\x02\x03\x04hello\x01\x81aaaab\x80\x80bbbb\x88\x80cccc",
+        b"\x09\0\0\0\x03select 1\x05\0\0\0\x19\x07\0\0\0\x01\0\0\0\x0e",
+        b"\x07\0\0\x01\0\x01\0\x0a\0\0\0\x09\0\0\x02\xff\x7a\x04#42S02",
         b"Q\0\0\0\x0dselect 1\0C\0\0\0\x0dSELECT 1\0Z\0\0\0\x05I",
     ];
     let mut seed = 0x2545_f491_4f6c_dd1d_u64;

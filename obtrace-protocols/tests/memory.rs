@@ -76,6 +76,15 @@ fn message(tag: u8, body: &[u8]) -> Vec<u8> {
     [&[tag], &length.to_be_bytes()[..], body].concat()
 }
 
+/// Packets of MySQL, numbered from the first.
+fn packets(first: u8, bodies: &[&[u8]]) -> Vec<u8> {
+    let packet = |(number, body): (usize, &&[u8])| {
+        let length = u32::try_from(body.len()).unwrap().to_le_bytes();
+        [&length[..3], &[first + u8::try_from(number).unwrap()], body].concat()
+    };
+    bodies.iter().enumerate().flat_map(packet).collect()
+}
+
 /// A query of DNS and its answer with an alias and an address.
 fn dns() -> (Vec<u8>, Vec<u8>) {
     let question = b"\x03www\x07example\x03com\0\0\x01\0\x01";
@@ -118,6 +127,11 @@ fn conversations() -> Vec<(&'static str, Vec<u8>, Vec<u8>)> {
     ]
     .concat();
     let (query, answer) = dns();
+    let column = b"\x03def\x04shop\x01t\x01t\x01a\x01a\x0c\x3f\0\x0b\0\0\0\x03\0\0\0\0\0";
+    let eof = b"\xfe\0\0\x02\0";
+    let columns = packets(1, &[b"\x01", column, eof, b"\x017", b"\xfb", eof]);
+    let ok = packets(1, &[b"\0\x01\0\x02\0\0\0"]);
+    let prepared = packets(1, &[b"\0\x07\0\0\0\0\0\x01\0\0\0\0", column, eof]);
     vec![
         (
             "http",
@@ -126,6 +140,17 @@ fn conversations() -> Vec<(&'static str, Vec<u8>, Vec<u8>)> {
                 .to_vec(),
         ),
         ("redis", b"*2\r\n$3\r\nGET\r\n$6\r\nuser:7\r\n".to_vec(), b"$5\r\nhello\r\n".to_vec()),
+        ("mysql, text", packets(0, &[b"\x03SELECT id FROM users WHERE name = 'x' AND id IN (1, 2)"]), columns),
+        (
+            "mysql, prepared",
+            [
+                packets(0, &[b"\x19\x07\0\0\0"]),
+                packets(0, &[b"\x16INSERT INTO users (id) VALUES (?)"]),
+                packets(0, &[b"\x17\x07\0\0\0\0\x01\0\0\0\0\x01\x08\0\x07\0\0\0\0\0\0\0"]),
+            ]
+            .concat(),
+            [prepared, ok].concat(),
+        ),
         ("postgres, simple", message(b'Q', b"SELECT id FROM users WHERE name = 'x' AND id IN (1, 2)\0"), row),
         ("postgres, extended", extended(""), extended_row.clone()),
         ("postgres, prepared by name", extended("s_17"), extended_row),
@@ -200,7 +225,8 @@ fn a_pipeline_allocates_nothing_either() {
 fn an_idle_connection_is_small() {
     println!("Connection: {} B", size_of::<Connection>());
     assert!(size_of::<Connection>() <= 392, "{}", size_of::<Connection>());
-    for (name, most) in [("http", 120), ("redis", 120), ("postgres, simple", 320), ("mqtt", 640)] {
+    for (name, most) in [("http", 120), ("redis", 120), ("mqtt", 640), ("mysql, text", 800), ("postgres, simple", 320)]
+    {
         let (_, request, response) = conversations().into_iter().find(|(other, ..)| *other == name).unwrap();
         let mut talk = Talk::new();
         talk.say(Direction::Sent, &request, 5);

@@ -570,6 +570,17 @@ fn dns() {
 }
 
 #[test]
+fn mysql() {
+    run_folder("mysql", 25);
+}
+
+#[cfg(feature = "zlib")]
+#[test]
+fn mysql_compressed() {
+    run_folder("mysql/compressed", 2);
+}
+
+#[test]
 fn postgres() {
     run_folder("postgres", 25);
 }

@@ -46,7 +46,7 @@ def what(span):
         return ("receive" if delivers else attribute(span, "messaging.operation.name"), attribute(span, "messaging.destination.name"))
     text = attribute(span, "db.query.text")
     operation = attribute(span, "db.operation.name") or ""
-    if span["protocol"] == "postgres":
+    if span["protocol"] in ("mysql", "postgres"):
         operation = operation or (attribute(span, "db.query.summary") or span["name"]).split(" ")[0]
     return (operation.split(" ")[0].upper(), token_of(text))
 
@@ -180,5 +180,5 @@ def says(span, known):
         (at[0], at[1], at[2:4], *at[4:]) for at in (key(span), key(known)))
     named = token == known_token and name == known_name
     # The topic that an alias stands for, too.
-    unnamed = protocol in ("mqtt", "postgres") and token is None
+    unnamed = protocol in ("mqtt", "mysql", "postgres") and token is None
     return agree(result[0], known_result[0]) and result[1:] == known_result[1:] and (named or unnamed)

@@ -27,6 +27,7 @@ import world
 CLIENTS = {
     "http": lambda at: [f"{name}={ports[at]}" for name, ports in
                         (("nginx", world.NGINX), ("uvicorn", world.UVICORN), ("gunicorn", world.GUNICORN), ("node", world.NODE), ("odd", world.ODD))],
+    "mysql": lambda at: [world.MYSQL[at]],
     "redis": lambda at: [world.REDIS[at]],
     "postgres": lambda at: [world.POSTGRES[at]],
     "dns": lambda at: [world.DNS[at], world.SILENT],
@@ -47,9 +48,9 @@ def main():
     parser.add_argument("--rounds", type=int, default=2, help="how many times captures are damaged, each time otherwise")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1_000_000), help="of what is lost")
     arguments = parser.parse_args()
-    missing = [name for name in ("tcpdump", "tshark", "editcap", "mosquitto", "nginx", "node", "redis-server", "dnsmasq", "ip", "unshare") if not shutil.which(name)]
+    missing = [name for name in ("tcpdump", "tshark", "editcap", "mosquitto", "nginx", "node", "redis-server", "dnsmasq", "mariadbd", "ip", "unshare") if not shutil.which(name)]
     if missing:
-        sys.exit(f"not installed: {' '.join(missing)}; apt-get install tcpdump tshark mosquitto nginx-light redis-server dnsmasq nodejs postgresql iproute2 util-linux")
+        sys.exit(f"not installed: {' '.join(missing)}; apt-get install tcpdump tshark mosquitto nginx-light redis-server dnsmasq mariadb-server nodejs postgresql iproute2 util-linux")
     interpreter = world.python()
     world.enter_namespace()
     place = world.World(interpreter)
@@ -163,8 +164,8 @@ class Case:
 
     def apart(self, record):
         """Whether tshark does not count this operation: a refused session start is neither query nor execution, an
-        inline command no array."""
-        return record["what"][0] == "CONNECT" and self.protocol == "postgres" or bool(record.get("inline"))
+        inline command no array; of MySQL what is compressed or fails to be prepared."""
+        return bool(record.get("apart")) or record["what"][0] == "CONNECT" and self.protocol == "postgres" or bool(record.get("inline"))
 
 
 main()

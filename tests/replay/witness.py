@@ -48,6 +48,14 @@ def postgres(path, ports):
     return sum(sum(value in wanted for value in values) for values in packets)
 
 
+def mysql(path, ports):
+    """Queries, executions and the other commands that the clients send. A file that is loaded is told as commands, too, and what one of the
+    clients compresses."""
+    wanted = {"2", "3", "9", "14", "23"}
+    packets = fields(path, ports, "mysql", "tcp", "mysql.command", "mysql.command")
+    return sum(sum(value in wanted for value in values) for values in packets)
+
+
 def redis(path, ports):
     """Commands as arrays; inline ones are no arrays. A segment may end within a command. What tshark has of it then comes once more with the next
     segment if it says so, and if an array begins there; else the next ones have only the strings that are missing."""

@@ -19,8 +19,8 @@ PR_SET_PDEATHSIG = 1
 LIBC = ctypes.CDLL(None)
 
 NGINX, UVICORN, GUNICORN, NODE, ODD = (80, 18080), (8001, 18001), (8002, 18002), (8003, 18003), (8004, 18004)
-POSTGRES, REDIS, DNS, SILENT = (5432, 15999), (6379, 16999), (53, 15353), 15354
 MQTT, WEBSOCKET, UVICORN_SOCKETS = (1883, 18830), (8005, 18005), (8006, 18006)
+MYSQL, POSTGRES, REDIS, DNS, SILENT = (3306, 14999), (5432, 15999), (6379, 16999), (53, 15353), 15354
 
 
 def enter_namespace():
@@ -110,6 +110,26 @@ class World:
         for port in DNS:
             self.start(f"dnsmasq-{port}", "dnsmasq", "-k", "-C", self.folder / "dnsmasq.conf", "-p", port, "-x", self.folder / f"dnsmasq-{port}.pid")
         self.answers(*DNS)
+
+    def mysql(self):
+        made = self.folder / "mysql"
+        subprocess.run(["mariadb-install-db", "--no-defaults", "--user=mysql", f"--datadir={made}", "--skip-test-db",
+                        "--auth-root-authentication-method=normal"], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        for port in MYSQL:
+            data, runs = self.folder / f"mysql-{port}", self.folder / f"mysql-{port}-run"
+            subprocess.run(["cp", "-a", made, data], check=True)
+            runs.mkdir()
+            shutil.chown(runs, "mysql", "mysql")
+            self.start(f"mysql-{port}", "mariadbd", "--no-defaults", f"--datadir={data}", f"--socket={runs}/socket", f"--port={port}",
+                       "--bind-address=127.0.0.1", f"--pid-file={runs}/pid", "--skip-name-resolve", "--local-infile=1", "--max-allowed-packet=64M", user="mysql")
+        self.answers(*MYSQL)
+        for port in MYSQL:
+            # Through the socket, before anything is recorded.
+            made = """CREATE DATABASE shop // CREATE DATABASE other // CREATE USER app IDENTIFIED BY 'secret' // GRANT ALL ON *.* TO app //
+                USE shop // CREATE TABLE scratch (id int, word text) //
+                CREATE PROCEDURE two() BEGIN SELECT 1; SELECT seq FROM seq_1_to_3; END //"""
+            subprocess.run(["mariadb", "--no-defaults", "--user=root", f"--socket={self.folder}/mysql-{port}-run/socket", "--delimiter=//"],
+                           input=made.encode(), check=True)
 
     def postgres(self):
         programs = sorted(pathlib.Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parts[4]))[-1]

@@ -23,6 +23,9 @@ pub struct Config {
     pub max_text: u32,
     /// Keep statements as they are, with the data in them. By default literals are replaced before they are kept.
     pub raw_sql: bool,
+    /// Look for statements of SQL on connections whose protocol is not known
+    /// ([`Protocol::Sql`]): the last resort, which can be wrong. Off.
+    pub heuristic_sql: bool,
     /// Keep the text of database errors, which may hold data. By default only their codes are kept.
     pub error_text: bool,
     /// Most requests that may wait for their response. The oldest is reported as missing its response beyond it. 1024.
@@ -43,6 +46,7 @@ impl Default for Config {
             max_buffered: 64 * 1024,
             max_text: 4 * 1024,
             raw_sql: false,
+            heuristic_sql: false,
             error_text: false,
             max_pending: 1024,
             gap_timeout: 200_000_000,
@@ -104,6 +108,13 @@ impl Config {
     #[must_use]
     pub fn with_raw_sql(mut self, keep: bool) -> Self {
         self.raw_sql = keep;
+        self
+    }
+
+    /// Sets [`Config::heuristic_sql`].
+    #[must_use]
+    pub fn with_heuristic_sql(mut self, look: bool) -> Self {
+        self.heuristic_sql = look;
         self
     }
 

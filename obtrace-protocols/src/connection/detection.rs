@@ -5,6 +5,7 @@ use crate::{
     Direction, Protocol,
     detect::{self, Detection},
     parser::Side,
+    sql,
     stream::{Mark, Pushed},
 };
 
@@ -47,6 +48,7 @@ impl Connection {
         match detection {
             Detection::NeedMore => {}
             Detection::Tls => self.state = State::Tls,
+            Detection::Unknown if self.config.heuristic_sql && self.guess_sql() => {}
             Detection::Unknown => {
                 let weight = if core::mem::take(&mut self.goes_on) { 1 } else { TURN };
                 self.attempts = self.attempts.saturating_add(weight);
@@ -60,6 +62,27 @@ impl Connection {
             }
             Detection::Match { protocol, requests, .. } => self.adopt(protocol, requests),
         }
+    }
+
+    /// Takes a connection for one with statements of SQL, if a side says one for the second time. Whether it did.
+    fn guess_sql(&mut self) -> bool {
+        for side in [Side::Client, Side::Server] {
+            let direction = match (self.requests.unwrap_or(Direction::Sent), side) {
+                (requests, Side::Client) => requests,
+                (requests, Side::Server) => requests.opposite(),
+            };
+            let stream = self.stream_mut(side);
+            if !sql::wire::has_statement(stream.assembler.readable()) {
+                continue;
+            }
+            if core::mem::replace(&mut stream.stated, true)
+                && self.config.role.is_none_or(|role| requests_of(role) == direction)
+            {
+                self.adopt(Protocol::Sql, direction);
+                return true;
+            }
+        }
+        false
     }
 
     pub(super) fn adopt(&mut self, protocol: Protocol, requests: Direction) {

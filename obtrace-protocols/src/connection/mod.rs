@@ -94,6 +94,8 @@ struct Stream {
     blocked: bool,
     /// Bytes were lost before the protocol was known.
     torn: bool,
+    /// A statement of SQL was seen in it before the protocol was known.
+    stated: bool,
 }
 
 struct ParserBox(Box<dyn Parser>);
@@ -107,7 +109,7 @@ impl core::fmt::Debug for ParserBox {
 impl Stream {
     fn new(config: &Config) -> Self {
         let assembler = Assembler::new(config.max_buffered as usize);
-        Self { assembler, need: 1, ignored: false, blocked: false, torn: false }
+        Self { assembler, need: 1, ignored: false, blocked: false, torn: false, stated: false }
     }
 }
 

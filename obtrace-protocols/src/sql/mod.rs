@@ -17,6 +17,7 @@ mod keyword;
 mod lexer;
 mod outline;
 mod sanitize;
+pub(crate) mod wire;
 
 use alloc::string::String;
 use core::ops::Range;
@@ -25,6 +26,7 @@ use keyword::Keyword;
 use lexer::{Lexer, Sink};
 use outline::Outline;
 use sanitize::Sanitizer;
+pub use wire::SqlDetails;
 
 /// Whose SQL it is: what the dialects disagree on is where a string and a comment end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -37,11 +39,17 @@ pub enum Dialect {
     PostgresBackslash,
     /// MySQL and MariaDB: `` `name` ``, strings in double quotes too, backslash escapes, `#` comments.
     MySql,
+    /// MySQL and MariaDB with `NO_BACKSLASH_ESCAPES`: a backslash is a character like others.
+    MySqlNoBackslash,
 }
 
 impl Dialect {
     fn backslash_escapes(self) -> bool {
-        self != Self::Postgres
+        matches!(self, Self::PostgresBackslash | Self::MySql)
+    }
+
+    fn is_mysql(self) -> bool {
+        matches!(self, Self::MySql | Self::MySqlNoBackslash)
     }
 }
 

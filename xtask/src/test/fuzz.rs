@@ -14,7 +14,7 @@ use super::{crates::nightly, report::Report};
 use crate::{command::Run, error::Error, say, setup::CargoTool, workspace::Workspace};
 
 /// How many inputs each target is given, the first ones included: about 5 s on 2 cores.
-const INPUTS: [(&str, u32); 16] = [
+const INPUTS: [(&str, u32); 19] = [
     ("assembler", 200_000),
     ("command", 60_000),
     ("connection", 20_000),
@@ -23,6 +23,8 @@ const INPUTS: [(&str, u32); 16] = [
     ("http", 2_500),
     ("image", 200_000),
     ("mqtt", 5_000),
+    ("mysql", 5_000),
+    ("mysql_compressed", 5_000),
     ("pcap", 600_000),
     ("plan", 50_000),
     ("pod", 200_000),
@@ -30,6 +32,7 @@ const INPUTS: [(&str, u32); 16] = [
     ("receive", 12_000),
     ("redis", 5_000),
     ("spool", 4_000),
+    ("sql", 100_000),
     ("websocket", 3_000),
 ];
 

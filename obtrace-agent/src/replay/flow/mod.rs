@@ -192,6 +192,7 @@ const fn hint(port: u16) -> Option<Protocol> {
         53 => Some(Protocol::Dns),
         80 | 8000 | 8080 => Some(Protocol::Http),
         1883 => Some(Protocol::Mqtt),
+        3306 => Some(Protocol::MySql),
         5432 => Some(Protocol::Postgres),
         6379 => Some(Protocol::Redis),
         _ => None,

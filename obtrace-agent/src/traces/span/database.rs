@@ -48,12 +48,12 @@ pub(super) fn redis(input: &Input<'_>, details: &RedisDetails<'_>, span: &mut Sp
 }
 
 /// The statement as the parser gave it: with its literals replaced unless it was told to keep them.
-fn push_statement(input: &Input<'_>, span: &mut Span, statement: &str) {
+pub(super) fn push_statement(input: &Input<'_>, span: &mut Span, statement: &str) {
     if input.settings.query_text != QueryText::Off {
         push_text(span, key!("db.query.text"), statement);
     }
 }
 
-fn named(operation: &str, target: &str) -> Text {
+pub(super) fn named(operation: &str, target: &str) -> Text {
     if target.is_empty() { Text::copied(operation) } else { Text::concat(&[operation, " ", target]) }
 }

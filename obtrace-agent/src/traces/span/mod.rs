@@ -17,7 +17,9 @@ mod database;
 mod dns;
 mod http;
 mod mqtt;
+mod mysql;
 mod query;
+mod sql;
 mod template;
 mod websocket;
 
@@ -92,10 +94,12 @@ impl<'a> Input<'a> {
         span.attributes = memory.spare.pop().unwrap_or_else(|| Vec::with_capacity(USUAL));
         match &self.exchange.details {
             Details::Http(details) => http::describe(self, details, &mut memory.names, &mut span),
+            Details::MySql(details) => mysql::describe(self, details, &mut span),
             Details::Postgres(details) => database::postgres(self, details, &mut span),
             Details::Redis(details) => database::redis(self, details, &mut span),
             Details::Dns(details) => dns::describe(self, details, &mut span),
             Details::Mqtt(details) => mqtt::describe(self, details, &mut memory.names, &mut span),
+            Details::Sql(details) => sql::describe(self, details, &mut span),
             Details::WebSocket(details) => websocket::describe(self, details, &mut memory.names, &mut span),
             _ => {
                 span.name = Text::copied(&self.exchange.operation);
