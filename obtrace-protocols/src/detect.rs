@@ -6,7 +6,9 @@
 
 use alloc::boxed::Box;
 
-use crate::{Config, Direction, Protocol, Role, dns, http, parser::NewParser, parser::Parser, postgres, redis};
+use crate::{
+    Config, Direction, Protocol, Role, dns, http, mongodb, parser::NewParser, parser::Parser, postgres, redis,
+};
 
 /// What the first bytes of a connection say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,10 +53,12 @@ struct Entry {
 }
 
 /// All stream matchers in the order they are asked, and why in this order: strictest first. PostgreSQL's startup packet is a
-/// length and a version number that nothing else begins with; an HTTP/1 request line ends in its version; DNS over
+/// length and a version number that nothing else begins with; a message of MongoDB has a length, an opcode and what follows from
+/// it in their places; an HTTP/1 request line ends in its version; DNS over
 /// TCP has to parse whole; RESP's type characters are common text, so that it comes last.
-static TABLE: [Entry; 4] = [
+static TABLE: [Entry; 5] = [
     Entry { protocol: Protocol::Postgres, matches: postgres::matches, new: postgres::new_parser },
+    Entry { protocol: Protocol::Mongodb, matches: mongodb::matches, new: mongodb::new_parser },
     Entry { protocol: Protocol::Http, matches: http::matches, new: http::new_parser },
     Entry { protocol: Protocol::Dns, matches: dns::matches, new: dns::new_parser },
     Entry { protocol: Protocol::Redis, matches: redis::matches, new: redis::new_parser },
@@ -74,8 +78,10 @@ static TABLE: [Entry; 4] = [
 /// ```
 #[must_use]
 pub fn detect(sent: &[u8], received: &[u8], role: Option<Role>, hint: Option<Protocol>) -> Detection {
-    if is_tls(sent) || is_tls(received) {
-        return Detection::Tls;
+    match (tls(sent), tls(received)) {
+        (Verdict::Yes, _) | (_, Verdict::Yes) => return Detection::Tls,
+        (Verdict::Maybe, _) | (_, Verdict::Maybe) => return Detection::NeedMore,
+        _ => {}
     }
     let mut likely = None;
     let mut undecided = false;
@@ -122,9 +128,17 @@ pub(crate) fn new_parser(protocol: Protocol, config: &Config) -> Box<dyn Parser>
     entry.map_or_else(|| http::new_parser(config), |entry| (entry.new)(config))
 }
 
-/// A TLS record header: handshake, alert or application data, version 3.x, a length that is allowed.
-fn is_tls(bytes: &[u8]) -> bool {
-    let &[kind @ 0x14..=0x17, 3, 0..=4, high, low, ..] = bytes else { return false };
+/// A TLS record header: handshake, alert or application data, version 3.x, a length that is allowed. Of SSL 3.0, which
+/// nobody speaks any more, it may as well be the length of a message of MongoDB, 788 to 791 bytes.
+fn tls(bytes: &[u8]) -> Verdict {
+    let &[kind @ 0x14..=0x17, 3, minor @ 0..=4, high, low, ..] = bytes else { return Verdict::No };
     let length = u16::from_be_bytes([high, low]);
-    length > 0 && length <= 0x4100 && (kind != 0x16 || bytes.get(5).is_none_or(|&kind| kind <= 24))
+    if length == 0 || length > 0x4100 || (kind == 0x16 && bytes.get(5).is_some_and(|&kind| kind > 24)) {
+        return Verdict::No;
+    }
+    match mongodb::is_message(bytes).filter(|_| minor == 0) {
+        None if minor == 0 => Verdict::Maybe,
+        Some(true) => Verdict::No,
+        _ => Verdict::Yes,
+    }
 }

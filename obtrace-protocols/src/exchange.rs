@@ -3,7 +3,9 @@
 use alloc::borrow::Cow;
 use core::fmt;
 
-use crate::{dns::DnsDetails, http::HttpDetails, postgres::PostgresDetails, redis::RedisDetails};
+use crate::{
+    dns::DnsDetails, http::HttpDetails, mongodb::MongodbDetails, postgres::PostgresDetails, redis::RedisDetails,
+};
 
 /// A point in time: nanoseconds in the caller's clock. The crate never reads a clock itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -96,6 +98,8 @@ impl Role {
 pub enum Protocol {
     /// HTTP/1.0 and HTTP/1.1 ([RFC 9112](https://www.rfc-editor.org/rfc/rfc9112)).
     Http,
+    /// MongoDB wire protocol: `OP_MSG` and what was before it.
+    Mongodb,
     /// PostgreSQL frontend/backend protocol 3.0 and 3.2.
     Postgres,
     /// Redis serialization protocol, versions 2 and 3, and inline commands.
@@ -105,11 +109,12 @@ pub enum Protocol {
 }
 
 impl Protocol {
-    /// The name used in output: `http`, `postgres`, `redis`, `dns`.
+    /// The name used in output: `http`, `mongodb`, `postgres`, `redis`, `dns`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Http => "http",
+            Self::Mongodb => "mongodb",
             Self::Postgres => "postgres",
             Self::Redis => "redis",
             Self::Dns => "dns",
@@ -338,6 +343,8 @@ pub(crate) fn own(text: Cow<'_, str>) -> Cow<'static, str> {
 pub enum Details<'a> {
     /// HTTP/1.x.
     Http(HttpDetails<'a>),
+    /// MongoDB.
+    Mongodb(MongodbDetails<'a>),
     /// PostgreSQL.
     Postgres(PostgresDetails<'a>),
     /// Redis.
@@ -352,6 +359,7 @@ impl Details<'_> {
     pub fn into_owned(self) -> Details<'static> {
         match self {
             Self::Http(details) => Details::Http(details.into_owned()),
+            Self::Mongodb(details) => Details::Mongodb(details.into_owned()),
             Self::Postgres(details) => Details::Postgres(details.into_owned()),
             Self::Redis(details) => Details::Redis(details.into_owned()),
             Self::Dns(details) => Details::Dns(details.into_owned()),

@@ -569,3 +569,20 @@ fn dns() {
 fn postgres() {
     run_folder("postgres", 25);
 }
+
+#[test]
+fn mongodb() {
+    run_folder("mongodb", 25);
+}
+
+#[cfg(feature = "zlib")]
+#[test]
+fn mongodb_with_zlib() {
+    run_folder("mongodb/zlib", 2);
+}
+
+#[cfg(feature = "zstd")]
+#[test]
+fn mongodb_with_zstd() {
+    run_folder("mongodb/zstd", 2);
+}
