@@ -8,7 +8,8 @@ use obtrace_protocols::{
     stream::{Assembler, Mark, Pushed},
 };
 
-const PROTOCOLS: [Protocol; 4] = [Protocol::Http, Protocol::Postgres, Protocol::Redis, Protocol::Dns];
+const PROTOCOLS: [Protocol; 5] =
+    [Protocol::Http, Protocol::Postgres, Protocol::Redis, Protocol::Dns, Protocol::Mongodb];
 
 /// Takes numbers off the front of the input; zeros when it is used up.
 struct Input<'a>(&'a [u8]);
@@ -33,6 +34,7 @@ pub(crate) fn run(target: &str, data: &[u8]) {
         "detect" => detection(data),
         "dns" => conversation(Protocol::Dns, data),
         "http" => conversation(Protocol::Http, data),
+        "mongodb" => conversation(Protocol::Mongodb, data),
         "postgres" => conversation(Protocol::Postgres, data),
         "redis" => conversation(Protocol::Redis, data),
         other => panic!("no fuzz target is named {other:?}"),
@@ -196,6 +198,10 @@ fn preamble(protocol: Protocol) -> (&'static [u8], &'static [u8]) {
         Protocol::Postgres => (
             b"\0\0\0\x10\0\x03\0\0user\0u\0\0Q\0\0\0\x0dselect 1\0",
             b"R\0\0\0\x08\0\0\0\0Z\0\0\0\x05IC\0\0\0\x0dSELECT 1\0Z\0\0\0\x05I",
+        ),
+        Protocol::Mongodb => (
+            b"\x33\0\0\0\x01\0\0\0\0\0\0\0\xdd\x07\0\0\0\0\0\0\0\x1e\0\0\0\x10ping\0\x01\0\0\0\x02$db\0\x06\0\0\0admin\0\0",
+            b"\x26\0\0\0\x02\0\0\0\x01\0\0\0\xdd\x07\0\0\0\0\0\0\0\x11\0\0\0\x01ok\0\0\0\0\0\0\0\xf0\x3f\0",
         ),
         Protocol::Redis => (b"*1\r\n$4\r\nPING\r\n", b"+PONG\r\n"),
         Protocol::Dns => (

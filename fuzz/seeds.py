@@ -21,7 +21,7 @@ CASES = HERE.parent / "obtrace-detect" / "testdata" / "cases"
 RECORDED = HERE.parent / "obtrace-export" / "testdata" / "receive"
 GOLDEN = HERE.parent / "obtrace-patch" / "testdata" / "golden"
 # The protocols in the order of `PROTOCOLS` in checks.rs: a connection's hint is its place.
-PROTOCOLS = ["http", "postgres", "redis", "dns"]
+PROTOCOLS = ["http", "postgres", "redis", "dns", "mongodb"]
 PIECE = 255
 CLOSE = 0xFE
 LONGEST = 64 << 10
@@ -175,7 +175,7 @@ def main():
     spools()
     count = 0
     for hint, protocol in enumerate(PROTOCOLS):
-        for path in sorted((VECTORS / protocol).glob("*.toml")):
+        for path in sorted((VECTORS / protocol).rglob("*.toml")):
             for vector in tomllib.loads(path.read_text())["vector"]:
                 steps = list(turns(vector, path.parent))
                 keep(protocol, conversation(steps))

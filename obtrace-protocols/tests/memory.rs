@@ -76,6 +76,18 @@ fn message(tag: u8, body: &[u8]) -> Vec<u8> {
     [&[tag], &length.to_be_bytes()[..], body].concat()
 }
 
+/// A query of MongoDB and its answer, with two documents.
+fn mongodb() -> (Vec<u8>, Vec<u8>) {
+    let message = |id: i32, to: i32, document: &[u8]| {
+        let length = i32::try_from(document.len() + 21).unwrap();
+        [&[length, id, to, 2013].map(i32::to_le_bytes).concat()[..], &[0; 5], document].concat()
+    };
+    let find = b"\x3b\0\0\0\x02find\0\x06\0\0\0users\0\x03filter\0\x10\0\0\0\x02a\0\x04\0\0\0xyz\0\0\x02$db\0\x05\0\0\0shop\0\0";
+    let found = b"\x47\0\0\0\x03cursor\0\x2e\0\0\0\x04firstBatch\0\x15\0\0\0\x030\0\x05\0\0\0\0\x031\0\x05\0\0\0\0\0\
+        \x10id\0\0\0\0\0\0\x01ok\0\0\0\0\0\0\0\xf0\x3f\0";
+    (message(7, 0, find), message(8, 7, found))
+}
+
 /// A query of DNS and its answer with an alias and an address.
 fn dns() -> (Vec<u8>, Vec<u8>) {
     let question = b"\x03www\x07example\x03com\0\0\x01\0\x01";
@@ -118,6 +130,7 @@ fn conversations() -> Vec<(&'static str, Vec<u8>, Vec<u8>)> {
     ]
     .concat();
     let (query, answer) = dns();
+    let (find, found) = mongodb();
     vec![
         (
             "http",
@@ -125,6 +138,7 @@ fn conversations() -> Vec<(&'static str, Vec<u8>, Vec<u8>)> {
             b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"
                 .to_vec(),
         ),
+        ("mongodb", find, found),
         ("redis", b"*2\r\n$3\r\nGET\r\n$6\r\nuser:7\r\n".to_vec(), b"$5\r\nhello\r\n".to_vec()),
         ("postgres, simple", message(b'Q', b"SELECT id FROM users WHERE name = 'x' AND id IN (1, 2)\0"), row),
         ("postgres, extended", extended(""), extended_row.clone()),
