@@ -89,6 +89,7 @@ impl<'a> Input<'a> {
         span.attributes = memory.spare.pop().unwrap_or_else(|| Vec::with_capacity(USUAL));
         match &self.exchange.details {
             Details::Http(details) => http::describe(self, details, &mut memory.names, &mut span),
+            Details::Mongodb(details) => database::mongodb(self, details, &mut span),
             Details::Postgres(details) => database::postgres(self, details, &mut span),
             Details::Redis(details) => database::redis(self, details, &mut span),
             Details::Dns(details) => dns::describe(self, details, &mut span),
