@@ -9,7 +9,7 @@ use super::{
     compression::Compressor,
     wire::Opcode,
 };
-use crate::{Completeness, Config, Message};
+use crate::{Completeness, Config, Message, Stage, parser::Context};
 
 /// Longest name that is kept, in bytes: a namespace has no more.
 pub(super) const MAX_TEXT: usize = 255;
@@ -90,6 +90,8 @@ pub(super) struct Call {
     pub(super) completeness: Completeness,
     /// Its answer may be among lost bytes.
     pub(super) may_be_lost: bool,
+    /// It was found behind a loss, and may have stood in a value.
+    pub(super) is_tentative: bool,
     pub(super) asked: Asked,
     pub(super) answered: Answered,
     text: String,
@@ -237,6 +239,13 @@ impl Call {
     pub(super) fn has_failed(&self) -> bool {
         let answered = &self.answered;
         answered.ok == Some(false) || answered.write_errors > 0 || answered.concern_error.is_some()
+    }
+
+    /// It was a request for sure.
+    pub(super) fn confirm(&mut self, cx: &mut Context<'_>) {
+        if core::mem::take(&mut self.is_tentative) {
+            cx.tell(self.id, &self.request, Stage::Confirmed);
+        }
     }
 
     /// Writes the reason of the failure down. Called once, when the call is over.

@@ -11,7 +11,7 @@ use super::{
     wire::{self, HEADER, Header, Opcode, Packed, SIGNATURE},
 };
 use crate::{
-    Completeness, Config, Exchange, Message, Role, Timestamp,
+    Completeness, Config, Exchange, Message, Role, Stage as Told, Timestamp,
     parser::{Context, Parser, Side, Step, Then},
 };
 
@@ -49,6 +49,19 @@ struct Half {
     stage: Stage,
     /// Where the message that is read ends.
     end: u64,
+    /// The call of a request that was found behind a loss, until what follows it is known.
+    trial: Trial,
+}
+
+/// Bytes that look like a message may be a value's. They were one if another follows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Trial {
+    #[default]
+    None,
+    /// The next message is on trial.
+    Next,
+    /// That of this call is.
+    Call(u64),
 }
 
 #[derive(Debug, Default)]
@@ -92,14 +105,25 @@ impl Work {
     }
 
     /// A message begins at `offset`. `false`: what it answers may be still to come.
-    fn begin(&mut self, side: Side, header: Header, offset: u64, cx: &mut Context<'_>) -> bool {
+    fn begin(&mut self, side: Side, header: Header, offset: u64, trial: &mut Trial, cx: &mut Context<'_>) -> bool {
         let mark = cx.mark_at(offset);
         let size = u64::from(header.length);
         let message = Message { start: mark.at, end: mark.at, size, offset, tag: mark.tag };
+        let was_found = *trial == Trial::Next;
         let call = match side {
             Side::Client => {
                 let mut call = self.table.fresh();
-                call.id = cx.open_at(offset, mark.at, mark.tag, None);
+                if let Trial::Call(id) = core::mem::take(trial) {
+                    self.table.confirm(id, cx);
+                } else if was_found {
+                    call.id = cx.take_id();
+                    call.is_tentative = true;
+                    *trial = Trial::Call(call.id);
+                    cx.tell(call.id, &message, Told::Tentative);
+                }
+                if !call.is_tentative {
+                    call.id = cx.open_at(offset, mark.at, mark.tag, None);
+                }
                 call.request_id = header.request_id;
                 call.opcode = header.opcode;
                 call.request = message;
@@ -112,6 +136,7 @@ impl Work {
                     return false;
                 }
                 if let Some(call) = call.as_deref_mut() {
+                    call.confirm(cx);
                     match &mut call.response {
                         Some(response) => response.size = response.size.saturating_add(size),
                         none => *none = Some(message),
@@ -137,7 +162,7 @@ impl Work {
         }
         if side == Side::Client {
             call.request.end = at;
-            if call.asked.is_unacknowledged {
+            if call.asked.is_unacknowledged && !call.is_tentative {
                 self.table.finish(call);
             } else {
                 self.table.wait(call, config.max_pending);
@@ -193,14 +218,22 @@ impl MongodbParser {
                     Ok(skipped) => {
                         at = at.saturating_add(skipped);
                         half.stage = Stage::Between;
+                        half.trial = Trial::Next;
                         continue;
                     }
                     Err(skipped) => return Step::need(at.saturating_add(skipped), SIGNATURE),
                 },
                 Stage::Between => {
                     let Some(header) = rest.first_chunk() else { return Step::need(at, HEADER) };
-                    let Some(header) = Header::read(header, side) else { break };
-                    if !work.begin(side, header, offset, cx) {
+                    let Some(header) = Header::read(header, side) else {
+                        if let Trial::Call(id) = core::mem::take(&mut half.trial) {
+                            work.table.withdraw(id, cx);
+                            half.stage = Stage::Lost;
+                            continue;
+                        }
+                        break;
+                    };
+                    if !work.begin(side, header, offset, &mut half.trial, cx) {
                         return Step { consumed: at, then: Then::Wait };
                     }
                     half.end = offset.saturating_add(u64::from(header.length));
@@ -252,6 +285,11 @@ impl MongodbParser {
             }
         }
         half.stage = Stage::Lost;
+        if let Trial::Call(_) = core::mem::take(&mut half.trial)
+            && let Some(call) = work.reading(side).call.take()
+        {
+            cx.tell(call.id, &call.request, Told::Withdrawn);
+        }
         work.lose(side, false, cx.now, cx.config);
         Step::misframed(at)
     }
@@ -337,6 +375,7 @@ impl Parser for MongodbParser {
             return;
         }
         half.stage = Stage::Lost;
+        half.trial = Trial::None;
         work.lose(side, is_message, cx.now, cx.config);
     }
 

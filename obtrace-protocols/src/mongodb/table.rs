@@ -3,7 +3,7 @@
 use alloc::{boxed::Box, collections::VecDeque, vec::Vec};
 
 use super::call::Call;
-use crate::Completeness;
+use crate::{Completeness, Stage, parser::Context};
 
 /// Most calls of which the memory is kept for later ones.
 const MAX_SPARE: usize = 16;
@@ -94,6 +94,29 @@ impl Table {
         Some(call)
     }
 
+    /// Another message followed a tentative call, or an answer to it: it was one.
+    pub(super) fn confirm(&mut self, id: u64, cx: &mut Context<'_>) {
+        let Some(at) = self.tentative(id) else { return };
+        let Some(call) = self.waiting.get_mut(at) else { return };
+        call.confirm(cx);
+        if call.asked.is_unacknowledged
+            && let Some(call) = self.take(at)
+        {
+            self.finish(call);
+        }
+    }
+
+    /// What followed a tentative call was no message: neither was it.
+    pub(super) fn withdraw(&mut self, id: u64, cx: &mut Context<'_>) {
+        if let Some(call) = self.tentative(id).and_then(|at| self.take(at)) {
+            cx.tell(call.id, &call.request, Stage::Withdrawn);
+        }
+    }
+
+    fn tentative(&self, id: u64) -> Option<usize> {
+        self.waiting.iter().rposition(|call| call.id == id && call.is_tentative)
+    }
+
     /// Answers may have been lost.
     pub(super) fn answers_lost(&mut self) {
         for call in &mut self.waiting {
@@ -111,7 +134,7 @@ impl Table {
     /// The oldest one that waits will not be answered. Whether there is one.
     pub(super) fn miss_oldest(&mut self) -> bool {
         let Some(mut call) = self.take(0) else { return false };
-        if call.completeness == Completeness::Complete {
+        if call.completeness == Completeness::Complete && !call.asked.is_unacknowledged {
             call.completeness = match (call.may_be_lost, call.response) {
                 (true, _) => Completeness::Gap,
                 (false, Some(_)) => Completeness::Truncated,

@@ -2,7 +2,7 @@ use alloc::{vec, vec::Vec};
 
 use proptest::prelude::*;
 
-use crate::{Completeness, Config, Connection, Details, Direction, Exchange, Role, Shared, Tag, Timestamp};
+use crate::{Completeness, Config, Connection, Details, Direction, Exchange, Role, Shared, Stage, Tag, Timestamp};
 
 /// An element.
 fn element(kind: u8, name: &str, value: &[u8]) -> Vec<u8> {
@@ -155,9 +155,7 @@ fn play(turns: &[Turn], sizes: &[usize], first: usize, lost: Option<Lost>) -> Ve
             rest = left;
             assert!(connection.buffered() <= 2 * 4096);
         }
-        while let Some(one) = connection.poll_opened() {
-            opened.push(one.id);
-        }
+        note_opened(&mut connection, &mut opened);
         while let Some(exchange) = connection.poll_exchange() {
             out.push(exchange.into_owned());
         }
@@ -166,12 +164,20 @@ fn play(turns: &[Turn], sizes: &[usize], first: usize, lost: Option<Lost>) -> Ve
     while let Some(exchange) = connection.poll_exchange() {
         out.push(exchange.into_owned());
     }
-    while let Some(one) = connection.poll_opened() {
-        opened.push(one.id);
-    }
+    note_opened(&mut connection, &mut opened);
     assert_eq!(out.len(), opened.len());
     assert!(out.iter().all(|exchange| opened.contains(&exchange.id)));
     out
+}
+
+fn note_opened(connection: &mut Connection, opened: &mut Vec<u64>) {
+    while let Some(one) = connection.poll_opened() {
+        match one.stage {
+            Stage::Certain | Stage::Tentative => opened.push(one.id),
+            Stage::Withdrawn => opened.retain(|id| *id != one.id),
+            Stage::Confirmed => assert!(opened.contains(&one.id)),
+        }
+    }
 }
 
 /// Feeds what of a piece was captured.
