@@ -19,6 +19,9 @@ PR_SET_PDEATHSIG = 1
 LIBC = ctypes.CDLL(None)
 
 NGINX, UVICORN, GUNICORN, NODE, ODD = (80, 18080), (8001, 18001), (8002, 18002), (8003, 18003), (8004, 18004)
+MONGODB = (27017, 17999)
+# Relays to it that compress.
+COMPRESSING = {"snappy": (27018, 17996), "zlib": (27019, 17997), "zstd": (27020, 17998)}
 POSTGRES, REDIS, DNS, SILENT = (5432, 15999), (6379, 16999), (53, 15353), 15354
 
 
@@ -94,6 +97,14 @@ class World:
         for port in ODD:
             self.start(f"odd-{port}", self.python, servers / "odd.py", port)
         self.answers(*NGINX, *UVICORN, *GUNICORN, *NODE, *ODD)
+
+    def mongodb(self):
+        program = pathlib.Path(self.python).with_name("secantusd-py")
+        for at, port in enumerate(MONGODB):
+            self.start(f"mongodb-{port}", program, "--host", "127.0.0.1", "--port", port, "--storage-path", ":memory:", "--standalone")
+            relays = [f"{name}={ports[at]}" for name, ports in COMPRESSING.items()]
+            self.start(f"compressing-{port}", self.python, HERE / "servers/compressing.py", port, *relays)
+        self.answers(*MONGODB, *(port for ports in COMPRESSING.values() for port in ports))
 
     def redis(self):
         for port in REDIS:

@@ -152,7 +152,7 @@ impl Work {
     }
 
     /// The message ended.
-    fn end(&mut self, side: Side, at: Timestamp, config: &Config) {
+    fn end(&mut self, side: Side, at: Timestamp, cx: &mut Context<'_>) {
         let Reading { header, call, has_gap, is_cut, .. } = core::mem::take(self.reading(side));
         let Some(mut call) = call else { return };
         if has_gap {
@@ -165,7 +165,7 @@ impl Work {
             if call.asked.is_unacknowledged && !call.is_tentative {
                 self.table.finish(call);
             } else {
-                self.table.wait(call, config.max_pending);
+                self.table.wait(call, cx);
             }
             return;
         }
@@ -182,12 +182,12 @@ impl Work {
     }
 
     /// The rest of the message is lost, or is none. Whether it was one for sure.
-    fn lose(&mut self, side: Side, is_message: bool, at: Timestamp, config: &Config) {
+    fn lose(&mut self, side: Side, is_message: bool, cx: &mut Context<'_>) {
         if is_message && side == Side::Client {
             // Its answer can still be told from others.
             self.asked.has_gap = true;
             self.asked.forget(side);
-            return self.end(side, at, config);
+            return self.end(side, cx.now, cx);
         }
         let Reading { call, .. } = core::mem::take(self.reading(side));
         if let Some(mut call) = call {
@@ -270,7 +270,8 @@ impl MongodbParser {
                     }
                     at = at.saturating_add(usize::try_from(left).unwrap_or(usize::MAX));
                     half.stage = Stage::Between;
-                    work.end(side, cx.mark_at(half.end.saturating_sub(1)).at, cx.config);
+                    let last = cx.mark_at(half.end.saturating_sub(1)).at;
+                    work.end(side, last, cx);
                     continue;
                 }
             };
@@ -290,7 +291,7 @@ impl MongodbParser {
         {
             cx.tell(call.id, &call.request, Told::Withdrawn);
         }
-        work.lose(side, false, cx.now, cx.config);
+        work.lose(side, false, cx);
         Step::misframed(at)
     }
 }
@@ -370,13 +371,13 @@ impl Parser for MongodbParser {
             half.stage = Stage::Passing;
             if cx.offset == half.end {
                 half.stage = Stage::Between;
-                work.end(side, cx.now, cx.config);
+                work.end(side, cx.now, cx);
             }
             return;
         }
         half.stage = Stage::Lost;
         half.trial = Trial::None;
-        work.lose(side, is_message, cx.now, cx.config);
+        work.lose(side, is_message, cx);
     }
 
     fn join(&mut self) {
@@ -384,12 +385,22 @@ impl Parser for MongodbParser {
         self.server.stage = Stage::Lost;
     }
 
-    fn close(&mut self, _cx: &mut Context<'_>) {
+    fn close(&mut self, cx: &mut Context<'_>) {
         let Some(Work { asked, answered, table, .. }) = self.work.as_deref_mut() else { return };
-        while table.miss_oldest() {}
+        if let (Stage::Between, Trial::Call(id), false) =
+            (self.client.stage, self.client.trial, cx.assembler.readable().is_empty())
+        {
+            // What is too short for a message is none.
+            table.withdraw(id, cx);
+        }
+        while table.miss_oldest(cx) {}
         for reading in [answered, asked] {
             let Reading { call, has_gap, .. } = core::mem::take(reading);
             if let Some(mut call) = call {
+                if call.is_tentative {
+                    cx.tell(call.id, &call.request, Told::Withdrawn);
+                    continue;
+                }
                 call.completeness = if has_gap { Completeness::Gap } else { Completeness::Truncated };
                 table.finish(call);
             }

@@ -32,11 +32,11 @@ impl Table {
         self.spare.pop().unwrap_or_default()
     }
 
-    /// A request was read: its answer is to come. Beyond `most` that wait, the oldest are over.
-    pub(super) fn wait(&mut self, mut call: Box<Call>, most: u32) {
+    /// A request was read: its answer is to come. If too many wait, the oldest are over.
+    pub(super) fn wait(&mut self, mut call: Box<Call>, cx: &mut Context<'_>) {
         call.awaits = call.request_id;
-        while self.waiting.len() >= most.max(1) as usize {
-            self.miss_oldest();
+        while self.waiting.len() >= cx.config.max_pending.max(1) as usize {
+            self.miss_oldest(cx);
         }
         self.awaited.push_back(call.awaits);
         self.waiting.push_back(call);
@@ -132,8 +132,13 @@ impl Table {
     }
 
     /// The oldest one that waits will not be answered. Whether there is one.
-    pub(super) fn miss_oldest(&mut self) -> bool {
+    pub(super) fn miss_oldest(&mut self, cx: &mut Context<'_>) -> bool {
         let Some(mut call) = self.take(0) else { return false };
+        if call.is_tentative && call.completeness != Completeness::Complete {
+            // Nothing shows that what was lost in part was a message.
+            cx.tell(call.id, &call.request, Stage::Withdrawn);
+            return true;
+        }
         if call.completeness == Completeness::Complete && !call.asked.is_unacknowledged {
             call.completeness = match (call.may_be_lost, call.response) {
                 (true, _) => Completeness::Gap,
