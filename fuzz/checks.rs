@@ -8,8 +8,8 @@ use obtrace_protocols::{
     stream::{Assembler, Mark, Pushed},
 };
 
-const PROTOCOLS: [Protocol; 5] =
-    [Protocol::Http, Protocol::Postgres, Protocol::Redis, Protocol::Dns, Protocol::Mongodb];
+const PROTOCOLS: [Protocol; 6] =
+    [Protocol::Http, Protocol::Postgres, Protocol::Redis, Protocol::Dns, Protocol::Mongodb, Protocol::Fastcgi];
 
 /// Takes numbers off the front of the input; zeros when it is used up.
 struct Input<'a>(&'a [u8]);
@@ -33,6 +33,7 @@ pub(crate) fn run(target: &str, data: &[u8]) {
         "connection" => connection(data),
         "detect" => detection(data),
         "dns" => conversation(Protocol::Dns, data),
+        "fastcgi" => conversation(Protocol::Fastcgi, data),
         "http" => conversation(Protocol::Http, data),
         "mongodb" => conversation(Protocol::Mongodb, data),
         "postgres" => conversation(Protocol::Postgres, data),
@@ -198,6 +199,10 @@ fn preamble(protocol: Protocol) -> (&'static [u8], &'static [u8]) {
         Protocol::Postgres => (
             b"\0\0\0\x10\0\x03\0\0user\0u\0\0Q\0\0\0\x0dselect 1\0",
             b"R\0\0\0\x08\0\0\0\0Z\0\0\0\x05IC\0\0\0\x0dSELECT 1\0Z\0\0\0\x05I",
+        ),
+        Protocol::Fastcgi => (
+            b"\x01\x01\0\x01\0\x08\0\0\0\x01\x01\0\0\0\0\0\x01\x04\0\x01\0\0\0\0\x01\x05\0\x01\0\0\0\0",
+            b"\x01\x06\0\x01\0\x0d\0\0Status: 204\n\n\x01\x03\0\x01\0\x08\0\0\0\0\0\0\0\0\0\0",
         ),
         Protocol::Mongodb => (
             b"\x33\0\0\0\x01\0\0\0\0\0\0\0\xdd\x07\0\0\0\0\0\0\0\x1e\0\0\0\x10ping\0\x01\0\0\0\x02$db\0\x06\0\0\0admin\0\0",

@@ -7,7 +7,7 @@
 use alloc::boxed::Box;
 
 use crate::{
-    Config, Direction, Protocol, Role, dns, http, mongodb, parser::NewParser, parser::Parser, postgres, redis,
+    Config, Direction, Protocol, Role, dns, fastcgi, http, mongodb, parser::NewParser, parser::Parser, postgres, redis,
 };
 
 /// What the first bytes of a connection say.
@@ -54,11 +54,12 @@ struct Entry {
 
 /// All stream matchers in the order they are asked, and why in this order: strictest first. PostgreSQL's startup packet is a
 /// length and a version number that nothing else begins with; a message of MongoDB has a length, an opcode and what follows from
-/// it in their places; an HTTP/1 request line ends in its version; DNS over
+/// it in their places; the first record of FastCGI is fixed but for its numbers; an HTTP/1 request line ends in its version; DNS over
 /// TCP has to parse whole; RESP's type characters are common text, so that it comes last.
-static TABLE: [Entry; 5] = [
+static TABLE: [Entry; 6] = [
     Entry { protocol: Protocol::Postgres, matches: postgres::matches, new: postgres::new_parser },
     Entry { protocol: Protocol::Mongodb, matches: mongodb::matches, new: mongodb::new_parser },
+    Entry { protocol: Protocol::Fastcgi, matches: fastcgi::matches, new: fastcgi::new_parser },
     Entry { protocol: Protocol::Http, matches: http::matches, new: http::new_parser },
     Entry { protocol: Protocol::Dns, matches: dns::matches, new: dns::new_parser },
     Entry { protocol: Protocol::Redis, matches: redis::matches, new: redis::new_parser },

@@ -4,7 +4,8 @@ use alloc::borrow::Cow;
 use core::fmt;
 
 use crate::{
-    dns::DnsDetails, http::HttpDetails, mongodb::MongodbDetails, postgres::PostgresDetails, redis::RedisDetails,
+    dns::DnsDetails, fastcgi::FastcgiDetails, http::HttpDetails, mongodb::MongodbDetails, postgres::PostgresDetails,
+    redis::RedisDetails,
 };
 
 /// A point in time: nanoseconds in the caller's clock. The crate never reads a clock itself.
@@ -96,6 +97,8 @@ impl Role {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Protocol {
+    /// FastCGI 1.0.
+    Fastcgi,
     /// HTTP/1.0 and HTTP/1.1 ([RFC 9112](https://www.rfc-editor.org/rfc/rfc9112)).
     Http,
     /// MongoDB wire protocol: `OP_MSG` and what was before it.
@@ -109,10 +112,11 @@ pub enum Protocol {
 }
 
 impl Protocol {
-    /// The name used in output: `http`, `mongodb`, `postgres`, `redis`, `dns`.
+    /// The name used in output: `fastcgi`, `http`, `mongodb`, `postgres`, `redis`, `dns`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Fastcgi => "fastcgi",
             Self::Http => "http",
             Self::Mongodb => "mongodb",
             Self::Postgres => "postgres",
@@ -341,6 +345,8 @@ pub(crate) fn own(text: Cow<'_, str>) -> Cow<'static, str> {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Details<'a> {
+    /// FastCGI.
+    Fastcgi(FastcgiDetails<'a>),
     /// HTTP/1.x.
     Http(HttpDetails<'a>),
     /// MongoDB.
@@ -358,6 +364,7 @@ impl Details<'_> {
     #[must_use]
     pub fn into_owned(self) -> Details<'static> {
         match self {
+            Self::Fastcgi(details) => Details::Fastcgi(details.into_owned()),
             Self::Http(details) => Details::Http(details.into_owned()),
             Self::Mongodb(details) => Details::Mongodb(details.into_owned()),
             Self::Postgres(details) => Details::Postgres(details.into_owned()),

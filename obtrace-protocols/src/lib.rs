@@ -9,6 +9,7 @@ mod connection;
 mod detect;
 pub mod dns;
 mod exchange;
+pub mod fastcgi;
 pub mod http;
 pub mod mongodb;
 mod pairing;

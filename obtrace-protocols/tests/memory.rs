@@ -76,6 +76,19 @@ fn message(tag: u8, body: &[u8]) -> Vec<u8> {
     [&[tag], &length.to_be_bytes()[..], body].concat()
 }
 
+/// A request of a web server and the answer of an application, in some records.
+fn fastcgi() -> (Vec<u8>, Vec<u8>) {
+    let record = |kind: u8, content: &[u8]| {
+        let length = u16::try_from(content.len()).unwrap().to_be_bytes();
+        [&[1, kind, 0, 1, length[0], length[1], 0, 0], content].concat()
+    };
+    let params = b"\x0e\x04REQUEST_METHODPOST\x0b\x0aREQUEST_URI/users?a=b\x09\x04HTTP_HOSTshop";
+    let request =
+        [record(1, b"\0\x01\x01\0\0\0\0\0"), record(4, params), record(4, b""), record(5, b"body"), record(5, b"")];
+    let output = b"Status: 404 Not Found\r\nContent-type: text/html\r\n\r\nnone";
+    (request.concat(), [record(6, output), record(6, b""), record(3, &[0; 8])].concat())
+}
+
 /// A query of MongoDB and its answer, with two documents.
 fn mongodb() -> (Vec<u8>, Vec<u8>) {
     let message = |id: i32, to: i32, document: &[u8]| {
@@ -130,6 +143,7 @@ fn conversations() -> Vec<(&'static str, Vec<u8>, Vec<u8>)> {
     ]
     .concat();
     let (query, answer) = dns();
+    let (asked, answered) = fastcgi();
     let (find, found) = mongodb();
     vec![
         (
@@ -138,6 +152,7 @@ fn conversations() -> Vec<(&'static str, Vec<u8>, Vec<u8>)> {
             b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"
                 .to_vec(),
         ),
+        ("fastcgi", asked, answered),
         ("mongodb", find, found),
         ("redis", b"*2\r\n$3\r\nGET\r\n$6\r\nuser:7\r\n".to_vec(), b"$5\r\nhello\r\n".to_vec()),
         ("postgres, simple", message(b'Q', b"SELECT id FROM users WHERE name = 'x' AND id IN (1, 2)\0"), row),

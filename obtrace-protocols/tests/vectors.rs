@@ -586,3 +586,8 @@ fn mongodb_with_zlib() {
 fn mongodb_with_zstd() {
     run_folder("mongodb/zstd", 2);
 }
+
+#[test]
+fn fastcgi() {
+    run_folder("fastcgi", 20);
+}

@@ -32,7 +32,7 @@ def token_of(text):
 
 def what(span):
     """What was asked for, in the words of the clients' logs."""
-    if span["protocol"] == "http":
+    if span["protocol"] in ("http", "fastcgi"):
         method = attribute(span, "http.request.method")
         return (method, "" if method == "CONNECT" else path_of(span))
     if span["protocol"] == "dns":
@@ -47,7 +47,7 @@ def what(span):
 
 
 def outcome(span):
-    if span["protocol"] == "http":
+    if span["protocol"] in ("http", "fastcgi"):
         return attribute(span, "http.response.status_code")
     if span["protocol"] == "dns":
         return attribute(span, "dns.response_code")

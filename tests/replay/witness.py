@@ -36,6 +36,12 @@ def postgres(path, ports):
     return sum(sum(value in wanted for value in values) for values in packets)
 
 
+def fastcgi(path, ports):
+    """Records that begin a request."""
+    packets = fields(path, ports, "fcgi", "tcp", "fcgi", "fcgi.type")
+    return sum(sum(value == "1" for value in values) for values in packets)
+
+
 def mongodb(path, ports):
     """Messages that answer nothing, all those that a client sends."""
     return sum(len(values) for values in fields(path, ports, "mongo", "tcp", "mongo.response_to == 0", "mongo.request_id"))

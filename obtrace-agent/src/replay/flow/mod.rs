@@ -176,6 +176,7 @@ const fn hint(port: u16) -> Option<Protocol> {
         53 => Some(Protocol::Dns),
         80 | 8000 | 8080 => Some(Protocol::Http),
         5432 => Some(Protocol::Postgres),
+        9000 => Some(Protocol::Fastcgi),
         6379 => Some(Protocol::Redis),
         27017 => Some(Protocol::Mongodb),
         _ => None,

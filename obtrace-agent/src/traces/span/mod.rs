@@ -14,6 +14,7 @@ mod address;
 mod connect;
 mod database;
 mod dns;
+mod fastcgi;
 mod http;
 mod query;
 mod template;
@@ -89,6 +90,7 @@ impl<'a> Input<'a> {
         span.attributes = memory.spare.pop().unwrap_or_else(|| Vec::with_capacity(USUAL));
         match &self.exchange.details {
             Details::Http(details) => http::describe(self, details, &mut memory.names, &mut span),
+            Details::Fastcgi(details) => fastcgi::describe(self, details, &mut memory.names, &mut span),
             Details::Mongodb(details) => database::mongodb(self, details, &mut span),
             Details::Postgres(details) => database::postgres(self, details, &mut span),
             Details::Redis(details) => database::redis(self, details, &mut span),
