@@ -1,6 +1,6 @@
 //! A request with what is known of its answer.
 
-use alloc::{string::String, vec::Vec};
+use alloc::{boxed::Box, string::String, vec::Vec};
 use core::fmt::Write;
 
 use super::{
@@ -202,7 +202,8 @@ fn since(text: &str, from: usize) -> Span {
 
 /// Calls of which the memory is kept for later ones.
 #[derive(Debug, Default)]
-pub(super) struct Spare(Vec<alloc::boxed::Box<Call>>);
+#[expect(clippy::vec_box, reason = "they go back where they came from, boxed")]
+pub(super) struct Spare(Vec<Box<Call>>);
 
 impl Spare {
     /// Most calls that are kept.
@@ -210,11 +211,11 @@ impl Spare {
     /// Most bytes that such a call may hold.
     const MOST_BYTES: usize = 4096;
 
-    pub(super) fn take(&mut self) -> alloc::boxed::Box<Call> {
+    pub(super) fn take(&mut self) -> Box<Call> {
         self.0.pop().unwrap_or_default()
     }
 
-    pub(super) fn give(&mut self, mut call: alloc::boxed::Box<Call>) {
+    pub(super) fn give(&mut self, mut call: Box<Call>) {
         if self.0.len() < Self::MOST && call.capacity() <= Self::MOST_BYTES {
             call.clear();
             self.0.push(call);

@@ -116,6 +116,7 @@ fn code(text: &[u8]) -> Option<u16> {
 }
 
 #[cfg(test)]
+#[expect(clippy::arithmetic_side_effects, reason = "small numbers of a test")]
 mod tests {
     use super::*;
 

@@ -40,7 +40,7 @@ fn pair(choice: u8, id: u16, value: &[u8], most: usize) -> (Vec<u8>, Vec<u8>) {
         _ => b"Status: 500 No\n\n",
     };
     let mut answer = records(6, &[head, value].concat());
-    if choice % 2 == 0 {
+    if choice.is_multiple_of(2) {
         answer = [record(7, id, b"a warning of the application", 3), answer].concat();
     }
     answer.extend_from_slice(&record(3, id, b"\0\0\0\0\0\0\0\0", 0));

@@ -19,6 +19,7 @@ pub(super) struct Table {
     done: VecDeque<Box<Call>>,
     /// The one that was handed out last.
     current: Option<Box<Call>>,
+    #[expect(clippy::vec_box, reason = "they go back where they came from, boxed")]
     spare: Vec<Box<Call>>,
     /// Some that wait have [`Call::may_be_lost`].
     some_may_be_lost: bool,

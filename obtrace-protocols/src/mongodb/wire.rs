@@ -227,6 +227,7 @@ pub(super) fn find(bytes: &[u8], side: Side) -> Result<usize, usize> {
 }
 
 #[cfg(test)]
+#[expect(clippy::arithmetic_side_effects, reason = "small numbers of a test")]
 mod tests {
     use alloc::vec::Vec;
 
