@@ -8,7 +8,7 @@ use super::{
     record::{self, ApplicationRole, FIXED, HEADER, Header, Kind, ProtocolStatus},
 };
 use crate::{
-    Completeness, Config, Exchange, Message, Role,
+    Completeness, Config, Exchange, Message, Role, Timestamp,
     detect::Verdict,
     parser::{Context, Parser, Side, Step, Then},
 };
@@ -224,9 +224,9 @@ impl Work {
         }
     }
 
-    /// Bytes of the server were passed over: of what is open they may be answers.
-    fn skip_answers(&mut self) {
-        for call in self.open.iter_mut().filter(|call| call.response.is_none()) {
+    /// Bytes of the server were passed over, the last of them at this time: of what was open then they may be answers.
+    fn skip_answers(&mut self, last: Timestamp) {
+        for call in self.open.iter_mut().filter(|call| call.response.is_none() && call.request.start <= last) {
             call.completeness = Completeness::Gap;
         }
     }
@@ -296,7 +296,7 @@ impl FastcgiParser {
                 let found = resume(work, side, rest);
                 let (Ok(skipped) | Err(skipped)) = found;
                 if skipped > 0 && side == Side::Server {
-                    work.skip_answers();
+                    work.skip_answers(cx.mark_at(offset.saturating_add(skipped as u64).saturating_sub(1)).at);
                 }
                 at = at.saturating_add(skipped);
                 if found.is_err() {

@@ -58,55 +58,10 @@ pub enum Kind {
     MaxKey,
 }
 
-/// How long a value is.
-#[derive(Clone, Copy)]
-enum Size {
-    Fixed(u8),
-    /// 4 bytes of a length, which does not count itself, and so many more.
-    Counted {
-        least: u8,
-        more: u8,
-    },
-    /// 4 bytes of a length, which counts itself.
-    Whole {
-        least: u8,
-    },
-    /// Two texts that end in a zero.
-    Texts,
-}
-
 impl Kind {
-    #[inline(always)]
-    const fn of(byte: u8) -> Option<(Self, Size)> {
-        Some(match byte {
-            0x01 => (Self::Double, Size::Fixed(8)),
-            0x02 => (Self::String, Size::Counted { least: 1, more: 0 }),
-            0x03 => (Self::Document, Size::Whole { least: 5 }),
-            0x04 => (Self::Array, Size::Whole { least: 5 }),
-            0x05 => (Self::Binary, Size::Counted { least: 0, more: 1 }),
-            0x06 => (Self::Undefined, Size::Fixed(0)),
-            0x07 => (Self::ObjectId, Size::Fixed(12)),
-            0x08 => (Self::Boolean, Size::Fixed(1)),
-            0x09 => (Self::DateTime, Size::Fixed(8)),
-            0x0a => (Self::Null, Size::Fixed(0)),
-            0x0b => (Self::Regex, Size::Texts),
-            0x0c => (Self::DbPointer, Size::Counted { least: 1, more: 12 }),
-            0x0d => (Self::JavaScript, Size::Counted { least: 1, more: 0 }),
-            0x0e => (Self::Symbol, Size::Counted { least: 1, more: 0 }),
-            0x0f => (Self::JavaScriptWithScope, Size::Whole { least: 14 }),
-            0x10 => (Self::Int32, Size::Fixed(4)),
-            0x11 => (Self::Timestamp, Size::Fixed(8)),
-            0x12 => (Self::Int64, Size::Fixed(8)),
-            0x13 => (Self::Decimal128, Size::Fixed(16)),
-            0x7f => (Self::MaxKey, Size::Fixed(0)),
-            0xff => (Self::MinKey, Size::Fixed(0)),
-            _ => return None,
-        })
-    }
-
     /// Whether a byte is the type of an element.
     pub(super) const fn is_known(byte: u8) -> bool {
-        Self::of(byte).is_some()
+        matches!(byte, 0x01..=0x13 | 0x7f | 0xff)
     }
 }
 
@@ -136,40 +91,69 @@ pub(super) enum Halt {
 #[inline(always)]
 pub(super) fn head(bytes: &[u8]) -> Result<Head<'_>, Halt> {
     let Some((&byte, rest)) = bytes.split_first() else { return Err(Halt::Short(2)) };
-    let Some((kind, size)) = Kind::of(byte) else { return Err(Halt::Malformed) };
     let window = rest.get(..MAX_NAME.saturating_add(1)).unwrap_or(rest);
     let Some(end) = scan::find_zero(window) else {
         let more = bytes.len().saturating_add(1);
         return Err(if window.len() > MAX_NAME { Halt::TooLong } else { Halt::Short(more) });
     };
     let name = rest.get(..end).unwrap_or_default();
-    let length = end.saturating_add(2);
+    let length = end.wrapping_add(2);
     let value = bytes.get(length..).unwrap_or_default();
-    let size = match size {
-        Size::Fixed(size) => usize::from(size),
-        Size::Texts => texts(value).map_err(|halt| match halt {
-            Halt::Short(more) => Halt::Short(more.saturating_add(length)),
-            halt => halt,
-        })?,
-        Size::Counted { least, more } => {
-            let counted = int32(value).ok_or(Halt::Short(length.saturating_add(4)))?;
-            let counted = usize::try_from(counted).ok().filter(|&counted| counted >= usize::from(least));
-            counted.ok_or(Halt::Malformed)?.saturating_add(4).saturating_add(usize::from(more))
-        }
-        Size::Whole { least } => {
-            let whole = int32(value).ok_or(Halt::Short(length.saturating_add(4)))?;
-            usize::try_from(whole).ok().filter(|&whole| whole >= usize::from(least)).ok_or(Halt::Malformed)?
-        }
+    // The common ones first: a text and a document have their length in front, one without itself and one with.
+    let counted = |least, more| counted(value, least, more).ok_or_else(|| short(value, length));
+    let whole = |least| whole(value, least).ok_or_else(|| short(value, length));
+    let (kind, size) = match byte {
+        0x03 => (Kind::Document, whole(5)?),
+        0x02 => (Kind::String, counted(1, 0)?),
+        0x10 => (Kind::Int32, 4),
+        0x12 => (Kind::Int64, 8),
+        0x01 => (Kind::Double, 8),
+        0x04 => (Kind::Array, whole(5)?),
+        0x05 => (Kind::Binary, counted(0, 1)?),
+        0x06 => (Kind::Undefined, 0),
+        0x07 => (Kind::ObjectId, 12),
+        0x08 => (Kind::Boolean, 1),
+        0x09 => (Kind::DateTime, 8),
+        0x0a => (Kind::Null, 0),
+        0x0b => (Kind::Regex, texts(value, length)?),
+        0x0c => (Kind::DbPointer, counted(1, 12)?),
+        0x0d => (Kind::JavaScript, counted(1, 0)?),
+        0x0e => (Kind::Symbol, counted(1, 0)?),
+        0x0f => (Kind::JavaScriptWithScope, whole(14)?),
+        0x11 => (Kind::Timestamp, 8),
+        0x13 => (Kind::Decimal128, 16),
+        0x7f => (Kind::MaxKey, 0),
+        0xff => (Kind::MinKey, 0),
+        _ => return Err(Halt::Malformed),
     };
     Ok(Head { kind, name, length, size })
 }
 
+/// The size of a value with a length in front, which does not count itself, and so many bytes more.
+#[inline(always)]
+fn counted(value: &[u8], least: i32, more: usize) -> Option<usize> {
+    let counted = int32(value).filter(|&counted| counted >= least)?;
+    usize::try_from(counted).ok()?.checked_add(more.wrapping_add(4))
+}
+
+/// The size of a value with a length in front, which counts itself.
+#[inline(always)]
+fn whole(value: &[u8], least: i32) -> Option<usize> {
+    usize::try_from(int32(value).filter(|&whole| whole >= least)?).ok()
+}
+
+/// Why a length in front of a value is none.
+#[cold]
+fn short(value: &[u8], length: usize) -> Halt {
+    if value.len() < 4 { Halt::Short(length.saturating_add(4)) } else { Halt::Malformed }
+}
+
 /// The size of two texts that end in a zero.
-fn texts(value: &[u8]) -> Result<usize, Halt> {
+fn texts(value: &[u8], length: usize) -> Result<usize, Halt> {
     let mut zeros = value.iter().take(MAX_REGEX).enumerate().filter(|(_, byte)| **byte == 0).map(|(at, _)| at);
     match zeros.nth(1) {
         Some(last) => Ok(last.saturating_add(1)),
-        None if value.len() < MAX_REGEX => Err(Halt::Short(value.len().saturating_add(1))),
+        None if value.len() < MAX_REGEX => Err(Halt::Short(value.len().saturating_add(1).saturating_add(length))),
         None => Err(Halt::TooLong),
     }
 }
