@@ -9,8 +9,16 @@ use obtrace_protocols::{
     stream::{Assembler, Mark, Pushed},
 };
 
-const PROTOCOLS: [Protocol; 6] =
-    [Protocol::Http, Protocol::Postgres, Protocol::Redis, Protocol::Dns, Protocol::Mqtt, Protocol::MySql];
+const PROTOCOLS: [Protocol; 8] = [
+    Protocol::Http,
+    Protocol::Postgres,
+    Protocol::Redis,
+    Protocol::Dns,
+    Protocol::Mqtt,
+    Protocol::MySql,
+    Protocol::Mongodb,
+    Protocol::Fastcgi,
+];
 
 /// Takes numbers off the front of the input; zeros when it is used up.
 struct Input<'a>(&'a [u8]);
@@ -34,7 +42,9 @@ pub(crate) fn run(target: &str, data: &[u8]) {
         "connection" => connection(data),
         "detect" => detection(data),
         "dns" => conversation(Protocol::Dns, data),
+        "fastcgi" => conversation(Protocol::Fastcgi, data),
         "http" => conversation(Protocol::Http, data),
+        "mongodb" => conversation(Protocol::Mongodb, data),
         "mqtt" => conversation(Protocol::Mqtt, data),
         "mysql" => conversation(Protocol::MySql, data),
         "mysql_compressed" => conversation_after(Protocol::MySql, COMPRESSED, data),
@@ -229,6 +239,14 @@ fn preamble(protocol: Protocol) -> (&'static [u8], &'static [u8]) {
             b"R\0\0\0\x08\0\0\0\0Z\0\0\0\x05IC\0\0\0\x0dSELECT 1\0Z\0\0\0\x05I",
         ),
         Protocol::MySql => (b"\x09\0\0\0\x03select 1", b"\x07\0\0\x01\0\0\0\x02\0\0\0"),
+        Protocol::Fastcgi => (
+            b"\x01\x01\0\x01\0\x08\0\0\0\x01\x01\0\0\0\0\0\x01\x04\0\x01\0\0\0\0\x01\x05\0\x01\0\0\0\0",
+            b"\x01\x06\0\x01\0\x0d\0\0Status: 204\n\n\x01\x03\0\x01\0\x08\0\0\0\0\0\0\0\0\0\0",
+        ),
+        Protocol::Mongodb => (
+            b"\x33\0\0\0\x01\0\0\0\0\0\0\0\xdd\x07\0\0\0\0\0\0\0\x1e\0\0\0\x10ping\0\x01\0\0\0\x02$db\0\x06\0\0\0admin\0\0",
+            b"\x26\0\0\0\x02\0\0\0\x01\0\0\0\xdd\x07\0\0\0\0\0\0\0\x11\0\0\0\x01ok\0\0\0\0\0\0\0\xf0\x3f\0",
+        ),
         Protocol::Redis => (b"*1\r\n$4\r\nPING\r\n", b"+PONG\r\n"),
         Protocol::Dns => (
             b"\0\x13\0\x07\x01\0\0\x01\0\0\0\0\0\0\x01a\0\0\x01\0\x01",

@@ -22,7 +22,7 @@ CASES = HERE.parent / "obtrace-detect" / "testdata" / "cases"
 RECORDED = HERE.parent / "obtrace-export" / "testdata" / "receive"
 GOLDEN = HERE.parent / "obtrace-patch" / "testdata" / "golden"
 # The protocols in the order of `PROTOCOLS` in checks.rs: a connection's hint is its place. Those behind it are none.
-PROTOCOLS = ["http", "postgres", "redis", "dns", "mqtt", "mysql", "websocket"]
+PROTOCOLS = ["http", "postgres", "redis", "dns", "mqtt", "mysql", "mongodb", "fastcgi", "websocket"]
 # The first steps of these are what the target begins with by itself.
 BEGUN = {"websocket": 2}
 PIECE = 255
@@ -196,7 +196,7 @@ def main():
     statements()
     count = 0
     for hint, protocol in enumerate(PROTOCOLS):
-        for path in sorted((VECTORS / protocol).glob("*.toml")):
+        for path in sorted((VECTORS / protocol).rglob("*.toml")):
             for vector in tomllib.loads(path.read_text())["vector"]:
                 steps = list(turns(vector, path.parent))
                 keep(protocol, conversation(steps[BEGUN.get(protocol, 0) :]))

@@ -5,6 +5,7 @@ mod detect;
 mod dns;
 mod harness;
 mod http;
+mod mongodb;
 mod mysql;
 mod otlp;
 mod postgres;
@@ -22,11 +23,12 @@ use harness::{Goals, Run};
 /// A part of the suite: its name, and what runs it.
 type Part = (&'static str, fn(Run, &mut Goals));
 
-const PARTS: [Part; 12] = [
+const PARTS: [Part; 13] = [
     ("otlp", otlp::run),
     ("spool", spool::run),
     ("span-metrics", span_metrics::run),
     ("http", http::run),
+    ("mongodb", mongodb::run),
     ("mysql", mysql::run),
     ("postgres", postgres::run),
     ("redis", redis::run),

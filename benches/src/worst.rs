@@ -96,7 +96,17 @@ fn pointers(size: usize) -> Vec<u8> {
     out
 }
 
-const CASES: [Case; 21] = [
+/// A section of an `OP_MSG` with one thing again and again, as large as the input.
+fn mongodb(kind: &[u8], name: &[u8], unit: &[u8], end: &[u8], size: usize) -> Vec<u8> {
+    let inside = size - 16 - 4 - 1 - 4;
+    let units = unit.repeat((inside - name.len() - end.len()) / unit.len());
+    let section = [name, &units, end].concat();
+    let length = |bytes: usize| u32::try_from(bytes).expect("a short message").to_le_bytes();
+    let body = [&[0; 4], kind, &length(section.len() + 4), &section].concat();
+    [&length(body.len() + 16), &b"\x01\0\0\0\0\0\0\0\xdd\x07\0\0"[..], &body].concat()
+}
+
+const CASES: [Case; 25] = [
     Case {
         name: "HTTP/1: shortest fields",
         protocol: Protocol::Http,
@@ -174,6 +184,29 @@ const CASES: [Case; 21] = [
         name: "Redis: empty arguments",
         protocol: Protocol::Redis,
         make: |n| repeat(b"*100000\r\n$4\r\nMGET\r\n", b"$0\r\n\r\n", n),
+    },
+    Case {
+        name: "MongoDB: shortest commands",
+        protocol: Protocol::Mongodb,
+        make: |n| repeat(b"", b"\x22\0\0\0\x01\0\0\0\0\0\0\0\xdd\x07\0\0\0\0\0\0\0\x0d\0\0\0\x10a\0\x01\0\0\0\0", n),
+    },
+    Case {
+        name: "MongoDB: empty documents in a section",
+        protocol: Protocol::Mongodb,
+        make: |n| mongodb(b"\x01", b"documents\0", b"\x05\0\0\0\0", b"", n),
+    },
+    Case {
+        name: "MongoDB: elements without a value",
+        protocol: Protocol::Mongodb,
+        make: |n| mongodb(b"\0", b"", b"\x0a\0", b"\0", n),
+    },
+    Case {
+        name: "FastCGI: parameters without a value",
+        protocol: Protocol::Fastcgi,
+        make: |n| {
+            let record = [&b"\x01\x04\0\x01\x0f\xf0\0\0"[..], &b"\x01\0a".repeat(1360)].concat();
+            repeat(b"\x01\x01\0\x01\0\x08\0\0\0\x01\x01\0\0\0\0\0", &record, n)
+        },
     },
     Case { name: "DNS: chains of pointers", protocol: Protocol::Dns, make: pointers },
     Case {

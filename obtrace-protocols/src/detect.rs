@@ -7,7 +7,8 @@
 use alloc::boxed::Box;
 
 use crate::{
-    Config, Direction, Protocol, Role, dns, http, mqtt, mysql, parser::NewParser, parser::Parser, postgres, redis, sql,
+    Config, Direction, Protocol, Role, dns, fastcgi, http, mongodb, mqtt, mysql, parser::NewParser, parser::Parser,
+    postgres, redis, sql,
 };
 
 /// What the first bytes of a connection say.
@@ -55,12 +56,15 @@ struct Entry {
 }
 
 /// All stream matchers in the order they are asked, and why in this order: strictest first. PostgreSQL's startup packet is a
-/// length and a version number that nothing else begins with; a MySQL server greets with its version, and a client's command
-/// is a length, a zero, a command and a statement of SQL; an HTTP/1 request line ends in its version; DNS over
+/// length and a version number that nothing else begins with; a message of MongoDB has a length, an opcode and what follows from
+/// it in their places; the first record of FastCGI is fixed but for its numbers; a MySQL server greets with its version, and a
+/// client's command is a length, a zero, a command and a statement of SQL; an HTTP/1 request line ends in its version; DNS over
 /// TCP has to parse whole; MQTT's packets in the middle of a connection are lengths that have to fit and few fixed bits;
 /// RESP's type characters are common text, so that it comes last.
-static TABLE: [Entry; 6] = [
+static TABLE: [Entry; 8] = [
     Entry { protocol: Protocol::Postgres, matches: postgres::matches, new: postgres::new_parser },
+    Entry { protocol: Protocol::Mongodb, matches: mongodb::matches, new: mongodb::new_parser },
+    Entry { protocol: Protocol::Fastcgi, matches: fastcgi::matches, new: fastcgi::new_parser },
     Entry { protocol: Protocol::MySql, matches: mysql::matches, new: mysql::new_parser },
     Entry { protocol: Protocol::Http, matches: http::matches, new: http::new_parser },
     Entry { protocol: Protocol::Dns, matches: dns::matches, new: dns::new_parser },
@@ -93,8 +97,10 @@ pub(crate) fn find(
     likely_role: Option<Role>,
     hint: Option<Protocol>,
 ) -> Detection {
-    if is_tls(sent) || is_tls(received) {
-        return Detection::Tls;
+    match (tls(sent), tls(received)) {
+        (Verdict::Yes, _) | (_, Verdict::Yes) => return Detection::Tls,
+        (Verdict::Maybe, _) | (_, Verdict::Maybe) => return Detection::NeedMore,
+        _ => {}
     }
     let seems = role.or(likely_role).map(|role| match role {
         Role::Client => Direction::Sent,
@@ -158,9 +164,17 @@ pub(crate) fn new_parser(protocol: Protocol, config: &Config) -> Box<dyn Parser>
     entry.map_or_else(|| http::new_parser(config), |entry| (entry.new)(config))
 }
 
-/// A TLS record header: handshake, alert or application data, version 3.x, a length that is allowed.
-fn is_tls(bytes: &[u8]) -> bool {
-    let &[kind @ 0x14..=0x17, 3, 0..=4, high, low, ..] = bytes else { return false };
+/// A TLS record header: handshake, alert or application data, version 3.x, a length that is allowed. Of SSL 3.0, which
+/// nobody speaks any more, it may as well be the length of a message of MongoDB, 788 to 791 bytes.
+fn tls(bytes: &[u8]) -> Verdict {
+    let &[kind @ 0x14..=0x17, 3, minor @ 0..=4, high, low, ..] = bytes else { return Verdict::No };
     let length = u16::from_be_bytes([high, low]);
-    length > 0 && length <= 0x4100 && (kind != 0x16 || bytes.get(5).is_none_or(|&kind| kind <= 24))
+    if length == 0 || length > 0x4100 || (kind == 0x16 && bytes.get(5).is_some_and(|&kind| kind > 24)) {
+        return Verdict::No;
+    }
+    match mongodb::is_message(bytes).filter(|_| minor == 0) {
+        None if minor == 0 => Verdict::Maybe,
+        Some(true) => Verdict::No,
+        _ => Verdict::Yes,
+    }
 }

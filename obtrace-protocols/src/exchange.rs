@@ -4,8 +4,8 @@ use alloc::borrow::Cow;
 use core::fmt;
 
 use crate::{
-    dns::DnsDetails, http::HttpDetails, mqtt::MqttDetails, mysql::MySqlDetails, postgres::PostgresDetails,
-    redis::RedisDetails, sql::SqlDetails, websocket::WebSocketDetails,
+    dns::DnsDetails, fastcgi::FastcgiDetails, http::HttpDetails, mongodb::MongodbDetails, mqtt::MqttDetails,
+    mysql::MySqlDetails, postgres::PostgresDetails, redis::RedisDetails, sql::SqlDetails, websocket::WebSocketDetails,
 };
 
 /// A point in time: nanoseconds in the caller's clock. The crate never reads a clock itself.
@@ -97,10 +97,14 @@ impl Role {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Protocol {
+    /// FastCGI 1.0.
+    Fastcgi,
     /// HTTP/1.0 and HTTP/1.1 ([RFC 9112](https://www.rfc-editor.org/rfc/rfc9112)).
     Http,
     /// The client/server protocol of MySQL and MariaDB.
     MySql,
+    /// MongoDB wire protocol: `OP_MSG` and what was before it.
+    Mongodb,
     /// PostgreSQL frontend/backend protocol 3.0 and 3.2.
     Postgres,
     /// Redis serialization protocol, versions 2 and 3, and inline commands.
@@ -117,12 +121,14 @@ pub enum Protocol {
 }
 
 impl Protocol {
-    /// The name used in output: `http`, `mysql`, `postgres`, `redis`, `dns`, `mqtt`, `websocket`, `sql`.
+    /// The name used in output: `fastcgi`, `http`, `mongodb`, `mysql`, `postgres`, `redis`, `dns`, `mqtt`, `websocket`, `sql`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Fastcgi => "fastcgi",
             Self::Http => "http",
             Self::MySql => "mysql",
+            Self::Mongodb => "mongodb",
             Self::Postgres => "postgres",
             Self::Redis => "redis",
             Self::Dns => "dns",
@@ -355,10 +361,14 @@ pub(crate) fn own(text: Cow<'_, str>) -> Cow<'static, str> {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Details<'a> {
+    /// FastCGI.
+    Fastcgi(FastcgiDetails<'a>),
     /// HTTP/1.x.
     Http(HttpDetails<'a>),
     /// MySQL and MariaDB.
     MySql(MySqlDetails<'a>),
+    /// MongoDB.
+    Mongodb(MongodbDetails<'a>),
     /// PostgreSQL.
     Postgres(PostgresDetails<'a>),
     /// Redis.
@@ -378,8 +388,10 @@ impl Details<'_> {
     #[must_use]
     pub fn into_owned(self) -> Details<'static> {
         match self {
+            Self::Fastcgi(details) => Details::Fastcgi(details.into_owned()),
             Self::Http(details) => Details::Http(details.into_owned()),
             Self::MySql(details) => Details::MySql(details.into_owned()),
+            Self::Mongodb(details) => Details::Mongodb(details.into_owned()),
             Self::Postgres(details) => Details::Postgres(details.into_owned()),
             Self::Redis(details) => Details::Redis(details.into_owned()),
             Self::Dns(details) => Details::Dns(details.into_owned()),

@@ -8,12 +8,14 @@ use std::{fs, path::Path};
 #[path = "../../fuzz/checks.rs"]
 mod checks;
 
-const TARGETS: [&str; 12] = [
+const TARGETS: [&str; 14] = [
     "assembler",
     "connection",
     "detect",
     "dns",
+    "fastcgi",
     "http",
+    "mongodb",
     "mqtt",
     "mysql",
     "mysql_compressed",
@@ -39,7 +41,7 @@ fn kept_regressions() {
 /// Turns of a conversation (side, length, bytes), changed at random places.
 #[test]
 fn mutated_conversations() {
-    let texts: [&[u8]; 10] = [
+    let texts: [&[u8]; 14] = [
         b"GET /a?b HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
         b"*2\r\n$3\r\nGET\r\n$1\r\na\r\n",
@@ -49,6 +51,10 @@ fn mutated_conversations() {
         b"\x81\x85\x01\x02\x03\x04hello\x01\x81aaaab\x80\x80bbbb\x88\x80cccc",
         b"\x09\0\0\0\x03select 1\x05\0\0\0\x19\x07\0\0\0\x01\0\0\0\x0e",
         b"\x07\0\0\x01\0\x01\0\x0a\0\0\0\x09\0\0\x02\xff\x7a\x04#42S02",
+        b"\x33\0\0\0\x01\0\0\0\0\0\0\0\xdd\x07\0\0\0\0\0\0\0\x1e\0\0\0\x10ping\0\x01\0\0\0\x02$db\0\x06\0\0\0admin\0\0",
+        b"\x26\0\0\0\x02\0\0\0\x01\0\0\0\xdd\x07\0\0\0\0\0\0\0\x11\0\0\0\x01ok\0\0\0\0\0\0\0\xf0\x3f\0",
+        b"\x01\x01\0\x01\0\x08\0\0\0\x01\x01\0\0\0\0\0\x01\x04\0\x01\0\0\0\0\x01\x05\0\x01\0\0\0\0",
+        b"\x01\x06\0\x01\0\x0d\0\0Status: 204\n\n\x01\x03\0\x01\0\x08\0\0\0\0\0\0\0\0\0\0",
         b"Q\0\0\0\x0dselect 1\0C\0\0\0\x0dSELECT 1\0Z\0\0\0\x05I",
     ];
     let mut seed = 0x2545_f491_4f6c_dd1d_u64;

@@ -85,6 +85,31 @@ fn packets(first: u8, bodies: &[&[u8]]) -> Vec<u8> {
     bodies.iter().enumerate().flat_map(packet).collect()
 }
 
+/// A request of a web server and the answer of an application, in some records.
+fn fastcgi() -> (Vec<u8>, Vec<u8>) {
+    let record = |kind: u8, content: &[u8]| {
+        let length = u16::try_from(content.len()).unwrap().to_be_bytes();
+        [&[1, kind, 0, 1, length[0], length[1], 0, 0], content].concat()
+    };
+    let params = b"\x0e\x04REQUEST_METHODPOST\x0b\x0aREQUEST_URI/users?a=b\x09\x04HTTP_HOSTshop";
+    let request =
+        [record(1, b"\0\x01\x01\0\0\0\0\0"), record(4, params), record(4, b""), record(5, b"body"), record(5, b"")];
+    let output = b"Status: 404 Not Found\r\nContent-type: text/html\r\n\r\nnone";
+    (request.concat(), [record(6, output), record(6, b""), record(3, &[0; 8])].concat())
+}
+
+/// A query of MongoDB and its answer, with two documents.
+fn mongodb() -> (Vec<u8>, Vec<u8>) {
+    let message = |id: i32, to: i32, document: &[u8]| {
+        let length = i32::try_from(document.len() + 21).unwrap();
+        [&[length, id, to, 2013].map(i32::to_le_bytes).concat()[..], &[0; 5], document].concat()
+    };
+    let find = b"\x3b\0\0\0\x02find\0\x06\0\0\0users\0\x03filter\0\x10\0\0\0\x02a\0\x04\0\0\0xyz\0\0\x02$db\0\x05\0\0\0shop\0\0";
+    let found = b"\x47\0\0\0\x03cursor\0\x2e\0\0\0\x04firstBatch\0\x15\0\0\0\x030\0\x05\0\0\0\0\x031\0\x05\0\0\0\0\0\
+        \x10id\0\0\0\0\0\0\x01ok\0\0\0\0\0\0\0\xf0\x3f\0";
+    (message(7, 0, find), message(8, 7, found))
+}
+
 /// A query of DNS and its answer with an alias and an address.
 fn dns() -> (Vec<u8>, Vec<u8>) {
     let question = b"\x03www\x07example\x03com\0\0\x01\0\x01";
@@ -132,6 +157,8 @@ fn conversations() -> Vec<(&'static str, Vec<u8>, Vec<u8>)> {
     let columns = packets(1, &[b"\x01", column, eof, b"\x017", b"\xfb", eof]);
     let ok = packets(1, &[b"\0\x01\0\x02\0\0\0"]);
     let prepared = packets(1, &[b"\0\x07\0\0\0\0\0\x01\0\0\0\0", column, eof]);
+    let (asked, answered) = fastcgi();
+    let (find, found) = mongodb();
     vec![
         (
             "http",
@@ -139,6 +166,8 @@ fn conversations() -> Vec<(&'static str, Vec<u8>, Vec<u8>)> {
             b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"
                 .to_vec(),
         ),
+        ("fastcgi", asked, answered),
+        ("mongodb", find, found),
         ("redis", b"*2\r\n$3\r\nGET\r\n$6\r\nuser:7\r\n".to_vec(), b"$5\r\nhello\r\n".to_vec()),
         ("mysql, text", packets(0, &[b"\x03SELECT id FROM users WHERE name = 'x' AND id IN (1, 2)"]), columns),
         (

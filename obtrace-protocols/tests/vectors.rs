@@ -594,3 +594,25 @@ fn mqtt() {
 fn websocket() {
     run_folder("websocket", 12);
 }
+
+#[test]
+fn mongodb() {
+    run_folder("mongodb", 25);
+}
+
+#[cfg(feature = "zlib")]
+#[test]
+fn mongodb_with_zlib() {
+    run_folder("mongodb/zlib", 2);
+}
+
+#[cfg(feature = "zstd")]
+#[test]
+fn mongodb_with_zstd() {
+    run_folder("mongodb/zstd", 2);
+}
+
+#[test]
+fn fastcgi() {
+    run_folder("fastcgi", 20);
+}

@@ -27,6 +27,8 @@ import world
 CLIENTS = {
     "http": lambda at: [f"{name}={ports[at]}" for name, ports in
                         (("nginx", world.NGINX), ("uvicorn", world.UVICORN), ("gunicorn", world.GUNICORN), ("node", world.NODE), ("odd", world.ODD))],
+    "fastcgi": lambda at: [world.FASTCGI[at], world.HERE / "servers/index.php", f"fastcgi-{world.FASTCGI[at]}", f"fastcgi-kept-{world.FASTCGI[at]}"],
+    "mongodb": lambda at: [world.MONGODB[at], *(f"{name}={ports[at]}" for name, ports in world.COMPRESSING.items())],
     "mysql": lambda at: [world.MYSQL[at]],
     "redis": lambda at: [world.REDIS[at]],
     "postgres": lambda at: [world.POSTGRES[at]],

@@ -56,6 +56,17 @@ def mysql(path, ports):
     return sum(sum(value in wanted for value in values) for values in packets)
 
 
+def fastcgi(path, ports):
+    """Records that begin a request."""
+    packets = fields(path, ports, "fcgi", "tcp", "fcgi", "fcgi.type")
+    return sum(sum(value == "1" for value in values) for values in packets)
+
+
+def mongodb(path, ports):
+    """Messages that answer nothing, all those that a client sends."""
+    return sum(len(values) for values in fields(path, ports, "mongo", "tcp", "mongo.response_to == 0", "mongo.request_id"))
+
+
 def redis(path, ports):
     """Commands as arrays; inline ones are no arrays. A segment may end within a command. What tshark has of it then comes once more with the next
     segment if it says so, and if an array begins there; else the next ones have only the strings that are missing."""

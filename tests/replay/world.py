@@ -21,6 +21,10 @@ LIBC = ctypes.CDLL(None)
 NGINX, UVICORN, GUNICORN, NODE, ODD = (80, 18080), (8001, 18001), (8002, 18002), (8003, 18003), (8004, 18004)
 MQTT, WEBSOCKET, UVICORN_SOCKETS = (1883, 18830), (8005, 18005), (8006, 18006)
 MYSQL, POSTGRES, REDIS, DNS, SILENT = (3306, 14999), (5432, 15999), (6379, 16999), (53, 15353), 15354
+FASTCGI = (9000, 19000)
+MONGODB = (27017, 17999)
+# Relays to it that compress.
+COMPRESSING = {"snappy": (27018, 17996), "zlib": (27019, 17997), "zstd": (27020, 17998)}
 
 
 def enter_namespace():
@@ -95,6 +99,31 @@ class World:
         for port in ODD:
             self.start(f"odd-{port}", self.python, servers / "odd.py", port)
         self.answers(*NGINX, *UVICORN, *GUNICORN, *NODE, *ODD)
+
+    def fastcgi(self):
+        program = sorted(pathlib.Path("/usr/sbin").glob("php-fpm*"))[-1]
+        servers = ""
+        for port in FASTCGI:
+            (self.folder / f"fpm-{port}.conf").write_text(
+                f"[global]\nerror_log = {self.folder}/fpm-{port}.errors\ndaemonize = no\n"
+                f"[www]\nuser = root\ngroup = root\nlisten = 127.0.0.1:{port}\npm = static\npm.max_children = 3\n")
+            self.start(f"fpm-{port}", program, "--allow-to-run-as-root", "-d", "display_errors=0", "-d", "log_errors=1", "-F", "-y", self.folder / f"fpm-{port}.conf")
+            servers += f"upstream kept{port} {{ server 127.0.0.1:{port}; keepalive 2; }}\n"
+            for name, keeps in ((f"fastcgi-{port}", f"fastcgi_pass 127.0.0.1:{port};"), (f"fastcgi-kept-{port}", f"fastcgi_pass kept{port}; fastcgi_keep_conn on;")):
+                servers += f"server {{ listen unix:{self.folder}/{name}; location / {{ {keeps} }} }}\n"
+        text = (HERE / "servers/fastcgi.conf").read_text()
+        text = text.replace("FOLDER", str(self.folder)).replace("SCRIPT;", f"{HERE}/servers/index.php;").replace("SERVERS", servers)
+        (self.folder / "fastcgi.conf").write_text(text)
+        self.start("nginx-fastcgi", "nginx", "-e", self.folder / "fastcgi.error.log", "-c", self.folder / "fastcgi.conf")
+        self.answers(*FASTCGI)
+
+    def mongodb(self):
+        program = pathlib.Path(self.python).with_name("secantusd-py")
+        for at, port in enumerate(MONGODB):
+            self.start(f"mongodb-{port}", program, "--host", "127.0.0.1", "--port", port, "--storage-path", ":memory:", "--standalone")
+            relays = [f"{name}={ports[at]}" for name, ports in COMPRESSING.items()]
+            self.start(f"compressing-{port}", self.python, HERE / "servers/compressing.py", port, *relays)
+        self.answers(*MONGODB, *(port for ports in COMPRESSING.values() for port in ports))
 
     def redis(self):
         for port in REDIS:
@@ -195,7 +224,7 @@ class World:
             if capture.poll() is not None:
                 sys.exit("tcpdump does not run")
         environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
-        done = subprocess.run([str(word) for word in client], stdout=subprocess.PIPE, env=environment, preexec_fn=as_child, timeout=120)
+        done = subprocess.run([str(word) for word in client], stdout=subprocess.PIPE, env=environment, cwd=self.folder, preexec_fn=as_child, timeout=120)
         time.sleep(0.5)
         capture.send_signal(signal.SIGINT)
         told = capture.stderr.read().decode()

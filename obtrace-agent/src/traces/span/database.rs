@@ -1,10 +1,31 @@
 //! Databases.
 
 use obtrace_export::model::{Span, Text};
-use obtrace_protocols::{postgres::PostgresDetails, redis::RedisDetails};
+use obtrace_protocols::{mongodb::MongodbDetails, postgres::PostgresDetails, redis::RedisDetails};
 
 use super::{Input, push_count, push_text};
 use crate::traces::QueryText;
+
+pub(super) fn mongodb(input: &Input<'_>, details: &MongodbDetails<'_>, span: &mut Span) {
+    let exchange = input.exchange;
+    let target = if exchange.target.is_empty() { &details.database } else { &exchange.target };
+    span.name = named(&exchange.operation, target);
+    span.push(key!("db.system.name"), "mongodb");
+    push_text(span, key!("db.namespace"), &details.database);
+    push_text(span, key!("db.operation.name"), &exchange.operation);
+    push_text(span, key!("db.collection.name"), &exchange.target);
+    if let Some(size) = details.batch_size.filter(|&size| size > 1) {
+        push_count(span, key!("db.operation.batch.size"), size.into());
+    }
+    if let Some(documents) = details.returned_documents.filter(|&documents| documents > 0) {
+        push_count(span, key!("db.response.returned_rows"), documents);
+    }
+    if let Some(code) = details.code {
+        span.push(key!("db.response.status_code"), code.to_string());
+    }
+    input.push_server(span);
+    input.push_client(span);
+}
 
 pub(super) fn postgres(input: &Input<'_>, details: &PostgresDetails<'_>, span: &mut Span) {
     let exchange = input.exchange;

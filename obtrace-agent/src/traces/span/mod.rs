@@ -15,6 +15,7 @@ mod address;
 mod connect;
 mod database;
 mod dns;
+mod fastcgi;
 mod http;
 mod mqtt;
 mod mysql;
@@ -95,6 +96,8 @@ impl<'a> Input<'a> {
         match &self.exchange.details {
             Details::Http(details) => http::describe(self, details, &mut memory.names, &mut span),
             Details::MySql(details) => mysql::describe(self, details, &mut span),
+            Details::Fastcgi(details) => fastcgi::describe(self, details, &mut memory.names, &mut span),
+            Details::Mongodb(details) => database::mongodb(self, details, &mut span),
             Details::Postgres(details) => database::postgres(self, details, &mut span),
             Details::Redis(details) => database::redis(self, details, &mut span),
             Details::Dns(details) => dns::describe(self, details, &mut span),
