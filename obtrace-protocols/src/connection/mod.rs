@@ -4,6 +4,7 @@ mod config;
 mod detection;
 mod feed;
 mod shared;
+mod topics;
 
 use alloc::{boxed::Box, collections::VecDeque};
 
