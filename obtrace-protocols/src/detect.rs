@@ -6,7 +6,7 @@
 
 use alloc::boxed::Box;
 
-use crate::{Config, Direction, Protocol, Role, dns, http, parser::NewParser, parser::Parser, postgres, redis};
+use crate::{Config, Direction, Protocol, Role, dns, http, kafka, parser::NewParser, parser::Parser, postgres, redis};
 
 /// What the first bytes of a connection say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,11 +52,13 @@ struct Entry {
 
 /// All stream matchers in the order they are asked, and why in this order: strictest first. PostgreSQL's startup packet is a
 /// length and a version number that nothing else begins with; an HTTP/1 request line ends in its version; DNS over
-/// TCP has to parse whole; RESP's type characters are common text, so that it comes last.
-static TABLE: [Entry; 4] = [
+/// TCP has to parse whole; of Kafka there is the header of a request, most bytes of which are small numbers and zeros
+/// as others have them; RESP's type characters are common text, so that it comes last.
+static TABLE: [Entry; 5] = [
     Entry { protocol: Protocol::Postgres, matches: postgres::matches, new: postgres::new_parser },
     Entry { protocol: Protocol::Http, matches: http::matches, new: http::new_parser },
     Entry { protocol: Protocol::Dns, matches: dns::matches, new: dns::new_parser },
+    Entry { protocol: Protocol::Kafka, matches: kafka::matches, new: kafka::new_parser },
     Entry { protocol: Protocol::Redis, matches: redis::matches, new: redis::new_parser },
 ];
 

@@ -3,7 +3,7 @@
 use alloc::borrow::Cow;
 use core::fmt;
 
-use crate::{dns::DnsDetails, http::HttpDetails, postgres::PostgresDetails, redis::RedisDetails};
+use crate::{dns::DnsDetails, http::HttpDetails, kafka::KafkaDetails, postgres::PostgresDetails, redis::RedisDetails};
 
 /// A point in time: nanoseconds in the caller's clock. The crate never reads a clock itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -102,10 +102,12 @@ pub enum Protocol {
     Redis,
     /// DNS over UDP and TCP ([RFC 1035](https://www.rfc-editor.org/rfc/rfc1035)).
     Dns,
+    /// Kafka ([protocol guide](https://kafka.apache.org/protocol.html)).
+    Kafka,
 }
 
 impl Protocol {
-    /// The name used in output: `http`, `postgres`, `redis`, `dns`.
+    /// The name used in output: `http`, `postgres`, `redis`, `dns`, `kafka`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -113,6 +115,7 @@ impl Protocol {
             Self::Postgres => "postgres",
             Self::Redis => "redis",
             Self::Dns => "dns",
+            Self::Kafka => "kafka",
         }
     }
 }
@@ -284,7 +287,7 @@ pub struct Exchange<'a> {
     pub protocol: Protocol,
     /// The role of the observed socket.
     pub role: Role,
-    /// What was asked for: an HTTP method, an SQL operation, a Redis command, a DNS query type. Never empty; of low
+    /// What was asked for: an HTTP method, an SQL operation, a Redis command, a DNS query type, a Kafka request. Never empty; of low
     /// cardinality.
     pub operation: Cow<'a, str>,
     /// What it was done to: the path without the query, the table, the name asked for. Empty where there is none.
@@ -344,6 +347,8 @@ pub enum Details<'a> {
     Redis(RedisDetails<'a>),
     /// DNS.
     Dns(DnsDetails<'a>),
+    /// Kafka.
+    Kafka(KafkaDetails<'a>),
 }
 
 impl Details<'_> {
@@ -355,6 +360,7 @@ impl Details<'_> {
             Self::Postgres(details) => Details::Postgres(details.into_owned()),
             Self::Redis(details) => Details::Redis(details.into_owned()),
             Self::Dns(details) => Details::Dns(details.into_owned()),
+            Self::Kafka(details) => Details::Kafka(details.into_owned()),
         }
     }
 }

@@ -1,7 +1,8 @@
 //! Names and attributes of spans, by the semantic conventions
 //! ([HTTP](https://opentelemetry.io/docs/specs/semconv/http/http-spans/),
 //! [databases](https://opentelemetry.io/docs/specs/semconv/db/database-spans/),
-//! [DNS](https://opentelemetry.io/docs/specs/semconv/registry/attributes/dns/)).
+//! [DNS](https://opentelemetry.io/docs/specs/semconv/registry/attributes/dns/),
+//! [messaging](https://opentelemetry.io/docs/specs/semconv/messaging/messaging-spans/)).
 
 /// The name of an attribute, looked through when it is compiled for what JSON escapes.
 macro_rules! key {
@@ -15,6 +16,7 @@ mod connect;
 mod database;
 mod dns;
 mod http;
+mod kafka;
 mod query;
 mod template;
 
@@ -92,6 +94,7 @@ impl<'a> Input<'a> {
             Details::Postgres(details) => database::postgres(self, details, &mut span),
             Details::Redis(details) => database::redis(self, details, &mut span),
             Details::Dns(details) => dns::describe(self, details, &mut span),
+            Details::Kafka(details) => kafka::describe(self, details, &mut span),
             _ => {
                 span.name = Text::copied(&self.exchange.operation);
                 self.push_server(&mut span);

@@ -1,0 +1,147 @@
+//! Requests that wait for their response, and those that are over.
+
+use alloc::{boxed::Box, collections::VecDeque};
+
+use super::request::Request;
+use crate::Completeness;
+
+/// Requests kept for the next ones when they are over.
+const MAX_FREE: usize = 16;
+/// Most bytes of texts that such a one keeps.
+const MAX_KEPT: usize = 8 * 1024;
+/// Most requests that are looked at where correlation ids do not count up.
+const NEAR: usize = 64;
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct Pending {
+    waiting: VecDeque<Box<Request>>,
+    /// Their correlation ids.
+    ids: VecDeque<i32>,
+    done: VecDeque<Box<Request>>,
+    free: VecDeque<Box<Request>>,
+    current: Option<Box<Request>>,
+}
+
+impl Pending {
+    /// A request with nothing in it.
+    pub(super) fn fresh(&mut self) -> Box<Request> {
+        self.free.pop_back().unwrap_or_default()
+    }
+
+    fn give_back(&mut self, mut request: Box<Request>) {
+        if self.free.len() < MAX_FREE && request.memory() <= MAX_KEPT {
+            request.reset();
+            self.free.push_back(request);
+        }
+    }
+
+    /// Waits for its response; the oldest gives up if there are too many.
+    pub(super) fn wait(&mut self, request: Box<Request>, most: usize) {
+        while self.waiting.len() >= most.max(1) {
+            self.drop_front(Completeness::ResponseMissing);
+        }
+        self.ids.push_back(request.correlation);
+        self.waiting.push_back(request);
+    }
+
+    fn drop_front(&mut self, otherwise: Completeness) {
+        self.ids.pop_front();
+        let Some(request) = self.waiting.pop_front() else { return };
+        let completeness = if request.gap { Completeness::Gap } else { otherwise };
+        self.end(request, completeness);
+    }
+
+    /// Is over.
+    pub(super) fn end(&mut self, mut request: Box<Request>, completeness: Completeness) {
+        if request.is_token {
+            return self.give_back(request);
+        }
+        request.completeness = completeness;
+        self.done.push_back(request);
+    }
+
+    /// Where the request with this correlation id waits. Clients count up, so that its distance from the oldest tells;
+    /// else it has to be among the 64 oldest.
+    pub(super) fn find(&self, correlation: i32) -> Option<usize> {
+        let distance = correlation.wrapping_sub(*self.ids.front()?);
+        let guess = usize::try_from(distance).ok().filter(|at| self.ids.get(*at) == Some(&correlation));
+        let near = || self.ids.iter().take(NEAR).position(|id| *id == correlation);
+        let at = guess.or_else(near)?;
+        self.waiting.get(at).filter(|request| !request.is_token)?;
+        Some(at)
+    }
+
+    pub(super) fn get(&self, at: usize) -> Option<&Request> {
+        self.waiting.get(at).map(|request| &**request)
+    }
+
+    /// The request at a place. Brokers answer in order: where responses were lost, those of the requests before it
+    /// were among them.
+    pub(super) fn take(&mut self, at: usize, were_lost: bool) -> Option<Box<Request>> {
+        let at = if were_lost {
+            for _ in 0..at {
+                self.drop_front(Completeness::Gap);
+            }
+            0
+        } else {
+            at
+        };
+        self.ids.remove(at);
+        self.waiting.remove(at)
+    }
+
+    /// Whether the next response is the answer to bytes of an authentication; it is then no longer awaited.
+    pub(super) fn take_token(&mut self) -> bool {
+        let is_token = self.expects_token();
+        if is_token {
+            self.drop_front(Completeness::Complete);
+        }
+        is_token
+    }
+
+    pub(super) fn expects_token(&self) -> bool {
+        self.waiting.front().is_some_and(|request| request.is_token)
+    }
+
+    /// Nothing more comes.
+    pub(super) fn close(&mut self, otherwise: Completeness) {
+        while !self.waiting.is_empty() {
+            self.drop_front(otherwise);
+        }
+    }
+
+    pub(super) fn next(&mut self) -> Option<&Request> {
+        if let Some(last) = self.current.take() {
+            self.give_back(last);
+        }
+        self.current = self.done.pop_front();
+        self.current.as_deref()
+    }
+
+    pub(super) fn has_done(&self) -> bool {
+        !self.done.is_empty()
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        self.waiting.is_empty() && self.done.is_empty()
+    }
+
+    pub(super) fn memory(&self) -> usize {
+        let queues = [&self.waiting, &self.done, &self.free];
+        let requests = queues.iter().flat_map(|queue| queue.iter()).chain(&self.current);
+        let held = |request: &Request| size_of::<Request>().saturating_add(request.memory());
+        let places = queues.iter().map(|queue| queue.capacity().saturating_mul(size_of::<usize>())).sum::<usize>();
+        let ids = self.ids.capacity().saturating_mul(size_of::<i32>());
+        requests.map(|request| held(request)).sum::<usize>().saturating_add(places).saturating_add(ids)
+    }
+
+    pub(super) fn shrink(&mut self) {
+        self.free = VecDeque::new();
+        self.current = None;
+        for queue in [&mut self.waiting, &mut self.done] {
+            queue.shrink_to_fit();
+        }
+        self.ids.shrink_to_fit();
+    }
+}

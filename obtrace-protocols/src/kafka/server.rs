@@ -1,0 +1,187 @@
+//! What the broker sends.
+
+use alloc::boxed::Box;
+
+use super::{
+    detect::{MIN_RESPONSE, is_response_size},
+    parser::{KafkaParser, Progress, Work},
+    request::Request,
+    response::{Reading, ResponseVisitor},
+    walk::{Stop, Walk},
+};
+use crate::{Completeness, Message, Timestamp, parser::Context, reader::Reader};
+
+/// Size and correlation id.
+const HEADER: usize = 8;
+/// How much later than the newest request that was seen one may be whose response is held back for it.
+const MAX_AHEAD: i32 = 1024;
+
+/// Most bytes of what may be a response that are looked at behind a loss.
+const MAX_PROBED: usize = 512;
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct Server {
+    /// The request whose response is being read.
+    pub(super) answering: Option<Box<Request>>,
+    reading: Reading,
+    /// How far the message is read, whoever it answers.
+    walk: Option<Walk>,
+    /// Where it ends.
+    end: u64,
+    /// Where messages begin is not known, and where the loss ended.
+    is_lost: bool,
+    resume: u64,
+    /// Responses were lost, and none was found since.
+    pub(super) were_lost: bool,
+}
+
+impl KafkaParser {
+    pub(super) fn read_server(&mut self, rest: &[u8], cx: &mut Context<'_>) -> Progress {
+        if self.server.is_lost {
+            return self.seek_response(rest, cx);
+        }
+        let server = &mut self.server;
+        let Some(walk) = &mut server.walk else { return self.begin_response(rest, cx) };
+        let (used, stop) = match server.answering.as_deref_mut() {
+            Some(request) => {
+                let mut visitor = ResponseVisitor { request, reading: &mut server.reading, shared: cx.shared };
+                walk.go(rest, &mut visitor)
+            }
+            None => walk.go(rest, &mut super::walk::Blind),
+        };
+        match stop {
+            Stop::Need(need) => Progress::Need(used, need),
+            Stop::Skip(bytes) => Progress::Skip(used, bytes),
+            Stop::Over => {
+                let last = cx.offset.saturating_add(used as u64).saturating_sub(1);
+                self.end_response(cx.mark_at(last).at, cx);
+                Progress::Consumed(used)
+            }
+        }
+    }
+
+    fn begin_response(&mut self, rest: &[u8], cx: &mut Context<'_>) -> Progress {
+        const SIZE: usize = 4;
+        let Work { pending, .. } = &mut **self.work.get_or_insert_with(Box::default);
+        let mut reader = Reader::new(rest);
+        let need = if pending.expects_token() { SIZE } else { HEADER };
+        if rest.len() < need {
+            return Progress::Need(0, need);
+        }
+        let size = reader.u32_be().unwrap_or(0);
+        self.server.end = cx.offset.saturating_add(size.into()).saturating_add(4);
+        if pending.expects_token() && (is_response_size(size, false) || size < MIN_RESPONSE) {
+            pending.take_token();
+            self.server.walk = Some(Walk::unread(size.into()));
+            return Progress::Consumed(SIZE);
+        }
+        if !is_response_size(size, true) {
+            self.lose_responses(u64::MAX);
+            return Progress::Misframed;
+        }
+        let correlation = reader.i32_be().unwrap_or(0);
+        let left = size.saturating_sub(MIN_RESPONSE).into();
+        match pending.find(correlation) {
+            Some(at) => {
+                let answering = pending.take(at, core::mem::take(&mut self.server.were_lost));
+                self.server.walk = answering.as_ref().map(|request| Walk::response(request.key, request.version, left));
+                self.server.answering = answering;
+            }
+            None if self.will_come(correlation) => return Progress::Wait,
+            None => self.server.walk = Some(Walk::unread(left)),
+        }
+        if let Some(request) = self.server.answering.as_deref_mut() {
+            let mark = cx.mark_at(cx.offset);
+            let size = u64::from(size).saturating_add(4);
+            request.response = Some(Message { start: mark.at, end: mark.at, size, offset: cx.offset, tag: mark.tag });
+            self.server.reading = Reading::new(request);
+        }
+        Progress::Consumed(HEADER)
+    }
+
+    /// Whether the request with this correlation id was not seen yet, or not all of it.
+    fn will_come(&self, correlation: i32) -> bool {
+        if let Some(request) = self.client.building.as_deref() {
+            return !request.is_token && request.correlation == correlation;
+        }
+        match self.client.newest {
+            _ if self.client.were_lost => false,
+            Some(newest) => (1..=MAX_AHEAD).contains(&correlation.wrapping_sub(newest)),
+            None => !self.joined,
+        }
+    }
+
+    fn end_response(&mut self, end: Timestamp, cx: &Context<'_>) {
+        let is_broken = self.server.walk.take().is_some_and(|walk| walk.is_broken());
+        let Some(mut request) = self.server.answering.take() else { return };
+        let Work { pending, sessions } = &mut **self.work.get_or_insert_with(Box::default);
+        self.server.reading.finish(&mut request, sessions, cx.shared);
+        if let Some(response) = &mut request.response {
+            response.end = end;
+        }
+        let completeness = match (request.gap, request.is_broken || is_broken) {
+            (true, _) => Completeness::Gap,
+            (_, true) => Completeness::Truncated,
+            _ => Completeness::Complete,
+        };
+        pending.end(request, completeness);
+    }
+
+    pub(super) fn lose_server(&mut self, length: u64, cx: &mut Context<'_>) {
+        if let Some(walk) = &mut self.server.walk {
+            if let Some(request) = self.server.answering.as_deref_mut() {
+                request.gap = true;
+            }
+            let left = self.server.end.checked_sub(cx.offset).filter(|_| length > 0);
+            *walk = Walk::unread(left.unwrap_or(0));
+            match left {
+                Some(0) => return self.end_response(cx.now, cx),
+                Some(_) => return,
+                None => self.end_response(cx.now, cx),
+            }
+        }
+        self.lose_responses(cx.offset);
+    }
+
+    fn lose_responses(&mut self, resume: u64) {
+        self.server.is_lost = true;
+        self.server.were_lost = true;
+        self.server.resume = resume;
+    }
+
+    /// Looks for the next response behind a loss: one to a request that waits, as far as it is there what is the answer
+    /// to that request, and which ends with what was sent or in front of another one. Where a chunk begins its end may
+    /// still be to come.
+    fn seek_response(&mut self, rest: &[u8], cx: &Context<'_>) -> Progress {
+        let Work { pending, .. } = &mut **self.work.get_or_insert_with(Box::default);
+        let known = |at: usize| {
+            let mut reader = Reader::new(rest.get(at..)?);
+            let size = reader.u32_be()?;
+            let place = pending.find(reader.i32_be()?).filter(|_| is_response_size(size, false));
+            Some(place.and_then(|place| pending.get(place)).map(|request| (size, request)))
+        };
+        for at in 0..rest.len() {
+            match known(at) {
+                None => return Progress::Need(at, HEADER),
+                Some(None) => {}
+                Some(Some((size, request))) => {
+                    let offset = cx.offset.saturating_add(at as u64);
+                    let end = at.saturating_add(size as usize).saturating_add(4);
+                    let begins = offset == self.server.resume || cx.mark_at(offset).offset == offset;
+                    let ends = end == rest.len() || known(end).flatten().is_some() || (begins && end > rest.len());
+                    let body = rest.get(at.saturating_add(HEADER)..).unwrap_or_default();
+                    let body = body.get(..MAX_PROBED).unwrap_or(body);
+                    if ends
+                        && Walk::response(request.key, request.version, size.saturating_sub(MIN_RESPONSE).into())
+                            .fits(body)
+                    {
+                        self.server.is_lost = false;
+                        return Progress::Consumed(at);
+                    }
+                }
+            }
+        }
+        Progress::Need(rest.len(), 1)
+    }
+}
