@@ -8,7 +8,7 @@ use obtrace_protocols::{
     stream::{Assembler, Mark, Pushed},
 };
 
-const PROTOCOLS: [Protocol; 4] = [Protocol::Http, Protocol::Postgres, Protocol::Redis, Protocol::Dns];
+const PROTOCOLS: [Protocol; 5] = [Protocol::Http, Protocol::Postgres, Protocol::Redis, Protocol::Dns, Protocol::Kafka];
 
 /// Takes numbers off the front of the input; zeros when it is used up.
 struct Input<'a>(&'a [u8]);
@@ -33,6 +33,7 @@ pub(crate) fn run(target: &str, data: &[u8]) {
         "detect" => detection(data),
         "dns" => conversation(Protocol::Dns, data),
         "http" => conversation(Protocol::Http, data),
+        "kafka" => conversation(Protocol::Kafka, data),
         "postgres" => conversation(Protocol::Postgres, data),
         "redis" => conversation(Protocol::Redis, data),
         other => panic!("no fuzz target is named {other:?}"),
@@ -202,6 +203,9 @@ fn preamble(protocol: Protocol) -> (&'static [u8], &'static [u8]) {
             b"\0\x13\0\x07\x01\0\0\x01\0\0\0\0\0\0\x01a\0\0\x01\0\x01",
             b"\0\x13\0\x07\x81\x80\0\x01\0\0\0\0\0\0\x01a\0\0\x01\0\x01",
         ),
+        Protocol::Kafka => {
+            (b"\0\0\0\x0e\0\x12\0\0\0\0\0\0\0\x04shop", b"\0\0\0\x10\0\0\0\0\0\0\0\0\0\x01\0\x12\0\0\0\x04")
+        }
         _ => (b"GET / HTTP/1.1\r\n\r\n", b"HTTP/1.1 204 No Content\r\n\r\n"),
     }
 }

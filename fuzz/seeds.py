@@ -21,7 +21,7 @@ CASES = HERE.parent / "obtrace-detect" / "testdata" / "cases"
 RECORDED = HERE.parent / "obtrace-export" / "testdata" / "receive"
 GOLDEN = HERE.parent / "obtrace-patch" / "testdata" / "golden"
 # The protocols in the order of `PROTOCOLS` in checks.rs: a connection's hint is its place.
-PROTOCOLS = ["http", "postgres", "redis", "dns"]
+PROTOCOLS = ["http", "postgres", "redis", "dns", "kafka"]
 PIECE = 255
 CLOSE = 0xFE
 LONGEST = 64 << 10

@@ -8,7 +8,7 @@ use std::{fs, path::Path};
 #[path = "../../fuzz/checks.rs"]
 mod checks;
 
-const TARGETS: [&str; 7] = ["assembler", "connection", "detect", "dns", "http", "postgres", "redis"];
+const TARGETS: [&str; 8] = ["assembler", "connection", "detect", "dns", "http", "kafka", "postgres", "redis"];
 
 #[test]
 fn kept_regressions() {
@@ -26,11 +26,13 @@ fn kept_regressions() {
 /// Turns of a conversation (side, length, bytes), changed at random places.
 #[test]
 fn mutated_conversations() {
-    let texts: [&[u8]; 5] = [
+    let texts: [&[u8]; 7] = [
         b"GET /a?b HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
         b"*2\r\n$3\r\nGET\r\n$1\r\na\r\n",
         b"$1\r\nb\r\n+OK\r\n:1\r\n",
+        b"\0\0\0\x1a\0\x0c\0\0\0\0\0\0\0\x04shop\0\x02g1\0\0\0\x03\0\x02m1",
+        b"\0\0\0\x06\0\0\0\0\0\x1b",
         b"Q\0\0\0\x0dselect 1\0C\0\0\0\x0dSELECT 1\0Z\0\0\0\x05I",
     ];
     let mut seed = 0x2545_f491_4f6c_dd1d_u64;

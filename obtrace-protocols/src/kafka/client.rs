@@ -29,6 +29,7 @@ pub(super) struct Client {
     pub(super) were_lost: bool,
     /// Of the newest request.
     pub(super) newest: Option<i32>,
+    /// Its client id, as far as it is looked at.
     name: Box<[u8]>,
     /// What comes may be bytes of an authentication without a header (KIP-43).
     has_tokens: bool,
@@ -50,7 +51,7 @@ impl KafkaParser {
         }
         let Some(request) = self.client.building.as_deref_mut() else { return Progress::Misframed };
         let Work { sessions, .. } = &mut **self.work.get_or_insert_with(Box::default);
-        let mut visitor = RequestVisitor { request, sessions };
+        let mut visitor = RequestVisitor { request, sessions, client: &mut self.client.name };
         match self.client.walk.go(rest, &mut visitor) {
             (used, Stop::Need(need)) => Progress::Need(used, need),
             (used, Stop::Skip(bytes)) => Progress::Skip(used, bytes),
@@ -127,17 +128,12 @@ impl KafkaParser {
         request.finish(sessions);
         if !request.is_token {
             self.client.has_tokens |= request.key == schema::SASL_HANDSHAKE && request.version == 0;
-            let name = request.client.get(&request.text).unwrap_or_default().as_bytes();
-            if *self.client.name != *name {
-                self.client.name = name.into();
-            }
         }
         if request.key == schema::PRODUCE && request.acks == Some(0) && !request.gap {
-            super::response::name_topics(&mut request, cx.shared);
             let completeness = if request.is_broken { Completeness::Truncated } else { Completeness::Complete };
-            return pending.end(request, completeness);
+            return pending.end(request, completeness, cx.shared);
         }
-        pending.wait(request, cx.config.max_pending as usize);
+        pending.wait(request, cx.config.max_pending as usize, cx.shared);
     }
 
     pub(super) fn lose_client(&mut self, length: u64, cx: &mut Context<'_>) {
@@ -173,25 +169,36 @@ impl KafkaParser {
         for at in 0..rest.len() {
             let candidate = rest.get(at..).unwrap_or_default();
             let offset = cx.offset.saturating_add(at as u64);
-            match find_request(candidate) {
+            let found = match self.client.newest {
+                Some(newest) => next_request(candidate, newest, &self.client.name),
+                None if offset == self.client.resume || cx.mark_at(offset).offset == offset => find_request(candidate),
+                None => Found::Nothing,
+            };
+            match found {
                 Found::Nothing => {}
                 Found::Partial => return Progress::Need(at, candidate.len().saturating_add(1)),
-                Found::Request(header, name) => {
-                    let goes_on = match self.client.newest {
-                        Some(newest) => {
-                            let grown = header.correlation.wrapping_sub(newest);
-                            (1..=MAX_LOST).contains(&grown) && *name == *self.client.name
-                        }
-                        None => offset == self.client.resume || cx.mark_at(offset).offset == offset,
-                    };
-                    if goes_on {
-                        self.client.is_lost = false;
-                        // Nothing in front: `read_client` is called again with the same bytes.
-                        return Progress::Consumed(at);
-                    }
+                Found::Request(..) => {
+                    self.client.is_lost = false;
+                    // `read_client` is called again with what is behind it.
+                    return Progress::Consumed(at);
                 }
             }
         }
         Progress::Need(rest.len(), 1)
     }
+}
+
+/// Whether a request begins that goes on from the one with this correlation id and has this client id.
+fn next_request<'a>(bytes: &'a [u8], newest: i32, name: &[u8]) -> Found<'a> {
+    let Some(header) = Header::read(bytes) else { return find_request(bytes) };
+    let goes_on = (1..=MAX_LOST).contains(&header.correlation.wrapping_sub(newest));
+    let behind = bytes.get(HEADER..).unwrap_or_default();
+    let length = u16::try_from(name.len()).unwrap_or(u16::MAX).to_be_bytes();
+    let mut expected = length.iter().chain(name);
+    // Without a name it may be null as well.
+    let is_named = behind.iter().zip(&mut expected).all(|(byte, expected)| byte == expected);
+    if !goes_on || !header.is_known() || !(is_named || (name.is_empty() && behind.starts_with(&[0xff, 0xff]))) {
+        return Found::Nothing;
+    }
+    if behind.len() < name.len().saturating_add(2) { Found::Partial } else { find_request(bytes) }
 }

@@ -35,6 +35,7 @@ mod client;
 mod details;
 mod detect;
 mod error;
+pub mod message;
 mod parser;
 mod pending;
 mod records;

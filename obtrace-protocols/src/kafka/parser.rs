@@ -82,18 +82,18 @@ impl Parser for KafkaParser {
         self.joined = true;
     }
 
-    fn close(&mut self, _cx: &mut Context<'_>) {
+    fn close(&mut self, cx: &mut Context<'_>) {
         let were_lost = self.server.were_lost;
         let Work { pending, .. } = &mut **self.work.get_or_insert_with(Box::default);
         if let Some(request) = self.server.answering.take() {
             let completeness = if request.gap { Completeness::Gap } else { Completeness::Truncated };
-            pending.end(request, completeness);
+            pending.end(request, completeness, cx.shared);
         }
         let missing = if were_lost { Completeness::Gap } else { Completeness::ResponseMissing };
-        pending.close(missing);
+        pending.close(missing, cx.shared);
         if let Some(request) = self.client.building.take() {
             let completeness = if request.gap { Completeness::Gap } else { Completeness::ResponseMissing };
-            pending.end(request, completeness);
+            pending.end(request, completeness, cx.shared);
         }
     }
 

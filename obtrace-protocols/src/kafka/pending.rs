@@ -2,8 +2,8 @@
 
 use alloc::{boxed::Box, collections::VecDeque};
 
-use super::request::Request;
-use crate::Completeness;
+use super::{request::Request, response::name_topics};
+use crate::{Completeness, Shared};
 
 /// Requests kept for the next ones when they are over.
 const MAX_FREE: usize = 16;
@@ -37,27 +37,28 @@ impl Pending {
     }
 
     /// Waits for its response; the oldest gives up if there are too many.
-    pub(super) fn wait(&mut self, request: Box<Request>, most: usize) {
+    pub(super) fn wait(&mut self, request: Box<Request>, most: usize, shared: &Shared) {
         while self.waiting.len() >= most.max(1) {
-            self.drop_front(Completeness::ResponseMissing);
+            self.drop_front(Completeness::ResponseMissing, shared);
         }
         self.ids.push_back(request.correlation);
         self.waiting.push_back(request);
     }
 
-    fn drop_front(&mut self, otherwise: Completeness) {
+    fn drop_front(&mut self, otherwise: Completeness, shared: &Shared) {
         self.ids.pop_front();
         let Some(request) = self.waiting.pop_front() else { return };
         let completeness = if request.gap { Completeness::Gap } else { otherwise };
-        self.end(request, completeness);
+        self.end(request, completeness, shared);
     }
 
-    /// Is over.
-    pub(super) fn end(&mut self, mut request: Box<Request>, completeness: Completeness) {
+    /// Is over: the names of topics are known now or never.
+    pub(super) fn end(&mut self, mut request: Box<Request>, completeness: Completeness, shared: &Shared) {
         if request.is_token {
             return self.give_back(request);
         }
         request.completeness = completeness;
+        name_topics(&mut request, shared);
         self.done.push_back(request);
     }
 
@@ -78,10 +79,10 @@ impl Pending {
 
     /// The request at a place. Brokers answer in order: where responses were lost, those of the requests before it
     /// were among them.
-    pub(super) fn take(&mut self, at: usize, were_lost: bool) -> Option<Box<Request>> {
+    pub(super) fn take(&mut self, at: usize, were_lost: bool, shared: &Shared) -> Option<Box<Request>> {
         let at = if were_lost {
             for _ in 0..at {
-                self.drop_front(Completeness::Gap);
+                self.drop_front(Completeness::Gap, shared);
             }
             0
         } else {
@@ -91,13 +92,12 @@ impl Pending {
         self.waiting.remove(at)
     }
 
-    /// Whether the next response is the answer to bytes of an authentication; it is then no longer awaited.
-    pub(super) fn take_token(&mut self) -> bool {
-        let is_token = self.expects_token();
-        if is_token {
-            self.drop_front(Completeness::Complete);
+    /// The next response is the answer to bytes of an authentication, which then wait no longer.
+    pub(super) fn take_token(&mut self) {
+        self.ids.pop_front();
+        if let Some(request) = self.waiting.pop_front() {
+            self.give_back(request);
         }
-        is_token
     }
 
     pub(super) fn expects_token(&self) -> bool {
@@ -105,9 +105,9 @@ impl Pending {
     }
 
     /// Nothing more comes.
-    pub(super) fn close(&mut self, otherwise: Completeness) {
+    pub(super) fn close(&mut self, otherwise: Completeness, shared: &Shared) {
         while !self.waiting.is_empty() {
-            self.drop_front(otherwise);
+            self.drop_front(otherwise, shared);
         }
     }
 

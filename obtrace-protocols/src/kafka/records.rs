@@ -23,8 +23,6 @@ pub(super) struct Batch {
     pub(super) offset: i64,
     /// How many records there are. `None` of a compressed message of the formats 0 and 1: it has them inside.
     pub(super) records: Option<u32>,
-    /// Offset of the last one less that of the first.
-    pub(super) last: u32,
     /// Bytes with all of the head.
     pub(super) size: u64,
 }
@@ -57,17 +55,16 @@ pub(super) fn head(bytes: &[u8], left: u64) -> Head {
         2 => {
             reader.take(21);
             let attributes = reader.take_array().map_or(0, i16::from_be_bytes);
-            let last = reader.i32_be().and_then(|last| u32::try_from(last).ok()).unwrap_or(0);
-            reader.take(30);
+            reader.take(34);
             let records = reader.i32_be().and_then(|count| u32::try_from(count).ok()).unwrap_or(0);
             let records = Some(if attributes & CONTROL == 0 { records } else { 0 });
-            Head::Batch(Batch { offset, records, last, size })
+            Head::Batch(Batch { offset, records, size })
         }
         0 | 1 => {
             reader.take(MAGIC);
             let attributes = reader.u8().map_or(0, i16::from);
             let records = (attributes & COMPRESSION == 0).then_some(1);
-            Head::Batch(Batch { offset, records, last: 0, size })
+            Head::Batch(Batch { offset, records, size })
         }
         _ => Head::Cut,
     }

@@ -1,6 +1,6 @@
 //! A request, and what its response added.
 
-use alloc::{string::String, vec::Vec};
+use alloc::{boxed::Box, string::String, vec::Vec};
 use core::fmt::Write;
 
 use super::{
@@ -240,6 +240,8 @@ impl Request {
 pub(super) struct RequestVisitor<'v> {
     pub(super) request: &'v mut Request,
     pub(super) sessions: &'v mut Sessions,
+    /// The client id of the connection, replaced if it is another one.
+    pub(super) client: &'v mut Box<[u8]>,
 }
 
 impl Visitor for RequestVisitor<'_> {
@@ -280,7 +282,12 @@ impl Visitor for RequestVisitor<'_> {
                     part.name = name;
                 }
             }
-            Means::Client => request.client = request.keep(bytes),
+            Means::Client => {
+                request.client = request.keep(bytes);
+                if **self.client != *bytes {
+                    *self.client = bytes.into();
+                }
+            }
             Means::Group if request.group.is_none() => request.group = request.keep(bytes),
             Means::Member if request.member.is_none() && !bytes.is_empty() => request.member = request.keep(bytes),
             Means::Transaction if request.transaction.is_none() => request.transaction = request.keep(bytes),

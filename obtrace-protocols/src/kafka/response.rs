@@ -30,12 +30,11 @@ impl Reading {
     }
 
     /// The response is over.
-    pub(super) fn finish(&self, request: &mut Request, sessions: &mut Sessions, shared: &Shared) {
+    pub(super) fn finish(&self, request: &mut Request, sessions: &mut Sessions) {
         request.text.truncate(self.text);
         if request.key == schema::FETCH && request.session_epoch == 0 && self.session != 0 && !request.gap {
             sessions.create(self.session, request);
         }
-        name_topics(request, shared);
     }
 }
 

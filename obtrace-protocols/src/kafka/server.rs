@@ -84,7 +84,8 @@ impl KafkaParser {
         let left = size.saturating_sub(MIN_RESPONSE).into();
         match pending.find(correlation) {
             Some(at) => {
-                let answering = pending.take(at, core::mem::take(&mut self.server.were_lost));
+                let were_lost = core::mem::take(&mut self.server.were_lost);
+                let answering = pending.take(at, were_lost, cx.shared);
                 self.server.walk = answering.as_ref().map(|request| Walk::response(request.key, request.version, left));
                 self.server.answering = answering;
             }
@@ -116,7 +117,7 @@ impl KafkaParser {
         let is_broken = self.server.walk.take().is_some_and(|walk| walk.is_broken());
         let Some(mut request) = self.server.answering.take() else { return };
         let Work { pending, sessions } = &mut **self.work.get_or_insert_with(Box::default);
-        self.server.reading.finish(&mut request, sessions, cx.shared);
+        self.server.reading.finish(&mut request, sessions);
         if let Some(response) = &mut request.response {
             response.end = end;
         }
@@ -125,7 +126,7 @@ impl KafkaParser {
             (_, true) => Completeness::Truncated,
             _ => Completeness::Complete,
         };
-        pending.end(request, completeness);
+        pending.end(request, completeness, cx.shared);
     }
 
     pub(super) fn lose_server(&mut self, length: u64, cx: &mut Context<'_>) {

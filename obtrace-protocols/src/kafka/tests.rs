@@ -185,10 +185,11 @@ struct Batch {
     server: Vec<u8>,
 }
 
-/// Samples by their numbers, with correlation ids that count up.
+/// Samples by their numbers, with correlation ids that count up. Not from 0: numbers as small as the counts and
+/// partitions in the messages, together with a size as small, would make a response of a place behind a loss that is none.
 fn batches(picked: &[Vec<usize>]) -> Vec<Batch> {
     let samples = samples();
-    let mut correlation = 0_u32;
+    let mut correlation = 100_000_u32;
     let batches = picked.iter().map(|picked| {
         let mut batch = Batch { client: Vec::new(), server: Vec::new() };
         for number in picked {
@@ -298,7 +299,9 @@ proptest! {
         let lost = lost(&batches, is_client, from, length);
         let seen = play_batches(0, &batches, &[usize::MAX], Some(lost));
         // By the first request the protocol is found.
-        for kept in whole.iter().skip(1).filter(|it| !touches(it, lost)) {
+        // The one request without a client id (version 0 of the header) is not looked for behind a loss.
+        let is_named = |it: &&Exchange<'static>| details(it).client_id.is_some();
+        for kept in whole.iter().skip(1).filter(is_named).filter(|it| !touches(it, lost)) {
             let place = |it: &Exchange<'_>| (it.request.offset, it.response.map(|it| it.offset));
             let same = seen.iter().find(|it| place(it) == place(kept));
             prop_assert_eq!(same.map(|it| it.completeness), Some(Completeness::Complete), "{:?} {:#?}", lost, kept);

@@ -1,6 +1,7 @@
 //! Reads a message value by value, as its bytes come: whatever its size, a value at most is waited for.
 
 use super::{
+    error::ErrorCode,
     records::{self, Batch, Head},
     schema::{self, Field, Means, Wire},
 };
@@ -132,8 +133,9 @@ impl Walk {
     /// Whether the message may go on with these bytes: nothing in them contradicts it, and if it is whole it is read to
     /// its end.
     pub(super) fn fits(mut self, bytes: &[u8]) -> bool {
-        self.go(bytes, &mut Blind);
-        !self.is_broken && !self.has_more
+        let mut likely = Likely(true);
+        self.go(bytes, &mut likely);
+        likely.0 && !self.is_broken && !self.has_more
     }
 
     /// Reads what is there. How many bytes are done with, and why it goes no further.
@@ -468,6 +470,32 @@ pub(super) struct Blind;
 impl Visitor for Blind {
     fn number(&mut self, _means: Means, _value: i64) {}
     fn text(&mut self, _means: Means, _text: Option<&[u8]>) {}
+    fn id(&mut self, _means: Means, _id: [u8; 16]) {}
+    fn end(&mut self, _means: Means) {}
+    fn batch(&mut self, _batch: &Batch) {}
+}
+
+/// Whether values are of a size that they usually have.
+struct Likely(bool);
+
+/// Longest time of throttling believed, in milliseconds.
+const MAX_THROTTLE: i64 = 3_600_000;
+
+impl Visitor for Likely {
+    fn number(&mut self, means: Means, value: i64) {
+        self.0 &= match means {
+            Means::Error => i16::try_from(value).is_ok_and(|code| ErrorCode::new(code).name().is_some()),
+            Means::Throttle => (0..=MAX_THROTTLE).contains(&value),
+            Means::Partition => value >= 0,
+            Means::Offset | Means::CommittedOffset => value >= -1,
+            _ => true,
+        };
+    }
+
+    fn text(&mut self, _means: Means, text: Option<&[u8]>) {
+        self.0 &= text.is_none_or(|text| text.iter().all(|byte| *byte >= b' '));
+    }
+
     fn id(&mut self, _means: Means, _id: [u8; 16]) {}
     fn end(&mut self, _means: Means) {}
     fn batch(&mut self, _batch: &Batch) {}
