@@ -37,6 +37,8 @@ def what(span):
         return (method, "" if method == "CONNECT" else path_of(span))
     if span["protocol"] == "dns":
         return (attribute(span, "dns.question.type") or span["name"].split(" ")[-1], attribute(span, "dns.question.name"))
+    if span["protocol"] == "kafka":
+        return kafka(span)
     text = attribute(span, "db.query.text")
     operation = attribute(span, "db.operation.name") or ""
     if span["protocol"] == "postgres":
@@ -44,17 +46,38 @@ def what(span):
     return (operation.split(" ")[0].upper(), token_of(text))
 
 
+# Operations of which kafka-python's log has the topic.
+WITH_TOPIC = ("send", "poll", "commit", "OffsetFetch", "ListOffsets")
+
+
+def kafka(span):
+    """Librdkafka and kafkajs say of a request what it is called, kafka-python all of it."""
+    name, client = attribute(span, "messaging.operation.name"), attribute(span, "messaging.client.id")
+    if not TOKEN.fullmatch(client):
+        return (name, client)
+    count, topic = attribute(span, "messaging.batch.message_count"), attribute(span, "messaging.destination.name")
+    if name not in WITH_TOPIC or name == "poll" and not count:
+        topic = None
+    return (name, client, topic, count, attribute(span, "messaging.consumer.group.name"))
+
+
 def outcome(span):
     if span["protocol"] == "http":
         return attribute(span, "http.response.status_code")
     if span["protocol"] == "dns":
         return attribute(span, "dns.response_code")
+    if span["protocol"] == "kafka":
+        return attribute(span, "error.type") if TOKEN.fullmatch(attribute(span, "messaging.client.id")) else None
     return attribute(span, "db.response.status_code")
 
 
+def port_of(span):
+    """Where the packets went: `server.port` may be what a header says."""
+    return attribute(span, "server.port" if span["kind"] == "server" else "network.peer.port")
+
+
 def key(span):
-    # Where the packets went: `server.port` may be what a header says.
-    port = attribute(span, "network.peer.port" if span["kind"] == "client" else "server.port")
+    port = port_of(span)
     if attribute(span, "http.request.method") == "CONNECT":
         port = "proxy"  # the target's port is what it asks for
     return (span["protocol"], port, *what(span), outcome(span), span["completeness"])
