@@ -5,6 +5,7 @@ mod detect;
 mod dns;
 mod harness;
 mod http;
+mod kafka;
 mod otlp;
 mod postgres;
 mod random;
@@ -21,7 +22,7 @@ use harness::{Goals, Run};
 /// A part of the suite: its name, and what runs it.
 type Part = (&'static str, fn(Run, &mut Goals));
 
-const PARTS: [Part; 11] = [
+const PARTS: [Part; 12] = [
     ("otlp", otlp::run),
     ("spool", spool::run),
     ("span-metrics", span_metrics::run),
@@ -29,6 +30,7 @@ const PARTS: [Part; 11] = [
     ("postgres", postgres::run),
     ("redis", redis::run),
     ("dns", dns::run),
+    ("kafka", kafka::run),
     ("detect", detect::run),
     ("admission", admission::run),
     ("worst", worst::run),

@@ -55,6 +55,20 @@ fn query(unit: &[u8], size: usize) -> Vec<u8> {
     out
 }
 
+/// ApiVersions of version 0.
+const KAFKA: &[u8] = b"\0\0\0\x0b\0\x12\0\0\0\0\0\x07\0\x01a";
+/// The beginnings of a Produce of version 0 and of a Fetch of version 7, without their sizes.
+const PRODUCE: &[u8] = b"\0\0\0\0\0\0\0\x07\0\x01a\0\x01\0\0\0\x01\0\0\0\x01\0\x01t\0\0\0\x01\0\0\0\0";
+const FETCH: &[u8] = b"\0\x01\0\x07\0\0\0\x07\0\x01a\xff\xff\xff\xff\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x07\0\0\0\x01\0\0\0\x01\0\x01t";
+
+/// One message: what it begins with, how often the unit follows or how many bytes that is, and the units.
+fn kafka(head: &[u8], unit: &[u8], size: usize) -> Vec<u8> {
+    let body = size - head.len() - 8;
+    let count = if head == PRODUCE { body } else { body / unit.len() };
+    let number = |value: usize| u32::try_from(value).expect("a short message").to_be_bytes();
+    repeat(&[&number(size - 4)[..], head, &number(count)].concat(), unit, size)
+}
+
 /// Records whose names point to the end of a chain of pointers, as long as one may be.
 fn pointers(size: usize) -> Vec<u8> {
     let mut out = vec![0, 1, 0x81, 0x80, 0, 0, 0xff, 0xff, 0, 0, 0, 0];
@@ -78,7 +92,7 @@ fn pointers(size: usize) -> Vec<u8> {
     out
 }
 
-const CASES: [Case; 15] = [
+const CASES: [Case; 19] = [
     Case {
         name: "HTTP/1: shortest fields",
         protocol: Protocol::Http,
@@ -136,6 +150,22 @@ const CASES: [Case; 15] = [
         name: "Redis: empty arguments",
         protocol: Protocol::Redis,
         make: |n| repeat(b"*100000\r\n$4\r\nMGET\r\n", b"$0\r\n\r\n", n),
+    },
+    Case { name: "Kafka: smallest requests", protocol: Protocol::Kafka, make: |n| repeat(KAFKA, KAFKA, n) },
+    Case {
+        name: "Kafka: topics without partitions",
+        protocol: Protocol::Kafka,
+        make: |n| kafka(b"\0\x09\0\x01\0\0\0\x07\0\x01a\0\0", b"\0\0\0\0\0\0", n),
+    },
+    Case {
+        name: "Kafka: messages without a key or a value",
+        protocol: Protocol::Kafka,
+        make: |n| kafka(PRODUCE, b"\0\0\0\0\0\0\0\0\0\0\0\x0e\0\0\0\0\0\0\xff\xff\xff\xff\xff\xff\xff\xff", n),
+    },
+    Case {
+        name: "Kafka: a fetch session of many partitions",
+        protocol: Protocol::Kafka,
+        make: |n| kafka(FETCH, &[&b"\0\0\0\x07"[..], &[0; 12]].concat(), n),
     },
     Case { name: "DNS: chains of pointers", protocol: Protocol::Dns, make: pointers },
 ];
