@@ -10,7 +10,6 @@ use obtrace_protocols::kafka::message::{Value, read_request, read_response};
 use crate::harness::{Goals, Group, Run};
 
 const PRODUCE: i16 = 0;
-const PRODUCE_VERSION: i16 = 9;
 const FETCH: i16 = 1;
 const FETCH_VERSION: i16 = 16;
 const BATCH: usize = 1300;

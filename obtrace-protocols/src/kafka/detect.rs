@@ -1,6 +1,6 @@
 //! Is it Kafka? The header of a request, of a kind and version that there is.
 
-use super::schema;
+use super::{schema, walk::Walk};
 use crate::{detect::Verdict, reader::Reader};
 
 /// Size, API key, version, correlation id.
@@ -16,6 +16,8 @@ const MAX_LIKELY: u32 = 128 << 20;
 const MAX_SMALL: u32 = 1 << 20;
 /// Longest client id believed.
 const MAX_CLIENT: usize = 255;
+/// Most bytes of a request that are looked at.
+const MAX_PROBED: usize = 512;
 /// How far newer a version may be than the ones that are known.
 const NEWER: i16 = 16;
 /// Kinds that may still come.
@@ -128,6 +130,12 @@ pub(crate) fn matches(client: &[u8], server: &[u8]) -> Verdict {
         Found::Partial => return Verdict::Maybe,
         Found::Request(header, name) => (header, name),
     };
+    // A response may look like the header of a request: what it has behind that does not.
+    let body = client.get(HEADER..).unwrap_or_default();
+    let left = header.size.saturating_sub(MIN_REQUEST).into();
+    if !Walk::request(header.key, header.version, left).fits(body.get(..MAX_PROBED).unwrap_or(body)) {
+        return Verdict::No;
+    }
     let mut reader = Reader::new(server);
     let answer = reader.u32_be().zip(reader.i32_be());
     match answer {

@@ -62,15 +62,22 @@ impl Pending {
         self.done.push_back(request);
     }
 
-    /// Where the request with this correlation id waits. Clients count up, so that its distance from the oldest tells;
-    /// else it has to be among the 64 oldest.
+    /// Where the request with this correlation id waits: where it has its place if clients count up, else among the 64
+    /// oldest.
     pub(super) fn find(&self, correlation: i32) -> Option<usize> {
+        let near = || self.ids.iter().take(NEAR).position(|id| *id == correlation);
+        self.find_in_order(correlation).or_else(near).filter(|at| self.is_request(*at))
+    }
+
+    /// The same for clients that count up.
+    pub(super) fn find_in_order(&self, correlation: i32) -> Option<usize> {
         let distance = correlation.wrapping_sub(*self.ids.front()?);
         let guess = usize::try_from(distance).ok().filter(|at| self.ids.get(*at) == Some(&correlation));
-        let near = || self.ids.iter().take(NEAR).position(|id| *id == correlation);
-        let at = guess.or_else(near)?;
-        self.waiting.get(at).filter(|request| !request.is_token)?;
-        Some(at)
+        guess.or_else(|| self.ids.binary_search(&correlation).ok()).filter(|at| self.is_request(*at))
+    }
+
+    fn is_request(&self, at: usize) -> bool {
+        self.waiting.get(at).is_some_and(|request| !request.is_token)
     }
 
     pub(super) fn get(&self, at: usize) -> Option<&Request> {

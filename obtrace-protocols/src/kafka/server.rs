@@ -5,6 +5,7 @@ use alloc::boxed::Box;
 use super::{
     detect::{MIN_RESPONSE, is_response_size},
     parser::{KafkaParser, Progress, Work},
+    pending::Pending,
     request::Request,
     response::{Reading, ResponseVisitor},
     walk::{Stop, Walk},
@@ -16,6 +17,8 @@ const HEADER: usize = 8;
 /// How much later than the newest request that was seen one may be whose response is held back for it.
 const MAX_AHEAD: i32 = 1024;
 
+/// Correlation ids from here on are found anywhere.
+const MIN_CORRELATION: i32 = 256;
 /// Most bytes of what may be a response that are looked at behind a loss.
 const MAX_PROBED: usize = 512;
 
@@ -103,8 +106,9 @@ impl KafkaParser {
 
     /// Whether the request with this correlation id was not seen yet, or not all of it.
     fn will_come(&self, correlation: i32) -> bool {
-        if let Some(request) = self.client.building.as_deref() {
-            return !request.is_token && request.correlation == correlation;
+        let building = self.client.building.as_deref();
+        if building.is_some_and(|request| !request.is_token && request.correlation == correlation) {
+            return true;
         }
         match self.client.newest {
             _ if self.client.were_lost => false,
@@ -151,38 +155,55 @@ impl KafkaParser {
         self.server.resume = resume;
     }
 
-    /// Looks for the next response behind a loss: one to a request that waits, as far as it is there what is the answer
-    /// to that request, and which ends with what was sent or in front of another one. Where a chunk begins its end may
-    /// still be to come.
+    /// Looks for the next response behind a loss: first where chunks begin, then anywhere.
     fn seek_response(&mut self, rest: &[u8], cx: &Context<'_>) -> Progress {
-        let Work { pending, .. } = &mut **self.work.get_or_insert_with(Box::default);
-        let known = |at: usize| {
-            let mut reader = Reader::new(rest.get(at..)?);
-            let size = reader.u32_be()?;
-            let place = pending.find(reader.i32_be()?).filter(|_| is_response_size(size, false));
-            Some(place.and_then(|place| pending.get(place)).map(|request| (size, request)))
+        let resume = self.server.resume;
+        let begins = |at: usize| {
+            let offset = cx.offset.saturating_add(at as u64);
+            offset == resume || cx.mark_at(offset).offset == offset
         };
-        for at in 0..rest.len() {
-            match known(at) {
-                None => return Progress::Need(at, HEADER),
-                Some(None) => {}
-                Some(Some((size, request))) => {
-                    let offset = cx.offset.saturating_add(at as u64);
-                    let end = at.saturating_add(size as usize).saturating_add(4);
-                    let begins = offset == self.server.resume || cx.mark_at(offset).offset == offset;
-                    let ends = end == rest.len() || known(end).flatten().is_some() || (begins && end > rest.len());
-                    let body = rest.get(at.saturating_add(HEADER)..).unwrap_or_default();
-                    let body = body.get(..MAX_PROBED).unwrap_or(body);
-                    if ends
-                        && Walk::response(request.key, request.version, size.saturating_sub(MIN_RESPONSE).into())
-                            .fits(body)
-                    {
-                        self.server.is_lost = false;
-                        return Progress::Consumed(at);
-                    }
-                }
+        let Work { pending, .. } = &mut **self.work.get_or_insert_with(Box::default);
+        let search = Search { pending, rest };
+        let last = rest.len().saturating_sub(HEADER.saturating_sub(1));
+        let candidates = || (0..last).filter(|at| search.known(*at).is_some());
+        let found = candidates().find(|at| begins(*at) && search.is_response(*at, true));
+        match found.or_else(|| candidates().find(|at| search.is_response(*at, false))) {
+            Some(at) => {
+                self.server.is_lost = false;
+                Progress::Consumed(at)
             }
+            None => Progress::Need(last, HEADER),
         }
-        Progress::Need(rest.len(), 1)
+    }
+}
+
+/// Bytes in which a response may begin.
+struct Search<'s> {
+    pending: &'s Pending,
+    rest: &'s [u8],
+}
+
+impl Search<'_> {
+    /// Size and request of what begins here, if a request waits for a response with this correlation id.
+    fn known(&self, at: usize) -> Option<(u32, &Request)> {
+        let mut reader = Reader::new(self.rest.get(at..)?);
+        let size = reader.u32_be().filter(|size| is_response_size(*size, false))?;
+        let place = self.pending.find_in_order(reader.i32_be()?)?;
+        Some((size, self.pending.get(place)?))
+    }
+
+    /// Whether it is, as far as it is there, the answer to that request, and ends with what was sent or in front of
+    /// another one. Where a chunk begins its end may still be to come; elsewhere a correlation id as small as other
+    /// numbers in messages is not believed.
+    fn is_response(&self, at: usize, begins: bool) -> bool {
+        let Some((size, request)) = self.known(at) else { return false };
+        let end = at.saturating_add(size as usize).saturating_add(4);
+        let ends = end == self.rest.len() || self.known(end).is_some() || (begins && end > self.rest.len());
+        if !ends || (!begins && (0..MIN_CORRELATION).contains(&request.correlation)) {
+            return false;
+        }
+        let body = self.rest.get(at.saturating_add(HEADER)..).unwrap_or_default();
+        let body = body.get(..MAX_PROBED).unwrap_or(body);
+        Walk::response(request.key, request.version, size.saturating_sub(MIN_RESPONSE).into()).fits(body)
     }
 }

@@ -139,10 +139,10 @@ impl Walk {
     }
 
     /// Reads what is there. How many bytes are done with, and why it goes no further.
+    #[inline]
     pub(super) fn go(&mut self, bytes: &[u8], visitor: &mut impl Visitor) -> (usize, Stop) {
         let here = usize::try_from(self.left).unwrap_or(usize::MAX).min(bytes.len());
         let mut reader = Reader::new(bytes.get(..here).unwrap_or_default());
-        let total = self.left;
         let stop = loop {
             if self.pass > 0 {
                 let passed = usize::try_from(self.pass).unwrap_or(usize::MAX).min(reader.remaining());
@@ -158,14 +158,14 @@ impl Walk {
                 }
                 self.is_last = false;
             }
-            let before = reader;
-            self.left = total.saturating_sub(reader.position() as u64);
+            // Where the value begins that is read next.
+            let mut value = reader;
             let progress = match self.phase {
-                Phase::Fields => self.field(&mut reader, visitor),
+                Phase::Fields => self.fields(&mut reader, &mut value, visitor),
                 Phase::Tags { ends } => self.tags(&mut reader, ends, visitor),
                 Phase::Tag { left, ends } => self.tag(&mut reader, left, ends, visitor),
                 Phase::Records { left } => self.records(&mut reader, left, visitor),
-                Phase::Over => match self.left.checked_sub(1) {
+                Phase::Over => match self.behind(&reader).checked_sub(1) {
                     None => break Stop::Over,
                     Some(before_last) => {
                         (self.pass, self.is_last) = (before_last, true);
@@ -175,23 +175,29 @@ impl Walk {
             };
             match progress {
                 Ok(()) => {}
-                Err(Blocked::Short(need)) if need as u64 <= self.left => {
-                    reader = before;
+                Err(Blocked::Short(need)) if need as u64 <= self.behind(&value) => {
+                    reader = value;
                     break Stop::Need(need);
                 }
                 Err(_) => {
-                    reader = before;
+                    reader = value;
                     self.phase = Phase::Over;
                     self.is_broken = true;
                 }
             }
         };
         let consumed = reader.position();
-        self.left = total.saturating_sub(consumed as u64);
+        self.left = self.behind(&reader);
         if let Stop::Skip(bytes) = stop {
             self.left = self.left.saturating_sub(bytes);
         }
         (consumed, stop)
+    }
+
+    /// Bytes of the message behind what was taken.
+    #[inline]
+    fn behind(&self, reader: &Reader<'_>) -> u64 {
+        self.left.saturating_sub(reader.position() as u64)
     }
 
     fn push(&mut self, frame: Frame) -> bool {
@@ -207,137 +213,149 @@ impl Walk {
 
     /// Passes over bytes, all of which the message has.
     #[inline]
-    fn pass(&mut self, bytes: u64, reader: &Reader<'_>, start: usize) -> Progress<()> {
-        let taken = reader.position().saturating_sub(start) as u64;
-        let behind = self.left.checked_sub(taken).and_then(|left| left.checked_sub(bytes)).ok_or(Blocked::Broken)?;
+    fn pass(&mut self, bytes: u64, reader: &Reader<'_>) -> Progress<()> {
+        let behind = self.behind(reader).checked_sub(bytes).ok_or(Blocked::Broken)?;
         self.is_last = behind == 0 && bytes > 0;
         self.pass = if self.is_last { bytes.saturating_sub(1) } else { bytes };
         Ok(())
     }
 
+    /// Goes on with the fields of a structure, up to one that is more than a number.
     #[inline]
-    fn field(&mut self, reader: &mut Reader<'_>, visitor: &mut impl Visitor) -> Progress<()> {
+    fn fields<'b>(
+        &mut self,
+        reader: &mut Reader<'b>,
+        value: &mut Reader<'b>,
+        visitor: &mut impl Visitor,
+    ) -> Progress<()> {
         let (version, is_flexible) = (self.version, self.is_flexible);
-        let start = reader.position();
-        let Some(frame) = self.top() else {
-            self.has_more = self.left > 0;
+        let Some(frame) = self.frames.get_mut(usize::from(self.depth).wrapping_sub(1)) else {
+            self.has_more = self.behind(reader) > 0;
             self.phase = Phase::Over;
             return Ok(());
         };
-        let Some(&Field { wire, means, since, until }) = frame.fields.get(usize::from(frame.at)) else {
-            if frame.is_tagged && is_flexible {
-                // Nearly always there are none.
-                if reader.peek() != Some(0) {
-                    self.phase = Phase::Tags { ends: true };
-                    return Ok(());
+        loop {
+            *value = *reader;
+            let Some(&Field { wire, means, since, until }) = frame.fields.get(usize::from(frame.at)) else {
+                // Nearly always nothing is tagged.
+                if frame.is_tagged && is_flexible {
+                    if reader.peek() != Some(0) {
+                        self.phase = Phase::Tags { ends: true };
+                        return Ok(());
+                    }
+                    reader.u8();
                 }
-                reader.u8();
+                self.end_structure(visitor);
+                return Ok(());
+            };
+            if version < since || version > until {
+                frame.at = frame.at.wrapping_add(1);
+                continue;
             }
-            self.end_structure(visitor);
-            return Ok(());
-        };
-        if !(since..=until).contains(&version) {
-            frame.at = frame.at.saturating_add(1);
-            return Ok(());
+            let Wire::Int(size) = wire else { return self.field(wire, means, reader, visitor) };
+            let number = integer(reader, size)?;
+            frame.at = frame.at.wrapping_add(1);
+            if means != Means::Nothing {
+                visitor.number(means, number);
+            }
         }
+    }
+
+    #[inline]
+    fn field(&mut self, wire: Wire, means: Means, reader: &mut Reader<'_>, visitor: &mut impl Visitor) -> Progress<()> {
+        let is_flexible = self.is_flexible;
         match wire {
-            Wire::Int(size) => {
-                let value = integer(reader, size)?;
-                frame.at = frame.at.saturating_add(1);
-                if means != Means::Nothing {
-                    visitor.number(means, value);
-                }
-            }
+            // Read by `fields`.
+            Wire::Int(_) => {}
             Wire::Uuid => {
                 let id = reader.take_array().ok_or(Blocked::Short(16))?;
-                frame.at = frame.at.saturating_add(1);
+                self.next();
                 visitor.id(means, id);
             }
-            Wire::Text => return self.text(reader, start, is_flexible, means, visitor),
-            Wire::PlainText => return self.text(reader, start, false, means, visitor),
+            Wire::Text => return self.text(reader, is_flexible, means, visitor),
+            Wire::PlainText => return self.text(reader, false, means, visitor),
             Wire::Records => {
-                let length = length32(reader, is_flexible)?;
-                frame.at = frame.at.saturating_add(1);
-                let taken = reader.position().saturating_sub(start) as u64;
-                let length = length.unwrap_or(0).into();
-                if length > self.left.saturating_sub(taken) {
+                let left = length32(reader, is_flexible)?.unwrap_or(0).into();
+                self.next();
+                if left > self.behind(reader) {
                     return Err(Blocked::Broken);
                 }
-                if length > 0 {
-                    self.phase = Phase::Records { left: length };
+                if left > 0 {
+                    self.phase = Phase::Records { left };
                 }
             }
-            Wire::Array(fields) => return self.array(reader, start, fields, true, means),
-            Wire::List(fields) => return self.array(reader, start, fields, false, means),
+            Wire::Array(fields) => return self.array(reader, fields, true, means),
+            Wire::List(fields) => return self.array(reader, fields, false, means),
             Wire::Numbers(size) => {
                 let count = length32(reader, is_flexible)?.unwrap_or(0);
-                frame.at = frame.at.saturating_add(1);
-                return self.pass(u64::from(count).saturating_mul(size.into()), reader, start);
+                self.next();
+                return self.pass(u64::from(count).saturating_mul(size.into()), reader);
             }
             Wire::Tags => {
-                frame.at = frame.at.saturating_add(1);
+                self.next();
                 if is_flexible {
                     self.phase = Phase::Tags { ends: false };
                 }
             }
-            Wire::Rest => {
-                self.phase = Phase::Over;
-            }
+            Wire::Rest => self.phase = Phase::Over,
         }
         Ok(())
+    }
+
+    /// The field is read.
+    #[inline]
+    fn next(&mut self) {
+        if let Some(frame) = self.top() {
+            frame.at = frame.at.wrapping_add(1);
+        }
     }
 
     #[inline]
     fn text(
         &mut self,
         reader: &mut Reader<'_>,
-        start: usize,
         is_compact: bool,
         means: Means,
         visitor: &mut impl Visitor,
     ) -> Progress<()> {
+        let start = reader.position();
         let length = length16(reader, is_compact)?;
-        let head = reader.position().saturating_sub(start);
         let bytes = length.unwrap_or(0);
-        if u64::from(bytes) > self.left.saturating_sub(head as u64) {
+        if u64::from(bytes) > self.behind(reader) {
             return Err(Blocked::Broken);
         }
         let mut unread = u64::from(bytes);
         if means != Means::Nothing {
             let wanted = (bytes as usize).min(MAX_TEXT);
+            let head = reader.position().saturating_sub(start);
             let text = reader.take(wanted).ok_or(Blocked::Short(head.saturating_add(wanted)))?;
             visitor.text(means, length.map(|_| text));
             unread = unread.saturating_sub(wanted as u64);
         }
-        if let Some(frame) = self.top() {
-            frame.at = frame.at.saturating_add(1);
-        }
-        self.pass(unread, reader, start)
+        self.next();
+        self.pass(unread, reader)
     }
 
     fn array(
         &mut self,
         reader: &mut Reader<'_>,
-        start: usize,
         fields: &'static [Field],
         is_tagged: bool,
         means: Means,
     ) -> Progress<()> {
         let count = length32(reader, self.is_flexible)?.unwrap_or(0);
-        let taken = reader.position().saturating_sub(start) as u64;
         // Each element has a byte, at least.
-        if u64::from(count) > self.left.saturating_sub(taken) {
+        if u64::from(count) > self.behind(reader) {
             return Err(Blocked::Broken);
         }
-        if let Some(frame) = self.top() {
-            frame.at = frame.at.saturating_add(1);
-        }
+        self.next();
         if count > 0 && !self.push(Frame { fields, at: 0, is_tagged, means, elements: count }) {
             return Err(Blocked::Broken);
         }
         Ok(())
     }
 
+    #[inline]
     fn end_structure(&mut self, visitor: &mut impl Visitor) {
         let Some(frame) = self.top() else { return };
         let means = frame.means;
@@ -353,7 +371,7 @@ impl Walk {
 
     fn tags(&mut self, reader: &mut Reader<'_>, ends: bool, visitor: &mut impl Visitor) -> Progress<()> {
         let left = varint(reader)?;
-        if u64::from(left) > self.left {
+        if u64::from(left) > self.behind(reader) {
             return Err(Blocked::Broken);
         }
         self.phase = if left > 0 { Phase::Tag { left, ends } } else { self.end_tags(ends, visitor) };
@@ -378,14 +396,14 @@ impl Walk {
             visitor.number(Means::Replica, replica.into());
             size = size.saturating_sub(4);
         }
-        self.pass(size.into(), reader, start)?;
+        self.pass(size.into(), reader)?;
         let left = left.saturating_sub(1);
         self.phase = if left > 0 { Phase::Tag { left, ends } } else { self.end_tags(ends, visitor) };
         Ok(())
     }
 
+    #[inline]
     fn records(&mut self, reader: &mut Reader<'_>, left: u64, visitor: &mut impl Visitor) -> Progress<()> {
-        let start = reader.position();
         let size = match records::head(reader.rest(), left) {
             Head::Need(need) => return Err(Blocked::Short(need)),
             // What is left is not whole (brokers cut where the consumer's limit is), or no records.
@@ -397,7 +415,7 @@ impl Walk {
         };
         let left = left.saturating_sub(size);
         self.phase = if left > 0 { Phase::Records { left } } else { Phase::Fields };
-        self.pass(size, reader, start)
+        self.pass(size, reader)
     }
 }
 
