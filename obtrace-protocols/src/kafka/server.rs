@@ -35,6 +35,8 @@ pub(super) struct Server {
     /// Where messages begin is not known, and where the loss ended.
     is_lost: bool,
     resume: u64,
+    /// Where what is kept of a chunk begins whose first bytes were passed over.
+    kept: u64,
     /// Responses were lost, and none was found since.
     pub(super) were_lost: bool,
 }
@@ -153,14 +155,15 @@ impl KafkaParser {
         self.server.is_lost = true;
         self.server.were_lost = true;
         self.server.resume = resume;
+        self.server.kept = u64::MAX;
     }
 
     /// Looks for the next response behind a loss: first where chunks begin, then anywhere.
     fn seek_response(&mut self, rest: &[u8], cx: &Context<'_>) -> Progress {
-        let resume = self.server.resume;
+        let Server { resume, kept, .. } = self.server;
         let begins = |at: usize| {
             let offset = cx.offset.saturating_add(at as u64);
-            offset == resume || cx.mark_at(offset).offset == offset
+            offset == resume || (offset != kept && cx.mark_at(offset).offset == offset)
         };
         let Work { pending, .. } = &mut **self.work.get_or_insert_with(Box::default);
         let search = Search { pending, rest };
@@ -172,7 +175,12 @@ impl KafkaParser {
                 self.server.is_lost = false;
                 Progress::Consumed(at)
             }
-            None => Progress::Need(last, HEADER),
+            None => {
+                if last > 0 {
+                    self.server.kept = cx.offset.saturating_add(last as u64);
+                }
+                Progress::Need(last, HEADER)
+            }
         }
     }
 }

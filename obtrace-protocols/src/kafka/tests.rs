@@ -660,3 +660,39 @@ fn an_idle_parser_keeps_little_and_a_hostile_one_is_bounded() {
     }
     assert!(talk.connection.memory() < 128 * 1024, "{}", talk.connection.memory());
 }
+
+/// Behind a hole that nobody told of, where several responses wait: what was seen of the requests is answered as it was.
+#[test]
+fn responses_behind_a_hole_are_those_of_requests_that_were_seen() {
+    let mut talk = Talk::new(Config::new(), &Shared::default());
+    let api_versions = Writer::request(18, 1, 0).done();
+    talk.connection.expect(Direction::Received, 0);
+    talk.say(true, &api_versions, usize::MAX);
+    talk.ends[0] = 384;
+    for correlation in 1..=4 {
+        let request = produce(correlation, 1, &record_batch(0, 1, 9));
+        if correlation > 2 {
+            talk.say(true, &request, usize::MAX);
+        } else {
+            talk.ends[1] += request.len() as u64;
+        }
+        talk.say(false, &produced(correlation, 0), usize::MAX);
+    }
+    let told: Vec<_> = talk.close().iter().map(|it| (details(it).correlation_id, it.completeness)).collect();
+    let complete = Completeness::Complete;
+    assert_eq!(told, [(0, Completeness::Gap), (3, complete), (4, complete)]);
+}
+
+/// What is kept of a chunk, in case a response begins there, is not where the chunk began.
+#[test]
+fn the_end_of_a_lost_response_is_no_response() {
+    let mut talk = Talk::new(Config::new(), &Shared::default());
+    talk.say(true, &Writer::request(18, 1, 0).done(), usize::MAX);
+    talk.lose(false, 384);
+    // With the first byte of what follows: 256 bytes for the correlation id 0.
+    talk.say(false, &[0xa5, 0xa5, 0xa5, 0, 0, 1, 0, 0, 0, 0], usize::MAX);
+    talk.say(true, &produce(3, 1, &record_batch(0, 1, 9)), usize::MAX);
+    talk.say(false, &produced(3, 0), usize::MAX);
+    let told: Vec<_> = talk.close().iter().map(|it| (details(it).correlation_id, it.completeness)).collect();
+    assert_eq!(told, [(0, Completeness::Gap), (3, Completeness::Complete)]);
+}
