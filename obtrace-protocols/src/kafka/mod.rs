@@ -30,6 +30,9 @@
 //! [`Completeness`](crate::Completeness::Gap), no more: its size tells where the next one begins. Where a size was lost,
 //! the next message is found by a header that goes on from those before. As brokers answer in order, the requests before
 //! the next one that is answered are known to have lost their responses. A response whose request was not seen is none.
+//!
+//! A response behind a loss is known by its correlation id, by what its request makes of the bytes, and by where it ends.
+//! Ids below 256 look like other numbers in messages: they are believed only where a chunk begins.
 
 mod client;
 mod details;
