@@ -129,6 +129,7 @@ def damaged(spans, oracle, kept, exempt, name):
     wrong, found, complete = [], collections.Counter(), 0
     for span in spans:
         start, end = moments(span)
+        start = oracle.again.get(start, start)
         if span["completeness"] == "complete":
             told = [known for known in truth[start] if says(span, known)]
             if not any(end == moments(known)[1] or end in oracle.again for known in told):
