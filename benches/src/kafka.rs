@@ -45,7 +45,8 @@ fn produce() -> Vec<u8> {
 
 /// The same two partitions of a topic that is told by its id.
 fn fetched() -> Vec<u8> {
-    let head = b"\0\0\x30\x39\0\0\0\0\0\0\0\0\0\0\0\x02\xe1\xa3\x64\x7b\x47\x99\x4e\x2e\xa3\xfd\x02\x3b\xc9\x2b\x8c\x98\x03";
+    let head =
+        b"\0\0\x30\x39\0\0\0\0\0\0\0\0\0\0\0\x02\xe1\xa3\x64\x7b\x47\x99\x4e\x2e\xa3\xfd\x02\x3b\xc9\x2b\x8c\x98\x03";
     let partitions = [1_u32, 2].map(|partition| {
         let numbers = [&b"\0\0"[..], &[0; 24], b"\0\xff\xff\xff\xff"].concat();
         [&partition.to_be_bytes()[..], &numbers, &records()].concat()

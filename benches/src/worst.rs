@@ -59,7 +59,8 @@ fn query(unit: &[u8], size: usize) -> Vec<u8> {
 const KAFKA: &[u8] = b"\0\0\0\x0b\0\x12\0\0\0\0\0\x07\0\x01a";
 /// The beginnings of a Produce of version 0 and of a Fetch of version 7, without their sizes.
 const PRODUCE: &[u8] = b"\0\0\0\0\0\0\0\x07\0\x01a\0\x01\0\0\0\x01\0\0\0\x01\0\x01t\0\0\0\x01\0\0\0\0";
-const FETCH: &[u8] = b"\0\x01\0\x07\0\0\0\x07\0\x01a\xff\xff\xff\xff\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x07\0\0\0\x01\0\0\0\x01\0\x01t";
+const FETCH: &[u8] =
+    b"\0\x01\0\x07\0\0\0\x07\0\x01a\xff\xff\xff\xff\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x07\0\0\0\x01\0\0\0\x01\0\x01t";
 
 /// One message: what it begins with, how often the unit follows or how many bytes that is, and the units.
 fn kafka(head: &[u8], unit: &[u8], size: usize) -> Vec<u8> {

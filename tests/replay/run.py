@@ -46,9 +46,9 @@ def main():
     parser.add_argument("--rounds", type=int, default=2, help="how many times captures are damaged, each time otherwise")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1_000_000), help="of what is lost")
     arguments = parser.parse_args()
-    missing = [name for name in ("tcpdump", "tshark", "editcap", "nginx", "node", "redis-server", "dnsmasq", "ip", "unshare") if not shutil.which(name)]
+    missing = [name for name in ("tcpdump", "tshark", "editcap", "nginx", "node", "redis-server", "dnsmasq", "java", "mvn", "npm", "ip", "unshare") if not shutil.which(name)]
     if missing:
-        sys.exit(f"not installed: {' '.join(missing)}; apt-get install tcpdump tshark nginx-light redis-server dnsmasq nodejs postgresql iproute2 util-linux")
+        sys.exit(f"not installed: {' '.join(missing)}; apt-get install tcpdump tshark nginx-light redis-server dnsmasq nodejs npm postgresql default-jre-headless maven iproute2 util-linux")
     interpreter = world.python()
     world.enter_namespace()
     place = world.World(interpreter)
