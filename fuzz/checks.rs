@@ -9,7 +9,7 @@ use obtrace_protocols::{
     stream::{Assembler, Mark, Pushed},
 };
 
-const PROTOCOLS: [Protocol; 8] = [
+const PROTOCOLS: [Protocol; 9] = [
     Protocol::Http,
     Protocol::Postgres,
     Protocol::Redis,
@@ -18,6 +18,7 @@ const PROTOCOLS: [Protocol; 8] = [
     Protocol::MySql,
     Protocol::Mongodb,
     Protocol::Fastcgi,
+    Protocol::Kafka,
 ];
 
 /// Takes numbers off the front of the input; zeros when it is used up.
@@ -44,6 +45,7 @@ pub(crate) fn run(target: &str, data: &[u8]) {
         "dns" => conversation(Protocol::Dns, data),
         "fastcgi" => conversation(Protocol::Fastcgi, data),
         "http" => conversation(Protocol::Http, data),
+        "kafka" => conversation(Protocol::Kafka, data),
         "mongodb" => conversation(Protocol::Mongodb, data),
         "mqtt" => conversation(Protocol::Mqtt, data),
         "mysql" => conversation(Protocol::MySql, data),
@@ -257,6 +259,9 @@ fn preamble(protocol: Protocol) -> (&'static [u8], &'static [u8]) {
             b"GET / HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
             b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
         ),
+        Protocol::Kafka => {
+            (b"\0\0\0\x0e\0\x12\0\0\0\0\0\0\0\x04shop", b"\0\0\0\x10\0\0\0\0\0\0\0\0\0\x01\0\x12\0\0\0\x04")
+        }
         _ => (b"GET / HTTP/1.1\r\n\r\n", b"HTTP/1.1 204 No Content\r\n\r\n"),
     }
 }

@@ -22,7 +22,7 @@ CASES = HERE.parent / "obtrace-detect" / "testdata" / "cases"
 RECORDED = HERE.parent / "obtrace-export" / "testdata" / "receive"
 GOLDEN = HERE.parent / "obtrace-patch" / "testdata" / "golden"
 # The protocols in the order of `PROTOCOLS` in checks.rs: a connection's hint is its place. Those behind it are none.
-PROTOCOLS = ["http", "postgres", "redis", "dns", "mqtt", "mysql", "mongodb", "fastcgi", "websocket"]
+PROTOCOLS = ["http", "postgres", "redis", "dns", "mqtt", "mysql", "mongodb", "fastcgi", "kafka", "websocket"]
 # The first steps of these are what the target begins with by itself.
 BEGUN = {"websocket": 2}
 PIECE = 255

@@ -5,6 +5,7 @@ mod detect;
 mod dns;
 mod harness;
 mod http;
+mod kafka;
 mod mongodb;
 mod mysql;
 mod otlp;
@@ -23,7 +24,7 @@ use harness::{Goals, Run};
 /// A part of the suite: its name, and what runs it.
 type Part = (&'static str, fn(Run, &mut Goals));
 
-const PARTS: [Part; 13] = [
+const PARTS: [Part; 14] = [
     ("otlp", otlp::run),
     ("spool", spool::run),
     ("span-metrics", span_metrics::run),
@@ -33,6 +34,7 @@ const PARTS: [Part; 13] = [
     ("postgres", postgres::run),
     ("redis", redis::run),
     ("dns", dns::run),
+    ("kafka", kafka::run),
     ("detect", detect::run),
     ("admission", admission::run),
     ("worst", worst::run),

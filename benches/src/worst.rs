@@ -73,6 +73,21 @@ const MQTT: &[u8] = b"\x10\x0d\0\x04MQTT\x04\x02\0\x3c\0\x01c";
 const UPGRADE: &[u8] = b"GET / HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
 const SWITCHED: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
 
+/// ApiVersions of version 0.
+const KAFKA: &[u8] = b"\0\0\0\x0b\0\x12\0\0\0\0\0\x07\0\x01a";
+/// The beginnings of a Produce of version 0 and of a Fetch of version 7, without their sizes.
+const PRODUCE: &[u8] = b"\0\0\0\0\0\0\0\x07\0\x01a\0\x01\0\0\0\x01\0\0\0\x01\0\x01t\0\0\0\x01\0\0\0\0";
+const FETCH: &[u8] =
+    b"\0\x01\0\x07\0\0\0\x07\0\x01a\xff\xff\xff\xff\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x07\0\0\0\x01\0\0\0\x01\0\x01t";
+
+/// One message: what it begins with, how often the unit follows or how many bytes that is, and the units.
+fn kafka(head: &[u8], unit: &[u8], size: usize) -> Vec<u8> {
+    let body = size - head.len() - 8;
+    let count = if head == PRODUCE { body } else { body / unit.len() };
+    let number = |value: usize| u32::try_from(value).expect("a short message").to_be_bytes();
+    repeat(&[&number(size - 4)[..], head, &number(count)].concat(), unit, size)
+}
+
 /// Records whose names point to the end of a chain of pointers, as long as one may be.
 fn pointers(size: usize) -> Vec<u8> {
     let mut out = vec![0, 1, 0x81, 0x80, 0, 0, 0xff, 0xff, 0, 0, 0, 0];
@@ -106,7 +121,7 @@ fn mongodb(kind: &[u8], name: &[u8], unit: &[u8], end: &[u8], size: usize) -> Ve
     [&length(body.len() + 16), &b"\x01\0\0\0\0\0\0\0\xdd\x07\0\0"[..], &body].concat()
 }
 
-const CASES: [Case; 25] = [
+const CASES: [Case; 29] = [
     Case {
         name: "HTTP/1: shortest fields",
         protocol: Protocol::Http,
@@ -207,6 +222,22 @@ const CASES: [Case; 25] = [
             let record = [&b"\x01\x04\0\x01\x0f\xf0\0\0"[..], &b"\x01\0a".repeat(1360)].concat();
             repeat(b"\x01\x01\0\x01\0\x08\0\0\0\x01\x01\0\0\0\0\0", &record, n)
         },
+    },
+    Case { name: "Kafka: smallest requests", protocol: Protocol::Kafka, make: |n| repeat(KAFKA, KAFKA, n) },
+    Case {
+        name: "Kafka: topics without partitions",
+        protocol: Protocol::Kafka,
+        make: |n| kafka(b"\0\x09\0\x01\0\0\0\x07\0\x01a\0\0", b"\0\0\0\0\0\0", n),
+    },
+    Case {
+        name: "Kafka: messages without a key or a value",
+        protocol: Protocol::Kafka,
+        make: |n| kafka(PRODUCE, b"\0\0\0\0\0\0\0\0\0\0\0\x0e\0\0\0\0\0\0\xff\xff\xff\xff\xff\xff\xff\xff", n),
+    },
+    Case {
+        name: "Kafka: a fetch session of many partitions",
+        protocol: Protocol::Kafka,
+        make: |n| kafka(FETCH, &[&b"\0\0\0\x07"[..], &[0; 12]].concat(), n),
     },
     Case { name: "DNS: chains of pointers", protocol: Protocol::Dns, make: pointers },
     Case {

@@ -7,8 +7,8 @@
 use alloc::boxed::Box;
 
 use crate::{
-    Config, Direction, Protocol, Role, dns, fastcgi, http, mongodb, mqtt, mysql, parser::NewParser, parser::Parser,
-    postgres, redis, sql,
+    Config, Direction, Protocol, Role, dns, fastcgi, http, kafka, mongodb, mqtt, mysql, parser::NewParser,
+    parser::Parser, postgres, redis, sql,
 };
 
 /// What the first bytes of a connection say.
@@ -59,15 +59,17 @@ struct Entry {
 /// length and a version number that nothing else begins with; a message of MongoDB has a length, an opcode and what follows from
 /// it in their places; the first record of FastCGI is fixed but for its numbers; a MySQL server greets with its version, and a
 /// client's command is a length, a zero, a command and a statement of SQL; an HTTP/1 request line ends in its version; DNS over
-/// TCP has to parse whole; MQTT's packets in the middle of a connection are lengths that have to fit and few fixed bits;
+/// TCP has to parse whole; of Kafka there is the header of a request, most bytes of which are small numbers and zeros
+/// as others have them; MQTT's packets in the middle of a connection are lengths that have to fit and few fixed bits;
 /// RESP's type characters are common text, so that it comes last.
-static TABLE: [Entry; 8] = [
+static TABLE: [Entry; 9] = [
     Entry { protocol: Protocol::Postgres, matches: postgres::matches, new: postgres::new_parser },
     Entry { protocol: Protocol::Mongodb, matches: mongodb::matches, new: mongodb::new_parser },
     Entry { protocol: Protocol::Fastcgi, matches: fastcgi::matches, new: fastcgi::new_parser },
     Entry { protocol: Protocol::MySql, matches: mysql::matches, new: mysql::new_parser },
     Entry { protocol: Protocol::Http, matches: http::matches, new: http::new_parser },
     Entry { protocol: Protocol::Dns, matches: dns::matches, new: dns::new_parser },
+    Entry { protocol: Protocol::Kafka, matches: kafka::matches, new: kafka::new_parser },
     Entry { protocol: Protocol::Mqtt, matches: mqtt::matches, new: mqtt::new_parser },
     Entry { protocol: Protocol::Redis, matches: redis::matches, new: redis::new_parser },
 ];

@@ -4,8 +4,9 @@ use alloc::borrow::Cow;
 use core::fmt;
 
 use crate::{
-    dns::DnsDetails, fastcgi::FastcgiDetails, http::HttpDetails, mongodb::MongodbDetails, mqtt::MqttDetails,
-    mysql::MySqlDetails, postgres::PostgresDetails, redis::RedisDetails, sql::SqlDetails, websocket::WebSocketDetails,
+    dns::DnsDetails, fastcgi::FastcgiDetails, http::HttpDetails, kafka::KafkaDetails, mongodb::MongodbDetails,
+    mqtt::MqttDetails, mysql::MySqlDetails, postgres::PostgresDetails, redis::RedisDetails, sql::SqlDetails,
+    websocket::WebSocketDetails,
 };
 
 /// A point in time: nanoseconds in the caller's clock. The crate never reads a clock itself.
@@ -118,10 +119,12 @@ pub enum Protocol {
     /// Statements of SQL on a protocol that is not known; only with
     /// [`Config::heuristic_sql`](crate::Config::heuristic_sql).
     Sql,
+    /// Kafka ([protocol guide](https://kafka.apache.org/protocol.html)).
+    Kafka,
 }
 
 impl Protocol {
-    /// The name used in output: `fastcgi`, `http`, `mongodb`, `mysql`, `postgres`, `redis`, `dns`, `mqtt`, `websocket`, `sql`.
+    /// The name used in output: `fastcgi`, `http`, `mongodb`, `mysql`, `postgres`, `redis`, `dns`, `mqtt`, `websocket`, `sql`, `kafka`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -135,6 +138,7 @@ impl Protocol {
             Self::Mqtt => "mqtt",
             Self::WebSocket => "websocket",
             Self::Sql => "sql",
+            Self::Kafka => "kafka",
         }
     }
 }
@@ -309,7 +313,7 @@ pub struct Exchange<'a> {
     pub protocol: Protocol,
     /// The role of the observed socket.
     pub role: Role,
-    /// What was asked for: an HTTP method, an SQL operation, a Redis command, a DNS query type. Never empty; of low
+    /// What was asked for: an HTTP method, an SQL operation, a Redis command, a DNS query type, a Kafka request. Never empty; of low
     /// cardinality.
     pub operation: Cow<'a, str>,
     /// What it was done to: the path without the query, the table, the name asked for. Empty where there is none.
@@ -381,6 +385,8 @@ pub enum Details<'a> {
     WebSocket(WebSocketDetails<'a>),
     /// SQL on a protocol that is not known.
     Sql(SqlDetails<'a>),
+    /// Kafka.
+    Kafka(KafkaDetails<'a>),
 }
 
 impl Details<'_> {
@@ -398,6 +404,7 @@ impl Details<'_> {
             Self::Mqtt(details) => Details::Mqtt(details.into_owned()),
             Self::WebSocket(details) => Details::WebSocket(details.into_owned()),
             Self::Sql(details) => Details::Sql(details.into_owned()),
+            Self::Kafka(details) => Details::Kafka(details.into_owned()),
         }
     }
 }

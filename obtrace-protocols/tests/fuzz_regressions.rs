@@ -8,13 +8,14 @@ use std::{fs, path::Path};
 #[path = "../../fuzz/checks.rs"]
 mod checks;
 
-const TARGETS: [&str; 14] = [
+const TARGETS: [&str; 15] = [
     "assembler",
     "connection",
     "detect",
     "dns",
     "fastcgi",
     "http",
+    "kafka",
     "mongodb",
     "mqtt",
     "mysql",
@@ -41,7 +42,7 @@ fn kept_regressions() {
 /// Turns of a conversation (side, length, bytes), changed at random places.
 #[test]
 fn mutated_conversations() {
-    let texts: [&[u8]; 14] = [
+    let texts: [&[u8]; 16] = [
         b"GET /a?b HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
         b"*2\r\n$3\r\nGET\r\n$1\r\na\r\n",
@@ -55,6 +56,8 @@ fn mutated_conversations() {
         b"\x26\0\0\0\x02\0\0\0\x01\0\0\0\xdd\x07\0\0\0\0\0\0\0\x11\0\0\0\x01ok\0\0\0\0\0\0\0\xf0\x3f\0",
         b"\x01\x01\0\x01\0\x08\0\0\0\x01\x01\0\0\0\0\0\x01\x04\0\x01\0\0\0\0\x01\x05\0\x01\0\0\0\0",
         b"\x01\x06\0\x01\0\x0d\0\0Status: 204\n\n\x01\x03\0\x01\0\x08\0\0\0\0\0\0\0\0\0\0",
+        b"\0\0\0\x1a\0\x0c\0\0\0\0\0\0\0\x04shop\0\x02g1\0\0\0\x03\0\x02m1",
+        b"\0\0\0\x06\0\0\0\0\0\x1b",
         b"Q\0\0\0\x0dselect 1\0C\0\0\0\x0dSELECT 1\0Z\0\0\0\x05I",
     ];
     let mut seed = 0x2545_f491_4f6c_dd1d_u64;

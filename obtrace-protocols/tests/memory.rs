@@ -125,6 +125,26 @@ fn with_length(message: &[u8]) -> Vec<u8> {
     [&u16::try_from(message.len()).unwrap().to_be_bytes()[..], message].concat()
 }
 
+/// A request of version 0 and its response.
+fn kafka_request(key: i16, body: &[u8]) -> Vec<u8> {
+    let header = [&key.to_be_bytes()[..], b"\0\0\0\0\0\x07\0\x04shop"].concat();
+    let size = u32::try_from(header.len() + body.len()).unwrap();
+    [&size.to_be_bytes(), &header[..], body].concat()
+}
+
+fn kafka_response(body: &[u8]) -> Vec<u8> {
+    let size = u32::try_from(4 + body.len()).unwrap();
+    [&size.to_be_bytes(), &b"\0\0\0\x07"[..], body].concat()
+}
+
+/// A message of the format 0 for a topic, and that it was written at offset 42.
+fn kafka_produce() -> (Vec<u8>, Vec<u8>) {
+    let message = b"\0\0\0\0\0\0\0\0\0\0\0\x13\0\0\0\0\0\0\xff\xff\xff\xff\0\0\0\x05hello";
+    let topic = b"\0\0\0\x01\0\x06orders\0\0\0\x01\0\0\0\x02";
+    let request = [&b"\0\x01\0\0\x03\xe8"[..], topic, b"\0\0\0\x1f", message].concat();
+    (request, [&topic[..], b"\0\0\0\0\0\0\0\0\0\x2a"].concat())
+}
+
 /// A request and its response, as each protocol has them.
 fn conversations() -> Vec<(&'static str, Vec<u8>, Vec<u8>)> {
     let row = [
@@ -159,6 +179,7 @@ fn conversations() -> Vec<(&'static str, Vec<u8>, Vec<u8>)> {
     let prepared = packets(1, &[b"\0\x07\0\0\0\0\0\x01\0\0\0\0", column, eof]);
     let (asked, answered) = fastcgi();
     let (find, found) = mongodb();
+    let produced = kafka_produce();
     vec![
         (
             "http",
@@ -186,6 +207,8 @@ fn conversations() -> Vec<(&'static str, Vec<u8>, Vec<u8>)> {
         ("postgres, failing", message(b'Q', b"INSERT INTO users (id) VALUES (7)\0"), failure),
         ("dns over TCP", with_length(&query), with_length(&answer)),
         ("mqtt", b"\x32\x16\0\x0dplant/7/level\0\x07value".to_vec(), b"\x40\x02\0\x07".to_vec()),
+        ("kafka, group", kafka_request(12, b"\0\x02g1\0\0\0\x03\0\x02m1"), kafka_response(b"\0\x1b")),
+        ("kafka, produce", kafka_request(0, &produced.0), kafka_response(&produced.1)),
     ]
 }
 

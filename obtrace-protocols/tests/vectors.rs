@@ -560,6 +560,11 @@ fn http() {
 }
 
 #[test]
+fn kafka() {
+    run_folder("kafka", 20);
+}
+
+#[test]
 fn redis() {
     run_folder("redis", 25);
 }

@@ -46,11 +46,28 @@ def what(span):
         return ("receive" if delivers else attribute(span, "messaging.operation.name"), attribute(span, "messaging.destination.name"))
     if span["protocol"] == "mongodb":
         return (attribute(span, "db.operation.name").upper(), token_of(attribute(span, "db.collection.name")))
+    if span["protocol"] == "kafka":
+        return kafka(span)
     text = attribute(span, "db.query.text")
     operation = attribute(span, "db.operation.name") or ""
     if span["protocol"] in ("mysql", "postgres"):
         operation = operation or (attribute(span, "db.query.summary") or span["name"]).split(" ")[0]
     return (operation.split(" ")[0].upper(), token_of(text))
+
+
+# Operations of which kafka-python's log has the topic.
+WITH_TOPIC = ("send", "poll", "commit", "OffsetFetch", "ListOffsets")
+
+
+def kafka(span):
+    """Librdkafka and kafkajs say of a request what it is called, kafka-python all of it."""
+    name, client = attribute(span, "messaging.operation.name"), attribute(span, "messaging.client.id")
+    if not TOKEN.fullmatch(client):
+        return (name, client)
+    count, topic = attribute(span, "messaging.batch.message_count"), attribute(span, "messaging.destination.name")
+    if name not in WITH_TOPIC or name == "poll" and not count:
+        topic = None
+    return (name, client, topic, count, attribute(span, "messaging.consumer.group.name"))
 
 
 def outcome(span):
@@ -62,6 +79,8 @@ def outcome(span):
         return session_outcome(span)
     if span["protocol"] == "mqtt":
         return message_outcome(span)
+    if span["protocol"] == "kafka":
+        return attribute(span, "error.type") if TOKEN.fullmatch(attribute(span, "messaging.client.id")) else None
     return attribute(span, "db.response.status_code")
 
 
@@ -102,9 +121,13 @@ def session_outcome(span):
     return " ".join([str(attribute(span, "websocket.close.code")), *ends])
 
 
+def port_of(span):
+    """Where the packets went: `server.port` may be what a header says."""
+    return attribute(span, "server.port" if span["kind"] == "server" else "network.peer.port")
+
+
 def key(span):
-    # Where the packets went: `server.port` may be what a header says.
-    port = attribute(span, "network.peer.port" if span["kind"] == "client" else "server.port")
+    port = port_of(span)
     if attribute(span, "http.request.method") == "CONNECT":
         port = "proxy"  # the target's port is what it asks for
     return (span["protocol"], port, *what(span), outcome(span), span["completeness"])
@@ -155,10 +178,11 @@ def damaged(spans, oracle, kept, exempt, name):
         truth[start].append(span)
     wrong, found, complete = [], collections.Counter(), 0
     for span in spans:
-        start, end = moments(span)
+        began, end = moments(span)
+        start = oracle.again.get(began, began)
         if span["completeness"] == "complete":
             told = [known for known in truth[start] if says(span, known)]
-            if not told and start in oracle.again:
+            if not told and began in oracle.again:
                 # The first segment of its request was lost, and is here as it was sent again.
                 told = [known for known, *_ in oracle.spans if says(span, known)]
             if not any(end == moments(known)[1] or end in oracle.again for known in told):

@@ -49,8 +49,8 @@ class Oracle:
         # By connection: times in nanoseconds and indexes of the packets that carry something.
         self.flows = collections.defaultdict(lambda: ([], []))
         self.opening, self.closing = {}, {}
-        # When segments were sent again: what a lost one completed then ends later.
-        self.again, seen = set(), set()
+        # When segments were sent again, and when before: what a lost one began or completed then begins or ends later.
+        self.again, seen = {}, {}
         begins = collections.defaultdict(list)
         for index, packet in enumerate(packets):
             known = payload(packet)
@@ -67,8 +67,8 @@ class Oracle:
                 if flow[0] == TCP:
                     segment = packet[3][packet_head(packet):][:8]
                     if segment in seen:
-                        self.again.add(at)
-                    seen.add(segment)
+                        self.again[at] = seen[segment]
+                    seen.setdefault(segment, at)
                 # What a server sends unasked begins there, too.
                 for port in {destination, *flow[1:]}:
                     begins[at, port].append(flow)

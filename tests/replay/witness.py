@@ -95,3 +95,8 @@ def dns(path, ports):
     over_udp = fields(path, ports, "dns", "udp", "udp && !icmp && dns.flags.response == 0", "dns.id")
     over_tcp = fields(path, ports, "dns", "tcp", "tcp && dns.flags.response == 0", "dns.id")
     return sum(map(len, over_udp)) + sum(map(len, over_tcp))
+
+
+def kafka(path, ports):
+    wanted = "kafka && (" + " || ".join(f"tcp.dstport == {port}" for port in ports) + ")"
+    return sum(len(values) for values in fields(path, ports, "kafka", "tcp", wanted, "kafka.api_key"))

@@ -25,6 +25,8 @@ FASTCGI = (9000, 19000)
 MONGODB = (27017, 17999)
 # Relays to it that compress.
 COMPRESSING = {"snappy": (27018, 17996), "zlib": (27019, 17997), "zstd": (27020, 17998)}
+KAFKA = (9092, 17992)
+KAFKA_VERSION, KAFKAJS_VERSION = "3.9.1", "2.2.4"
 
 
 def enter_namespace():
@@ -49,6 +51,49 @@ def python():
         subprocess.run([folder / "bin/pip", "install", "--quiet", "--disable-pip-version-check", "-r", HERE / "requirements.txt"], check=True)
         done.write_text(wanted)
     return folder / "bin/python"
+
+
+def cache():
+    return pathlib.Path(os.environ.get("OBTRACE_CACHE") or pathlib.Path.home() / ".cache/obtrace-zero")
+
+
+def kafka_jars():
+    """The broker as Maven has it, kept in a cache folder."""
+    folder = cache() / "kafka" / KAFKA_VERSION
+    if not (folder / "done").exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        project = f"""<project><modelVersion>4.0.0</modelVersion><groupId>test</groupId><artifactId>broker</artifactId><version>1</version>
+            <dependencies><dependency><groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>{KAFKA_VERSION}</version></dependency>
+            </dependencies></project>"""
+        (folder / "pom.xml").write_text(project)
+        subprocess.run(["mvn", "-q", "dependency:copy-dependencies", f"-DoutputDirectory={folder / 'lib'}"], cwd=folder, check=True)
+        (folder / "done").write_text(KAFKA_VERSION)
+    return folder / "lib"
+
+
+def kafkajs():
+    """The folder in which Node.js finds kafkajs."""
+    folder = cache() / "kafkajs" / KAFKAJS_VERSION
+    if not (folder / "node_modules/kafkajs").exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        subprocess.run(["npm", "install", "--silent", "--prefix", folder, f"kafkajs@{KAFKAJS_VERSION}"], check=True)
+    return folder / "node_modules"
+
+
+KAFKA_PROPERTIES = """process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:{controller}
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+controller.listener.names=CONTROLLER
+log.dirs={folder}/logs
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=1
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+group.initial.rebalance.delay.ms=0
+"""
 
 
 def as_child():
@@ -129,6 +174,20 @@ class World:
         for port in REDIS:
             self.start(f"redis-{port}", "redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "", "--dir", self.folder)
         self.answers(*REDIS)
+
+    def kafka(self):
+        jars = kafka_jars()
+        for port in KAFKA:
+            folder = self.folder / f"kafka-{port}"
+            folder.mkdir()
+            properties = folder / "server.properties"
+            properties.write_text(KAFKA_PROPERTIES.format(port=port, controller=port + 1, folder=folder))
+            java = ["java", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", f"{jars}/*"]
+            subprocess.run([*java, "kafka.tools.StorageTool", "format", "-t", "4L6g3nShT-eMCtK--X86sw", "-c", properties],
+                           check=True, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            self.start(f"kafka-{port}", *java, "kafka.Kafka", properties)
+        self.answers(*KAFKA)
+        os.environ["NODE_PATH"] = str(kafkajs())
 
     def dns(self):
         lines = ["no-resolv", "no-hosts", "bind-interfaces", "listen-address=127.0.0.1", "local=/nx/", "address=/test/192.0.2.1",

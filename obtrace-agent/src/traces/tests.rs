@@ -348,12 +348,22 @@ fn names_are_those_of_the_published_conventions() {
         semconv::DB_RESPONSE_RETURNED_ROWS,
         semconv::DNS_QUESTION_NAME,
         semconv::DNS_ANSWERS,
+        semconv::MESSAGING_SYSTEM,
+        semconv::MESSAGING_OPERATION_NAME,
+        semconv::MESSAGING_OPERATION_TYPE,
+        semconv::MESSAGING_DESTINATION_NAME,
+        semconv::MESSAGING_DESTINATION_PARTITION_ID,
+        semconv::MESSAGING_KAFKA_OFFSET,
+        semconv::MESSAGING_BATCH_MESSAGE_COUNT,
+        semconv::MESSAGING_CONSUMER_GROUP_NAME,
+        semconv::MESSAGING_CLIENT_ID,
     ];
     let written = [
         include_str!("span/mod.rs"),
         include_str!("span/http.rs"),
         include_str!("span/database.rs"),
         include_str!("span/dns.rs"),
+        include_str!("span/kafka.rs"),
         include_str!("span/connect.rs"),
     ]
     .concat();
@@ -362,7 +372,8 @@ fn names_are_those_of_the_published_conventions() {
     }
     // Names in the code that look like attributes are conventions, or the contract's own.
     for word in written.split('"').skip(1).step_by(2) {
-        let prefixes = ["http.", "url.", "server.", "client.", "network.", "db.", "dns.", "user_agent.", "error."];
+        let prefixes =
+            ["http.", "url.", "server.", "client.", "network.", "db.", "dns.", "messaging.", "user_agent.", "error."];
         if prefixes.iter().any(|prefix| word.starts_with(prefix)) {
             assert!(names.contains(&word) || word == "dns.response_code", "{word}");
         }

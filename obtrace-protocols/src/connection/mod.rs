@@ -5,6 +5,7 @@ mod detection;
 mod feed;
 mod shared;
 mod switch;
+mod topics;
 
 use alloc::{boxed::Box, collections::VecDeque};
 

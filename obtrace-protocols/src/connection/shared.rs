@@ -3,10 +3,11 @@
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
-use super::Connection;
+use super::{Connection, topics::Topics};
 use crate::parser::Side;
 
-/// What connections have in common: the bytes that all of them together may hold.
+/// What connections have in common: the bytes that all of them together may hold, and the names of Kafka's topics, which
+/// one connection is told and others refer to by id.
 #[derive(Clone, Debug)]
 pub struct Shared(Arc<SharedInner>);
 
@@ -15,6 +16,7 @@ struct SharedInner {
     held: AtomicUsize,
     given_up: AtomicUsize,
     max_held: usize,
+    topics: Topics,
 }
 
 impl Default for Shared {
@@ -28,7 +30,8 @@ impl Shared {
     /// what it holds, which counts as a gap.
     #[must_use]
     pub fn new(max_held: usize) -> Self {
-        Self(Arc::new(SharedInner { held: AtomicUsize::new(0), given_up: AtomicUsize::new(0), max_held }))
+        let (held, given_up) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        Self(Arc::new(SharedInner { held, given_up, max_held, topics: Topics::default() }))
     }
 
     /// Heap bytes held now.
@@ -41,6 +44,16 @@ impl Shared {
     #[must_use]
     pub fn given_up(&self) -> usize {
         self.0.given_up.load(Ordering::Relaxed)
+    }
+
+    /// How many of Kafka's topics were forgotten so far to make room for others: 1024 are remembered.
+    #[must_use]
+    pub fn forgotten_topics(&self) -> usize {
+        self.0.topics.forgotten()
+    }
+
+    pub(crate) fn topics(&self) -> &Topics {
+        &self.0.topics
     }
 }
 

@@ -14,7 +14,7 @@ use super::{crates::nightly, report::Report};
 use crate::{command::Run, error::Error, say, setup::CargoTool, workspace::Workspace};
 
 /// How many inputs each target is given, the first ones included: about 5 s on 2 cores.
-const INPUTS: [(&str, u32); 21] = [
+const INPUTS: [(&str, u32); 22] = [
     ("assembler", 200_000),
     ("command", 60_000),
     ("connection", 20_000),
@@ -23,6 +23,7 @@ const INPUTS: [(&str, u32); 21] = [
     ("fastcgi", 1_000),
     ("http", 2_500),
     ("image", 200_000),
+    ("kafka", 5_000),
     ("mongodb", 2_000),
     ("mqtt", 5_000),
     ("mysql", 5_000),

@@ -194,8 +194,9 @@ const fn hint(port: u16) -> Option<Protocol> {
         1883 => Some(Protocol::Mqtt),
         3306 => Some(Protocol::MySql),
         5432 => Some(Protocol::Postgres),
-        9000 => Some(Protocol::Fastcgi),
         6379 => Some(Protocol::Redis),
+        9000 => Some(Protocol::Fastcgi),
+        9092 => Some(Protocol::Kafka),
         27017 => Some(Protocol::Mongodb),
         _ => None,
     }

@@ -1,8 +1,8 @@
 //! Names and attributes of spans, by the semantic conventions
 //! ([HTTP](https://opentelemetry.io/docs/specs/semconv/http/http-spans/),
 //! [databases](https://opentelemetry.io/docs/specs/semconv/db/database-spans/),
-//! [messaging](https://opentelemetry.io/docs/specs/semconv/messaging/messaging-spans/),
-//! [DNS](https://opentelemetry.io/docs/specs/semconv/registry/attributes/dns/)).
+//! [DNS](https://opentelemetry.io/docs/specs/semconv/registry/attributes/dns/),
+//! [messaging](https://opentelemetry.io/docs/specs/semconv/messaging/messaging-spans/)).
 
 /// The name of an attribute, looked through when it is compiled for what JSON escapes.
 macro_rules! key {
@@ -17,6 +17,7 @@ mod database;
 mod dns;
 mod fastcgi;
 mod http;
+mod kafka;
 mod mqtt;
 mod mysql;
 mod query;
@@ -101,6 +102,7 @@ impl<'a> Input<'a> {
             Details::Postgres(details) => database::postgres(self, details, &mut span),
             Details::Redis(details) => database::redis(self, details, &mut span),
             Details::Dns(details) => dns::describe(self, details, &mut span),
+            Details::Kafka(details) => kafka::describe(self, details, &mut span),
             Details::Mqtt(details) => mqtt::describe(self, details, &mut memory.names, &mut span),
             Details::Sql(details) => sql::describe(self, details, &mut span),
             Details::WebSocket(details) => websocket::describe(self, details, &mut memory.names, &mut span),
