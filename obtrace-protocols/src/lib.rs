@@ -12,6 +12,7 @@ mod exchange;
 pub mod http;
 mod pairing;
 mod parser;
+pub mod payload;
 pub mod postgres;
 pub mod reader;
 pub mod redis;

@@ -1,6 +1,6 @@
 //! What a connection is told.
 
-use crate::{Protocol, Role};
+use crate::{Protocol, Role, payload::GenAiEndpoint};
 
 /// What a connection is told and how much it may use. Cheap to copy; the same value serves many connections.
 #[derive(Clone, Copy, Debug)]
@@ -22,6 +22,14 @@ pub struct Config {
     pub raw_sql: bool,
     /// Keep the text of database errors, which may hold data. By default only their codes are kept.
     pub error_text: bool,
+    /// Keep what models are asked and what they answer, arguments of tools included: prompts are private. By default only
+    /// what the conventions for generative AI record without being asked.
+    pub gen_ai_content: bool,
+    /// Endpoints that speak the API of OpenAI beside those that are known. None.
+    pub gen_ai_endpoints: &'static [GenAiEndpoint],
+    /// Most bytes of a body, once decoded, that are looked through where one is read
+    /// ([`payload`](crate::payload)); 0: no body is read. 4 MiB.
+    pub max_body: u32,
     /// Most requests that may wait for their response. The oldest is reported as missing its response beyond it. 1024.
     pub max_pending: u32,
     /// How long a hole in a stream is waited for before it counts as lost, in nanoseconds. 200 ms.
@@ -40,6 +48,9 @@ impl Default for Config {
             max_text: 4 * 1024,
             raw_sql: false,
             error_text: false,
+            gen_ai_content: false,
+            gen_ai_endpoints: &[],
+            max_body: 4 * 1024 * 1024,
             max_pending: 1024,
             gap_timeout: 200_000_000,
             datagram_timeout: 5_000_000_000,
@@ -100,6 +111,27 @@ impl Config {
     #[must_use]
     pub fn with_error_text(mut self, keep: bool) -> Self {
         self.error_text = keep;
+        self
+    }
+
+    /// Sets [`Config::gen_ai_content`].
+    #[must_use]
+    pub fn with_gen_ai_content(mut self, keep: bool) -> Self {
+        self.gen_ai_content = keep;
+        self
+    }
+
+    /// Sets [`Config::gen_ai_endpoints`]. A list made at run time can be leaked: there is one for a process.
+    #[must_use]
+    pub fn with_gen_ai_endpoints(mut self, endpoints: &'static [GenAiEndpoint]) -> Self {
+        self.gen_ai_endpoints = endpoints;
+        self
+    }
+
+    /// Sets [`Config::max_body`].
+    #[must_use]
+    pub fn with_max_body(mut self, bytes: u32) -> Self {
+        self.max_body = bytes;
         self
     }
 

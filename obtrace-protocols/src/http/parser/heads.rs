@@ -11,6 +11,7 @@ use super::{
 use crate::{
     Config,
     parser::{Context, Side, Step, Then},
+    payload::coding::Coding,
     stream::Mark,
 };
 
@@ -37,6 +38,7 @@ impl HttpParser {
         half.start = Some(cx.mark_at(cx.offset.saturating_add(*at as u64)));
         half.start = half.start.map(|mark| Mark { offset: cx.offset.saturating_add(*at as u64), ..mark });
         half.fields = Fields::default();
+        half.coding = Coding::Identity;
         None
     }
 
@@ -183,6 +185,11 @@ impl HttpParser {
         match (side, field) {
             (_, Field::ContentLength | Field::TransferEncoding | Field::TraceParent) => {
                 self.half(side).fields.note(field, value);
+            }
+            (_, Field::ContentEncoding) => {
+                let half = self.half(side);
+                // Several are one that nobody reads.
+                half.coding = if half.coding == Coding::Identity { Coding::parse(value) } else { Coding::Other };
             }
             (Side::Client, _) => {
                 if let Some(slot) = self.request.as_mut() {
