@@ -4,7 +4,7 @@
 use alloc::{boxed::Box, collections::VecDeque};
 
 use crate::{
-    Config, Exchange, Message, Opened, Role, Stage, Tag, Timestamp, TraceContext,
+    Config, Exchange, Message, Opened, Role, Shared, Stage, Tag, Timestamp, TraceContext,
     stream::{Assembler, Mark},
 };
 
@@ -69,6 +69,8 @@ pub(crate) struct Context<'c> {
     pub(crate) other_waits: bool,
     /// The stream of the other side.
     pub(crate) other: &'c Assembler,
+    /// What connections have in common.
+    pub(crate) shared: &'c Shared,
     pub(crate) opened: &'c mut VecDeque<Opened>,
     pub(crate) next_id: &'c mut u64,
 }

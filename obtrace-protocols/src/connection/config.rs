@@ -1,6 +1,6 @@
 //! What a connection is told.
 
-use crate::{Protocol, Role, payload::GenAiEndpoint};
+use crate::{Protocol, Role};
 
 /// What a connection is told and how much it may use. Cheap to copy; the same value serves many connections.
 #[derive(Clone, Copy, Debug)]
@@ -25,8 +25,6 @@ pub struct Config {
     /// Keep what models are asked and what they answer, arguments of tools included: prompts are private. By default only
     /// what the conventions for generative AI record without being asked.
     pub gen_ai_content: bool,
-    /// Endpoints that speak the API of OpenAI beside those that are known. None.
-    pub gen_ai_endpoints: &'static [GenAiEndpoint],
     /// Most bytes of a body, once decoded, that are looked through where one is read
     /// ([`payload`](crate::payload)); 0: no body is read. 4 MiB.
     pub max_body: u32,
@@ -49,7 +47,6 @@ impl Default for Config {
             raw_sql: false,
             error_text: false,
             gen_ai_content: false,
-            gen_ai_endpoints: &[],
             max_body: 4 * 1024 * 1024,
             max_pending: 1024,
             gap_timeout: 200_000_000,
@@ -118,13 +115,6 @@ impl Config {
     #[must_use]
     pub fn with_gen_ai_content(mut self, keep: bool) -> Self {
         self.gen_ai_content = keep;
-        self
-    }
-
-    /// Sets [`Config::gen_ai_endpoints`]. A list made at run time can be leaked: there is one for a process.
-    #[must_use]
-    pub fn with_gen_ai_endpoints(mut self, endpoints: &'static [GenAiEndpoint]) -> Self {
-        self.gen_ai_endpoints = endpoints;
         self
     }
 

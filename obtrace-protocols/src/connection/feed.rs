@@ -139,6 +139,7 @@ impl Connection {
             direct,
             other_waits: other.assembler.waiting_since().is_some(),
             other: &other.assembler,
+            shared: &self.shared,
             opened: &mut self.opened,
             next_id: &mut self.next_id,
         };
@@ -200,6 +201,7 @@ impl Connection {
                 direct: None,
                 other_waits: other.assembler.waiting_since().is_some(),
                 other: &other.assembler,
+                shared: &self.shared,
                 opened: &mut self.opened,
                 next_id: &mut self.next_id,
             };

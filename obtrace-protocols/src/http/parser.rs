@@ -148,7 +148,7 @@ impl HttpParser {
         slot.may_upgrade = slot.offers_upgrade() || slot.is_connect;
         let framing = body::of_request(&self.client.fields);
         if matches!(framing, Framing::Body(_)) {
-            self.queue.observe(&mut slot, self.client.coding, cx.config);
+            self.queue.observe(&mut slot, self.client.coding, cx);
         }
         self.client.observed = slot.observer.as_ref().filter(|observer| observer.wants(Side::Client)).map(|_| slot.id);
         self.place(&mut slot);

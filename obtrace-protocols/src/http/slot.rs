@@ -8,8 +8,8 @@ use super::{
     texts::{Piece, Span, Texts},
 };
 use crate::{
-    Completeness, Config, Details, Exchange, Message, Protocol, Role, Timestamp,
-    parser::Side,
+    Completeness, Details, Exchange, Message, Protocol, Role, Timestamp,
+    parser::{Context, Side},
     payload::{self, Observed, Observer, Observers, Payload, Unread, coding::Coding},
 };
 
@@ -215,7 +215,7 @@ impl Queue {
 
     /// Its head is over: whether somebody is to look at its bodies.
     #[inline]
-    pub(super) fn observe(&mut self, slot: &mut Slot, coding: Coding, config: &Config) {
+    pub(super) fn observe(&mut self, slot: &mut Slot, coding: Coding, cx: &Context<'_>) {
         let asked = |piece| self.requests.get(slot.text, piece).unwrap_or_default();
         let method = asked(slot.method);
         if method != "POST" {
@@ -230,7 +230,7 @@ impl Queue {
             coding,
             start: slot.request.start,
         };
-        match self.observers.observe(&request, config) {
+        match self.observers.observe(&request, cx.config, cx.shared) {
             Observed::No => {}
             Observed::Yes(observer) => slot.observer = Some(observer),
             Observed::TooMany => slot.truncated = true,

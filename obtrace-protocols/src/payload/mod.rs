@@ -46,7 +46,7 @@ pub use retrieval::Retrieval;
 pub(crate) use watch::Observer;
 
 use self::coding::Coding;
-use crate::{Config, Timestamp};
+use crate::{Config, Shared, Timestamp};
 
 /// What a call of an API that rides on HTTP was about.
 #[derive(Clone, Debug, PartialEq)]
@@ -142,11 +142,11 @@ pub(crate) struct Response<'a> {
 
 /// What a request may be, by its head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Call {
+pub(crate) struct Call<'a> {
     /// Which API of its kind.
     api: u8,
     /// Who provides it.
-    provider: &'static str,
+    provider: &'a str,
     /// The head alone makes it sure.
     sure: bool,
 }
@@ -155,7 +155,7 @@ pub(crate) struct Call {
 struct Kind {
     kind: watch::KindOf,
     /// Whether the head of a request may be such a call.
-    recognise: fn(&Request<'_>, &Config) -> Option<Call>,
+    recognise: for<'a> fn(&Request<'_>, &'a [GenAiEndpoint]) -> Option<Call<'a>>,
     new: fn() -> Box<dyn Observer>,
 }
 
@@ -192,15 +192,15 @@ pub(crate) enum Observed {
 impl Observers {
     /// Asked at the end of a request's head. Costs ordinary requests a look at the end of their path.
     #[inline]
-    pub(crate) fn observe(&mut self, request: &Request<'_>, config: &Config) -> Observed {
+    pub(crate) fn observe(&mut self, request: &Request<'_>, config: &Config, shared: &Shared) -> Observed {
         if request.method != "POST" || config.max_body == 0 {
             return Observed::No;
         }
-        self.ask(request, config)
+        self.ask(request, config, shared.gen_ai_endpoints())
     }
 
-    fn ask(&mut self, request: &Request<'_>, config: &Config) -> Observed {
-        let known = KINDS.iter().find_map(|kind| Some((kind, (kind.recognise)(request, config)?)));
+    fn ask(&mut self, request: &Request<'_>, config: &Config, endpoints: &[GenAiEndpoint]) -> Observed {
+        let known = KINDS.iter().find_map(|kind| Some((kind, (kind.recognise)(request, endpoints)?)));
         let Some((kind, call)) = known else { return Observed::No };
         if self.out >= MAX_OBSERVED {
             return Observed::TooMany;

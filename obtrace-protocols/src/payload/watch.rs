@@ -25,7 +25,7 @@ pub(crate) trait Observer: Debug + Send {
     fn kind(&self) -> KindOf;
 
     /// Begins with another exchange.
-    fn begin(&mut self, call: Call, request: &Request<'_>, config: &Config);
+    fn begin(&mut self, call: Call<'_>, request: &Request<'_>, config: &Config);
 
     /// Whether more of this side's body is wanted. If not, it need not be captured.
     fn wants(&self, side: Side) -> bool;
@@ -62,7 +62,7 @@ pub(super) trait Subject: Debug + Default + Send {
     const KIND: KindOf;
 
     /// A request begins, known by its head so far. `contents`: most bytes of contents, 0 if they are not asked for.
-    fn begin(&mut self, payload: &mut Payload, call: Call, request: &Request<'_>, contents: usize);
+    fn begin(&mut self, payload: &mut Payload, call: Call<'_>, request: &Request<'_>, contents: usize);
 
     /// What is of interest in the documents of a side.
     fn shape(&self, side: Side) -> &'static Node<Self::Field>;
@@ -160,7 +160,7 @@ impl<S: Subject> Observer for Watch<S> {
         S::KIND
     }
 
-    fn begin(&mut self, call: Call, request: &Request<'_>, config: &Config) {
+    fn begin(&mut self, call: Call<'_>, request: &Request<'_>, config: &Config) {
         let contents = if config.gen_ai_content { config.max_text as usize } else { 0 };
         self.subject.begin(&mut self.payload, call, request, contents);
         self.start(request, config);

@@ -11,9 +11,6 @@ use crate::{
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct GenAi {
-    /// `gen_ai.provider.name`: `openai`, `anthropic`, `gcp.gemini`, `gcp.vertex_ai`, `azure.ai.openai`, `qwen`, `ollama`…,
-    /// or as a [`GenAiEndpoint`](super::GenAiEndpoint) says.
-    pub provider: &'static str,
     /// `gen_ai.operation.name`: `chat`, `generate_content`, `text_completion` or `embeddings`.
     pub operation: &'static str,
     /// `openai.api.type`: `chat_completions` or `responses`, where the API is one of OpenAI's.
@@ -58,6 +55,7 @@ pub struct GenAi {
     pub request_unread: Option<Unread>,
     /// The same of the response's.
     pub response_unread: Option<Unread>,
+    pub(super) provider: String,
     pub(super) request_model: String,
     pub(super) response_model: String,
     pub(super) response_id: String,
@@ -93,6 +91,13 @@ fn some(text: &str) -> Option<&str> {
 }
 
 impl GenAi {
+    /// `gen_ai.provider.name`: `openai`, `anthropic`, `gcp.gemini`, `gcp.vertex_ai`, `azure.ai.openai`, `qwen`, `ollama`…,
+    /// or as a [`GenAiEndpoint`](super::GenAiEndpoint) says.
+    #[must_use]
+    pub fn provider(&self) -> &str {
+        &self.provider
+    }
+
     /// The model that was asked.
     #[must_use]
     pub fn request_model(&self) -> Option<&str> {
@@ -243,8 +248,9 @@ impl GenAi {
         self.response_unread = None;
     }
 
-    fn texts(&mut self) -> [&mut String; 13] {
+    fn texts(&mut self) -> [&mut String; 14] {
         [
+            &mut self.provider,
             &mut self.request_model,
             &mut self.response_model,
             &mut self.response_id,
@@ -264,6 +270,7 @@ impl GenAi {
     /// Heap bytes held.
     pub(super) const fn memory(&self) -> usize {
         let texts = [
+            self.provider.capacity(),
             self.request_model.capacity(),
             self.response_model.capacity(),
             self.response_id.capacity(),

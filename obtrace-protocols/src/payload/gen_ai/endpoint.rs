@@ -1,33 +1,36 @@
 //! Which requests are calls of a model, by their heads.
 
+use alloc::string::String;
+
 use crate::payload::{Call, Request};
 
 /// An endpoint that speaks the API of OpenAI and is not known by its name: a gateway, a server of one's own.
 ///
 /// Paths are taken there whatever precedes their last segments, and the provider is told as named here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct GenAiEndpoint {
     /// The host as clients name it in `Host`, without its port; case does not matter.
-    pub host: &'static str,
+    pub host: String,
     /// Its port; `None`: any.
     pub port: Option<u16>,
     /// `gen_ai.provider.name`.
-    pub provider: &'static str,
+    pub provider: String,
 }
 
 impl GenAiEndpoint {
     /// An endpoint on any port.
     ///
     /// ```
-    /// use obtrace_protocols::{Config, payload::GenAiEndpoint};
-    /// let endpoints = vec![GenAiEndpoint::new("llm.internal", "vllm").with_port(Some(8000))];
-    /// let config = Config::new().with_gen_ai_endpoints(endpoints.leak());
-    /// assert_eq!(config.gen_ai_endpoints[0].provider, "vllm");
+    /// use obtrace_protocols::{Shared, payload::GenAiEndpoint};
+    /// let endpoint = GenAiEndpoint::new("llm.internal", "vllm").with_port(Some(8000));
+    /// assert_eq!((&*endpoint.host, endpoint.port), ("llm.internal", Some(8000)));
+    /// let shared = Shared::default().with_gen_ai_endpoints(vec![endpoint]);
+    /// # drop(shared);
     /// ```
     #[must_use]
-    pub const fn new(host: &'static str, provider: &'static str) -> Self {
-        Self { host, port: None, provider }
+    pub fn new(host: impl Into<String>, provider: impl Into<String>) -> Self {
+        Self { host: host.into(), port: None, provider: provider.into() }
     }
 
     /// Sets [`GenAiEndpoint::port`].
@@ -81,7 +84,7 @@ const APIS: [Api; 13] = [
 ];
 
 impl Api {
-    pub(super) fn of(call: Call) -> Self {
+    pub(super) fn of(call: Call<'_>) -> Self {
         APIS.get(usize::from(call.api)).copied().unwrap_or_default()
     }
 
@@ -146,7 +149,7 @@ fn provider_of(host: &str) -> Option<&'static str> {
 }
 
 /// What the head of a request says.
-pub(super) fn find(request: &Request<'_>, endpoints: &'static [GenAiEndpoint]) -> Option<Call> {
+pub(super) fn find<'a>(request: &Request<'_>, endpoints: &'a [GenAiEndpoint]) -> Option<Call<'a>> {
     let path = request.path();
     let path = path.strip_suffix('/').unwrap_or(path);
     let (before, last) = path.rsplit_once('/')?;
@@ -186,8 +189,8 @@ pub(super) fn find(request: &Request<'_>, endpoints: &'static [GenAiEndpoint]) -
 }
 
 /// An API of OpenAI's, whoever provides it.
-fn openai(request: &Request<'_>, endpoints: &'static [GenAiEndpoint], before: &str, last: &str) -> Option<Call> {
-    let set = endpoints.iter().find(|endpoint| endpoint.is_of(request)).map(|endpoint| endpoint.provider);
+fn openai<'a>(request: &Request<'_>, endpoints: &'a [GenAiEndpoint], before: &str, last: &str) -> Option<Call<'a>> {
+    let set = endpoints.iter().find(|endpoint| endpoint.is_of(request)).map(|endpoint| &*endpoint.provider);
     let host = provider_of(request.host_name());
     let version = before.ends_with("/v1") || before.ends_with("/openai");
     let azure = before.contains("/openai/deployments/") || before.ends_with("/openai/v1") && host.is_none();
@@ -234,8 +237,8 @@ mod tests {
     use super::*;
     use crate::{Timestamp, payload::coding::Coding};
 
-    fn found(host: &'static str, target: &'static str) -> Option<(Api, &'static str, bool)> {
-        static SET: [GenAiEndpoint; 1] = [GenAiEndpoint::new("llm.test", "own").with_port(Some(9000))];
+    fn found(host: &'static str, target: &'static str) -> Option<(Api, String, bool)> {
+        let set = [GenAiEndpoint::new("llm.test", "own").with_port(Some(9000))];
         let request = Request {
             method: "POST",
             target,
@@ -244,35 +247,35 @@ mod tests {
             coding: Coding::Identity,
             start: Timestamp::default(),
         };
-        find(&request, &SET).map(|call| (Api::of(call), call.provider, call.sure))
+        find(&request, &set).map(|call| (Api::of(call), call.provider.into(), call.sure))
     }
 
     #[test]
     fn endpoints_by_path_and_host() {
-        assert_eq!(found("api.openai.com", "/v1/chat/completions"), Some((Api::OpenAiChat, "openai", true)));
-        assert_eq!(found("localhost:8000", "/v1/chat/completions?x=1"), Some((Api::OpenAiChat, "openai", true)));
-        assert_eq!(found("localhost", "/v1/responses"), Some((Api::OpenAiResponses, "openai", false)));
-        assert_eq!(found("api.groq.com", "/openai/v1/responses"), Some((Api::OpenAiResponses, "groq", true)));
+        assert_eq!(found("api.openai.com", "/v1/chat/completions"), Some((Api::OpenAiChat, "openai".into(), true)));
+        assert_eq!(found("localhost:8000", "/v1/chat/completions?x=1"), Some((Api::OpenAiChat, "openai".into(), true)));
+        assert_eq!(found("localhost", "/v1/responses"), Some((Api::OpenAiResponses, "openai".into(), false)));
+        assert_eq!(found("api.groq.com", "/openai/v1/responses"), Some((Api::OpenAiResponses, "groq".into(), true)));
         assert_eq!(found("notapi.openai.com.evil", "/survey/responses"), None);
         assert_eq!(found("shop", "/survey/responses"), None);
-        assert_eq!(found("llm.test:9000", "/any/responses"), Some((Api::OpenAiResponses, "own", true)));
+        assert_eq!(found("llm.test:9000", "/any/responses"), Some((Api::OpenAiResponses, "own".into(), true)));
         assert_eq!(found("llm.test:9001", "/any/responses"), None);
         let azure = "/openai/deployments/gpt4/chat/completions?api-version=1";
-        assert_eq!(found("x.openai.azure.com", azure), Some((Api::OpenAiChat, "azure.ai.openai", true)));
+        assert_eq!(found("x.openai.azure.com", azure), Some((Api::OpenAiChat, "azure.ai.openai".into(), true)));
         assert_eq!(model_of(Api::OpenAiChat, "/openai/deployments/gpt4/chat/completions"), Some("gpt4"));
         let compatible = "/compatible-mode/v1/chat/completions";
-        assert_eq!(found("127.0.0.1:1", compatible), Some((Api::OpenAiChat, "qwen", true)));
+        assert_eq!(found("127.0.0.1:1", compatible), Some((Api::OpenAiChat, "qwen".into(), true)));
         let native = "/api/v1/services/aigc/text-generation/generation";
-        assert_eq!(found("dashscope.aliyuncs.com", native), Some((Api::DashScopeGenerate, "qwen", true)));
-        assert_eq!(found("localhost", "/v1/messages"), Some((Api::AnthropicMessages, "anthropic", false)));
+        assert_eq!(found("dashscope.aliyuncs.com", native), Some((Api::DashScopeGenerate, "qwen".into(), true)));
+        assert_eq!(found("localhost", "/v1/messages"), Some((Api::AnthropicMessages, "anthropic".into(), false)));
         assert_eq!(found("localhost", "/users/messages"), None);
         let gemini = "/v1beta/models/gemini-2.5-flash:streamGenerateContent?alt=sse&key=secret";
-        assert_eq!(found("localhost", gemini), Some((Api::GeminiStream, "gcp.gemini", true)));
+        assert_eq!(found("localhost", gemini), Some((Api::GeminiStream, "gcp.gemini".into(), true)));
         assert_eq!(model_of(Api::GeminiStream, "/v1beta/models/g-2.5:streamGenerateContent"), Some("g-2.5"));
         let vertex = "/v1/projects/p/locations/l/publishers/google/models/m:generateContent";
-        assert_eq!(found("localhost", vertex), Some((Api::GeminiGenerate, "gcp.vertex_ai", true)));
-        assert_eq!(found("localhost:11434", "/api/chat"), Some((Api::OllamaChat, "ollama", false)));
-        assert_eq!(found("localhost:11434", "/api/embeddings"), Some((Api::OllamaEmbed, "ollama", false)));
+        assert_eq!(found("localhost", vertex), Some((Api::GeminiGenerate, "gcp.vertex_ai".into(), true)));
+        assert_eq!(found("localhost:11434", "/api/chat"), Some((Api::OllamaChat, "ollama".into(), false)));
+        assert_eq!(found("localhost:11434", "/api/embeddings"), Some((Api::OllamaEmbed, "ollama".into(), false)));
         assert_eq!(found("shop", "/orders/7"), None);
         assert_eq!(found("shop", "/"), None);
     }

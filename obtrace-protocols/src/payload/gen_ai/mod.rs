@@ -30,11 +30,10 @@ use super::{
     Call, Payload, Request,
     watch::{Observer, Watch},
 };
-use crate::Config;
 use subject::Asked;
 
-pub(super) fn recognise(request: &Request<'_>, config: &Config) -> Option<Call> {
-    endpoint::find(request, config.gen_ai_endpoints)
+pub(super) fn recognise<'a>(request: &Request<'_>, endpoints: &'a [GenAiEndpoint]) -> Option<Call<'a>> {
+    endpoint::find(request, endpoints)
 }
 
 pub(super) fn new_observer() -> Box<dyn Observer> {

@@ -333,7 +333,7 @@ impl Subject for Asked {
     type Field = Field;
     const KIND: KindOf = KindOf::GenAi;
 
-    fn begin(&mut self, payload: &mut Payload, known: Call, request: &Request<'_>, contents: usize) {
+    fn begin(&mut self, payload: &mut Payload, known: Call<'_>, request: &Request<'_>, contents: usize) {
         let Payload::GenAi(call) = payload else { return };
         self.abandon_all();
         self.asked.begin(contents);
@@ -343,7 +343,7 @@ impl Subject for Asked {
         self.has_model = false;
         self.has_prompt = false;
         call.clear();
-        call.provider = known.provider;
+        call.provider.push_str(known.provider);
         call.operation = self.api.operation();
         call.openai_api = self.api.openai_type();
         call.stream = self.api == Api::GeminiStream || request.path().ends_with(":streamRawPredict");

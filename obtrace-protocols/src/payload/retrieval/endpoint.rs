@@ -17,11 +17,11 @@ pub(super) enum Store {
 const STORES: [Store; 5] = [Store::Qdrant, Store::Pinecone, Store::Milvus, Store::Chroma, Store::Weaviate];
 
 impl Store {
-    pub(super) fn of(call: Call) -> Self {
+    pub(super) fn of(call: Call<'_>) -> Self {
         STORES.get(usize::from(call.api)).copied().unwrap_or_default()
     }
 
-    const fn name(self) -> &'static str {
+    pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Qdrant => "qdrant",
             Self::Pinecone => "pinecone",
@@ -45,7 +45,7 @@ fn is_pinecone(request: &Request<'_>) -> bool {
     host.last_chunk::<12>().is_some_and(|end| end.eq_ignore_ascii_case(b".pinecone.io"))
 }
 
-pub(super) fn find(request: &Request<'_>) -> Option<Call> {
+pub(super) fn find(request: &Request<'_>) -> Option<Call<'static>> {
     let (store, _) = place(request)?;
     let sure = match store {
         Store::Qdrant | Store::Milvus | Store::Chroma => true,

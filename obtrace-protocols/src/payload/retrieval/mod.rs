@@ -18,12 +18,11 @@ mod subject;
 use alloc::{boxed::Box, string::String};
 
 use super::{
-    Call, Payload, Request, Unread,
+    Call, GenAiEndpoint, Payload, Request, Unread,
     watch::{Observer, Watch},
 };
-use crate::Config;
 
-pub(super) fn recognise(request: &Request<'_>, _config: &Config) -> Option<Call> {
+pub(super) fn recognise<'a>(request: &Request<'_>, _endpoints: &'a [GenAiEndpoint]) -> Option<Call<'a>> {
     endpoint::find(request)
 }
 

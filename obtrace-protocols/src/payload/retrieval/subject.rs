@@ -144,7 +144,7 @@ impl Subject for Searched {
     type Field = Field;
     const KIND: KindOf = KindOf::Retrieval;
 
-    fn begin(&mut self, payload: &mut Payload, known: Call, request: &Request<'_>, _contents: usize) {
+    fn begin(&mut self, payload: &mut Payload, known: Call<'_>, request: &Request<'_>, _contents: usize) {
         let Payload::Retrieval(call) = payload else { return };
         self.store = Store::of(known);
         self.sure = known.sure;
@@ -152,7 +152,7 @@ impl Subject for Searched {
         self.failed = false;
         self.code.clear();
         call.clear();
-        call.system = known.provider;
+        call.system = self.store.name();
         if let Some((_, place)) = endpoint::place(request) {
             call.operation = place.operation;
             set(&mut call.collection, place.collection);
