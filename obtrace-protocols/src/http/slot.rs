@@ -1,6 +1,7 @@
 //! One exchange while it is being put together, and the queue of them.
 
 use alloc::{borrow::Cow, boxed::Box, collections::VecDeque, string::String, vec::Vec};
+use core::ops::Range;
 
 use super::{
     details::{HttpDetails, operation, split_target},
@@ -162,6 +163,19 @@ impl Slot {
     }
 }
 
+/// Where in the target of a call the key of its API is, if it is in its query.
+fn key_of(target: &str) -> Option<Range<usize>> {
+    let mut start = target.find('?')?.saturating_add(1);
+    for pair in target.get(start..)?.split('&') {
+        let end = start.saturating_add(pair.len());
+        if let Some(("key", _)) = pair.split_once('=') {
+            return Some(start.saturating_add("key=".len())..end);
+        }
+        start = end.saturating_add(1);
+    }
+    None
+}
+
 /// At most `limit` bytes, not cut inside a character, no white space left at the end.
 pub(super) fn shorten(bytes: &[u8], limit: usize) -> &[u8] {
     let Some(short) = bytes.get(..limit).filter(|short| short.len() < bytes.len()) else {
@@ -232,7 +246,12 @@ impl Queue {
         };
         match self.observers.observe(&request, cx.config, cx.shared) {
             Observed::No => {}
-            Observed::Yes(observer) => slot.observer = Some(observer),
+            Observed::Yes(observer) => {
+                slot.observer = Some(observer);
+                if let Some(key) = key_of(target) {
+                    self.requests.mask(slot.text, slot.target, key);
+                }
+            }
             Observed::TooMany => slot.truncated = true,
         }
     }
@@ -403,6 +422,14 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn keys_in_targets() {
+        assert_eq!(key_of("/p?alt=sse&key=abc&x=1"), Some(15..18));
+        assert_eq!(key_of("/p?key="), Some(7..7));
+        assert_eq!(key_of("/p?monkey=abc"), None);
+        assert_eq!(key_of("/key=abc"), None);
+    }
 
     #[test]
     fn texts_are_cut_between_characters() {

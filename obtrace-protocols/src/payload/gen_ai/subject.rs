@@ -316,11 +316,12 @@ impl Asked {
         self.sure |= self.done && !call.response_model.is_empty();
         let is_error = self.event == "error" || !matches!(self.api, Api::OpenAiResponses);
         self.failed |= is_error && !self.error_code.is_empty();
-        if self.failed {
-            let known = [&self.error_code, &self.error_type].into_iter().find(|name| is_name(name));
+        let known = [&self.error_code, &self.error_type].into_iter().find(|name| is_name(name));
+        // The status says it otherwise; what comes behind the error says no more of it.
+        let otherwise = if self.status < 400 && call.error.is_empty() { Some("_OTHER") } else { None };
+        if let Some(name) = known.map(|name| &**name).or(otherwise).filter(|_| self.failed) {
             call.error.clear();
-            // The status says it otherwise.
-            call.error.push_str(known.map_or(if self.status < 400 { "_OTHER" } else { "" }, |name| name));
+            call.error.push_str(name);
         }
         self.error_code.clear();
         self.error_type.clear();
