@@ -8,7 +8,7 @@ use std::{fs, path::Path};
 #[path = "../../fuzz/checks.rs"]
 mod checks;
 
-const TARGETS: [&str; 7] = ["assembler", "connection", "detect", "dns", "http", "postgres", "redis"];
+const TARGETS: [&str; 8] = ["assembler", "connection", "detect", "dns", "http", "payload", "postgres", "redis"];
 
 #[test]
 fn kept_regressions() {

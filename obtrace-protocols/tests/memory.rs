@@ -91,6 +91,11 @@ fn with_length(message: &[u8]) -> Vec<u8> {
     [&u16::try_from(message.len()).unwrap().to_be_bytes()[..], message].concat()
 }
 
+/// A message with a body.
+fn generative(start: &str, kind: &str, body: &str) -> Vec<u8> {
+    format!("{start}\r\nHost: h\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
+}
+
 /// A request and its response, as each protocol has them.
 fn conversations() -> Vec<(&'static str, Vec<u8>, Vec<u8>)> {
     let row = [
@@ -124,6 +129,19 @@ fn conversations() -> Vec<(&'static str, Vec<u8>, Vec<u8>)> {
             b"POST /users/7?x=1 HTTP/1.1\r\nHost: shop\r\nUser-Agent: ua\r\nContent-Length: 5\r\n\r\nhello".to_vec(),
             b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"
                 .to_vec(),
+        ),
+        (
+            "generative AI",
+            generative(
+                "POST /v1/chat/completions HTTP/1.1",
+                "application/json",
+                r#"{"model":"m","stream":true,"n":2,"stop":["a"],"messages":[{"role":"user","content":"x"}]}"#,
+            ),
+            generative(
+                "HTTP/1.1 200 OK",
+                "text/event-stream",
+                "data: {\"id\":\"i\",\"model\":\"m-1\",\"choices\":[{\"index\":0,\"finish_reason\":\"stop\",\"delta\":{\"tool_calls\":[{\"id\":\"c\",\"function\":{\"name\":\"f\"}}]}}],\"usage\":{\"prompt_tokens\":7}}\n\ndata: [DONE]\n\n",
+            ),
         ),
         ("redis", b"*2\r\n$3\r\nGET\r\n$6\r\nuser:7\r\n".to_vec(), b"$5\r\nhello\r\n".to_vec()),
         ("postgres, simple", message(b'Q', b"SELECT id FROM users WHERE name = 'x' AND id IN (1, 2)\0"), row),
