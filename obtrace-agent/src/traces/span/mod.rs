@@ -15,6 +15,7 @@ mod connect;
 mod database;
 mod dns;
 mod http;
+mod payload;
 mod query;
 mod template;
 
