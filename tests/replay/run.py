@@ -29,6 +29,7 @@ CLIENTS = {
                         (("nginx", world.NGINX), ("uvicorn", world.UVICORN), ("gunicorn", world.GUNICORN), ("node", world.NODE), ("odd", world.ODD))],
     "redis": lambda at: [world.REDIS[at]],
     "postgres": lambda at: [world.POSTGRES[at]],
+    "genai": lambda at: [world.GENAI[at]],
     "dns": lambda at: [world.DNS[at], world.SILENT],
 }
 # Operations of a protocol, at least.

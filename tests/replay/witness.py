@@ -29,6 +29,10 @@ def http(path, ports):
     return sum(len(values) for values in fields(path, ports, "http", "tcp", "http.request", "http.request.method"))
 
 
+def genai(path, ports):
+    return http(path, ports)
+
+
 def postgres(path, ports):
     """Queries and executions: what is an exchange of the agent's unless nothing is run."""
     wanted = {"Simple query", "Execute"}

@@ -19,6 +19,7 @@ PR_SET_PDEATHSIG = 1
 LIBC = ctypes.CDLL(None)
 
 NGINX, UVICORN, GUNICORN, NODE, ODD = (80, 18080), (8001, 18001), (8002, 18002), (8003, 18003), (8004, 18004)
+GENAI = (11434, 18011)
 POSTGRES, REDIS, DNS, SILENT = (5432, 15999), (6379, 16999), (53, 15353), 15354
 
 
@@ -94,6 +95,11 @@ class World:
         for port in ODD:
             self.start(f"odd-{port}", self.python, servers / "odd.py", port)
         self.answers(*NGINX, *UVICORN, *GUNICORN, *NODE, *ODD)
+
+    def genai(self):
+        for port in GENAI:
+            self.start(f"genai-{port}", self.python, HERE / "servers/genai.py", port)
+        self.answers(*GENAI)
 
     def redis(self):
         for port in REDIS:
