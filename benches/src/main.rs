@@ -6,6 +6,7 @@ mod dns;
 mod harness;
 mod http;
 mod otlp;
+mod payload;
 mod postgres;
 mod random;
 mod redis;
@@ -21,11 +22,12 @@ use harness::{Goals, Run};
 /// A part of the suite: its name, and what runs it.
 type Part = (&'static str, fn(Run, &mut Goals));
 
-const PARTS: [Part; 11] = [
+const PARTS: [Part; 12] = [
     ("otlp", otlp::run),
     ("spool", spool::run),
     ("span-metrics", span_metrics::run),
     ("http", http::run),
+    ("payload", payload::run),
     ("postgres", postgres::run),
     ("redis", redis::run),
     ("dns", dns::run),
