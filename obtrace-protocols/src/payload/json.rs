@@ -11,9 +11,15 @@
 //! Limits: [`MAX_DEPTH`] levels of nesting, [`MAX_FOLLOWED`] of them with values of interest, names of [`MAX_KEY`] bytes,
 //! texts as long as the caller says. A deeper document is given up; what is longer is cut, and says so.
 
+mod node;
+mod scalar;
+mod scan;
+
 use alloc::vec::Vec;
 
-use crate::scan::BLOCK;
+pub(crate) use node::Node;
+
+use scan::{Escape, structural, walk_string};
 
 /// Deepest nesting that is walked through.
 pub(crate) const MAX_DEPTH: u8 = 128;
@@ -23,75 +29,6 @@ pub(crate) const MAX_FOLLOWED: usize = 12;
 const MAX_KEY: usize = 48;
 /// Longest number that is read. A longer one is no number of interest.
 const MAX_NUMBER: usize = 40;
-
-/// What is of interest about a value, and inside it.
-#[derive(Debug)]
-pub(crate) struct Node<F: 'static> {
-    key: &'static str,
-    field: Option<F>,
-    members: &'static [Node<F>],
-    each: Option<&'static Node<F>>,
-    /// It is content: looked into only if contents are asked for.
-    content: bool,
-    /// A container is told as its text.
-    raw: bool,
-}
-
-impl<F: Copy> Node<F> {
-    const fn new(key: &'static str, field: Option<F>) -> Self {
-        Self { key, field, members: &[], each: None, content: false, raw: false }
-    }
-
-    /// A document, with these members of interest.
-    pub(crate) const fn document(members: &'static [Self]) -> Self {
-        Self { members, ..Self::new("", None) }
-    }
-
-    /// A member of this name, told as `field`. Of a container [`Value::Begin`] is told.
-    pub(crate) const fn leaf(key: &'static str, field: F) -> Self {
-        Self::new(key, Some(field))
-    }
-
-    /// A member that is an object with members of interest.
-    pub(crate) const fn object(key: &'static str, members: &'static [Self]) -> Self {
-        Self { members, ..Self::new(key, None) }
-    }
-
-    /// A member that is an array, each element told as `field`.
-    pub(crate) const fn list(key: &'static str, each: &'static Self) -> Self {
-        Self { each: Some(each), ..Self::new(key, None) }
-    }
-
-    /// An element of an array: its [`Value::Begin`] and [`Value::End`] are told, and members of it.
-    pub(crate) const fn element(field: F, members: &'static [Self]) -> Self {
-        Self { members, ..Self::new("", Some(field)) }
-    }
-
-    /// An element that is an array itself.
-    pub(crate) const fn nested(each: &'static Self) -> Self {
-        Self { each: Some(each), ..Self::new("", None) }
-    }
-
-    /// The same, told as `field` itself, too.
-    pub(crate) const fn told(self, field: F) -> Self {
-        Self { field: Some(field), ..self }
-    }
-
-    /// The same; it may be an object with these members, too.
-    pub(crate) const fn or_object(self, members: &'static [Self]) -> Self {
-        Self { members, ..self }
-    }
-
-    /// The same, looked into only if contents are asked for. If not, [`Value::Begin`] says that it is there.
-    pub(crate) const fn content(self) -> Self {
-        Self { content: true, ..self }
-    }
-
-    /// The same, told as its text, only if contents are asked for.
-    pub(crate) const fn raw(self) -> Self {
-        Self { raw: true, content: true, ..self }
-    }
-}
 
 /// A value of interest.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -171,16 +108,6 @@ impl Literal {
             Self::Null => b"null",
         }
     }
-}
-
-/// Where in an escape a string is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Escape {
-    #[default]
-    None,
-    Backslash,
-    /// So many digits are left.
-    Unicode(u8, u16),
 }
 
 /// What a step found; the text is in the reader.
@@ -485,171 +412,6 @@ impl<F: Copy> Reader<F> {
         }
     }
 
-    fn keep(&mut self, bytes: &[u8]) {
-        if !bytes.is_empty() {
-            self.high = 0;
-        }
-        let room = self.limit.saturating_sub(self.text.len());
-        let kept = bytes.get(..room.min(bytes.len())).unwrap_or_default();
-        self.cut |= kept.len() < bytes.len();
-        self.text.extend_from_slice(kept);
-    }
-
-    fn in_key(&mut self, input: &mut &[u8]) {
-        if self.escape != Escape::None {
-            return self.escaped(input, MAX_KEY);
-        }
-        let at = string_end(input);
-        let Some((part, rest)) = input.split_at_checked(at) else { return };
-        let quote = rest.first() == Some(&b'"');
-        if quote && self.text.is_empty() {
-            self.next = self.member(part);
-        } else if self.text.len() <= MAX_KEY {
-            let room = MAX_KEY.saturating_add(1).saturating_sub(self.text.len()).min(part.len());
-            self.text.extend_from_slice(part.get(..room).unwrap_or_default());
-            if quote {
-                self.next = self.member(&self.text);
-            }
-        } else if quote {
-            self.next = None;
-        }
-        *input = rest.get(1..).unwrap_or_default();
-        match rest.first() {
-            Some(b'"') => self.state = State::Colon,
-            Some(_) => self.escape = Escape::Backslash,
-            None => {}
-        }
-    }
-
-    /// What is of interest under this name in the innermost object.
-    fn member(&self, name: &[u8]) -> Option<&'static Node<F>> {
-        self.level()?.members.iter().find(|node| node.key.as_bytes() == name)
-    }
-
-    fn in_text(&mut self, input: &mut &[u8]) -> Option<Event<F>> {
-        if self.escape != Escape::None {
-            self.escaped(input, self.limit);
-            return None;
-        }
-        let at = string_end(input);
-        let (part, rest) = input.split_at_checked(at)?;
-        self.keep(part);
-        *input = rest.get(1..).unwrap_or_default();
-        match rest.first() {
-            Some(b'"') => {
-                let field = self.next.and_then(|node| node.field);
-                return self.value_over().or_else(|| field.map(|field| Event::Found(field, What::Text)));
-            }
-            Some(_) => self.escape = Escape::Backslash,
-            None => {}
-        }
-        None
-    }
-
-    fn in_string(&mut self, input: &mut &[u8]) -> Option<Event<F>> {
-        if walk_string(&mut self.escape, input) { self.value_over() } else { None }
-    }
-
-    /// Takes one byte of an escape.
-    fn escaped(&mut self, input: &mut &[u8], limit: usize) {
-        let Some((&byte, rest)) = input.split_first() else { return };
-        *input = rest;
-        let escape = core::mem::take(&mut self.escape);
-        let one = match (escape, byte) {
-            (Escape::Unicode(left, code), _) => {
-                let Some(digit) = char::from(byte).to_digit(16) else {
-                    self.state = State::Broken;
-                    return;
-                };
-                let code = code << 4 | digit as u16;
-                match left {
-                    0 | 1 => return self.unit(code, limit),
-                    _ => self.escape = Escape::Unicode(left.saturating_sub(1), code),
-                }
-                return;
-            }
-            (_, b'u') => {
-                self.escape = Escape::Unicode(4, 0);
-                return;
-            }
-            (_, b'n') => '\n',
-            (_, b't') => '\t',
-            (_, b'r') => '\r',
-            (_, b'b') => '\u{8}',
-            (_, b'f') => '\u{c}',
-            (_, other) => char::from(other),
-        };
-        self.push(one, limit);
-    }
-
-    /// A unit of UTF-16: a character, or half of one.
-    fn unit(&mut self, unit: u16, limit: usize) {
-        let high = core::mem::take(&mut self.high);
-        match unit {
-            0xd800..=0xdbff => self.high = unit,
-            _ => {
-                let pair = char::decode_utf16([high, unit]).next().and_then(Result::ok).filter(|_| high != 0);
-                let alone = char::from_u32(u32::from(unit)).unwrap_or(char::REPLACEMENT_CHARACTER);
-                self.push(pair.unwrap_or(alone), limit);
-            }
-        }
-    }
-
-    fn push(&mut self, one: char, limit: usize) {
-        let mut space = [0; 4];
-        let bytes = one.encode_utf8(&mut space).as_bytes();
-        if self.text.len().saturating_add(bytes.len()) <= limit {
-            self.text.extend_from_slice(bytes);
-        } else {
-            self.cut = true;
-            if limit == MAX_KEY {
-                // Longer than every name of interest.
-                self.text.resize(MAX_KEY.saturating_add(1), 0);
-            }
-        }
-    }
-
-    fn in_number(&mut self, input: &mut &[u8]) -> Option<Event<F>> {
-        let is_part = |byte: &u8| matches!(byte, b'0'..=b'9' | b'.' | b'-' | b'+' | b'e' | b'E');
-        let length = input.iter().take_while(|byte| is_part(byte)).count();
-        let (part, rest) = input.split_at_checked(length)?;
-        let room = MAX_NUMBER.saturating_add(1).saturating_sub(self.text.len()).min(length);
-        self.text.extend_from_slice(part.get(..room).unwrap_or_default());
-        *input = rest;
-        if rest.is_empty() {
-            return None;
-        }
-        let field = self.told().filter(|_| self.text.len() <= MAX_NUMBER);
-        self.value_over().or_else(|| field.map(|field| Event::Found(field, What::Number)))
-    }
-
-    /// What the scalar that is being read is told as.
-    fn told(&self) -> Option<F> {
-        self.next.filter(|node| !node.content || self.contents)?.field
-    }
-
-    fn in_literal(&mut self, word: Literal, at: u8, input: &mut &[u8]) -> Option<Event<F>> {
-        let (&byte, rest) = input.split_first()?;
-        let letters = word.word();
-        if letters.get(usize::from(at)) != Some(&byte) {
-            self.state = State::Broken;
-            return None;
-        }
-        *input = rest;
-        let at = at.saturating_add(1);
-        if usize::from(at) < letters.len() {
-            self.state = State::InLiteral(word, at);
-            return None;
-        }
-        let what = match word {
-            Literal::True => What::Bool(true),
-            Literal::False => What::Bool(false),
-            Literal::Null => What::Null,
-        };
-        let field = self.told();
-        self.value_over().or_else(|| field.map(|field| Event::Found(field, what)))
-    }
-
     /// Walks over a container.
     fn skip(&mut self, until: u8, input: &mut &[u8]) -> Option<Event<F>> {
         let whole = *input;
@@ -719,55 +481,6 @@ impl<F: Copy> Reader<F> {
         let raw = self.raw.take();
         self.value_over().or_else(|| raw.map(|field| Event::Found(field, What::Raw)))
     }
-}
-
-/// Walks over a string up to behind its end. Whether the end was there.
-#[inline]
-fn walk_string(escape: &mut Escape, input: &mut &[u8]) -> bool {
-    loop {
-        if *escape != Escape::None {
-            let Some((_, rest)) = input.split_first() else { return false };
-            // Digits of an escape are as good as any character.
-            *escape = Escape::None;
-            *input = rest;
-        }
-        let at = string_end(input);
-        let end = input.get(at).copied();
-        *input = input.get(at.saturating_add(1)..).unwrap_or_default();
-        match end {
-            Some(b'"') => return true,
-            Some(_) => *escape = Escape::Backslash,
-            None => return false,
-        }
-    }
-}
-
-/// Where the first quote or backslash is, or the length.
-#[inline]
-fn string_end(bytes: &[u8]) -> usize {
-    find(bytes, 0, |byte| (byte == b'"') | (byte == b'\\')).unwrap_or(bytes.len())
-}
-
-/// Where from `at` on the first quote, brace or bracket is.
-#[inline]
-fn structural(bytes: &[u8], at: usize) -> Option<usize> {
-    find(bytes, at, |byte| (byte == b'"') | (byte | 0x20 == b'{') | (byte | 0x20 == b'}'))
-}
-
-/// Where the first byte of a kind is, from `at` on.
-#[inline(always)]
-fn find(bytes: &[u8], at: usize, is: impl Fn(u8) -> bool) -> Option<usize> {
-    let rest = bytes.get(at..)?;
-    let (blocks, tail) = rest.as_chunks::<BLOCK>();
-    let mut before = at;
-    for block in blocks {
-        // No early end: this is what makes it a comparison of vectors.
-        if block.iter().fold(false, |found, &byte| found | is(byte)) {
-            return block.iter().position(|&byte| is(byte)).map(|within| before.wrapping_add(within));
-        }
-        before = before.wrapping_add(BLOCK);
-    }
-    tail.iter().position(|&byte| is(byte)).map(|within| before.wrapping_add(within))
 }
 
 #[cfg(test)]

@@ -119,6 +119,7 @@ def open_ai(port, base, provider):
             except openai.APIError as error:
                 assert shape == "break", error
                 running.fail(200, error.code)
+                time.sleep(0.1)  # The library goes away at the error; the stream ends behind it.
             running.tell(gen_ai__response__finish_reasons=list(reasons.values()) or "absent", gen_ai__request__stop_sequences=["a", "bc"], **openai_usage(usage))
             if calls:
                 running.tell(gen_ai__tool__name=calls[0].function.name, gen_ai__tool__call__id=calls[0].id)

@@ -12,6 +12,7 @@ mod inflate;
 #[cfg(feature = "zstd")]
 mod zstd;
 
+#[cfg(any(feature = "brotli", feature = "gzip", feature = "zstd"))]
 use alloc::boxed::Box;
 
 /// A content coding.
@@ -52,6 +53,10 @@ pub(crate) enum Failure {
     /// The coding is none that this build reads.
     Unknown,
     /// The bytes are not of the coding, or ask for too large a window.
+    #[cfg_attr(
+        not(any(feature = "brotli", feature = "gzip", feature = "zstd")),
+        expect(dead_code, reason = "without a coding nothing can be wrong with one")
+    )]
     Corrupt,
 }
 

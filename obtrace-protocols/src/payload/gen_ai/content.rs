@@ -7,7 +7,7 @@
 use alloc::string::String;
 use core::fmt::Write as _;
 
-use super::{GenAi, subject::Field};
+use super::{GenAi, field::Field};
 use crate::{
     parser::Side,
     payload::{json::Value, valid::is_container},

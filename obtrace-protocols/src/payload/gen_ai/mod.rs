@@ -18,6 +18,7 @@
 mod call;
 mod content;
 mod endpoint;
+mod field;
 mod shape;
 mod subject;
 

@@ -6,7 +6,7 @@ mod gemini;
 mod ollama;
 mod openai;
 
-use super::{endpoint::Api, subject::Field};
+use super::{endpoint::Api, field::Field};
 use crate::{parser::Side, payload::json::Node};
 
 type N = Node<Field>;
