@@ -115,12 +115,13 @@ fn message(start: &str, kind: &str, body: &str) -> Vec<u8> {
 struct Talk {
     connection: Connection,
     ends: [u64; 2],
+    now: u64,
 }
 
 impl Talk {
     fn new() -> Self {
         let config = Config::new().with_role(Some(Role::Client));
-        Self { connection: Connection::new(config, &Shared::default()), ends: [0; 2] }
+        Self { connection: Connection::new(config, &Shared::default()), ends: [0; 2], now: 0 }
     }
 
     /// One exchange, as the connection is shown it.
@@ -130,7 +131,8 @@ impl Talk {
         {
             // As sockets are read.
             for part in bytes.chunks(16 * 1024) {
-                let at = Timestamp::from_nanos(self.ends[index]);
+                self.now += 1000;
+                let at = Timestamp::from_nanos(self.now);
                 self.connection.handle_data(direction, self.ends[index], part, at, Tag::new(1));
                 self.ends[index] += part.len() as u64;
             }

@@ -4,6 +4,25 @@
 //! bodies of its exchange are shown to an *observer*, piece by piece as they pass, and nothing of them is stored but what
 //! it found. [`Exchange::details`](crate::Exchange::details) has it as a [`Payload`] then.
 //!
+//! ```
+//! use obtrace_protocols::{
+//!     Config, Connection, Details, Direction, Role, Shared, Tag, Timestamp, payload::Payload,
+//! };
+//! let mut connection = Connection::new(Config::new().with_role(Some(Role::Client)), &Shared::default());
+//! let asked = b"POST /v1/chat/completions HTTP/1.1\r\nHost: api.openai.com\r\nContent-Type: application/json\r\n\
+//!     Content-Length: 52\r\n\r\n{\"model\":\"gpt-5\",\"messages\":[{\"content\":\"private\"}]}";
+//! let answered = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 62\r\n\r\n\
+//!     {\"model\":\"gpt-5-1\",\"choices\":[],\"usage\":{\"prompt_tokens\":9}}  ";
+//! connection.handle_data(Direction::Sent, 0, asked, Timestamp::from_nanos(1), Tag::default());
+//! connection.handle_data(Direction::Received, 0, answered, Timestamp::from_nanos(2), Tag::default());
+//! let exchange = connection.poll_exchange().unwrap();
+//! let Details::Http(details) = &exchange.details else { panic!() };
+//! let Some(Payload::GenAi(call)) = details.payload.as_ref().map(|payload| &***payload) else { panic!() };
+//! assert_eq!((call.operation, call.request_model()), ("chat", Some("gpt-5")));
+//! assert_eq!((call.response_model(), call.input_tokens), (Some("gpt-5-1"), Some(9)));
+//! assert_eq!(call.input_messages(), None);
+//! ```
+//!
 //! # How a body is read
 //!
 //! The protocol takes its framing away (chunks, frames). What is left is decoded if the build knows the content coding
@@ -14,7 +33,7 @@
 //! # Limits
 //!
 //! [`Config::max_body`](crate::Config::max_body) decoded bytes of a body, names of 256 bytes, lists of 8 to 16 entries,
-//! JSON of 128 levels, [`MAX_OBSERVED`] exchanges of a connection at a time. What is left unread for such a reason is told
+//! JSON of 128 levels, 64 exchanges of a connection at a time. What is left unread for such a reason is told
 //! by [`Unread`], and by [`Completeness::Truncated`](crate::Completeness::Truncated) where it was a limit.
 //! What comes out of a compressed body counts against the same bound, so that a bomb stops the reading.
 //!
@@ -26,8 +45,8 @@
 //! # Adding one
 //!
 //! A folder with a recogniser, the shapes of its documents and what it makes of their values; a line in the table of this
-//! module; a variant of [`Payload`]. A protocol that carries HTTP holds an [`Observers`], asks it at the head of a
-//! request, and gives the observer what follows.
+//! module; a variant of [`Payload`]. A protocol that carries HTTP holds the `Observers` of a connection, asks them at the
+//! end of a request's head, and gives the observer that it gets what follows.
 
 mod body;
 pub(crate) mod coding;

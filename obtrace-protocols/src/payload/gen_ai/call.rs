@@ -7,7 +7,23 @@ use crate::{
     payload::{Unread, words::Words},
 };
 
-/// A call of a model. What is `None` or empty is not known: it was not said, or not seen.
+/// A call of a model, by OpenTelemetry's
+/// [conventions for generative AI](https://github.com/open-telemetry/semantic-conventions-genai/blob/main/docs/gen-ai/gen-ai-spans.md).
+/// What is `None` or empty is not known: it was not said, or not seen.
+///
+/// | API | requests |
+/// | --- | --- |
+/// | [OpenAI](https://platform.openai.com/docs/api-reference) and compatible ones | `…/chat/completions`, `…/v1/completions`, `…/v1/responses`, `…/v1/embeddings`; Azure's deployments |
+/// | [Anthropic](https://docs.claude.com/en/api/messages) | `…/v1/messages`; of Vertex AI `…/publishers/anthropic/models/M:rawPredict` |
+/// | [Gemini](https://ai.google.dev/api/generate-content), Vertex AI | `…/models/M:generateContent`, `:streamGenerateContent`, `:embedContent`, `:batchEmbedContents` |
+/// | [DashScope](https://help.aliyun.com/zh/model-studio/qwen-api-reference) (Qwen) | `…/services/aigc/…/generation`, `…/services/embeddings/…`; compatible mode as OpenAI |
+/// | [Ollama](https://docs.ollama.com/api) | `/api/chat`, `/api/generate`, `/api/embed`, `/api/embeddings` |
+///
+/// A path that others may have, too, counts only if the bodies look like it: a model was asked something, or something
+/// was answered as this API answers. Who provides is told by the host, by [`GenAiEndpoint`](super::GenAiEndpoint)s, and else by the API.
+///
+/// Numbers of tokens are told as the service tells them, never counted: a stream without them has none. Where a service
+/// counts cached or reasoning tokens apart they are added, as the conventions ask.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct GenAi {

@@ -192,8 +192,8 @@ pub(super) fn find<'a>(request: &Request<'_>, endpoints: &'a [GenAiEndpoint]) ->
 fn openai<'a>(request: &Request<'_>, endpoints: &'a [GenAiEndpoint], before: &str, last: &str) -> Option<Call<'a>> {
     let set = endpoints.iter().find(|endpoint| endpoint.is_of(request)).map(|endpoint| &*endpoint.provider);
     let host = provider_of(request.host_name());
-    let version = before.ends_with("/v1") || before.ends_with("/openai");
-    let azure = before.contains("/openai/deployments/") || before.ends_with("/openai/v1") && host.is_none();
+    let version = before.ends_with("/v1");
+    let azure = before.contains("/openai/deployments/");
     let api = match last {
         "completions" if before.ends_with("/chat") => Api::OpenAiChat,
         "completions" => Api::OpenAiCompletion,

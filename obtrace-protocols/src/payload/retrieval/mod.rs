@@ -1,15 +1,4 @@
-//! Searches in vector stores: [retrieval](https://github.com/open-telemetry/semantic-conventions-genai/blob/main/docs/gen-ai/gen-ai-spans.md#retrievals)
-//! by the conventions for generative AI, with the attributes of databases.
-//!
-//! | store | requests |
-//! | --- | --- |
-//! | [Qdrant](https://api.qdrant.tech/api-reference/search) | `/collections/C/points/query`, `search`, `recommend`, `discover`, their `batch` and `groups` |
-//! | [Pinecone](https://docs.pinecone.io/reference/api/introduction) | `/query`, `/records/namespaces/N/search` |
-//! | [Milvus](https://milvus.io/api-reference/restful/v2.6.x/About.md), Zilliz | `/v2/vectordb/entities/search`, `hybrid_search`; `/v1/vector/search` |
-//! | [Chroma](https://docs.trychroma.com) | `/api/v2/tenants/T/databases/D/collections/C/query`, `/api/v1/collections/C/query` |
-//! | [Weaviate](https://docs.weaviate.io/weaviate/api/graphql/search-operators) | `/v1/graphql` with `Get` and a search operator |
-//!
-//! Of a vector nothing is stored, nor of what was found but how many there were.
+//! Searches in vector stores. Which stores, and by what they are known: see [`Retrieval`].
 
 mod endpoint;
 mod graphql;
@@ -30,7 +19,20 @@ pub(super) fn new_observer() -> Box<dyn Observer> {
     Box::new(Watch::<subject::Searched>::new(Payload::Retrieval(Retrieval::default())))
 }
 
-/// A search in a vector store. What is `None` or empty is not known.
+/// A search in a vector store:
+/// [retrieval](https://github.com/open-telemetry/semantic-conventions-genai/blob/main/docs/gen-ai/gen-ai-spans.md#retrievals)
+/// by the conventions for generative AI, with the attributes of databases. What is `None` or empty is not known.
+///
+/// | store | requests |
+/// | --- | --- |
+/// | [Qdrant](https://api.qdrant.tech/api-reference/search) | `/collections/C/points/query`, `search`, `recommend`, `discover`, their `batch` and `groups` |
+/// | [Pinecone](https://docs.pinecone.io/reference/api/introduction) | `/query`, `/records/namespaces/N/search` |
+/// | [Milvus](https://milvus.io/api-reference/restful/v2.6.x/About.md), Zilliz | `/v2/vectordb/entities/search`, `hybrid_search`; `/v1/vector/search` |
+/// | [Chroma](https://docs.trychroma.com) | `/api/v2/tenants/T/databases/D/collections/C/query`, `/api/v1/collections/C/query` |
+/// | [Weaviate](https://docs.weaviate.io/weaviate/api/graphql/search-operators) | `/v1/graphql` with `Get` and a search operator |
+///
+///
+/// Of a vector nothing is stored, nor of what was found but how many there were.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Retrieval {
