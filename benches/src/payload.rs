@@ -204,6 +204,10 @@ pub(crate) fn run(run: Run, goals: &mut Goals) {
         };
         assert_eq!(Talk::new().exchange(&sent, &received, told), peer(&asked, documents()), "{name}");
         let mut talk = Talk::new();
+        // What is used again is there after some.
+        for _ in 0..8 {
+            talk.exchange(&sent, &received, |_| ());
+        }
         let bytes = sent.len() + received.len();
         let outcome = Group::new(format!("Generative AI: a chat, answered {name}"), "call", 1)
             .add("obtrace-protocols, from the stream", bytes, || {

@@ -97,7 +97,11 @@ impl Slot {
     }
 
     /// Whether a body that is of interest was not read to its end for this reason.
+    #[inline]
     fn left_unread(&self, reason: Unread) -> bool {
+        if self.observer.is_none() {
+            return false;
+        }
         let left = |unread| unread == Some(reason);
         self.payload().is_some_and(|payload| left(payload.request_unread()) || left(payload.response_unread()))
     }
@@ -257,7 +261,9 @@ impl Queue {
     }
 
     fn spare(&mut self, mut slot: Box<Slot>) {
-        if let Some(observer) = slot.observer.take() {
+        if slot.observer.is_some()
+            && let Some(observer) = slot.observer.take()
+        {
             self.observers.give_back(observer);
         }
         if self.spare.len() < MAX_SPARE {

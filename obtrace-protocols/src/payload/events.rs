@@ -1,6 +1,8 @@
 //! Splits a stream of events: [server-sent events](https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream)
 //! into the data of each. Bytes are passed on as they come; nothing is stored.
 
+use super::json::line_end;
+
 /// What the next bytes are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Piece<'b> {
@@ -63,13 +65,13 @@ impl Events {
             }
             match self.state {
                 State::Data => {
-                    let end = input.iter().position(|byte| matches!(byte, b'\n' | b'\r')).unwrap_or(input.len());
+                    let end = line_end(input);
                     let Some((data, rest)) = input.split_at_checked(end) else { return Piece::More };
                     *input = rest;
                     return Piece::Data(data);
                 }
                 State::Other => {
-                    let end = input.iter().position(|byte| matches!(byte, b'\n' | b'\r')).unwrap_or(input.len());
+                    let end = line_end(input);
                     *input = input.get(end..).unwrap_or_default();
                     continue;
                 }

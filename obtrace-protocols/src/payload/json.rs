@@ -18,6 +18,7 @@ mod scan;
 use alloc::vec::Vec;
 
 pub(crate) use node::Node;
+pub(super) use scan::line_end;
 
 use scan::{Escape, structural, walk_string};
 
@@ -110,9 +111,10 @@ impl Literal {
     }
 }
 
-/// What a step found; the text is in the reader.
-enum Event<F> {
+/// What a step found; the text is in the reader, or among the bytes that it was shown.
+enum Event<'i, F> {
     Found(F, What),
+    Shown(F, What, &'i [u8]),
     Document,
 }
 
@@ -205,7 +207,7 @@ impl<F: Copy> Reader<F> {
 
     /// Takes bytes from the front, up to the end of the next value of interest.
     #[inline]
-    pub(crate) fn pull(&mut self, input: &mut &[u8]) -> Pull<'_, F> {
+    pub(crate) fn pull<'r, 'i: 'r>(&'r mut self, input: &mut &'i [u8]) -> Pull<'r, F> {
         while !input.is_empty() {
             if let Some(event) = self.step(input) {
                 return self.tell(event);
@@ -218,15 +220,16 @@ impl<F: Copy> Reader<F> {
         Pull::More
     }
 
-    fn tell(&self, event: Event<F>) -> Pull<'_, F> {
-        let (field, what) = match event {
+    fn tell<'r, 'i: 'r>(&'r self, event: Event<'i, F>) -> Pull<'r, F> {
+        let (field, what, bytes) = match event {
             Event::Document => return Pull::Document,
-            Event::Found(field, what) => (field, what),
+            Event::Found(field, what) => (field, what, &*self.text),
+            Event::Shown(field, what, bytes) => (field, what, bytes),
         };
-        let text = match core::str::from_utf8(&self.text) {
+        let text = match core::str::from_utf8(bytes) {
             Ok(text) => text,
             Err(error) => {
-                let valid = self.text.get(..error.valid_up_to()).unwrap_or_default();
+                let valid = bytes.get(..error.valid_up_to()).unwrap_or_default();
                 core::str::from_utf8(valid).unwrap_or_default()
             }
         };
@@ -239,14 +242,20 @@ impl<F: Copy> Reader<F> {
                 What::Null => Value::Null,
                 What::Begin => Value::Begin,
                 What::End => Value::End,
-                What::Raw if self.cut || text.len() < self.text.len() => Value::TooLong,
+                What::Raw if self.cut || text.len() < bytes.len() => Value::TooLong,
                 What::Raw => Value::Raw(text),
             },
         )
     }
 
-    fn step(&mut self, input: &mut &[u8]) -> Option<Event<F>> {
+    fn step<'i>(&mut self, input: &mut &'i [u8]) -> Option<Event<'i, F>> {
         match self.state {
+            State::Member | State::Key if input.first() == Some(&b'"') => {
+                if let Some(event) = self.member_at_once(input) {
+                    return event;
+                }
+                return self.punctuation(input);
+            }
             State::InKey => self.in_key(input),
             State::InText => return self.in_text(input),
             State::InString => return self.in_string(input),
@@ -261,7 +270,7 @@ impl<F: Copy> Reader<F> {
     }
 
     /// Between tokens.
-    fn punctuation(&mut self, input: &mut &[u8]) -> Option<Event<F>> {
+    fn punctuation(&mut self, input: &mut &[u8]) -> Option<Event<'static, F>> {
         let (&byte, rest) = input.split_first()?;
         if matches!(byte, b' ' | b'\n' | b'\r' | b'\t') {
             *input = rest;
@@ -325,7 +334,7 @@ impl<F: Copy> Reader<F> {
     }
 
     /// A value begins with this byte.
-    fn value(&mut self, byte: u8) -> Option<Event<F>> {
+    fn value(&mut self, byte: u8) -> Option<Event<'static, F>> {
         self.text.clear();
         self.cut = false;
         self.high = 0;
@@ -349,7 +358,7 @@ impl<F: Copy> Reader<F> {
     }
 
     /// A container begins: it is followed if something inside may be of interest.
-    fn open(&mut self, byte: u8) -> Option<Event<F>> {
+    fn open(&mut self, byte: u8) -> Option<Event<'static, F>> {
         let is_array = byte == b'[';
         let (outer, node) = (self.depth, self.next);
         self.depth = self.depth.saturating_add(1);
@@ -386,7 +395,7 @@ impl<F: Copy> Reader<F> {
     }
 
     /// The innermost container ends.
-    fn close(&mut self, is_array: bool) -> Option<Event<F>> {
+    fn close(&mut self, is_array: bool) -> Option<Event<'static, F>> {
         if self.depth == 0 || self.in_array() != is_array {
             self.state = State::Broken;
             return None;
@@ -399,7 +408,7 @@ impl<F: Copy> Reader<F> {
     }
 
     /// Behind a value: a document may be over.
-    fn value_over(&mut self) -> Option<Event<F>> {
+    fn value_over(&mut self) -> Option<Event<'static, F>> {
         self.state = if self.depth == 0 { State::Between } else { State::After };
         match (self.depth, self.documents) {
             // An array of documents ends without one.
@@ -413,7 +422,7 @@ impl<F: Copy> Reader<F> {
     }
 
     /// Walks over a container.
-    fn skip(&mut self, until: u8, input: &mut &[u8]) -> Option<Event<F>> {
+    fn skip(&mut self, until: u8, input: &mut &[u8]) -> Option<Event<'static, F>> {
         let whole = *input;
         let mut at = 0_usize;
         while let Some(found) = structural(whole, at) {
@@ -457,7 +466,7 @@ impl<F: Copy> Reader<F> {
         None
     }
 
-    fn skip_string(&mut self, until: u8, input: &mut &[u8]) -> Option<Event<F>> {
+    fn skip_string(&mut self, until: u8, input: &mut &[u8]) -> Option<Event<'static, F>> {
         let mut rest = *input;
         if walk_string(&mut self.escape, &mut rest) {
             self.state = State::Skip(until);
@@ -476,7 +485,7 @@ impl<F: Copy> Reader<F> {
     }
 
     /// A container that was walked over is behind these bytes.
-    fn skipped(&mut self, input: &mut &[u8], length: usize) -> Option<Event<F>> {
+    fn skipped(&mut self, input: &mut &[u8], length: usize) -> Option<Event<'static, F>> {
         self.pass(input, length);
         let raw = self.raw.take();
         self.value_over().or_else(|| raw.map(|field| Event::Found(field, What::Raw)))

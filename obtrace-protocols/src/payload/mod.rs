@@ -70,6 +70,7 @@ use crate::{Config, Shared, Timestamp};
 /// What a call of an API that rides on HTTP was about.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
+#[expect(clippy::large_enum_variant, reason = "it is always in a box, which serves many exchanges")]
 pub enum Payload {
     /// A model of generative AI was asked.
     GenAi(GenAi),

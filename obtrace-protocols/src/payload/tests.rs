@@ -42,7 +42,7 @@ fn play(config: Config, shared: &Shared, turns: &[(Direction, &[u8])]) -> Vec<Ex
         // As sockets are read.
         for part in bytes.chunks(16 * 1024) {
             connection.handle_data(*direction, *end, part, Timestamp::from_nanos(at as u64), Tag::default());
-            *end += part.len() as u64;
+            *end = end.saturating_add(part.len() as u64);
         }
         while let Some(exchange) = connection.poll_exchange() {
             out.push(exchange.into_owned());

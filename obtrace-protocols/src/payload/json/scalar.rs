@@ -6,6 +6,60 @@ use super::{
 };
 
 impl<F: Copy> Reader<F> {
+    /// Reads a name and its value where both are there whole and simple, as nearly all are: without escapes, with no more
+    /// than a blank between them. `None`: nothing is taken, it has to be read piece by piece.
+    #[inline]
+    pub(super) fn member_at_once<'i>(&mut self, input: &mut &'i [u8]) -> Option<Option<Event<'i, F>>> {
+        let (name, behind) = whole_string(input.get(1..)?)?;
+        let rest = behind.strip_prefix(b":")?;
+        let rest = rest.strip_prefix(b" ").unwrap_or(rest);
+        let (what, value, behind) = match rest {
+            [b'"', rest @ ..] => {
+                let (text, behind) = whole_string(rest)?;
+                (What::Text, text, behind)
+            }
+            [b'0'..=b'9' | b'-', ..] => {
+                let length = rest.iter().take_while(|&&byte| is_of_number(byte)).count();
+                let (number, behind) = rest.split_at_checked(length)?;
+                behind.first()?;
+                (What::Number, number, behind)
+            }
+            [b'n', b'u', b'l', b'l', behind @ ..] => (What::Null, &[][..], behind),
+            [b't', b'r', b'u', b'e', behind @ ..] => (What::Bool(true), &[][..], behind),
+            [b'f', b'a', b'l', b's', b'e', behind @ ..] => (What::Bool(false), &[][..], behind),
+            [b'{' | b'[', ..] => {
+                self.next = self.member(name);
+                self.state = State::Value;
+                *input = rest;
+                return Some(None);
+            }
+            _ => return None,
+        };
+        self.next = self.member(name);
+        // Another member follows at once, as a rule.
+        (self.state, *input) = match behind {
+            [b',', behind @ ..] => (State::Key, behind.strip_prefix(b" ").unwrap_or(behind)),
+            _ => (State::After, behind),
+        };
+        Some(self.value_at_once(what, value))
+    }
+
+    /// What a value that was there whole is told as.
+    fn value_at_once<'i>(&mut self, what: What, value: &'i [u8]) -> Option<Event<'i, F>> {
+        let node = self.next?;
+        let field = node.field?;
+        if node.content && !self.contents {
+            return (!matches!(what, What::Null)).then_some(Event::Found(field, What::Begin));
+        }
+        let [names, contents] = self.limits;
+        let limit = if node.content { contents } else { names };
+        match what {
+            What::Number if value.len() > MAX_NUMBER => None,
+            What::Text => Some(Event::Shown(field, what, value.get(..limit).unwrap_or(value))),
+            _ => Some(Event::Shown(field, what, value)),
+        }
+    }
+
     pub(super) fn keep(&mut self, bytes: &[u8]) {
         if !bytes.is_empty() {
             self.high = 0;
@@ -47,7 +101,7 @@ impl<F: Copy> Reader<F> {
         self.level()?.members.iter().find(|node| node.key.as_bytes() == name)
     }
 
-    pub(super) fn in_text(&mut self, input: &mut &[u8]) -> Option<Event<F>> {
+    pub(super) fn in_text(&mut self, input: &mut &[u8]) -> Option<Event<'static, F>> {
         if self.escape != Escape::None {
             self.escaped(input, self.limit);
             return None;
@@ -67,7 +121,7 @@ impl<F: Copy> Reader<F> {
         None
     }
 
-    pub(super) fn in_string(&mut self, input: &mut &[u8]) -> Option<Event<F>> {
+    pub(super) fn in_string(&mut self, input: &mut &[u8]) -> Option<Event<'static, F>> {
         if walk_string(&mut self.escape, input) { self.value_over() } else { None }
     }
 
@@ -130,9 +184,8 @@ impl<F: Copy> Reader<F> {
         }
     }
 
-    pub(super) fn in_number(&mut self, input: &mut &[u8]) -> Option<Event<F>> {
-        let is_part = |byte: &u8| matches!(byte, b'0'..=b'9' | b'.' | b'-' | b'+' | b'e' | b'E');
-        let length = input.iter().take_while(|byte| is_part(byte)).count();
+    pub(super) fn in_number(&mut self, input: &mut &[u8]) -> Option<Event<'static, F>> {
+        let length = input.iter().take_while(|&&byte| is_of_number(byte)).count();
         let (part, rest) = input.split_at_checked(length)?;
         let room = MAX_NUMBER.saturating_add(1).saturating_sub(self.text.len()).min(length);
         self.text.extend_from_slice(part.get(..room).unwrap_or_default());
@@ -149,7 +202,7 @@ impl<F: Copy> Reader<F> {
         self.next.filter(|node| !node.content || self.contents)?.field
     }
 
-    pub(super) fn in_literal(&mut self, word: Literal, at: u8, input: &mut &[u8]) -> Option<Event<F>> {
+    pub(super) fn in_literal(&mut self, word: Literal, at: u8, input: &mut &[u8]) -> Option<Event<'static, F>> {
         let (&byte, rest) = input.split_first()?;
         let letters = word.word();
         if letters.get(usize::from(at)) != Some(&byte) {
@@ -170,4 +223,15 @@ impl<F: Copy> Reader<F> {
         let field = self.told();
         self.value_over().or_else(|| field.map(|field| Event::Found(field, what)))
     }
+}
+
+/// A string without escapes whose quote was taken, and what is behind it; `None` if it is not there whole.
+#[inline]
+fn whole_string(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (text, behind) = bytes.split_at_checked(string_end(bytes))?;
+    Some((text, behind.strip_prefix(b"\"")?))
+}
+
+const fn is_of_number(byte: u8) -> bool {
+    matches!(byte, b'0'..=b'9' | b'.' | b'-' | b'+' | b'e' | b'E')
 }

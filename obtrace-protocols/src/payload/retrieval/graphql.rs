@@ -27,8 +27,7 @@ const OPERATORS: [&str; 11] = [
 pub(super) fn search(query: &str) -> Search<'_> {
     let mut found = Search::default();
     let (mut before, mut level) = ("", 0_u32);
-    let mut words = Words(query);
-    while let Some(word) = words.next() {
+    for word in Words(query) {
         match word {
             "{" | "(" | "[" => level = level.saturating_add(1),
             "}" | ")" | "]" => level = level.saturating_sub(1),
