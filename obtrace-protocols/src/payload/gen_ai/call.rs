@@ -218,20 +218,34 @@ impl GenAi {
 
     /// Forgets everything but the memory for it.
     pub(super) fn clear(&mut self) {
-        let mut new = Self::default();
-        for (from, to) in self.texts().into_iter().zip(new.texts()) {
-            from.clear();
-            core::mem::swap(from, to);
+        self.clear_response();
+        for text in [
+            &mut self.provider,
+            &mut self.request_model,
+            &mut self.conversation,
+            &mut self.output_type,
+            &mut self.request_tier,
+            &mut self.input,
+            &mut self.system,
+            &mut self.tools,
+        ] {
+            text.clear();
         }
-        core::mem::swap(&mut self.stop, &mut new.stop);
-        core::mem::swap(&mut self.encodings, &mut new.encodings);
-        core::mem::swap(&mut self.finish, &mut new.finish);
-        core::mem::swap(&mut self.tool_names, &mut new.tool_names);
-        core::mem::swap(&mut self.tool_ids, &mut new.tool_ids);
-        new.stop.clear();
-        new.encodings.clear();
-        *self = new;
-        self.clear_lists();
+        self.stop.clear();
+        self.encodings.clear();
+        self.operation = "";
+        self.openai_api = None;
+        self.stream = false;
+        self.temperature = None;
+        self.top_p = None;
+        self.top_k = None;
+        self.max_tokens = None;
+        self.choice_count = None;
+        self.seed = None;
+        self.frequency_penalty = None;
+        self.presence_penalty = None;
+        self.dimensions = None;
+        self.request_unread = None;
     }
 
     fn clear_lists(&mut self) {
@@ -264,25 +278,6 @@ impl GenAi {
         self.response_unread = None;
     }
 
-    fn texts(&mut self) -> [&mut String; 14] {
-        [
-            &mut self.provider,
-            &mut self.request_model,
-            &mut self.response_model,
-            &mut self.response_id,
-            &mut self.conversation,
-            &mut self.output_type,
-            &mut self.request_tier,
-            &mut self.response_tier,
-            &mut self.fingerprint,
-            &mut self.error,
-            &mut self.input,
-            &mut self.output,
-            &mut self.system,
-            &mut self.tools,
-        ]
-    }
-
     /// Heap bytes held.
     pub(super) const fn memory(&self) -> usize {
         let texts = [
@@ -312,5 +307,65 @@ impl GenAi {
             rest = others;
         }
         all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_left_of_the_call_before() {
+        let text = || String::from("x");
+        let mut words = Words::default();
+        words.push("x");
+        let mut call = GenAi {
+            operation: "chat",
+            openai_api: Some("responses"),
+            stream: true,
+            temperature: Some(1.0),
+            top_p: Some(1.0),
+            top_k: Some(1.0),
+            max_tokens: Some(1),
+            choice_count: Some(1),
+            seed: Some(1),
+            frequency_penalty: Some(1.0),
+            presence_penalty: Some(1.0),
+            dimensions: Some(1),
+            input_tokens: Some(1),
+            output_tokens: Some(1),
+            cache_read_tokens: Some(1),
+            cache_creation_tokens: Some(1),
+            reasoning_tokens: Some(1),
+            audio_input_tokens: Some(1),
+            audio_output_tokens: Some(1),
+            first_chunk: Some(Timestamp::default()),
+            request_unread: Some(Unread::Gap),
+            response_unread: Some(Unread::Gap),
+            provider: text(),
+            request_model: text(),
+            response_model: text(),
+            response_id: text(),
+            conversation: text(),
+            output_type: text(),
+            request_tier: text(),
+            response_tier: text(),
+            fingerprint: text(),
+            error: text(),
+            stop: words.clone(),
+            encodings: Words::default(),
+            finish: words,
+            tool_names: Words::default(),
+            tool_ids: Words::default(),
+            input: text(),
+            output: text(),
+            system: text(),
+            tools: text(),
+        };
+        call.tool_names.push("x");
+        call.tool_ids.push("x");
+        call.encodings.push("x");
+        call.clear();
+        assert_eq!(call, GenAi::default());
     }
 }
