@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use obtrace_protocols::{
-    Completeness, Config, Connection, Detection, Direction, Exchange, Protocol, Role, Shared, Stage, State, Tag,
-    Timestamp, detect,
+    Completeness, Config, Connection, Details, Detection, Direction, Exchange, Protocol, Role, Shared, Stage, State,
+    Tag, Timestamp, detect,
+    payload::{Payload, Unread},
     sql::{Dialect, Digest, MAX_SUMMARY, sanitize, summary},
     stream::{Assembler, Mark, Pushed},
 };
@@ -50,6 +51,7 @@ pub(crate) fn run(target: &str, data: &[u8]) {
         "mqtt" => conversation(Protocol::Mqtt, data),
         "mysql" => conversation(Protocol::MySql, data),
         "mysql_compressed" => conversation_after(Protocol::MySql, COMPRESSED, data),
+        "payload" => payload(data),
         "postgres" => conversation(Protocol::Postgres, data),
         "redis" => conversation(Protocol::Redis, data),
         "sql" => sql(data),
@@ -263,6 +265,93 @@ fn preamble(protocol: Protocol) -> (&'static [u8], &'static [u8]) {
             (b"\0\0\0\x0e\0\x12\0\0\0\0\0\0\0\x04shop", b"\0\0\0\x10\0\0\0\0\0\0\0\0\0\x01\0\x12\0\0\0\x04")
         }
         _ => (b"GET / HTTP/1.1\r\n\r\n", b"HTTP/1.1 204 No Content\r\n\r\n"),
+    }
+}
+
+/// Heads of calls: paths, then types and codings of what is answered.
+const CALLS: [&str; 16] = [
+    "/v1/chat/completions",
+    "/v1/completions",
+    "/v1/responses",
+    "/v1/embeddings",
+    "/v1/messages",
+    "/v1beta/models/g:generateContent",
+    "/v1beta/models/g:streamGenerateContent",
+    "/api/v1/services/aigc/text-generation/generation",
+    "/api/chat",
+    "/api/generate",
+    "/collections/c/points/query",
+    "/query",
+    "/v2/vectordb/entities/search",
+    "/api/v2/tenants/t/databases/d/collections/c/query",
+    "/v1/graphql",
+    "/records/namespaces/n/search",
+];
+const TYPES: [&str; 4] = ["application/json", "text/event-stream", "application/x-ndjson", "text/plain"];
+const CODINGS: [&str; 8] = ["identity", "gzip", "deflate", "br", "zstd", "identity", "identity", "other"];
+
+/// A call whose bodies are the input: which one, what is kept, how long the request is (two bytes), both bodies. Whole,
+/// byte by byte and in chunks the same is found; bounds hold; what is not asked for is not kept.
+fn payload(data: &[u8]) {
+    let mut input = Input(data);
+    let (call, form, kept) = (input.byte(), input.byte(), input.byte());
+    let length = usize::from(input.byte()) | usize::from(input.byte()) << 8;
+    let asked = input.take(length.max(1));
+    let answered = input.0;
+    if asked.is_empty() {
+        // Without a body there is nothing to read.
+        return;
+    }
+    let contents = kept & 1 == 1;
+    let limit = if kept & 2 == 2 { 64 } else { 1 << 20 };
+    let play = |piece: usize, chunked: bool| {
+        let config = Config::new().with_role(Some(Role::Client)).with_gen_ai_content(contents).with_max_body(limit);
+        let mut checked = Checked::new(config.with_max_text(512));
+        let framed = |body: &[u8]| {
+            if !chunked {
+                return [format!("Content-Length: {}\r\n\r\n", body.len()).as_bytes(), body].concat();
+            }
+            let mut out = b"Transfer-Encoding: chunked\r\n\r\n".to_vec();
+            for part in body.chunks(7) {
+                out.extend_from_slice(format!("{:x}\r\n", part.len()).as_bytes());
+                out.extend_from_slice(part);
+                out.extend_from_slice(b"\r\n");
+            }
+            out.extend_from_slice(b"0\r\n\r\n");
+            out
+        };
+        let (path, coding) = (CALLS[usize::from(call & 15)], CODINGS[usize::from(form >> 2 & 7)]);
+        let head = format!("POST {path} HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\n");
+        let kind = TYPES[usize::from(form & 3)];
+        let status = if form >> 5 & 1 == 1 { "429 No" } else { "200 OK" };
+        let answer = format!("HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Encoding: {coding}\r\n");
+        let turns = [[head.as_bytes(), &framed(asked)].concat(), [answer.as_bytes(), &framed(answered)].concat()];
+        for (direction, bytes) in [Direction::Sent, Direction::Received].into_iter().zip(&turns) {
+            let mut end = 0;
+            for part in bytes.chunks(piece) {
+                checked.connection.handle_data(direction, end, part, Timestamp::from_nanos(1), Tag::default());
+                end += part.len() as u64;
+            }
+        }
+        checked.drain();
+        assert_eq!(checked.done.len(), 1, "one call is one exchange");
+        let exchange = checked.done.remove(0);
+        let Details::Http(details) = exchange.details else { panic!("no HTTP") };
+        (exchange.error, exchange.completeness, details.payload)
+    };
+    let whole = play(usize::MAX, false);
+    // Of a coded body that is broken, what comes out before that depends on the pieces that the library is given.
+    let broken = whole.2.as_ref().is_some_and(|payload| payload.response_unread() == Some(Unread::Malformed));
+    let coded = usize::from(form >> 2 & 7) != 0;
+    for (piece, chunked) in [(1, false), (usize::MAX, true), (3, true)].into_iter().filter(|_| !(broken && coded)) {
+        assert_eq!(whole, play(piece, chunked), "in pieces of {piece}, chunked: {chunked}");
+    }
+    if let Some(Payload::GenAi(call)) = whole.2.as_ref().map(|payload| &***payload) {
+        let texts =
+            [call.input_messages(), call.output_messages(), call.system_instructions(), call.tool_definitions()];
+        for text in texts.into_iter().flatten() {
+            assert!(contents && text.len() <= 1024, "{text}");
+        }
     }
 }
 

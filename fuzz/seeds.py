@@ -188,8 +188,48 @@ def spools():
     keep("spool", bytes([1, 2, 40, 0]) + b"OBTSPL\0\1" + bytes(32) + bytes([3, 12, 0]) + bytes(12))
 
 
+def calls():
+    """The bodies of the recorded calls, as requests and responses of every kind of call they may be."""
+    bodies = []
+    for path in sorted((VECTORS / "payload").glob("*.toml")):
+        for vector in tomllib.loads(path.read_text())["vector"]:
+            sides = [b"", b""]
+            for side, data in turns(vector, path.parent):
+                if isinstance(data, bytes):
+                    sides[side] += data
+            head, _, asked = sides[0].partition(b"\r\n\r\n")
+            answer, _, answered = sides[1].partition(b"\r\n\r\n")
+            if b"chunked" in answer.lower():
+                answered = dechunked(answered)
+            kind = next((at for at, name in enumerate((b"application/json", b"event-stream", b"ndjson")) if name in answer.lower()), 3)
+            coding = next((at for at, name in enumerate((b"gzip", b"deflate", b"br", b"zstd"), 1) if b"content-encoding: " + name in answer.lower()), 0)
+            target = head.split(b" ")[1]
+            call = next((at for at, end in enumerate(CALLS) if end in target), 0)
+            bodies.append((call, kind | coding << 2, asked, answered))
+    for call, form, asked, answered in bodies:
+        for kept in range(4):
+            keep("payload", bytes([call, form, kept]) + len(asked).to_bytes(2, "little") + asked + answered)
+
+
+# In the order of `CALLS` in checks.rs, by what is in their targets.
+CALLS = [b"chat/completions", b"/completions", b"/responses", b"/embeddings", b"/messages", b":generateContent", b":streamGenerateContent", b"/generation",
+         b"/api/chat", b"/api/generate", b"/points/", b"/query", b"/entities/", b"/tenants/", b"/graphql", b"/records/"]
+
+
+def dechunked(data):
+    out = b""
+    while data:
+        size, _, data = data.partition(b"\r\n")
+        length = int(size.split(b";")[0] or b"0", 16)
+        out, data = out + data[:length], data[length + 2:]
+        if not length:
+            break
+    return out
+
+
 def main():
     detection_cases()
+    calls()
     golden_pods()
     bodies()
     spools()

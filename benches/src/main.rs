@@ -9,6 +9,7 @@ mod kafka;
 mod mongodb;
 mod mysql;
 mod otlp;
+mod payload;
 mod postgres;
 mod random;
 mod redis;
@@ -24,13 +25,14 @@ use harness::{Goals, Run};
 /// A part of the suite: its name, and what runs it.
 type Part = (&'static str, fn(Run, &mut Goals));
 
-const PARTS: [Part; 14] = [
+const PARTS: [Part; 15] = [
     ("otlp", otlp::run),
     ("spool", spool::run),
     ("span-metrics", span_metrics::run),
     ("http", http::run),
     ("mongodb", mongodb::run),
     ("mysql", mysql::run),
+    ("payload", payload::run),
     ("postgres", postgres::run),
     ("redis", redis::run),
     ("dns", dns::run),

@@ -121,7 +121,14 @@ fn mongodb(kind: &[u8], name: &[u8], unit: &[u8], end: &[u8], size: usize) -> Ve
     [&length(body.len() + 16), &b"\x01\0\0\0\0\0\0\0\xdd\x07\0\0"[..], &body].concat()
 }
 
-const CASES: [Case; 29] = [
+/// A call of a model whose body is `head`, then `unit` again and again.
+fn chat(head: &[u8], unit: &[u8], size: usize) -> Vec<u8> {
+    let start =
+        b"POST /v1/chat/completions HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: 9000000\r\n\r\n";
+    repeat(&[start, head].concat(), unit, size)
+}
+
+const CASES: [Case; 34] = [
     Case {
         name: "HTTP/1: shortest fields",
         protocol: Protocol::Http,
@@ -172,6 +179,11 @@ const CASES: [Case; 29] = [
         protocol: Protocol::MySql,
         make: |n| repeat(b"\x09\0\0\0\x03SELECT 1", b"\x03\0\0\0\x16/*", n),
     },
+    Case { name: "JSON: brackets", protocol: Protocol::Http, make: |n| chat(b"{\"model\":\"m\",\"x\":[", b"[],", n) },
+    Case { name: "JSON: escapes", protocol: Protocol::Http, make: |n| chat(b"{\"model\":\"", b"\\n", n) },
+    Case { name: "JSON: names of nothing", protocol: Protocol::Http, make: |n| chat(b"{", b"\"tempo\":1,", n) },
+    Case { name: "JSON: numbers of interest", protocol: Protocol::Http, make: |n| chat(b"{", b"\"top_p\":1,", n) },
+    Case { name: "JSON: documents", protocol: Protocol::Http, make: |n| chat(b"{}", b"{\"n\":1}\n", n) },
     Case { name: "PostgreSQL: quotes", protocol: Protocol::Postgres, make: |n| query(b"'", n) },
     Case { name: "PostgreSQL: comments that open", protocol: Protocol::Postgres, make: |n| query(b"/*", n) },
     Case { name: "PostgreSQL: brackets", protocol: Protocol::Postgres, make: |n| query(b"(", n) },

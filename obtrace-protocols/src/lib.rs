@@ -17,6 +17,7 @@ pub mod mqtt;
 pub mod mysql;
 mod pairing;
 mod parser;
+pub mod payload;
 pub mod postgres;
 pub mod reader;
 pub mod redis;

@@ -8,7 +8,7 @@ use std::{fs, path::Path};
 #[path = "../../fuzz/checks.rs"]
 mod checks;
 
-const TARGETS: [&str; 15] = [
+const TARGETS: [&str; 16] = [
     "assembler",
     "connection",
     "detect",
@@ -20,6 +20,7 @@ const TARGETS: [&str; 15] = [
     "mqtt",
     "mysql",
     "mysql_compressed",
+    "payload",
     "postgres",
     "redis",
     "sql",

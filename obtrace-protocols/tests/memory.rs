@@ -145,6 +145,11 @@ fn kafka_produce() -> (Vec<u8>, Vec<u8>) {
     (request, [&topic[..], b"\0\0\0\0\0\0\0\0\0\x2a"].concat())
 }
 
+/// A message with a body.
+fn generative(start: &str, kind: &str, body: &str) -> Vec<u8> {
+    format!("{start}\r\nHost: h\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
+}
+
 /// A request and its response, as each protocol has them.
 fn conversations() -> Vec<(&'static str, Vec<u8>, Vec<u8>)> {
     let row = [
@@ -189,6 +194,19 @@ fn conversations() -> Vec<(&'static str, Vec<u8>, Vec<u8>)> {
         ),
         ("fastcgi", asked, answered),
         ("mongodb", find, found),
+        (
+            "generative AI",
+            generative(
+                "POST /v1/chat/completions HTTP/1.1",
+                "application/json",
+                r#"{"model":"m","stream":true,"n":2,"stop":["a"],"messages":[{"role":"user","content":"x"}]}"#,
+            ),
+            generative(
+                "HTTP/1.1 200 OK",
+                "text/event-stream",
+                "data: {\"id\":\"i\",\"model\":\"m-1\",\"choices\":[{\"index\":0,\"finish_reason\":\"stop\",\"delta\":{\"tool_calls\":[{\"id\":\"c\",\"function\":{\"name\":\"f\"}}]}}],\"usage\":{\"prompt_tokens\":7}}\n\ndata: [DONE]\n\n",
+            ),
+        ),
         ("redis", b"*2\r\n$3\r\nGET\r\n$6\r\nuser:7\r\n".to_vec(), b"$5\r\nhello\r\n".to_vec()),
         ("mysql, text", packets(0, &[b"\x03SELECT id FROM users WHERE name = 'x' AND id IN (1, 2)"]), columns),
         (

@@ -11,6 +11,9 @@
 //! max_buffered = 8192             # optional: Config::with_max_buffered
 //! max_text = 64                   # optional: Config::with_max_text
 //! max_pending = 2                 # optional: Config::with_max_pending
+//! max_body = 100                  # optional: Config::with_max_body
+//! gen_ai_content = true           # optional: Config::with_gen_ai_content
+//! feature = "gzip"                # optional: only in a build with this feature: "brotli", "gzip", "zstd"
 //! client_offset = 4294967290      # optional: stream offset of the first byte; 0 by default; also server_offset
 //! steps = [
 //!   { client = 'GET / HTTP/1.1\r\n\r\n', at = 5 },   # bytes from the client; time in ns, 1000 more than the last
@@ -78,6 +81,10 @@ struct Vector {
     max_buffered: Option<u32>,
     max_text: Option<u32>,
     max_pending: Option<u32>,
+    max_body: Option<u32>,
+    #[serde(default)]
+    gen_ai_content: bool,
+    feature: Option<String>,
     #[serde(default)]
     client_offset: u64,
     #[serde(default)]
@@ -228,6 +235,17 @@ impl Step {
 }
 
 impl Vector {
+    /// Whether this build can play it.
+    fn is_built(&self) -> bool {
+        match self.feature.as_deref() {
+            None => true,
+            Some("brotli") => cfg!(feature = "brotli"),
+            Some("gzip") => cfg!(feature = "gzip"),
+            Some("zstd") => cfg!(feature = "zstd"),
+            Some(other) => panic!("{}: unknown feature {other}", self.name),
+        }
+    }
+
     fn plays(&self, folder: &Path) -> Vec<Play> {
         let (mut client, mut server, mut at) = (self.client_offset, self.server_offset, 0);
         let mut plays = Vec::new();
@@ -270,7 +288,10 @@ impl Vector {
         if let Some(requests) = self.max_pending {
             config = config.with_max_pending(requests);
         }
-        config
+        if let Some(bytes) = self.max_body {
+            config = config.with_max_body(bytes);
+        }
+        config.with_gen_ai_content(self.gen_ai_content)
     }
 }
 
@@ -544,7 +565,7 @@ fn run_folder(protocol: &str, at_least: usize) {
         let text = fs::read_to_string(path).unwrap();
         let file: File = toml::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let mut names = HashSet::new();
-        for vector in &file.vector {
+        for vector in file.vector.iter().filter(|vector| vector.is_built()) {
             assert!(names.insert(&vector.name), "{}: two vectors named {:?}", path.display(), vector.name);
             run(vector, &folder, &mut told);
             count += 1;
@@ -562,6 +583,11 @@ fn http() {
 #[test]
 fn kafka() {
     run_folder("kafka", 20);
+}
+
+#[test]
+fn payload() {
+    run_folder("payload", 40);
 }
 
 #[test]

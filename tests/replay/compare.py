@@ -151,7 +151,37 @@ def whole(spans, records):
         lines += [f"  missing {sum((wanted - found).values())} of {len(records)}:", *show(wanted - found)]
     if found - wanted:
         lines += [f"  not done by anybody {sum((found - wanted).values())} of {len(spans)}:", *show(found - wanted)]
-    return lines + outside(spans, records)
+    return lines + outside(spans, records) + attributes(spans, records)
+
+
+def words(told):
+    return {word for value in told.values() if isinstance(value, str) for word in TOKEN.findall(value)}
+
+
+def attributes(spans, records):
+    """What a client logged of the attributes of its operation's span, where that is not so. The word that stands in no other
+    operation tells which span it is; without one the name does. `absent`: there must be none."""
+    lines, known = [], collections.defaultdict(list)
+    for span in spans:
+        for word in words(span["attributes"]) or {None}:
+            known[word].append(span)
+    for record in records:
+        told = record.get("attributes")
+        if told is None:
+            continue
+        word = next(iter(words(told)), None)
+        of = [span for span in known[word] if key(span) == truth(record)] if word else [span for span in spans if key(span) == truth(record)]
+        wrong = [{name: span["attributes"].get(name) for name, value in told.items() if not same(span, name, value)} for span in of]
+        if not of or all(wrong):
+            lines.append(f"  {record['what']}, {told}: {wrong[0] if wrong else 'no span'}")
+    return lines[:12] + ([f"  and {len(lines) - 12} more"] if len(lines) > 12 else [])
+
+
+def same(span, name, wanted):
+    found, status = span["attributes"].get(name), outcome(span)
+    if name == "error.type" and span["kind"] == "server" and isinstance(status, int) and 400 <= status < 500:
+        return True  # what a client did wrong is no error of the server's
+    return found is None if wanted == "absent" else found == wanted
 
 
 def outside(spans, records):

@@ -33,6 +33,7 @@ CLIENTS = {
     "mysql": lambda at: [world.MYSQL[at]],
     "redis": lambda at: [world.REDIS[at]],
     "postgres": lambda at: [world.POSTGRES[at]],
+    "genai": lambda at: [world.GENAI[at]],
     "dns": lambda at: [world.DNS[at], world.SILENT],
     "mqtt": lambda at: [world.MQTT[at]],
     "websocket": lambda at: [f"library={world.WEBSOCKET[at]}", f"uvicorn={world.UVICORN_SOCKETS[at]}"],

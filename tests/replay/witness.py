@@ -41,6 +41,10 @@ def websocket(path, ports):
     return http(path, ports) + len({value for values in streams for value in values})
 
 
+def genai(path, ports):
+    return http(path, ports)
+
+
 def postgres(path, ports):
     """Queries and executions: what is an exchange of the agent's unless nothing is run."""
     wanted = {"Simple query", "Execute"}

@@ -27,6 +27,7 @@ MONGODB = (27017, 17999)
 COMPRESSING = {"snappy": (27018, 17996), "zlib": (27019, 17997), "zstd": (27020, 17998)}
 KAFKA = (9092, 17992)
 KAFKA_VERSION, KAFKAJS_VERSION = "3.9.1", "2.2.4"
+GENAI = (11434, 18011)
 
 
 def enter_namespace():
@@ -169,6 +170,11 @@ class World:
             relays = [f"{name}={ports[at]}" for name, ports in COMPRESSING.items()]
             self.start(f"compressing-{port}", self.python, HERE / "servers/compressing.py", port, *relays)
         self.answers(*MONGODB, *(port for ports in COMPRESSING.values() for port in ports))
+
+    def genai(self):
+        for port in GENAI:
+            self.start(f"genai-{port}", self.python, HERE / "servers/genai.py", port)
+        self.answers(*GENAI)
 
     def redis(self):
         for port in REDIS:

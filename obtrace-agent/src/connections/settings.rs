@@ -2,6 +2,8 @@
 
 use std::ops::RangeInclusive;
 
+use obtrace_protocols::payload::GenAiEndpoint;
+
 /// Bounds of the connection table. Times are in nanoseconds.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -27,6 +29,10 @@ pub struct Settings {
     pub datagram_timeout: u64,
     /// Whether SQL is kept as it is, with the data in it. No.
     pub raw_sql: bool,
+    /// Whether what models of generative AI are asked and answer is kept. No.
+    pub gen_ai_content: bool,
+    /// Endpoints of generative AI beside those that are known.
+    pub gen_ai_endpoints: Vec<GenAiEndpoint>,
     /// Only connections whose server has one of these ports; empty: all.
     pub ports: Vec<RangeInclusive<u16>>,
 }
@@ -45,6 +51,8 @@ impl Default for Settings {
             gap_timeout: SECOND / 5,
             datagram_timeout: 5 * SECOND,
             raw_sql: false,
+            gen_ai_content: false,
+            gen_ai_endpoints: Vec::new(),
             ports: Vec::new(),
         }
     }

@@ -125,6 +125,7 @@ impl Socket {
                 .with_hint(hint)
                 .with_max_buffered(settings.max_buffered)
                 .with_raw_sql(settings.raw_sql)
+                .with_gen_ai_content(settings.gen_ai_content)
                 .with_gap_timeout(settings.gap_timeout);
             let mut connection = Connection::new(config, shared);
             if std::mem::take(&mut self.joined) {

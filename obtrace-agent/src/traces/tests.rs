@@ -298,6 +298,70 @@ fn http_attributes_are_those_of_the_conventions() {
     assert_eq!(text(&span, "client.address"), Some("10.0.0.9"));
 }
 
+fn with_body(head: &str, body: &str) -> String {
+    format!("{head}\r\nHost: h\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+}
+
+#[test]
+fn calls_of_models_are_named_by_what_was_asked() {
+    let mut rig = Rig::new(Settings::default());
+    let mut client = End::new(1, Role::Client, 80);
+    let asked = r#"{"model":"m","temperature":0.5,"stop":["a","b"],"messages":[{"role":"user","content":"secret"}]}"#;
+    rig.pass(&mut client, Direction::Sent, &with_body("POST /v1/chat/completions HTTP/1.1", asked), FRONT);
+    let answered = r#"{"id":"i","model":"m-1","choices":[{"finish_reason":"tool_calls","message":{"content":"secret",
+        "tool_calls":[{"id":"c","function":{"name":"f","arguments":"secret"}}]}}],"usage":{"prompt_tokens":7}}"#;
+    rig.pass(&mut client, Direction::Received, &with_body("HTTP/1.1 200 OK", answered), FRONT);
+    let span = rig.spans.pop().unwrap().span;
+    assert_eq!((&*span.name, span.kind), ("chat m", SpanKind::Client));
+    let value = |key: &str| span.attributes.iter().find(|a| a.key == key).map(|a| a.value.clone());
+    let word = |text: &'static str| Value::Str(text.into());
+    for (key, wanted) in [
+        ("gen_ai.operation.name", word("chat")),
+        ("gen_ai.provider.name", word("openai")),
+        ("gen_ai.request.model", word("m")),
+        ("gen_ai.request.temperature", Value::Double(0.5)),
+        ("gen_ai.request.stop_sequences", Value::Array([word("a"), word("b")].into())),
+        ("gen_ai.response.id", word("i")),
+        ("gen_ai.response.model", word("m-1")),
+        ("gen_ai.response.finish_reasons", Value::Array([word("tool_calls")].into())),
+        ("gen_ai.usage.input_tokens", Value::Int(7)),
+        ("gen_ai.tool.name", word("f")),
+        ("gen_ai.tool.call.id", word("c")),
+        ("http.request.method", word("POST")),
+    ] {
+        assert_eq!(value(key), Some(wanted), "{key}");
+    }
+    for key in
+        ["gen_ai.usage.output_tokens", "gen_ai.input.messages", "gen_ai.output.messages", "gen_ai.request.stream"]
+    {
+        assert_eq!(value(key), None, "{key}");
+    }
+    assert!(!format!("{span:?}").contains("secret"));
+}
+
+#[test]
+fn searches_in_vector_stores_are_named_by_their_collection() {
+    let mut rig = Rig::new(Settings::default());
+    let mut client = End::new(1, Role::Client, 6333);
+    let asked = with_body("POST /collections/books/points/query HTTP/1.1", r#"{"query":[0.5],"limit":3}"#);
+    rig.pass(&mut client, Direction::Sent, &asked, FRONT);
+    let answered = with_body("HTTP/1.1 404 Not Found", r#"{"status":{"error":"no such collection"}}"#);
+    rig.pass(&mut client, Direction::Received, &answered, FRONT);
+    let span = rig.spans.pop().unwrap().span;
+    assert_eq!(&*span.name, "retrieval books");
+    for (key, wanted) in [
+        ("gen_ai.operation.name", "retrieval"),
+        ("gen_ai.data_source.id", "books"),
+        ("db.system.name", "qdrant"),
+        ("db.collection.name", "books"),
+        ("db.operation.name", "query"),
+        ("error.type", "404"),
+    ] {
+        assert_eq!(text(&span, key), Some(wanted), "{key}");
+    }
+    assert!(span.attributes.iter().any(|a| a.key == "gen_ai.request.top_k" && a.value == Value::Double(3.0)));
+}
+
 #[test]
 fn a_failed_connect_is_a_client_span_of_its_own() {
     let mut rig = Rig::new(Settings::default());
@@ -365,6 +429,7 @@ fn names_are_those_of_the_published_conventions() {
         include_str!("span/dns.rs"),
         include_str!("span/kafka.rs"),
         include_str!("span/connect.rs"),
+        include_str!("span/payload.rs"),
     ]
     .concat();
     for name in names {

@@ -28,6 +28,12 @@ pub struct Config {
     pub heuristic_sql: bool,
     /// Keep the text of database errors, which may hold data. By default only their codes are kept.
     pub error_text: bool,
+    /// Keep what models are asked and what they answer, arguments of tools included: prompts are private. By default only
+    /// what the conventions for generative AI record without being asked.
+    pub gen_ai_content: bool,
+    /// Most bytes of a body, once decoded, that are looked through where one is read
+    /// ([`payload`](crate::payload)); 0: no body is read. 4 MiB.
+    pub max_body: u32,
     /// Most requests that may wait for their response. The oldest is reported as missing its response beyond it. 1024.
     pub max_pending: u32,
     /// How long a hole in a stream is waited for before it counts as lost, in nanoseconds. 200 ms.
@@ -48,6 +54,8 @@ impl Default for Config {
             raw_sql: false,
             heuristic_sql: false,
             error_text: false,
+            gen_ai_content: false,
+            max_body: 4 * 1024 * 1024,
             max_pending: 1024,
             gap_timeout: 200_000_000,
             datagram_timeout: 5_000_000_000,
@@ -122,6 +130,20 @@ impl Config {
     #[must_use]
     pub fn with_error_text(mut self, keep: bool) -> Self {
         self.error_text = keep;
+        self
+    }
+
+    /// Sets [`Config::gen_ai_content`].
+    #[must_use]
+    pub fn with_gen_ai_content(mut self, keep: bool) -> Self {
+        self.gen_ai_content = keep;
+        self
+    }
+
+    /// Sets [`Config::max_body`].
+    #[must_use]
+    pub fn with_max_body(mut self, bytes: u32) -> Self {
+        self.max_body = bytes;
         self
     }
 

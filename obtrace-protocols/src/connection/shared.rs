@@ -1,10 +1,10 @@
 //! What connections have in common, and what each of them counts there.
 
-use alloc::sync::Arc;
+use alloc::{sync::Arc, vec::Vec};
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 use super::{Connection, topics::Topics};
-use crate::parser::Side;
+use crate::{parser::Side, payload::GenAiEndpoint};
 
 /// What connections have in common: the bytes that all of them together may hold, and the names of Kafka's topics, which
 /// one connection is told and others refer to by id.
@@ -17,6 +17,7 @@ struct SharedInner {
     given_up: AtomicUsize,
     max_held: usize,
     topics: Topics,
+    gen_ai_endpoints: Vec<GenAiEndpoint>,
 }
 
 impl Default for Shared {
@@ -31,7 +32,34 @@ impl Shared {
     #[must_use]
     pub fn new(max_held: usize) -> Self {
         let (held, given_up) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        Self(Arc::new(SharedInner { held, given_up, max_held, topics: Topics::default() }))
+        Self(Arc::new(SharedInner {
+            held,
+            given_up,
+            max_held,
+            topics: Topics::default(),
+            gen_ai_endpoints: Vec::new(),
+        }))
+    }
+
+    /// Endpoints that speak the API of OpenAI beside those that are known. To be called before connections are made with
+    /// this value; it has no effect on clones of it.
+    #[must_use]
+    pub fn with_gen_ai_endpoints(mut self, endpoints: Vec<GenAiEndpoint>) -> Self {
+        match Arc::get_mut(&mut self.0) {
+            Some(inner) => inner.gen_ai_endpoints = endpoints,
+            None => {
+                let mut other = Self::new(self.0.max_held);
+                if let Some(inner) = Arc::get_mut(&mut other.0) {
+                    inner.gen_ai_endpoints = endpoints;
+                }
+                return other;
+            }
+        }
+        self
+    }
+
+    pub(crate) fn gen_ai_endpoints(&self) -> &[GenAiEndpoint] {
+        &self.0.gen_ai_endpoints
     }
 
     /// Heap bytes held now.

@@ -1,8 +1,8 @@
 //! What an HTTP exchange has beyond the common fields.
 
-use alloc::borrow::Cow;
+use alloc::{borrow::Cow, boxed::Box};
 
-use crate::exchange::own;
+use crate::{exchange::own, payload::Payload};
 
 /// What only HTTP/1 has. Texts are cut at [`Config::max_text`](crate::Config::max_text); bytes that are not UTF-8 are
 /// replaced.
@@ -40,6 +40,9 @@ pub struct HttpDetails<'a> {
     pub response_body_size: Option<u64>,
     /// The protocol that the connection was given over to: `Upgrade` of a 101 response, `tunnel` after CONNECT.
     pub upgrade: Option<Cow<'a, str>>,
+    /// What the bodies are about, where the request is a call of an API that is known
+    /// ([`payload`](crate::payload)).
+    pub payload: Option<Cow<'a, Box<Payload>>>,
 }
 
 impl HttpDetails<'_> {
@@ -62,6 +65,7 @@ impl HttpDetails<'_> {
             request_body_size: self.request_body_size,
             response_body_size: self.response_body_size,
             upgrade: self.upgrade.map(own),
+            payload: self.payload.map(|payload| Cow::Owned(payload.into_owned())),
         }
     }
 }

@@ -161,6 +161,7 @@ pub(super) enum Field {
     Host,
     UserAgent,
     ContentType,
+    ContentEncoding,
     ForwardedFor,
     Upgrade,
     Http2Settings,
@@ -224,6 +225,7 @@ const fn words<const N: usize>(bytes: &[u8; N]) -> [u64; 3] {
 }
 
 const CONTENT_LENGTH: Name<14> = Name::new(b"content-length");
+const CONTENT_ENCODING: Name<16> = Name::new(b"content-encoding");
 const CONTENT_TYPE: Name<12> = Name::new(b"content-type");
 const TRACEPARENT: Name<11> = Name::new(b"traceparent");
 const TRANSFER_ENCODING: Name<17> = Name::new(b"transfer-encoding");
@@ -242,7 +244,7 @@ pub(super) fn known_field(line: &[u8]) -> Option<(Field, &[u8])> {
     let (field, rest) = match line.first()? | 0x20 {
         b'c' | b't' => match CONTENT_TYPE.strip(line) {
             Some(rest) => (Field::ContentType, rest),
-            None => return noted_field(line),
+            None => return noted_field(line).or_else(|| content_encoding(line)),
         },
         b'h' => match HOST.strip(line) {
             Some(rest) => (Field::Host, rest),
@@ -260,6 +262,11 @@ pub(super) fn known_field(line: &[u8]) -> Option<(Field, &[u8])> {
         _ => return None,
     };
     Some((field, field_value(rest)?))
+}
+
+#[inline]
+fn content_encoding(line: &[u8]) -> Option<(Field, &[u8])> {
+    Some((Field::ContentEncoding, field_value(CONTENT_ENCODING.strip(line)?)?))
 }
 
 /// As [`known_field`], for those only that [`Fields::note`] takes.

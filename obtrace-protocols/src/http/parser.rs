@@ -1,6 +1,7 @@
 //! Both sides of one HTTP/1 connection: heads, bodies, and which response answers which request.
 
 mod heads;
+mod observing;
 mod resting;
 
 use alloc::{boxed::Box, vec::Vec};
@@ -8,7 +9,7 @@ use alloc::{boxed::Box, vec::Vec};
 use resting::Resting;
 
 use super::{
-    body::{self, Body, Framing, Lost, Walk},
+    body::{self, Body, Framing, Lost, Nobody, Walk},
     head::Fields,
     matching::Cut,
     resync,
@@ -19,6 +20,7 @@ use crate::{
     Config, Exchange, Timestamp,
     pairing::Pairing,
     parser::{Context, Parser, Side, Step, Successor, Then},
+    payload::coding::Coding,
     stream::Mark,
 };
 
@@ -63,6 +65,9 @@ pub(super) struct Half {
     /// Of the message that is being read, once its first byte was seen.
     pub(super) start: Option<Mark>,
     pub(super) fields: Fields,
+    coding: Coding,
+    /// The request whose body, or whose response's body, is looked at, by its id.
+    observed: Option<u64>,
     /// Where its body begins.
     body_offset: u64,
     /// When the newest byte of the body passed, and the offset behind it.
@@ -145,12 +150,17 @@ impl HttpParser {
         slot.request.end = end;
         slot.request.size = offset.saturating_sub(start.offset);
         slot.may_upgrade = slot.offers_upgrade() || slot.is_connect;
+        let framing = body::of_request(&self.client.fields);
+        if matches!(framing, Framing::Body(_)) {
+            self.queue.observe(&mut slot, self.client.coding, cx);
+        }
+        self.client.observed = slot.observer.as_ref().filter(|observer| observer.wants(Side::Client)).map(|_| slot.id);
         self.place(&mut slot);
         if self.queue.open() >= cx.config.max_pending as usize {
             self.give_up_oldest();
         }
         self.queue.push(slot);
-        match body::of_request(&self.client.fields) {
+        match framing {
             Framing::Empty => self.request_done(offset, end),
             Framing::Body(body) => {
                 self.client.state = State::Body(body);
@@ -169,6 +179,7 @@ impl HttpParser {
 
     /// The request that was begun last is over.
     fn request_done(&mut self, offset: u64, end: Timestamp) {
+        self.end_observed(Side::Client);
         let body_offset = self.client.body_offset;
         self.client.state = State::Start;
         self.client.start = None;
@@ -212,6 +223,7 @@ impl HttpParser {
             slot.request_done |= leaves;
             self.queue.note_response(&self.draft.content_type, &self.draft.upgrade);
         }
+        self.observe_response(status);
         if leaves {
             return self.leaves(status, offset, end, cx);
         }
@@ -258,6 +270,7 @@ impl HttpParser {
     }
 
     fn response_done(&mut self, offset: u64, end: Timestamp) {
+        self.end_observed(Side::Server);
         self.server.state = State::Start;
         self.server.start = None;
         self.server.scanned = 0;
@@ -314,7 +327,10 @@ impl HttpParser {
 
     fn body(&mut self, side: Side, mut body: Body, bytes: &[u8], at: &mut usize, cx: &Context<'_>) -> Progress {
         let rest = bytes.get(*at..).unwrap_or_default();
-        let (taken, walk) = body.walk(rest);
+        let (taken, walk) = match self.half(side).observed {
+            None => body.walk(rest, &mut Nobody),
+            Some(id) => self.show(side, id, &mut body, rest, *at, cx),
+        };
         *at = at.saturating_add(taken);
         let offset = cx.offset.saturating_add(*at as u64);
         let newest = cx.mark_at(offset.saturating_sub(1)).at;
@@ -356,6 +372,7 @@ impl HttpParser {
 
     /// Ends a message in whose body nothing can be found any more.
     fn spoil(&mut self, side: Side, offset: u64, now: Timestamp, gap: bool) {
+        self.lose_observed(side);
         if let Some(slot) = self.slot_of(side) {
             slot.gap |= gap;
             slot.truncated |= !gap;
@@ -430,6 +447,8 @@ impl HttpParser {
                 let timed = half.newest >= cx.now;
                 half.newest = cx.now;
                 half.end = cx.offset;
+                self.lose_observed(side);
+                let half = self.half(side);
                 match lost {
                     // Should nothing follow, nobody knows when it ended.
                     Some(Lost::Inside) if body == Body::UntilClose => half.torn = !timed,

@@ -1,6 +1,7 @@
 //! The texts of the messages under way, one after the other in one place.
 
 use alloc::string::String;
+use core::ops::Range;
 
 use super::slot::shorten;
 
@@ -72,6 +73,18 @@ impl Texts {
         let length = piece.length.checked_sub(1)? as usize;
         let start = usize::try_from(span.start.checked_sub(self.base)?).ok()?.checked_add(piece.start as usize)?;
         self.buffer.get(start..start.checked_add(length)?)
+    }
+
+    /// Overwrites a part of a text, given from its start on. All of its characters stay as many bytes.
+    pub(super) fn mask(&mut self, span: Span, piece: Piece, part: Range<usize>) {
+        let Some(start) = span.start.checked_sub(self.base).and_then(|start| usize::try_from(start).ok()) else {
+            return;
+        };
+        let start = start.saturating_add(piece.start as usize);
+        let part = start.saturating_add(part.start)..start.saturating_add(part.end);
+        let mut bytes = core::mem::take(&mut self.buffer).into_bytes();
+        bytes.get_mut(part).into_iter().flatten().for_each(|byte| *byte = b'*');
+        self.buffer = String::from_utf8(bytes).unwrap_or_default();
     }
 
     /// Takes back the text that was begun last.
@@ -152,6 +165,18 @@ mod tests {
             }
         }
         assert!(texts.capacity() < 512, "{}", texts.capacity());
+    }
+
+    #[test]
+    fn a_part_can_be_masked() {
+        let mut texts = Texts::default();
+        let mut before = texts.begin();
+        texts.put_str(&mut before, "before");
+        texts.free(before);
+        let mut span = texts.begin();
+        let (first, second) = (texts.put_str(&mut span, "/a"), texts.put_str(&mut span, "/p?key=s\u{e9}cret&x=1"));
+        texts.mask(span, second, 7..14);
+        assert_eq!((texts.get(span, first), texts.get(span, second)), (Some("/a"), Some("/p?key=*******&x=1")));
     }
 
     #[test]

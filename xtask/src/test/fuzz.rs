@@ -14,7 +14,7 @@ use super::{crates::nightly, report::Report};
 use crate::{command::Run, error::Error, say, setup::CargoTool, workspace::Workspace};
 
 /// How many inputs each target is given, the first ones included: about 5 s on 2 cores.
-const INPUTS: [(&str, u32); 22] = [
+const INPUTS: [(&str, u32); 23] = [
     ("assembler", 200_000),
     ("command", 60_000),
     ("connection", 20_000),
@@ -28,6 +28,7 @@ const INPUTS: [(&str, u32); 22] = [
     ("mqtt", 5_000),
     ("mysql", 5_000),
     ("mysql_compressed", 5_000),
+    ("payload", 10_000),
     ("pcap", 600_000),
     ("plan", 50_000),
     ("pod", 200_000),

@@ -3,7 +3,7 @@
 use obtrace_export::model::{Span, Text, Value};
 use obtrace_protocols::{Role, http::HttpDetails};
 
-use super::{Input, Templates, push_count, push_text, query};
+use super::{Input, Templates, payload, push_count, push_text, query};
 
 pub(super) fn describe(input: &Input<'_>, details: &HttpDetails<'_>, names: &mut Templates, span: &mut Span) {
     let settings = input.settings;
@@ -48,6 +48,9 @@ pub(super) fn describe(input: &Input<'_>, details: &HttpDetails<'_>, names: &mut
     }
     if let Some(size) = details.response_body_size {
         push_count(span, key!("http.response.body.size"), size);
+    }
+    if let Some(payload) = &details.payload {
+        payload::describe(input, payload, span);
     }
 }
 

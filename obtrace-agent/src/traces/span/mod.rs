@@ -20,6 +20,7 @@ mod http;
 mod kafka;
 mod mqtt;
 mod mysql;
+mod payload;
 mod query;
 mod sql;
 mod template;

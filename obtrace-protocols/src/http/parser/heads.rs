@@ -13,6 +13,7 @@ use super::{
 use crate::{
     Config,
     parser::{Context, Side, Step, Then},
+    payload::coding::Coding,
     stream::Mark,
 };
 
@@ -46,6 +47,7 @@ impl HttpParser {
         half.start = Some(cx.mark_at(cx.offset.saturating_add(*at as u64)));
         half.start = half.start.map(|mark| Mark { offset: cx.offset.saturating_add(*at as u64), ..mark });
         half.fields = Fields::default();
+        half.coding = Coding::Identity;
         None
     }
 
@@ -197,6 +199,11 @@ impl HttpParser {
             }
             (Side::Client, Field::Http2Settings) => keep(&mut self.handshake.settings, value, limit),
             (Side::Client, Field::WebSocketExtensions | Field::WebSocketProtocol) => {}
+            (_, Field::ContentEncoding) => {
+                let half = self.half(side);
+                // Several are one that nobody reads.
+                half.coding = if half.coding == Coding::Identity { Coding::parse(value) } else { Coding::Other };
+            }
             (Side::Client, _) => {
                 if let Some(slot) = self.request.as_mut() {
                     self.queue.note_field(slot, field, value, limit);
