@@ -10,6 +10,7 @@ mod detect;
 pub mod dns;
 mod exchange;
 pub mod http;
+pub mod http2;
 mod pairing;
 mod parser;
 pub mod postgres;
