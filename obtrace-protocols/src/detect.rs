@@ -6,7 +6,7 @@
 
 use alloc::boxed::Box;
 
-use crate::{Config, Direction, Protocol, Role, dns, http, parser::NewParser, parser::Parser, postgres, redis};
+use crate::{Config, Direction, Protocol, Role, dns, http, http2, parser::NewParser, parser::Parser, postgres, redis};
 
 /// What the first bytes of a connection say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,10 +50,12 @@ struct Entry {
     new: NewParser,
 }
 
-/// All stream matchers in the order they are asked, and why in this order: strictest first. PostgreSQL's startup packet is a
+/// All stream matchers in the order they are asked, and why in this order: strictest first. HTTP/2's
+/// preface is 24 bytes, and of a connection joined later a whole header block has to parse. PostgreSQL's startup packet is a
 /// length and a version number that nothing else begins with; an HTTP/1 request line ends in its version; DNS over
 /// TCP has to parse whole; RESP's type characters are common text, so that it comes last.
-static TABLE: [Entry; 4] = [
+static TABLE: [Entry; 5] = [
+    Entry { protocol: Protocol::Http2, matches: http2::matches, new: http2::new_parser },
     Entry { protocol: Protocol::Postgres, matches: postgres::matches, new: postgres::new_parser },
     Entry { protocol: Protocol::Http, matches: http::matches, new: http::new_parser },
     Entry { protocol: Protocol::Dns, matches: dns::matches, new: dns::new_parser },
@@ -79,6 +81,7 @@ pub fn detect(sent: &[u8], received: &[u8], role: Option<Role>, hint: Option<Pro
     }
     let mut likely = None;
     let mut undecided = false;
+    let hint = hint.map(carrier);
     let hinted = TABLE.iter().filter(|entry| Some(entry.protocol) == hint);
     let others = TABLE.iter().filter(|entry| Some(entry.protocol) != hint);
     for entry in hinted.chain(others) {
@@ -117,7 +120,16 @@ pub(crate) fn detect_datagram(bytes: &[u8], direction: Direction, role: Option<R
     }
 }
 
+/// The protocol of a connection on which exchanges of this one are found.
+const fn carrier(protocol: Protocol) -> Protocol {
+    match protocol {
+        Protocol::Grpc => Protocol::Http2,
+        other => other,
+    }
+}
+
 pub(crate) fn new_parser(protocol: Protocol, config: &Config) -> Box<dyn Parser> {
+    let protocol = carrier(protocol);
     let entry = TABLE.iter().find(|entry| entry.protocol == protocol);
     entry.map_or_else(|| http::new_parser(config), |entry| (entry.new)(config))
 }

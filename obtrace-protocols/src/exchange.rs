@@ -3,7 +3,13 @@
 use alloc::borrow::Cow;
 use core::fmt;
 
-use crate::{dns::DnsDetails, http::HttpDetails, postgres::PostgresDetails, redis::RedisDetails};
+use crate::{
+    dns::DnsDetails,
+    http::HttpDetails,
+    http2::{GrpcDetails, Http2Details},
+    postgres::PostgresDetails,
+    redis::RedisDetails,
+};
 
 /// A point in time: nanoseconds in the caller's clock. The crate never reads a clock itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -96,6 +102,11 @@ impl Role {
 pub enum Protocol {
     /// HTTP/1.0 and HTTP/1.1 ([RFC 9112](https://www.rfc-editor.org/rfc/rfc9112)).
     Http,
+    /// HTTP/2 ([RFC 9113](https://www.rfc-editor.org/rfc/rfc9113)).
+    Http2,
+    /// gRPC over HTTP/2 ([gRPC over HTTP2](https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md)). The
+    /// connection is one of [`Protocol::Http2`].
+    Grpc,
     /// PostgreSQL frontend/backend protocol 3.0 and 3.2.
     Postgres,
     /// Redis serialization protocol, versions 2 and 3, and inline commands.
@@ -105,11 +116,13 @@ pub enum Protocol {
 }
 
 impl Protocol {
-    /// The name used in output: `http`, `postgres`, `redis`, `dns`.
+    /// The name used in output: `http`, `http2`, `grpc`, `postgres`, `redis`, `dns`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Http => "http",
+            Self::Http2 => "http2",
+            Self::Grpc => "grpc",
             Self::Postgres => "postgres",
             Self::Redis => "redis",
             Self::Dns => "dns",
@@ -338,6 +351,10 @@ pub(crate) fn own(text: Cow<'_, str>) -> Cow<'static, str> {
 pub enum Details<'a> {
     /// HTTP/1.x.
     Http(HttpDetails<'a>),
+    /// HTTP/2.
+    Http2(Http2Details<'a>),
+    /// gRPC.
+    Grpc(GrpcDetails<'a>),
     /// PostgreSQL.
     Postgres(PostgresDetails<'a>),
     /// Redis.
@@ -352,6 +369,8 @@ impl Details<'_> {
     pub fn into_owned(self) -> Details<'static> {
         match self {
             Self::Http(details) => Details::Http(details.into_owned()),
+            Self::Http2(details) => Details::Http2(details.into_owned()),
+            Self::Grpc(details) => Details::Grpc(details.into_owned()),
             Self::Postgres(details) => Details::Postgres(details.into_owned()),
             Self::Redis(details) => Details::Redis(details.into_owned()),
             Self::Dns(details) => Details::Dns(details.into_owned()),

@@ -32,9 +32,12 @@ def token_of(text):
 
 def what(span):
     """What was asked for, in the words of the clients' logs."""
-    if span["protocol"] == "http":
+    if span["protocol"] in ("http", "http2"):
         method = attribute(span, "http.request.method")
         return (method, "" if method == "CONNECT" else path_of(span))
+    if span["protocol"] == "grpc":
+        messages = "/".join(str(attribute(span, f"grpc.{end}.messages")) for end in ("client", "server"))
+        return (attribute(span, "rpc.method"), messages)
     if span["protocol"] == "dns":
         return (attribute(span, "dns.question.type") or span["name"].split(" ")[-1], attribute(span, "dns.question.name"))
     text = attribute(span, "db.query.text")
@@ -45,8 +48,10 @@ def what(span):
 
 
 def outcome(span):
-    if span["protocol"] == "http":
+    if span["protocol"] in ("http", "http2"):
         return attribute(span, "http.response.status_code")
+    if span["protocol"] == "grpc":
+        return attribute(span, "rpc.response.status_code")
     if span["protocol"] == "dns":
         return attribute(span, "dns.response_code")
     return attribute(span, "db.response.status_code")

@@ -27,6 +27,8 @@ import world
 CLIENTS = {
     "http": lambda at: [f"{name}={ports[at]}" for name, ports in
                         (("nginx", world.NGINX), ("uvicorn", world.UVICORN), ("gunicorn", world.GUNICORN), ("node", world.NODE), ("odd", world.ODD))],
+    "http2": lambda at: [f"nghttpd={world.NGHTTPD[at]}", f"apache={world.APACHE[at]}"],
+    "grpc": lambda at: [world.GRPC[at]],
     "redis": lambda at: [world.REDIS[at]],
     "postgres": lambda at: [world.POSTGRES[at]],
     "dns": lambda at: [world.DNS[at], world.SILENT],
@@ -43,9 +45,9 @@ def main():
     parser.add_argument("--rounds", type=int, default=2, help="how many times captures are damaged, each time otherwise")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1_000_000), help="of what is lost")
     arguments = parser.parse_args()
-    missing = [name for name in ("tcpdump", "tshark", "editcap", "nginx", "node", "redis-server", "dnsmasq", "ip", "unshare") if not shutil.which(name)]
+    missing = [name for name in ("tcpdump", "tshark", "editcap", "nginx", "apache2", "curl", "nghttp", "nghttpd", "node", "redis-server", "dnsmasq", "ip", "unshare") if not shutil.which(name)]
     if missing:
-        sys.exit(f"not installed: {' '.join(missing)}; apt-get install tcpdump tshark nginx-light redis-server dnsmasq nodejs postgresql iproute2 util-linux")
+        sys.exit(f"not installed: {' '.join(missing)}; apt-get install tcpdump tshark nginx-light apache2-bin curl nghttp2-client nghttp2-server redis-server dnsmasq nodejs postgresql iproute2 util-linux")
     interpreter = world.python()
     world.enter_namespace()
     place = world.World(interpreter)
@@ -159,8 +161,8 @@ class Case:
 
     def apart(self, record):
         """Whether tshark does not count this operation: a refused session start is neither query nor execution, an
-        inline command no array."""
-        return record["what"][0] == "CONNECT" and self.protocol == "postgres" or bool(record.get("inline"))
+        inline command no array, and HTTP/2 is not found in single bytes."""
+        return record["what"][0] == "CONNECT" and self.protocol == "postgres" or bool(record.get("inline") or record.get("pieces"))
 
 
 main()

@@ -19,6 +19,7 @@ PR_SET_PDEATHSIG = 1
 LIBC = ctypes.CDLL(None)
 
 NGINX, UVICORN, GUNICORN, NODE, ODD = (80, 18080), (8001, 18001), (8002, 18002), (8003, 18003), (8004, 18004)
+NGHTTPD, APACHE, GRPC = (8090, 18090), (8091, 18091), (50051, 15051)
 POSTGRES, REDIS, DNS, SILENT = (5432, 15999), (6379, 16999), (53, 15353), 15354
 
 
@@ -94,6 +95,26 @@ class World:
         for port in ODD:
             self.start(f"odd-{port}", self.python, servers / "odd.py", port)
         self.answers(*NGINX, *UVICORN, *GUNICORN, *NODE, *ODD)
+
+    def http2(self):
+        pages = self.folder / "www"
+        pages.mkdir()
+        for name, text in (("small.txt", "small"), ("index.html", "<p>"), ("style.css", "p {}"), ("big.bin", "x" * 300_000)):
+            (pages / name).write_text(text)
+        for port in NGHTTPD:
+            self.start(f"nghttpd-{port}", "nghttpd", "--no-tls", "--htdocs", pages, "--push", "/index.html=/style.css", "--max-concurrent-streams", 100, port)
+        apache = (HERE / "servers/apache.conf").read_text()
+        listen = "\n".join(f"Listen 127.0.0.1:{port}" for port in APACHE)
+        for name, value in (("FOLDER", str(self.folder)), ("MODULES", "/usr/lib/apache2/modules"), ("LISTEN", listen)):
+            apache = apache.replace(name, value)
+        (self.folder / "apache.conf").write_text(apache)
+        self.start("apache", "apache2", "-D", "FOREGROUND", "-f", self.folder / "apache.conf")
+        self.answers(*NGHTTPD, *APACHE)
+
+    def grpc(self):
+        for port in GRPC:
+            self.start(f"grpc-{port}", self.python, HERE / "servers/grpc_server.py", port)
+        self.answers(*GRPC)
 
     def redis(self):
         for port in REDIS:

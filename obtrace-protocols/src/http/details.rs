@@ -147,7 +147,7 @@ pub(super) fn ends_method(bytes: &[u8]) -> bool {
 }
 
 /// The method as a low-cardinality name: itself if it is registered, else `_OTHER`.
-pub(super) fn operation(method: &str) -> &str {
+pub(crate) fn operation(method: &str) -> &str {
     if is_registered(method.as_bytes()) { method } else { "_OTHER" }
 }
 

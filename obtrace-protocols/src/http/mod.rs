@@ -25,5 +25,6 @@ pub use head::{
     parse_response_head,
 };
 
+pub(crate) use details::operation;
 pub(crate) use detection::matches;
 pub(crate) use parser::new_parser;

@@ -177,6 +177,7 @@ const fn hint(port: u16) -> Option<Protocol> {
         80 | 8000 | 8080 => Some(Protocol::Http),
         5432 => Some(Protocol::Postgres),
         6379 => Some(Protocol::Redis),
+        50051 => Some(Protocol::Grpc),
         _ => None,
     }
 }

@@ -15,6 +15,7 @@ mod connect;
 mod database;
 mod dns;
 mod http;
+mod http2;
 mod query;
 mod template;
 
@@ -89,6 +90,8 @@ impl<'a> Input<'a> {
         span.attributes = memory.spare.pop().unwrap_or_else(|| Vec::with_capacity(USUAL));
         match &self.exchange.details {
             Details::Http(details) => http::describe(self, details, &mut memory.names, &mut span),
+            Details::Http2(details) => http2::describe(self, details, &mut memory.names, &mut span),
+            Details::Grpc(details) => http2::grpc(self, details, &mut span),
             Details::Postgres(details) => database::postgres(self, details, &mut span),
             Details::Redis(details) => database::redis(self, details, &mut span),
             Details::Dns(details) => dns::describe(self, details, &mut span),

@@ -29,6 +29,7 @@
 
 mod huffman;
 mod integer;
+mod outline;
 mod statics;
 mod table;
 #[cfg(test)]
@@ -39,6 +40,7 @@ use core::{fmt, ops::Range};
 
 pub use huffman::decode_huffman;
 use integer::integer;
+pub(super) use outline::{Outline, outline};
 pub(super) use statics::Name;
 use table::{Entry, Found, Table};
 
