@@ -118,7 +118,7 @@ def damaged(spans, oracle, kept, exempt, name):
             else:
                 complete += 1
                 found[start] += 1
-        elif outcome(span) is not None and not any(outcome(span) == outcome(known) for known in truth[start]):
+        elif outcome(span) is not None and not any(tells(span, known) for known in truth[start]):
             wrong.append((key(span), start, end))
     if wrong:
         lines += [f"  {name}: wrong exchanges {len(wrong)}:", *[f"    {item}" for item in wrong[:12]]]
@@ -129,6 +129,14 @@ def damaged(spans, oracle, kept, exempt, name):
     if missing:
         lines += [f"  {name}: missing of {len(untouched)} untouched exchanges:", *show(collections.Counter(map(key, missing)))]
     return lines, len(untouched) / max(len(oracle.spans), 1), complete / max(len(oracle.spans), 1)
+
+
+def tells(span, known):
+    """Whether the outcome of a span is that of `known`. Of a call of gRPC of which the content type was lost HTTP's status
+    is told: that it was answered."""
+    if (span["protocol"], known["protocol"]) == ("http2", "grpc"):
+        return outcome(span) == 200
+    return outcome(span) == outcome(known)
 
 
 def says(span, known):

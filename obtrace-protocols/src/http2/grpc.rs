@@ -67,6 +67,11 @@ impl Messages {
         self.left
     }
 
+    /// Every message so far is there to its last byte.
+    pub(super) const fn is_whole(&self) -> bool {
+        !self.lost && self.left == 0 && self.have == 0
+    }
+
     /// Goes over bytes of the body.
     pub(super) fn read(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() && !self.lost {

@@ -10,7 +10,9 @@
 //!
 //! On a connection that was there before, fields that refer to what was put in the header table earlier are not known:
 //! they are left out, [`unresolved`](Http2Details::unresolved) says so, and the exchange says [`Completeness::Gap`]. It
-//! is the same after lost header blocks. Nothing is ever guessed, and what is sent anew is known again.
+//! is the same after lost header blocks. Nothing is ever guessed, and what is sent anew is known again. A call whose
+//! content type is not known is found by its bodies, messages from end to end with trailers behind them, or by all else
+//! on the connection being gRPC.
 //!
 //! Lost bytes inside a body cost nothing, but for the message of gRPC whose beginning they hold. Behind others the next
 //! frame is looked for: one with a header block, of an open stream, or in front of another. Streams that may have ended

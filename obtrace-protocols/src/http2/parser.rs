@@ -197,7 +197,8 @@ impl Http2Parser {
     /// The stream is over, whatever there is of it.
     fn reset(&mut self, side: Side, head: &Head, code: ErrorCode, at: Timestamp) {
         let Some(stream) = self.streams.get(head.stream) else { return };
-        stream.gap |= (stream.client.adrift && !stream.client.ended) || (stream.server.adrift && !stream.server.begun);
+        // It may have been reset, or answered, among what was lost.
+        stream.gap |= stream.half(side).missed || (stream.server.missed && !stream.server.ended);
         stream.half(side).touch(head.size(), at);
         if !stream.server.ended {
             let by = if side == Side::Client { Role::Client } else { Role::Server };

@@ -29,6 +29,8 @@ pub(super) struct Half {
     pub(super) ended: bool,
     /// Its end may have been among what was lost.
     pub(super) adrift: bool,
+    /// Frames of its side were lost since it began.
+    pub(super) missed: bool,
     /// Bytes in DATA frames, padding left out, once there was such a frame.
     pub(super) body: Option<u64>,
     pub(super) messages: Messages,
@@ -53,6 +55,8 @@ pub(super) struct Stream {
     pub(super) answered: Fields,
     pub(super) grpc: Grpc,
     pub(super) pushed: bool,
+    /// The response ended with header fields.
+    pub(super) trailers: bool,
     /// Bytes of it that are read were lost.
     pub(super) gap: bool,
     /// A limit or the end cut it.
@@ -103,6 +107,13 @@ impl Stream {
         if self.grpc == Grpc::Maybe && (is_grpc || self.answered.grpc_status.is_some()) {
             self.grpc = Grpc::Yes;
         }
+    }
+
+    /// Whether both bodies are messages of gRPC from end to end, and the response ends in trailers.
+    fn is_framed(&self) -> bool {
+        let (client, server) = (&self.client, &self.server);
+        let whole = client.ended && server.ended && self.trailers;
+        whole && client.messages.count > 0 && client.messages.is_whole() && server.messages.is_whole()
     }
 
     fn unresolved(&self) -> bool {
@@ -297,6 +308,26 @@ pub(super) struct Streams {
     spare: Vec<Box<Stream>>,
     /// Heap bytes of all texts.
     texts: usize,
+    kinds: Kinds,
+}
+
+/// What was spoken on the connection as far as it is known.
+#[derive(Clone, Copy, Debug, Default)]
+struct Kinds {
+    grpc: bool,
+    other: bool,
+}
+
+impl Kinds {
+    /// Of a stream whose content type stands in a part of the table that was not seen, the bodies tell whether it is a
+    /// call of gRPC, else what all others of the connection are.
+    fn settle(&mut self, stream: &mut Stream) {
+        if stream.grpc == Grpc::Maybe && (stream.is_framed() || (self.grpc && !self.other)) {
+            stream.grpc = Grpc::Yes;
+        }
+        self.grpc |= stream.grpc == Grpc::Yes;
+        self.other |= stream.grpc == Grpc::No;
+    }
 }
 
 impl Streams {
@@ -330,7 +361,8 @@ impl Streams {
     /// It is over: it will be polled as it is.
     pub(super) fn finish(&mut self, id: u32) {
         let Ok(place) = self.open.binary_search_by_key(&id, |(id, _)| *id) else { return };
-        let (_, stream) = self.open.remove(place);
+        let (_, mut stream) = self.open.remove(place);
+        self.kinds.settle(&mut stream);
         self.finished.push_back(stream);
     }
 
@@ -347,12 +379,16 @@ impl Streams {
     /// Ends those that `over` says are.
     pub(super) fn finish_where(&mut self, mut over: impl FnMut(&mut Stream) -> bool) {
         let ended = self.open.extract_if(.., |(_, stream)| over(stream));
-        self.finished.extend(ended.map(|(_, stream)| stream));
+        let kinds = &mut self.kinds;
+        self.finished.extend(ended.map(|(_, mut stream)| {
+            kinds.settle(&mut stream);
+            stream
+        }));
     }
 
     /// Ends all, whatever there is of them.
     pub(super) fn finish_all(&mut self) {
-        self.finished.extend(self.open.drain(..).map(|(_, stream)| stream));
+        self.finish_where(|_| true);
     }
 
     pub(super) fn has_finished(&self) -> bool {

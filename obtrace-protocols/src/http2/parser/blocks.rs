@@ -236,6 +236,7 @@ impl Http2Parser {
             let after = stream.answered.capacity();
             grown = (before, after);
         }
+        stream.trailers = about.ends_stream;
         stream.look_at_response();
         self.streams.grew(grown.0, grown.1);
         if about.ends_stream {

@@ -45,6 +45,7 @@ impl Http2Parser {
         other.max_frame = LARGEST_FRAME;
         for stream in self.streams.iter() {
             let half = stream.half(side);
+            half.missed = true;
             if half.ended {
                 continue;
             }
