@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use obtrace_protocols::{
     Completeness, Config, Connection, Detection, Direction, Exchange, Protocol, Role, Shared, Stage, State, Tag,
-    Timestamp, detect,
+    Timestamp, detect, http2::hpack::Decoder,
     stream::{Assembler, Mark, Pushed},
 };
 
-const PROTOCOLS: [Protocol; 4] = [Protocol::Http, Protocol::Postgres, Protocol::Redis, Protocol::Dns];
+const PROTOCOLS: [Protocol; 5] = [Protocol::Http, Protocol::Http2, Protocol::Postgres, Protocol::Redis, Protocol::Dns];
 
 /// Takes numbers off the front of the input; zeros when it is used up.
 struct Input<'a>(&'a [u8]);
@@ -32,7 +32,9 @@ pub(crate) fn run(target: &str, data: &[u8]) {
         "connection" => connection(data),
         "detect" => detection(data),
         "dns" => conversation(Protocol::Dns, data),
+        "hpack" => hpack(data),
         "http" => conversation(Protocol::Http, data),
+        "http2" => conversation(Protocol::Http2, data),
         "postgres" => conversation(Protocol::Postgres, data),
         "redis" => conversation(Protocol::Redis, data),
         other => panic!("no fuzz target is named {other:?}"),
@@ -96,6 +98,43 @@ fn detection(data: &[u8]) {
     {
         assert!(role.is_none() || (a == c && b == d.opposite()), "{plain:?} from one end, {swapped:?} from the other");
     }
+}
+
+/// Header blocks, each a byte (its length, and whether a second decoder joins there) and its bytes. What the second one
+/// knows the first one knows too; both hold what they may.
+fn hpack(data: &[u8]) {
+    let mut input = Input(data);
+    let (mut whole, mut joined) = (Decoder::new(), Decoder::new());
+    while !input.0.is_empty() {
+        let first = input.byte();
+        if first >= 0xf0 {
+            joined.forget();
+        }
+        let block = input.take(usize::from(first & 0x7f));
+        let (known, told) = (fields(&mut whole, block), fields(&mut joined, block));
+        for (known, told) in known.iter().zip(&told) {
+            assert!(told.0.is_none() || told.0 == known.0, "{told:?} is not {known:?}");
+            assert!(told.1.is_none() || told.1 == known.1, "{told:?} is not {known:?}");
+        }
+        for decoder in [&whole, &joined] {
+            assert!(decoder.memory() < 160 * 1024, "{} bytes", decoder.memory());
+        }
+        // What is no block leaves the first one without its table too.
+        if whole.has_unknown() {
+            (whole, joined) = (Decoder::new(), Decoder::new());
+        }
+    }
+}
+
+type Field = (Option<Vec<u8>>, Option<Vec<u8>>);
+
+fn fields(decoder: &mut Decoder, block: &[u8]) -> Vec<Field> {
+    let mut out = Vec::new();
+    let mut fields = decoder.decode(block);
+    while let Ok(Some(field)) = fields.next() {
+        out.push((field.name.map(<[u8]>::to_vec), field.value.map(<[u8]>::to_vec)));
+    }
+    out
 }
 
 /// A connection that checks what it is given back.
@@ -196,6 +235,10 @@ fn preamble(protocol: Protocol) -> (&'static [u8], &'static [u8]) {
         Protocol::Postgres => (
             b"\0\0\0\x10\0\x03\0\0user\0u\0\0Q\0\0\0\x0dselect 1\0",
             b"R\0\0\0\x08\0\0\0\0Z\0\0\0\x05IC\0\0\0\x0dSELECT 1\0Z\0\0\0\x05I",
+        ),
+        Protocol::Http2 => (
+            b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0",
+            b"\0\0\0\x04\0\0\0\0\0",
         ),
         Protocol::Redis => (b"*1\r\n$4\r\nPING\r\n", b"+PONG\r\n"),
         Protocol::Dns => (

@@ -5,6 +5,7 @@ mod detect;
 mod dns;
 mod harness;
 mod http;
+mod http2;
 mod otlp;
 mod postgres;
 mod random;
@@ -21,11 +22,12 @@ use harness::{Goals, Run};
 /// A part of the suite: its name, and what runs it.
 type Part = (&'static str, fn(Run, &mut Goals));
 
-const PARTS: [Part; 11] = [
+const PARTS: [Part; 12] = [
     ("otlp", otlp::run),
     ("spool", spool::run),
     ("span-metrics", span_metrics::run),
     ("http", http::run),
+    ("http2", http2::run),
     ("postgres", postgres::run),
     ("redis", redis::run),
     ("dns", dns::run),

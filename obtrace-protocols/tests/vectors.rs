@@ -556,6 +556,11 @@ fn http() {
 }
 
 #[test]
+fn http2() {
+    run_folder("http2", 60);
+}
+
+#[test]
 fn redis() {
     run_folder("redis", 25);
 }

@@ -27,6 +27,8 @@ pub(super) enum Kind {
     GoAway,
     WindowUpdate,
     Continuation,
+    /// PRIORITY_UPDATE ([RFC 9218 §7](https://www.rfc-editor.org/rfc/rfc9218#section-7)).
+    PriorityUpdate,
     /// To be ignored ([RFC 9113 §5.5](https://www.rfc-editor.org/rfc/rfc9113#section-5.5)).
     Unknown,
 }
@@ -44,6 +46,7 @@ impl From<u8> for Kind {
             7 => Self::GoAway,
             8 => Self::WindowUpdate,
             9 => Self::Continuation,
+            0x10 => Self::PriorityUpdate,
             _ => Self::Unknown,
         }
     }
@@ -130,7 +133,7 @@ impl Head {
                 Kind::GoAway => !on_stream && self.length >= 8,
                 Kind::WindowUpdate => self.length == 4,
                 Kind::Continuation => on_stream,
-                Kind::Unknown => true,
+                Kind::PriorityUpdate | Kind::Unknown => true,
             }
     }
 
@@ -143,12 +146,13 @@ impl Head {
             Kind::Settings | Kind::Ping => ACK,
             Kind::PushPromise => END_HEADERS | PADDED,
             Kind::Continuation => END_HEADERS,
-            Kind::Priority | Kind::RstStream | Kind::GoAway | Kind::WindowUpdate => 0,
+            Kind::Priority | Kind::RstStream | Kind::GoAway | Kind::WindowUpdate | Kind::PriorityUpdate => 0,
             Kind::Unknown => return false,
         };
         // Most streams are the client's.
         let stream = match self.kind {
             Kind::Data | Kind::Headers => matches!(side, Side::Server) || self.stream & 1 == 1,
+            Kind::PriorityUpdate => self.stream == 0 && self.length >= 4 && matches!(side, Side::Client),
             _ => true,
         };
         stream && !self.reserved && self.flags & !flags == 0 && self.is_allowed(side, DEFAULT_MAX_FRAME)

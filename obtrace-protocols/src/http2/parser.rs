@@ -119,8 +119,12 @@ impl Http2Parser {
         if PREFACE.starts_with(rest) {
             return Progress::Stop(0, Then::Need(PREFACE.len()));
         }
+        // The connection was there before, also if nobody said so.
         self.forget();
         self.client.state = State::Lost;
+        if matches!(self.server.state, State::Head) {
+            self.server.state = State::Lost;
+        }
         Progress::On(0)
     }
 
@@ -197,10 +201,10 @@ impl Http2Parser {
     /// The stream is over, whatever there is of it.
     fn reset(&mut self, side: Side, head: &Head, code: ErrorCode, at: Timestamp) {
         let Some(stream) = self.streams.get(head.stream) else { return };
-        // It may have been reset, or answered, among what was lost.
-        stream.gap |= stream.half(side).missed || (stream.server.missed && !stream.server.ended);
         stream.half(side).touch(head.size(), at);
         if !stream.server.ended {
+            // It may have been reset, or answered, among what was lost.
+            stream.gap |= stream.half(side).missed || stream.server.missed;
             let by = if side == Side::Client { Role::Client } else { Role::Server };
             stream.reset = Some(Reset { by, code });
         }

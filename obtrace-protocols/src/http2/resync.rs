@@ -2,7 +2,7 @@
 
 use super::{
     frame::{HEAD, Head, Kind, fragment},
-    hpack::{Outline, outline},
+    hpack::{Outline, outline, outline_of_part},
 };
 use crate::{parser::Side, scan};
 
@@ -33,7 +33,9 @@ pub(super) fn look(side: Side, bytes: &[u8], most: usize, is_open: impl Fn(u32) 
     }
     let size = usize::try_from(head.size()).unwrap_or(usize::MAX);
     match head.kind {
-        Kind::Data if is_open(head.stream) => return Look::Frame(head),
+        Kind::Data | Kind::RstStream | Kind::WindowUpdate if is_open(head.stream) => return Look::Frame(head),
+        // Of what is pushed the promise is known.
+        Kind::Data if head.stream & 1 == 0 => return Look::No,
         Kind::Headers if head.ends_headers() => {
             let Some(payload) = bytes.get(HEAD..size) else { return short(size, most) };
             return match fragment(&head, payload).and_then(outline) {
@@ -60,7 +62,15 @@ fn follow(side: Side, head: &Head, bytes: &[u8], size: usize, most: usize) -> Lo
     };
     let goes_on = matches!(head.kind, Kind::Headers | Kind::PushPromise | Kind::Continuation) && !head.ends_headers();
     let is_continued = next.kind == Kind::Continuation && next.stream == head.stream;
-    if next.is_likely(side) && goes_on == is_continued { Look::Frame(*head) } else { Look::No }
+    if !next.is_likely(side) || goes_on != is_continued {
+        return Look::No;
+    }
+    let part = bytes.get(HEAD..size).filter(|_| goes_on && head.kind == Kind::Headers);
+    match part.and_then(|payload| fragment(head, payload)).and_then(outline_of_part) {
+        Some(Outline::Request) => Look::Headers(Side::Client),
+        Some(Outline::Response) => Look::Headers(Side::Server),
+        _ => Look::Frame(*head),
+    }
 }
 
 /// Where a frame begins.

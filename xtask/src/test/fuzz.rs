@@ -14,13 +14,15 @@ use super::{crates::nightly, report::Report};
 use crate::{command::Run, error::Error, say, setup::CargoTool, workspace::Workspace};
 
 /// How many inputs each target is given, the first ones included: about 5 s on 2 cores.
-const INPUTS: [(&str, u32); 14] = [
+const INPUTS: [(&str, u32); 16] = [
     ("assembler", 200_000),
     ("command", 60_000),
     ("connection", 20_000),
     ("detect", 150_000),
     ("dns", 8_000),
+    ("hpack", 100_000),
     ("http", 2_500),
+    ("http2", 3_000),
     ("image", 200_000),
     ("pcap", 600_000),
     ("plan", 50_000),

@@ -40,7 +40,7 @@ use core::{fmt, ops::Range};
 
 pub use huffman::decode_huffman;
 use integer::integer;
-pub(super) use outline::{Outline, outline};
+pub(super) use outline::{Outline, outline, outline_of_part};
 pub(super) use statics::Name;
 use table::{Entry, Found, Table};
 

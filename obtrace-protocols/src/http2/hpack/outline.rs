@@ -18,8 +18,24 @@ const MOST: usize = 8;
 
 /// Goes over the first fields of a block without a table. `None`: it is none.
 pub(in super::super) fn outline(block: &[u8]) -> Option<Outline> {
-    let mut at = 0;
+    let (found, is_whole) = walk(block);
+    found.filter(|_| is_whole)
+}
+
+/// The same of the first part of a block.
+pub(in super::super) fn outline_of_part(block: &[u8]) -> Option<Outline> {
+    walk(block).0
+}
+
+/// What the first field is, and whether all that were looked at are fields.
+fn walk(block: &[u8]) -> (Option<Outline>, bool) {
     let mut found = None;
+    let is_whole = fields(block, &mut found).is_some();
+    (found, is_whole)
+}
+
+fn fields(block: &[u8], found: &mut Option<Outline>) -> Option<()> {
+    let mut at = 0;
     for _ in 0..MOST {
         let Some(&first) = block.get(at) else { break };
         let prefix = match first {
@@ -52,9 +68,9 @@ pub(in super::super) fn outline(block: &[u8]) -> Option<Outline> {
             Some(Name::Status) => Outline::Response,
             _ => Outline::Other,
         };
-        found = found.or(Some(kind));
+        *found = found.or(Some(kind));
     }
-    found
+    Some(())
 }
 
 #[cfg(test)]
@@ -72,5 +88,7 @@ mod tests {
         {
             assert_eq!(outline(no), None, "{no:?}");
         }
+        assert_eq!(outline_of_part(b"\x82\x41\x05h"), Some(Outline::Request));
+        assert_eq!(outline_of_part(b"\x41\x05h"), None);
     }
 }

@@ -26,8 +26,8 @@ pub(super) struct Block {
 #[derive(Clone, Copy, Debug)]
 struct About {
     stream: u32,
-    /// The stream that a PUSH_PROMISE opens; 0 for HEADERS.
-    promised: u32,
+    /// The stream that a PUSH_PROMISE opens, 0 if that was not read; `None` for HEADERS.
+    promised: Option<u32>,
     ends_stream: bool,
     /// Its first byte.
     start: Mark,
@@ -100,11 +100,11 @@ impl Http2Parser {
                 return self.misframed(side, cx);
             }
         }
-        let mut promised = 0;
+        let mut promised = None;
         if head.kind == Kind::PushPromise {
             (promised, bytes) = match bytes.and_then(|bytes| bytes.split_first_chunk::<4>()) {
-                Some((id, bytes)) => (u32::from_be_bytes(*id) & 0x7fff_ffff, Some(bytes)),
-                None if is_long => (0, None),
+                Some((id, bytes)) => (Some(u32::from_be_bytes(*id) & 0x7fff_ffff), Some(bytes)),
+                None if is_long => (Some(0), None),
                 None => return self.misframed(side, cx),
             };
         }
@@ -155,10 +155,10 @@ impl Http2Parser {
             }
         }
         self.streams.grew(before, self.fields.capacity());
-        match side {
-            Side::Client => self.request(about.stream, about, end, cx),
-            Side::Server if about.promised > 0 => self.promise(about, end, cx),
-            Side::Server => self.response(about, end),
+        match (side, about.promised) {
+            (Side::Client, _) => self.request(about.stream, about, end, cx),
+            (Side::Server, Some(promised)) => self.promise(promised, about, end, cx),
+            (Side::Server, None) => self.response(about, end),
         }
     }
 
@@ -179,13 +179,14 @@ impl Http2Parser {
     }
 
     /// A request that the server makes itself.
-    fn promise(&mut self, about: About, end: Timestamp, cx: &mut Context<'_>) {
-        if about.promised & 1 == 0 && !self.streams.contains(about.promised) {
-            self.begin(about.promised, about, end, cx);
-            if let Some(stream) = self.streams.get(about.promised) {
-                stream.pushed = true;
-                stream.client.ended = true;
-            }
+    fn promise(&mut self, id: u32, about: About, end: Timestamp, cx: &mut Context<'_>) {
+        if id == 0 || id & 1 == 1 || self.streams.contains(id) {
+            return;
+        }
+        self.begin(id, about, end, cx);
+        if let Some(stream) = self.streams.get(id) {
+            stream.pushed = true;
+            stream.client.ended = true;
         }
     }
 
