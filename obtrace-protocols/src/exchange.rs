@@ -9,6 +9,7 @@ use crate::{
     http2::{GrpcDetails, Http2Details},
     postgres::PostgresDetails,
     redis::RedisDetails,
+    websocket::WebSocketDetails,
 };
 
 /// A point in time: nanoseconds in the caller's clock. The crate never reads a clock itself.
@@ -113,10 +114,12 @@ pub enum Protocol {
     Redis,
     /// DNS over UDP and TCP ([RFC 1035](https://www.rfc-editor.org/rfc/rfc1035)).
     Dns,
+    /// WebSocket ([RFC 6455](https://www.rfc-editor.org/rfc/rfc6455)) behind its HTTP upgrade.
+    WebSocket,
 }
 
 impl Protocol {
-    /// The name used in output: `http`, `http2`, `grpc`, `postgres`, `redis`, `dns`.
+    /// The name used in output: `http`, `http2`, `grpc`, `websocket`, `postgres`, `redis`, `dns`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -126,6 +129,7 @@ impl Protocol {
             Self::Postgres => "postgres",
             Self::Redis => "redis",
             Self::Dns => "dns",
+            Self::WebSocket => "websocket",
         }
     }
 }
@@ -361,6 +365,8 @@ pub enum Details<'a> {
     Redis(RedisDetails<'a>),
     /// DNS.
     Dns(DnsDetails<'a>),
+    /// WebSocket.
+    WebSocket(WebSocketDetails<'a>),
 }
 
 impl Details<'_> {
@@ -374,6 +380,7 @@ impl Details<'_> {
             Self::Postgres(details) => Details::Postgres(details.into_owned()),
             Self::Redis(details) => Details::Redis(details.into_owned()),
             Self::Dns(details) => Details::Dns(details.into_owned()),
+            Self::WebSocket(details) => Details::WebSocket(details.into_owned()),
         }
     }
 }

@@ -19,6 +19,7 @@ pub mod redis;
 mod scan;
 pub mod sql;
 pub mod stream;
+pub mod websocket;
 
 pub use connection::{Config, Connection, Interest, Shared, State};
 pub use detect::{Detection, detect};

@@ -574,3 +574,8 @@ fn dns() {
 fn postgres() {
     run_folder("postgres", 25);
 }
+
+#[test]
+fn websocket() {
+    run_folder("websocket", 12);
+}

@@ -40,6 +40,8 @@ def what(span):
         return (attribute(span, "rpc.method"), messages)
     if span["protocol"] == "dns":
         return (attribute(span, "dns.question.type") or span["name"].split(" ")[-1], attribute(span, "dns.question.name"))
+    if span["protocol"] == "websocket":
+        return ("session", path_of(span))
     text = attribute(span, "db.query.text")
     operation = attribute(span, "db.operation.name") or ""
     if span["protocol"] == "postgres":
@@ -54,7 +56,21 @@ def outcome(span):
         return attribute(span, "rpc.response.status_code")
     if span["protocol"] == "dns":
         return attribute(span, "dns.response_code")
+    if span["protocol"] == "websocket":
+        return session_outcome(span)
     return attribute(span, "db.response.status_code")
+
+
+def session_outcome(span):
+    """How a session ended and what passed; of one that was not seen to its end nobody knows."""
+    if span["completeness"] != "complete":
+        return None
+    ends = []
+    for end in ("client", "server"):
+        # What is compressed has another size than the client knows.
+        size = "-" if path_of(span).endswith("/deflate") else attribute(span, f"websocket.{end}.payload.size")
+        ends.append(f"{attribute(span, f'websocket.{end}.frames')}/{attribute(span, f'websocket.{end}.messages')}/{size}")
+    return " ".join([str(attribute(span, "websocket.close.code")), *ends])
 
 
 def key(span):

@@ -32,6 +32,7 @@ CLIENTS = {
     "redis": lambda at: [world.REDIS[at]],
     "postgres": lambda at: [world.POSTGRES[at]],
     "dns": lambda at: [world.DNS[at], world.SILENT],
+    "websocket": lambda at: [f"library={world.WEBSOCKET[at]}", f"uvicorn={world.UVICORN_SOCKETS[at]}"],
 }
 # Operations of a protocol, at least.
 LEAST = 500

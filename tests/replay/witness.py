@@ -29,6 +29,12 @@ def http(path, ports):
     return sum(len(values) for values in fields(path, ports, "http", "tcp", "http.request", "http.request.method"))
 
 
+def websocket(path, ports):
+    """Upgrades, and connections on which there are frames."""
+    streams = fields(path, ports, "http", "tcp", "websocket", "tcp.stream")
+    return http(path, ports) + len({value for values in streams for value in values})
+
+
 def http2(path, ports):
     """Header fields of requests, those of pushes too."""
     return sum(map(len, fields(path, ports, "http2", "tcp", "http2.headers.method", "http2.headers.method")))

@@ -21,6 +21,7 @@ LIBC = ctypes.CDLL(None)
 NGINX, UVICORN, GUNICORN, NODE, ODD = (80, 18080), (8001, 18001), (8002, 18002), (8003, 18003), (8004, 18004)
 NGHTTPD, APACHE, GRPC = (8090, 18090), (8091, 18091), (50051, 15051)
 POSTGRES, REDIS, DNS, SILENT = (5432, 15999), (6379, 16999), (53, 15353), 15354
+WEBSOCKET, UVICORN_SOCKETS = (8005, 18005), (8006, 18006)
 
 
 def enter_namespace():
@@ -155,6 +156,14 @@ class World:
                 time.sleep(0.1)
             else:
                 sys.exit("PostgreSQL does not take statements")
+
+    def websocket(self):
+        servers = HERE / "servers"
+        self.start("websocket", self.python, servers / "websocket.py", *WEBSOCKET)
+        for port in UVICORN_SOCKETS:
+            self.start(f"uvicorn-sockets-{port}", self.python, "-m", "uvicorn", "--app-dir", servers, "websocket:app", "--port", port, "--log-level", "warning",
+                       "--ws", "websockets")
+        self.answers(*WEBSOCKET, *UVICORN_SOCKETS)
 
     def answers(self, *ports):
         """Waits until something answers on all of these ports."""

@@ -242,6 +242,19 @@ fn data_in_the_syn_and_with_the_fin() {
 }
 
 #[test]
+fn data_that_acknowledges_a_fin() {
+    let mut talk = talk();
+    let quit = command(&["QUIT"]);
+    talk.raw(false, FIN | ACK, talk.next[1], talk.next[0], b"");
+    talk.raw(true, ACK, talk.next[0], talk.next[1].wrapping_add(1), &quit);
+    talk.raw(false, RST, talk.next[1].wrapping_add(1), 0, b"");
+    let result = replay(&talk.frames);
+    let unanswered = ["redis QUIT response_missing".to_owned()];
+    assert_eq!(lines(&result), [redis_lines(3), unanswered.to_vec()].concat());
+    assert_eq!(result.summary.gaps, 0);
+}
+
+#[test]
 fn time_that_goes_backwards() {
     let mut frames = talk().close().frames;
     for (index, frame) in frames.iter_mut().enumerate() {

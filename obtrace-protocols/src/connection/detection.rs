@@ -93,7 +93,7 @@ impl Connection {
     pub(super) fn give_up(&mut self, side: Side) {
         let now = self.stream(side).assembler.newest().at;
         self.with_parser(side, now, None, |parser, cx| parser.close(cx));
-        self.retired = self.parser.take();
+        self.retire();
         self.misframed = 0;
         self.state = State::Detecting;
         self.requests = self.config.role.map(requests_of);

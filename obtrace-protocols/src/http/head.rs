@@ -163,6 +163,9 @@ pub(super) enum Field {
     ContentType,
     ForwardedFor,
     Upgrade,
+    Http2Settings,
+    WebSocketExtensions,
+    WebSocketProtocol,
 }
 
 /// A field name to compare with, whatever the case, in words that cover it.
@@ -227,6 +230,9 @@ const TRANSFER_ENCODING: Name<17> = Name::new(b"transfer-encoding");
 const HOST: Name<4> = Name::new(b"host");
 const USER_AGENT: Name<10> = Name::new(b"user-agent");
 const UPGRADE: Name<7> = Name::new(b"upgrade");
+const HTTP2_SETTINGS: Name<14> = Name::new(b"http2-settings");
+const WEBSOCKET_EXTENSIONS: Name<24> = Name::new(b"sec-websocket-extensions");
+const WEBSOCKET_PROTOCOL: Name<22> = Name::new(b"sec-websocket-protocol");
 const FORWARDED_FOR: Name<15> = Name::new(b"x-forwarded-for");
 
 /// Splits a field line whose name is one of those that are read. Most others are told by their first byte; none is
@@ -238,7 +244,14 @@ pub(super) fn known_field(line: &[u8]) -> Option<(Field, &[u8])> {
             Some(rest) => (Field::ContentType, rest),
             None => return noted_field(line),
         },
-        b'h' => (Field::Host, HOST.strip(line)?),
+        b'h' => match HOST.strip(line) {
+            Some(rest) => (Field::Host, rest),
+            None => (Field::Http2Settings, HTTP2_SETTINGS.strip(line)?),
+        },
+        b's' => match WEBSOCKET_EXTENSIONS.strip(line) {
+            Some(rest) => (Field::WebSocketExtensions, rest),
+            None => (Field::WebSocketProtocol, WEBSOCKET_PROTOCOL.strip(line)?),
+        },
         b'u' => match USER_AGENT.strip(line) {
             Some(rest) => (Field::UserAgent, rest),
             None => (Field::Upgrade, UPGRADE.strip(line)?),

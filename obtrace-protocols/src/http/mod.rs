@@ -1,8 +1,9 @@
 //! HTTP/1.0 and HTTP/1.1 ([RFC 9112](https://www.rfc-editor.org/rfc/rfc9112)).
 //!
 //! Heads are read once, line by line, whatever their length; bodies are walked over. Pipelined requests are paired
-//! with their responses in order; interim responses (1xx) belong to the final one. After `101 Switching Protocols` and
-//! after a tunnel was opened the connection is no HTTP/1 any more and nothing of it is read.
+//! with their responses in order; interim responses (1xx) belong to the final one. After `101 Switching Protocols` a
+//! parser of the new protocol goes on with the connection, if it is one that this crate knows; of others, and of what
+//! passes a tunnel, nothing is read.
 //!
 //! After lost bytes the next start line is looked for. A response that came when it cannot be known which request it
 //! answers is dropped, and those requests say [`Completeness::Gap`](crate::Completeness::Gap): no answer is better
@@ -18,6 +19,7 @@ mod resync;
 mod scan;
 mod slot;
 mod texts;
+mod upgrade;
 
 pub use details::HttpDetails;
 pub use head::{

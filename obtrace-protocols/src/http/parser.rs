@@ -13,11 +13,12 @@ use super::{
     matching::Cut,
     resync,
     slot::{Queue, Slot},
+    upgrade::Handshake,
 };
 use crate::{
     Config, Exchange, Timestamp,
     pairing::Pairing,
-    parser::{Context, Parser, Side, Step, Then},
+    parser::{Context, Parser, Side, Step, Successor, Then},
     stream::Mark,
 };
 
@@ -61,7 +62,7 @@ pub(super) struct Half {
     scanned: usize,
     /// Of the message that is being read, once its first byte was seen.
     pub(super) start: Option<Mark>,
-    fields: Fields,
+    pub(super) fields: Fields,
     /// Where its body begins.
     body_offset: u64,
     /// When the newest byte of the body passed, and the offset behind it.
@@ -85,6 +86,7 @@ pub(super) struct HttpParser {
     /// The request whose head is being read.
     pub(super) request: Option<Box<Slot>>,
     draft: Draft,
+    pub(super) handshake: Handshake,
     /// Whether the response that is being read belongs to the request that waits longest.
     pub(super) paired: bool,
     pub(super) pairing: Pairing,
@@ -97,6 +99,8 @@ pub(super) struct HttpParser {
     /// It is not observed any more and may go on.
     left: bool,
     role: Option<crate::Role>,
+    /// What the connection was given over to.
+    successor: Option<Successor>,
 }
 
 /// What reading a head came to.
@@ -183,7 +187,7 @@ impl HttpParser {
         self.queue.settle();
     }
 
-    fn response_head_done(&mut self, offset: u64, end: Timestamp, cx: &Context<'_>) -> Progress {
+    fn response_head_done(&mut self, offset: u64, end: Timestamp, cx: &mut Context<'_>) -> Progress {
         let status = self.draft.status;
         self.server.state = State::Start;
         let Some(start) = self.server.start.take() else { return Progress::On };
@@ -208,13 +212,11 @@ impl HttpParser {
             slot.request_done |= leaves;
             self.queue.note_response(&self.draft.content_type, &self.draft.upgrade);
         }
-        if bodiless || leaves {
+        if leaves {
+            return self.leaves(status, offset, end, cx);
+        }
+        if bodiless {
             self.response_done(offset, end);
-            if leaves {
-                self.leave();
-                let verdict = self.pairing.settle();
-                self.judge(verdict);
-            }
             return Progress::On;
         }
         match body::of_response(&self.server.fields) {
@@ -236,6 +238,23 @@ impl HttpParser {
             }
         }
         Progress::On
+    }
+
+    /// The response ends HTTP/1 on this connection. Another protocol takes it over if it is known where each side of
+    /// that begins.
+    fn leaves(&mut self, status: u16, offset: u64, end: Timestamp, cx: &mut Context<'_>) -> Progress {
+        let undecided = self.client.state == State::Undecided;
+        let paired = self.paired && self.queue.answering().is_some_and(|slot| slot.may_upgrade);
+        self.response_done(offset, end);
+        self.leave();
+        let verdict = self.pairing.settle();
+        self.judge(verdict);
+        self.successor = if status == 101 && undecided && paired { self.take_over(cx) } else { None };
+        if self.successor.is_none() {
+            return Progress::On;
+        }
+        let consumed = usize::try_from(offset.saturating_sub(cx.offset)).unwrap_or(usize::MAX);
+        Progress::Stop(Step { consumed, then: Then::Switch })
     }
 
     fn response_done(&mut self, offset: u64, end: Timestamp) {
@@ -488,7 +507,7 @@ impl HttpParser {
     fn memory(&self) -> usize {
         let request = self.request.as_ref().map_or(0, |_| size_of::<Slot>());
         let drafts = self.draft.content_type.capacity().saturating_add(self.draft.upgrade.capacity());
-        let drafts = drafts.saturating_add(request);
+        let drafts = drafts.saturating_add(request).saturating_add(self.handshake.memory());
         size_of::<Self>().saturating_add(drafts).saturating_add(self.queue.memory())
     }
 
@@ -496,6 +515,9 @@ impl HttpParser {
         self.queue.shrink();
         if self.server.start.is_none() {
             self.draft = Draft::default();
+        }
+        if self.client.state != State::Undecided {
+            self.handshake = Handshake::default();
         }
     }
 }

@@ -7,7 +7,7 @@ use super::{
     head::Field,
     texts::{Piece, Span, Texts},
 };
-use crate::{Completeness, Details, Exchange, Message, Protocol, Role, Timestamp};
+use crate::{Completeness, Details, Exchange, Message, Protocol, Role, Timestamp, parser::Upgrade};
 
 /// A request and what is known of its response.
 #[derive(Clone, Copy, Debug, Default)]
@@ -238,6 +238,25 @@ impl Queue {
     pub(super) fn newest_offer(&self) -> Option<&str> {
         let slot = self.slots.back().filter(|_| !self.is_empty())?;
         self.requests.get(slot.text, slot.upgrade)
+    }
+
+    /// What the newest request was answered with that took its connection over, and to which protocol.
+    pub(super) fn newest_upgrade(&self) -> Option<(&str, Upgrade<'_>)> {
+        let slot = self.slots.back().filter(|slot| slot.upgraded)?;
+        let name = self.responses.get(slot.response_text, slot.response_upgrade)?;
+        let asked = |piece| self.requests.get(slot.text, piece);
+        let target = asked(slot.target).unwrap_or_default();
+        let parts = split_target(slot.is_connect, target);
+        let upgrade = Upgrade {
+            request: slot.request,
+            response: slot.response,
+            method: asked(slot.method).unwrap_or_default(),
+            target,
+            path: parts.path,
+            host: parts.authority.or_else(|| asked(slot.host)),
+            ..Upgrade::default()
+        };
+        Some((name, upgrade))
     }
 
     /// How many in front are finished or lent.

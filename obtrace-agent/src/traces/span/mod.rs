@@ -18,6 +18,7 @@ mod http;
 mod http2;
 mod query;
 mod template;
+mod websocket;
 
 use std::sync::Arc;
 
@@ -95,6 +96,7 @@ impl<'a> Input<'a> {
             Details::Postgres(details) => database::postgres(self, details, &mut span),
             Details::Redis(details) => database::redis(self, details, &mut span),
             Details::Dns(details) => dns::describe(self, details, &mut span),
+            Details::WebSocket(details) => websocket::describe(self, details, &mut memory.names, &mut span),
             _ => {
                 span.name = Text::copied(&self.exchange.operation);
                 self.push_server(&mut span);
