@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use obtrace_protocols::{
     Completeness, Config, Connection, Detection, Direction, Exchange, Protocol, Role, Shared, Stage, State, Tag,
-    Timestamp, detect, http2::hpack::Decoder,
+    Timestamp, detect,
+    http2::hpack::Decoder,
     stream::{Assembler, Mark, Pushed},
 };
 
@@ -236,10 +237,7 @@ fn preamble(protocol: Protocol) -> (&'static [u8], &'static [u8]) {
             b"\0\0\0\x10\0\x03\0\0user\0u\0\0Q\0\0\0\x0dselect 1\0",
             b"R\0\0\0\x08\0\0\0\0Z\0\0\0\x05IC\0\0\0\x0dSELECT 1\0Z\0\0\0\x05I",
         ),
-        Protocol::Http2 => (
-            b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0",
-            b"\0\0\0\x04\0\0\0\0\0",
-        ),
+        Protocol::Http2 => (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0", b"\0\0\0\x04\0\0\0\0\0"),
         Protocol::Redis => (b"*1\r\n$4\r\nPING\r\n", b"+PONG\r\n"),
         Protocol::Dns => (
             b"\0\x13\0\x07\x01\0\0\x01\0\0\0\0\0\0\x01a\0\0\x01\0\x01",

@@ -21,8 +21,17 @@ CASES = HERE.parent / "obtrace-detect" / "testdata" / "cases"
 RECORDED = HERE.parent / "obtrace-export" / "testdata" / "receive"
 GOLDEN = HERE.parent / "obtrace-patch" / "testdata" / "golden"
 # The protocols in the order of `PROTOCOLS` in checks.rs: a connection's hint is its place.
-PROTOCOLS = ["http", "postgres", "redis", "dns"]
+PROTOCOLS = ["http", "http2", "postgres", "redis", "dns"]
 PIECE = 255
+# Of HTTP/2.
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+# The blocks of RFC 7541 C.4 and C.6.
+BLOCKS = [
+    "828684418cf1e3c2e5f23a6ba0ab90f4ff", "828684be5886a8eb10649cbf", "828785bf408825a849e95ba97d7f8925a849e95bb8e8b4bf",
+    "488264025885aec3771a4b6196d07abe941054d444a8200595040b8166e082a62d1bff6e919d29ad171863c78f0b97c8e9ae82ae43d3", "4883640effc1c0bf",
+    "88c16196d07abe941054d444a8200595040b8166e084a62d1bffc05a839bd9ab77ad94e7821dd7f2e6c7b335dfdfcd5b3960d5af27087f3672c1ab270fb5291f"
+    "9587316065c003ed4ee5b1063d5007",
+]
 CLOSE = 0xFE
 LONGEST = 64 << 10
 # The bits of `receive.rs`, and the signals in its order.
@@ -93,7 +102,9 @@ def pieces(data):
 
 
 def conversation(steps):
-    return b"".join(bytes([index, len(p)]) + p for index, data in steps if isinstance(data, bytes) for p in pieces(data))
+    """What `checks.rs` begins with is left out."""
+    told = ((index, data.removeprefix(PREFACE)) for index, data in steps if isinstance(data, bytes))
+    return b"".join(bytes([index, len(p)]) + p for index, data in told for p in pieces(data))
 
 
 def connection(steps, vector, hint):
@@ -168,7 +179,16 @@ def spools():
     keep("spool", bytes([1, 2, 40, 0]) + b"OBTSPL\0\1" + bytes(32) + bytes([3, 12, 0]) + bytes(12))
 
 
+def header_blocks():
+    """Blocks one behind the other, the second decoder from the beginning and from the second on."""
+    blocks = [bytes.fromhex(block) for block in BLOCKS]
+    for size_update in (b"", b"\x01\x20", b"\x03\x3f\xe1\x01"):
+        for joined in (b"", b"\xf0"):
+            keep("hpack", size_update + b"".join(bytes([len(block)]) + block + (joined if at == 0 else b"") for at, block in enumerate(blocks)))
+
+
 def main():
+    header_blocks()
     detection_cases()
     golden_pods()
     bodies()
@@ -182,7 +202,7 @@ def main():
                 keep("connection", connection(steps, vector, hint))
                 keep("detect", detection(steps))
                 count += 1
-    print(f"{count} vectors written as inputs of {len(PROTOCOLS) + 2} fuzz targets, cases, Pods, bodies and spools of six more")
+    print(f"{count} vectors written as inputs of {len(PROTOCOLS) + 2} fuzz targets, cases, Pods, bodies, spools and header blocks of seven more")
 
 
 if __name__ == "__main__":

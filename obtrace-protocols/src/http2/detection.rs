@@ -2,7 +2,7 @@
 //! sends.
 
 use super::{
-    frame::PREFACE,
+    frame::{Head, PREFACE},
     resync::{Look, look},
 };
 use crate::{detect::Verdict, parser::Side};
@@ -33,12 +33,17 @@ fn frames(side: Side, bytes: &[u8]) -> Verdict {
     let mut rest = bytes;
     for _ in 0..FRAMES {
         match look(side, rest, MOST, |_| false) {
-            Look::No => return Verdict::No,
-            Look::Short(_) => return Verdict::Maybe,
             Look::Headers(of) => return if of == side { Verdict::Yes } else { Verdict::No },
-            Look::Frame(head) => {
-                rest = usize::try_from(head.size()).ok().and_then(|size| rest.get(size..)).unwrap_or_default();
-            }
+            Look::Short(_) => return Verdict::Maybe,
+            Look::No | Look::Frame => {}
+        }
+        // Others say nothing, but for being what comes between those.
+        let Some(head) = Head::parse(rest).filter(|head| head.is_likely(side)) else { return Verdict::No };
+        let size = usize::try_from(head.size()).unwrap_or(usize::MAX);
+        match rest.get(size..) {
+            Some(behind) => rest = behind,
+            None if size <= MOST => return Verdict::Maybe,
+            None => return Verdict::No,
         }
     }
     Verdict::No

@@ -76,6 +76,17 @@ impl Fields {
         }
     }
 
+    /// What a request of HTTP/1 said.
+    pub(super) fn note_upgrade(&mut self, method: &str, path: &str, host: Option<&str>, user_agent: Option<&str>) {
+        let mut put = |text: &str| put(&mut self.text, text.as_bytes(), usize::MAX);
+        self.method = put(method);
+        self.path = put(path);
+        self.scheme = put("http");
+        self.host = host.map(&mut put).unwrap_or_default();
+        self.user_agent = user_agent.map(put).unwrap_or_default();
+        self.asks = true;
+    }
+
     /// Nothing is known of a block.
     pub(super) fn read_none(&mut self) {
         self.clear();

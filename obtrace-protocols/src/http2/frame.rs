@@ -89,6 +89,27 @@ impl Head {
         })
     }
 
+    /// Whether bytes that are too few may be the beginning of a usual frame.
+    pub(super) fn may_begin(bytes: &[u8]) -> bool {
+        match *bytes {
+            [a, b, c, kind, ..] => {
+                let length = u32::from_be_bytes([0, a, b, c]);
+                length <= DEFAULT_MAX_FRAME
+                    && match kind.into() {
+                        Kind::Priority => length == 5,
+                        Kind::RstStream | Kind::WindowUpdate => length == 4,
+                        Kind::Settings => length.is_multiple_of(6),
+                        Kind::Ping => length == 8,
+                        Kind::GoAway => length >= 8,
+                        Kind::Unknown => false,
+                        _ => true,
+                    }
+            }
+            [first, ..] => first == 0,
+            [] => true,
+        }
+    }
+
     /// Bytes of the frame, head included.
     pub(super) fn size(&self) -> u64 {
         u64::from(self.length).saturating_add(HEAD as u64)

@@ -3,7 +3,8 @@
 //! ([gRPC over HTTP2](https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md)).
 //!
 //! A stream is an exchange. It ends when both sides have ended it (END_STREAM of the later one, trailers included), or
-//! when one resets it. An interim response (1xx) belongs to the final one. What the server pushes is an exchange whose
+//! when one resets it. A connection begins with the client's preface, or as HTTP/1 with `Upgrade: h2c`: then stream 1
+//! answers the request of HTTP/1, and the two are one exchange. An interim response (1xx) belongs to the final one. What the server pushes is an exchange whose
 //! request is the PUSH_PROMISE. An exchange whose content type is `application/grpc` says [`Protocol::Grpc`]: its
 //! status comes from `grpc-status`; where that was not sent, from the reset (a CANCEL after `grpc-timeout` is
 //! `DEADLINE_EXCEEDED`) or the HTTP status.
@@ -15,7 +16,7 @@
 //! on the connection being gRPC.
 //!
 //! Lost bytes inside a body cost nothing, but for the message of gRPC whose beginning they hold. Behind others the next
-//! frame is looked for: one with a header block, of an open stream, or in front of another. Streams that may have ended
+//! frame is looked for that is known by itself: one with a header block, or of an open stream. Streams that may have ended
 //! among what was lost are told after 30 s in which nothing was heard of them.
 //!
 //! Limits: a header block of more than [`Config::max_buffered`] bytes is not read; texts are cut at
@@ -45,4 +46,4 @@ pub use codes::{ErrorCode, GrpcStatus};
 pub use details::{GrpcDetails, Http2Details, Reset};
 
 pub(crate) use detection::matches;
-pub(crate) use parser::new_parser;
+pub(crate) use parser::{new_parser, take_over};

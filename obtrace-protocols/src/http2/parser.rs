@@ -3,6 +3,7 @@
 mod blocks;
 mod data;
 mod losses;
+mod upgrade;
 
 use alloc::boxed::Box;
 
@@ -19,6 +20,7 @@ use crate::{
 };
 use blocks::Block;
 use data::Data;
+pub(crate) use upgrade::take_over;
 
 pub(crate) fn new_parser(_config: &Config) -> Box<dyn Parser> {
     Box::<Http2Parser>::default()
@@ -163,10 +165,7 @@ impl Http2Parser {
     fn settings(&mut self, side: Side, payload: &[u8]) {
         const HEADER_TABLE_SIZE: u16 = 1;
         const MAX_FRAME_SIZE: u16 = 5;
-        let other = self.half(match side {
-            Side::Client => Side::Server,
-            Side::Server => Side::Client,
-        });
+        let other = self.half(side.other());
         for [id, jd, a, b, c, d] in payload.as_chunks::<6>().0 {
             let value = u32::from_be_bytes([*a, *b, *c, *d]);
             match u16::from_be_bytes([*id, *jd]) {

@@ -9,68 +9,52 @@ use crate::{parser::Side, scan};
 /// What bytes look like from their first one on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Look {
-    /// No frame.
+    /// Nothing that is certain to be a frame.
     No,
-    /// It may be one: so many bytes will tell.
+    /// It may be: so many bytes will tell.
     Short(usize),
     /// A frame with header fields that only this side sends.
     Headers(Side),
-    /// A frame.
-    Frame(Head),
+    /// A frame of a stream that is open.
+    Frame,
 }
 
-/// Whether a frame of this side begins here. It is one if it has a header block, belongs to a stream that is known to
-/// be open, or another one follows: never because the bytes end there, so that it does not matter how they were cut.
-/// At most `most` bytes are waited for.
+/// Whether a frame that is known by itself begins here: it has a header block, or belongs to a stream that is open. What
+/// stands behind it does not matter, so that it does not either how the bytes were cut. At most `most` bytes are waited
+/// for.
 pub(super) fn look(side: Side, bytes: &[u8], most: usize, is_open: impl Fn(u32) -> bool) -> Look {
-    // No usual frame is as long as 64 KiB.
-    if bytes.first().is_some_and(|&byte| byte != 0) {
-        return Look::No;
-    }
-    let Some(head) = Head::parse(bytes) else { return Look::Short(HEAD) };
+    let Some(head) = Head::parse(bytes) else {
+        return if Head::may_begin(bytes) { Look::Short(HEAD) } else { Look::No };
+    };
     if !head.is_likely(side) {
         return Look::No;
     }
-    let size = usize::try_from(head.size()).unwrap_or(usize::MAX);
     match head.kind {
-        Kind::Data | Kind::RstStream | Kind::WindowUpdate if is_open(head.stream) => return Look::Frame(head),
-        // Of what is pushed the promise is known.
-        Kind::Data if head.stream & 1 == 0 => return Look::No,
-        Kind::Headers if head.ends_headers() => {
-            let Some(payload) = bytes.get(HEAD..size) else { return short(size, most) };
-            return match fragment(&head, payload).and_then(outline) {
-                Some(Outline::Request) => Look::Headers(Side::Client),
-                Some(Outline::Response) => Look::Headers(Side::Server),
-                Some(Outline::Other) if is_open(head.stream) => Look::Frame(head),
-                Some(Outline::Other) => follow(side, &head, bytes, size, most),
-                None => Look::No,
-            };
-        }
-        _ => {}
+        Kind::Data | Kind::RstStream | Kind::WindowUpdate if is_open(head.stream) => Look::Frame,
+        Kind::Headers => match header_block(&head, bytes, most) {
+            Ok(Some(Outline::Request)) => Look::Headers(Side::Client),
+            Ok(Some(Outline::Response)) => Look::Headers(Side::Server),
+            Ok(Some(Outline::Other)) if is_open(head.stream) => Look::Frame,
+            Ok(_) => Look::No,
+            Err(need) if need <= most => Look::Short(need),
+            Err(_) => Look::No,
+        },
+        _ => Look::No,
     }
-    follow(side, &head, bytes, size, most)
 }
 
-fn short(need: usize, most: usize) -> Look {
-    if need <= most { Look::Short(need) } else { Look::No }
-}
-
-/// Whether another frame follows.
-fn follow(side: Side, head: &Head, bytes: &[u8], size: usize, most: usize) -> Look {
-    let Some(next) = bytes.get(size..).and_then(Head::parse) else {
-        return short(size.saturating_add(HEAD), most);
-    };
-    let goes_on = matches!(head.kind, Kind::Headers | Kind::PushPromise | Kind::Continuation) && !head.ends_headers();
-    let is_continued = next.kind == Kind::Continuation && next.stream == head.stream;
-    if !next.is_likely(side) || goes_on != is_continued {
-        return Look::No;
+/// What the payload of a HEADERS frame looks like, or how many bytes it takes to say that.
+fn header_block(head: &Head, bytes: &[u8], most: usize) -> Result<Option<Outline>, usize> {
+    let size = usize::try_from(head.size()).unwrap_or(usize::MAX);
+    let payload = bytes.get(HEAD..size).filter(|_| size <= most).ok_or(size)?;
+    let block = fragment(head, payload);
+    if head.ends_headers() {
+        return Ok(block.and_then(outline));
     }
-    let part = bytes.get(HEAD..size).filter(|_| goes_on && head.kind == Kind::Headers);
-    match part.and_then(|payload| fragment(head, payload)).and_then(outline_of_part) {
-        Some(Outline::Request) => Look::Headers(Side::Client),
-        Some(Outline::Response) => Look::Headers(Side::Server),
-        _ => Look::Frame(*head),
-    }
+    let need = size.saturating_add(HEAD);
+    let next = bytes.get(size..).and_then(Head::parse).ok_or(need)?;
+    let goes_on = next.kind == Kind::Continuation && next.stream == head.stream;
+    Ok(block.filter(|_| goes_on).and_then(outline_of_part))
 }
 
 /// Where a frame begins.
@@ -86,11 +70,12 @@ pub(super) struct Found {
 pub(super) fn find(side: Side, bytes: &[u8], most: usize, is_open: impl Fn(u32) -> bool) -> Found {
     let mut start = 0_usize;
     loop {
+        // No usual frame is as long as 64 KiB.
         let rest = bytes.get(start..).unwrap_or_default();
         let Some(zero) = scan::find_zero(rest) else { return Found { start: bytes.len(), need: 1 } };
         start = start.saturating_add(zero);
         match look(side, bytes.get(start..).unwrap_or_default(), most, &is_open) {
-            Look::Frame(_) => return Found { start, need: 0 },
+            Look::Frame => return Found { start, need: 0 },
             Look::Headers(of) if of == side => return Found { start, need: 0 },
             Look::Short(need) => return Found { start, need },
             Look::No | Look::Headers(_) => start = start.saturating_add(1),
@@ -113,24 +98,30 @@ mod tests {
         // Half of it: the rest is waited for.
         assert_eq!(find(Side::Client, &bytes[..at + 10], 4096, none), Found { start: at, need: 12 });
         // A server asks for nothing.
-        assert_eq!(find(Side::Server, &bytes, 4096, none).need, 9);
+        assert_eq!(find(Side::Server, &bytes, 4096, none), Found { start: bytes.len(), need: 1 });
     }
 
     #[test]
-    fn data_counts_on_open_streams_or_in_front_of_a_frame() {
+    fn frames_count_on_open_streams() {
         let data = b"\0\0\x03\0\0\0\0\0\x07abc";
         assert_eq!(find(Side::Server, data, 4096, |id| id == 7), Found { start: 0, need: 0 });
-        assert_eq!(find(Side::Server, data, 4096, |_| false), Found { start: 0, need: 21 });
-        let two = [&data[..], b"\0\0\x08\x06\0\0\0\0\0"].concat();
-        assert_eq!(find(Side::Server, &two, 4096, |_| false), Found { start: 0, need: 0 });
-        let text = [&data[..], b"some text"].concat();
-        assert_eq!(find(Side::Server, &text, 4096, |_| false), Found { start: 21, need: 1 });
+        assert_eq!(find(Side::Server, data, 4096, |_| false), Found { start: data.len(), need: 1 });
+        let trailers = b"\0\0\x01\x01\x05\0\0\0\x07\xbe";
+        assert_eq!(find(Side::Server, trailers, 4096, |id| id == 7), Found { start: 0, need: 0 });
+        assert_eq!(find(Side::Server, trailers, 4096, |_| false).need, 1);
+    }
+
+    #[test]
+    fn a_block_in_pieces() {
+        let bytes = b"\0\0\x02\x01\x01\0\0\0\x07\x82\x44\0\0\x03\x09\x04\0\0\0\x07\x02/a";
+        assert_eq!(find(Side::Client, bytes, 4096, |_| false), Found { start: 0, need: 0 });
+        assert_eq!(find(Side::Client, &bytes[..19], 4096, |_| false), Found { start: 0, need: 20 });
     }
 
     #[test]
     fn nothing_is_waited_for_beyond_the_limit() {
-        let long = b"\0\x20\0\0\0\0\0\0\x07abc";
-        assert_eq!(find(Side::Server, long, 4096, |_| false).need, 9);
-        assert_eq!(find(Side::Server, long, 65536, |_| false), Found { start: 0, need: 0x2000 + 18 });
+        let long = b"\0\x20\0\x01\x04\0\0\0\x07abc";
+        assert_eq!(find(Side::Client, long, 4096, |_| false), Found { start: long.len(), need: 1 });
+        assert_eq!(find(Side::Client, long, 65536, |_| false), Found { start: 0, need: 0x2000 + 9 });
     }
 }

@@ -165,10 +165,12 @@ def pushes(port):
     wire.close()
 
 
-def curl(port, *words, path, method="GET", outcome=200):
+def curl(port, *words, path, method="GET", outcome=200, start="--http2-prior-knowledge"):
     with operation("http2", port, method, path) as running:
+        # What begins as HTTP/1 has no header fields of HTTP/2.
+        running.more = {"pieces": True} if start == "--http2" else {}
         url = f"http://127.0.0.1:{port}{path}"
-        subprocess.run(["curl", "--silent", "--http2-prior-knowledge", *words, "-o", "/dev/null", url], check=True)
+        subprocess.run(["curl", "--silent", start, *words, "-o", "/dev/null", url], check=True)
         running.outcome = outcome
 
 
@@ -194,6 +196,9 @@ def main():
         curl(port, "--data", "x" * 5000, path="/none", method="POST", outcome=404)
         nghttp(port, paths=[SMALL, BIG])
         nghttp(port, "--padding=40", "--continuation", "--header=x-a: b", paths=[SMALL, "/style.css"])
+    for path, outcome in ((SMALL, 200), (BIG, 200), ("/none", 404)):
+        curl(apache, path=path, outcome=outcome, start="--http2")
+    curl(apache, "--head", path=SMALL, method="HEAD", start="--http2")
     one_by_one(nghttpd, chunk=1)
     heads(nghttpd)
     pushes(nghttpd)

@@ -37,10 +37,7 @@ impl Http2Parser {
         half.block.clear();
         half.decoder.forget();
         // There may have been settings among them.
-        let other = self.half(match side {
-            Side::Client => Side::Server,
-            Side::Server => Side::Client,
-        });
+        let other = self.half(side.other());
         other.decoder.set_limit(u32::MAX as usize);
         other.max_frame = LARGEST_FRAME;
         for stream in self.streams.iter() {
@@ -58,6 +55,11 @@ impl Http2Parser {
         }
         // A response that was over waits for nothing but the end of its request.
         self.streams.finish_where(|stream| stream.server.ended && stream.client.adrift);
+    }
+
+    /// Streams that may have ended are given up after a while.
+    pub(super) fn wait_for_adrift(&mut self, now: Timestamp) {
+        self.adrift_until.get_or_insert(now.saturating_add(ADRIFT));
     }
 
     /// Looks for a frame.
