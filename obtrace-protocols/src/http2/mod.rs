@@ -40,6 +40,7 @@ mod parser;
 mod resync;
 mod stream;
 #[cfg(test)]
+#[expect(clippy::arithmetic_side_effects, reason = "small numbers of a test")]
 mod tests;
 
 pub use codes::{ErrorCode, GrpcStatus};

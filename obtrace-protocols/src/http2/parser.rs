@@ -45,6 +45,8 @@ enum State {
 #[derive(Debug)]
 struct Half {
     state: State,
+    /// Nothing was passed over since it is [`State::Lost`].
+    is_first: bool,
     /// Of the header blocks that this side sends.
     decoder: Decoder,
     /// The header block that goes on in CONTINUATION frames.
@@ -55,7 +57,13 @@ struct Half {
 
 impl Half {
     fn new(state: State) -> Self {
-        Self { state, decoder: Decoder::listening(), block: Block::default(), max_frame: DEFAULT_MAX_FRAME }
+        Self {
+            state,
+            is_first: true,
+            decoder: Decoder::listening(),
+            block: Block::default(),
+            max_frame: DEFAULT_MAX_FRAME,
+        }
     }
 }
 
@@ -267,7 +275,7 @@ impl Parser for Http2Parser {
                 State::Head => self.frame(side, rest, offset, cx),
                 State::Data(data) => self.data(side, data, rest, offset, cx),
                 State::Skip(left) => self.skip(side, left, rest),
-                State::Lost => self.search(side, rest, cx.config),
+                State::Lost => self.search(side, rest, cx),
             };
             match progress {
                 Progress::On(taken) => at = at.saturating_add(taken),

@@ -54,7 +54,21 @@ fn header_block(head: &Head, bytes: &[u8], most: usize) -> Result<Option<Outline
     let need = size.saturating_add(HEAD);
     let next = bytes.get(size..).and_then(Head::parse).ok_or(need)?;
     let goes_on = next.kind == Kind::Continuation && next.stream == head.stream;
-    Ok(block.filter(|_| goes_on).and_then(outline_of_part))
+    Ok(block.filter(|_| goes_on).map(|part| outline_of_part(part).unwrap_or(Outline::Other)))
+}
+
+/// Whether a frame begins where there is one as often as not: one that could be, with another one behind it.
+fn look_at_first(side: Side, bytes: &[u8], most: usize) -> Look {
+    let Some(head) = Head::parse(bytes).filter(|head| head.is_likely(side)) else { return Look::No };
+    let size = usize::try_from(head.size()).unwrap_or(usize::MAX);
+    let need = size.saturating_add(HEAD);
+    let Some(next) = bytes.get(size..).and_then(Head::parse) else {
+        return if need <= most { Look::Short(need) } else { Look::No };
+    };
+    let is_block = matches!(head.kind, Kind::Headers | Kind::PushPromise | Kind::Continuation);
+    let is_continued = next.kind == Kind::Continuation && next.stream == head.stream;
+    let follows = next.is_likely(side) && is_continued == (is_block && !head.ends_headers());
+    if follows { Look::Frame } else { Look::No }
 }
 
 /// Where a frame begins.
@@ -66,8 +80,16 @@ pub(super) struct Found {
     pub(super) need: usize,
 }
 
-/// Looks for the first frame of this side.
-pub(super) fn find(side: Side, bytes: &[u8], most: usize, is_open: impl Fn(u32) -> bool) -> Found {
+/// Looks for the first frame of this side. `is_first`: these are the first bytes behind a loss, or the first that were
+/// seen, and more often than not a frame begins there.
+pub(super) fn find(side: Side, bytes: &[u8], most: usize, is_first: bool, is_open: impl Fn(u32) -> bool) -> Found {
+    if is_first && look(side, bytes, most, &is_open) == Look::No {
+        match look_at_first(side, bytes, most) {
+            Look::Short(need) => return Found { start: 0, need },
+            Look::Frame => return Found { start: 0, need: 0 },
+            Look::No | Look::Headers(_) => {}
+        }
+    }
     let mut start = 0_usize;
     loop {
         // No usual frame is as long as 64 KiB.
@@ -94,34 +116,44 @@ mod tests {
         let bytes = [&b"body\0\0 of \0\0\0\0\x02\0\0\0\0 some kind\0\0"[..], REQUEST].concat();
         let none = |_| false;
         let at = bytes.len() - REQUEST.len();
-        assert_eq!(find(Side::Client, &bytes, 4096, none), Found { start: at, need: 0 });
+        assert_eq!(find(Side::Client, &bytes, 4096, false, none), Found { start: at, need: 0 });
         // Half of it: the rest is waited for.
-        assert_eq!(find(Side::Client, &bytes[..at + 10], 4096, none), Found { start: at, need: 12 });
+        assert_eq!(find(Side::Client, &bytes[..at + 10], 4096, false, none), Found { start: at, need: 12 });
         // A server asks for nothing.
-        assert_eq!(find(Side::Server, &bytes, 4096, none), Found { start: bytes.len(), need: 1 });
+        assert_eq!(find(Side::Server, &bytes, 4096, false, none), Found { start: bytes.len(), need: 1 });
     }
 
     #[test]
     fn frames_count_on_open_streams() {
         let data = b"\0\0\x03\0\0\0\0\0\x07abc";
-        assert_eq!(find(Side::Server, data, 4096, |id| id == 7), Found { start: 0, need: 0 });
-        assert_eq!(find(Side::Server, data, 4096, |_| false), Found { start: data.len(), need: 1 });
+        assert_eq!(find(Side::Server, data, 4096, false, |id| id == 7), Found { start: 0, need: 0 });
+        assert!(find(Side::Server, data, 4096, false, |_| false).need > 0);
         let trailers = b"\0\0\x01\x01\x05\0\0\0\x07\xbe";
-        assert_eq!(find(Side::Server, trailers, 4096, |id| id == 7), Found { start: 0, need: 0 });
-        assert_eq!(find(Side::Server, trailers, 4096, |_| false).need, 1);
+        assert_eq!(find(Side::Server, trailers, 4096, false, |id| id == 7), Found { start: 0, need: 0 });
+        assert!(find(Side::Server, trailers, 4096, false, |_| false).need > 0);
+    }
+
+    #[test]
+    fn the_first_bytes_may_be_any_frame() {
+        let bytes = b"\0\0\x0c\0\0\0\0\0\x07\0\0\x03\x01\x05\0\0\0\x07\x82\x86\x84\0\0\x08\x06\0\0\0\0\0";
+        assert_eq!(find(Side::Client, bytes, 4096, true, |_| false), Found { start: 0, need: 0 });
+        assert_eq!(find(Side::Client, &bytes[..20], 4096, true, |_| false), Found { start: 0, need: 30 });
+        assert_eq!(find(Side::Client, bytes, 4096, false, |_| false), Found { start: 9, need: 0 });
+        let other = [&bytes[..21], b"no frame that is"].concat();
+        assert_eq!(find(Side::Client, &other, 4096, true, |_| false), Found { start: 9, need: 0 });
     }
 
     #[test]
     fn a_block_in_pieces() {
         let bytes = b"\0\0\x02\x01\x01\0\0\0\x07\x82\x44\0\0\x03\x09\x04\0\0\0\x07\x02/a";
-        assert_eq!(find(Side::Client, bytes, 4096, |_| false), Found { start: 0, need: 0 });
-        assert_eq!(find(Side::Client, &bytes[..19], 4096, |_| false), Found { start: 0, need: 20 });
+        assert_eq!(find(Side::Client, bytes, 4096, false, |_| false), Found { start: 0, need: 0 });
+        assert_eq!(find(Side::Client, &bytes[..19], 4096, false, |_| false), Found { start: 0, need: 20 });
     }
 
     #[test]
     fn nothing_is_waited_for_beyond_the_limit() {
         let long = b"\0\x20\0\x01\x04\0\0\0\x07abc";
-        assert_eq!(find(Side::Client, long, 4096, |_| false), Found { start: long.len(), need: 1 });
-        assert_eq!(find(Side::Client, long, 65536, |_| false), Found { start: 0, need: 0x2000 + 9 });
+        assert_eq!(find(Side::Client, long, 4096, false, |_| false), Found { start: long.len(), need: 1 });
+        assert_eq!(find(Side::Client, long, 65536, false, |_| false), Found { start: 0, need: 0x2000 + 9 });
     }
 }

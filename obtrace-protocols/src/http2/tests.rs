@@ -124,25 +124,25 @@ fn conversation(shapes: &[Shape], order: &[u8]) -> Vec<(Direction, Vec<u8>)> {
     let mut order = order.iter().cycle();
     loop {
         let choice = usize::from(*order.next().unwrap());
-        if choice % 3 == 0 || open.is_empty() {
-            if let Some((shape, stream)) = shapes.next() {
-                let Script { client, server } = script(stream, shape);
-                let mut steps = vec![];
-                let mut client = client.into_iter().map(|bytes| (Direction::Sent, bytes));
-                steps.extend(client.next());
-                if shape.choice % 5 == 4 {
-                    steps.extend(server.into_iter().map(|bytes| (Direction::Received, bytes)));
-                    steps.extend(client);
-                } else {
-                    steps.extend(client);
-                    steps.extend(server.into_iter().map(|bytes| (Direction::Received, bytes)));
-                }
-                steps.reverse();
-                // The requests are in the order of their numbers.
-                out.extend(steps.pop());
-                open.push(steps);
-                continue;
+        if (choice.is_multiple_of(3) || open.is_empty())
+            && let Some((shape, stream)) = shapes.next()
+        {
+            let Script { client, server } = script(stream, shape);
+            let mut steps = vec![];
+            let mut client = client.into_iter().map(|bytes| (Direction::Sent, bytes));
+            steps.extend(client.next());
+            if shape.choice % 5 == 4 {
+                steps.extend(server.into_iter().map(|bytes| (Direction::Received, bytes)));
+                steps.extend(client);
+            } else {
+                steps.extend(client);
+                steps.extend(server.into_iter().map(|bytes| (Direction::Received, bytes)));
             }
+            steps.reverse();
+            // The requests are in the order of their numbers.
+            out.extend(steps.pop());
+            open.push(steps);
+            continue;
         }
         if open.is_empty() {
             return out;
@@ -177,9 +177,8 @@ fn play(steps: &[(Direction, Vec<u8>)], sizes: &[usize], lost: Option<Lost>, ski
         while !rest.is_empty() {
             let (piece, left) = rest.split_at((*sizes.next().unwrap()).clamp(1, rest.len()));
             let end = *offset + piece.len() as u64;
-            let hole = lost.filter(|lost| lost.direction == *direction);
-            let (from, until) =
-                hole.map_or((end, end), |it| (it.from.clamp(*offset, end), it.until.clamp(*offset, end)));
+            let hole = lost.filter(|lost| lost.direction == *direction && lost.from < end && *offset < lost.until);
+            let (from, until) = hole.map_or((end, end), |it| (it.from.max(*offset), it.until.min(end)));
             if number >= skipped {
                 let now = Timestamp::from_nanos(at);
                 let (before, after) = ((from - *offset) as usize, (until - *offset) as usize);
@@ -189,7 +188,7 @@ fn play(steps: &[(Direction, Vec<u8>)], sizes: &[usize], lost: Option<Lost>, ski
                 if from < until {
                     connection.handle_gap(*direction, from, until - from, now);
                 }
-                if after > before && after < piece.len() {
+                if after < piece.len() {
                     connection.handle_data(*direction, until, &piece[after..], now, Tag::new(1));
                 }
             }
@@ -256,7 +255,8 @@ proptest! {
         prop_assert_eq!(&whole, &play(&steps, &sizes, None, 0));
     }
 
-    /// Whatever is lost or came before: what is told whole is as it was.
+    /// Whatever is lost or came before: what is told whole is as it was. But for bodies that hold frames themselves:
+    /// of their middle nobody can tell.
     #[test]
     fn nothing_wrong_comes_of_losses(
         shapes in proptest::collection::vec(shape(), 1..12),
@@ -267,6 +267,10 @@ proptest! {
         length in 1..400_u64,
         skipped in 0..6_usize,
     ) {
+        let mut shapes = shapes;
+        for shape in shapes.iter_mut().filter(|shape| shape.body.starts_with(b"\0\0\x03\x01")) {
+            shape.body.fill(1);
+        }
         let steps = conversation(&shapes, &order);
         let whole = play(&steps, &[usize::MAX], None, 0);
         let direction = if sent { Direction::Sent } else { Direction::Received };

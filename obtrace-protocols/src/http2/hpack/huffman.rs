@@ -177,7 +177,7 @@ fn long(window: u64) -> Option<(u8, u32)> {
     let class = CODE.long.iter().filter(|class| u64::from(top) >= class.end).count();
     let bits = u32::from(*LONG.get(class)?);
     let class = CODE.long.get(class)?;
-    let nth = top.checked_sub(class.first)? >> 32_u32.saturating_sub(bits);
+    let nth = top.checked_sub(class.first)?.wrapping_shr(32_u32.saturating_sub(bits));
     let symbol = *CODE.by_length.get(class.place.saturating_add(nth as usize))?;
     (symbol != END_OF_STRING).then_some(())?;
     Some((symbol as u8, bits))
@@ -198,7 +198,7 @@ struct Window {
 impl Window {
     #[inline]
     fn take(&mut self, bits: u32) {
-        self.bits <<= bits;
+        self.bits = self.bits.wrapping_shl(bits);
         self.have = self.have.wrapping_sub(bits);
     }
 }
@@ -230,7 +230,7 @@ fn decode_into(encoded: &[u8], out: &mut [u8]) -> Option<usize> {
     let mut rest = encoded;
     let mut at = 0_usize;
     while let Some(word) = rest.first_chunk::<8>() {
-        window.bits |= u64::from_be_bytes(*word) >> window.have;
+        window.bits |= u64::from_be_bytes(*word).wrapping_shr(window.have);
         rest = rest.get((63_u32.wrapping_sub(window.have) >> 3) as usize..)?;
         window.have |= 56;
         if Pair::at(window.bits).is_long() {
@@ -244,7 +244,7 @@ fn decode_into(encoded: &[u8], out: &mut [u8]) -> Option<usize> {
         // Four looks are 48 bits at most.
         for _ in 0..4 {
             let pair = Pair::at(window.bits);
-            symbols |= pair.symbols() << (length & 63);
+            symbols |= pair.symbols().wrapping_shl(length);
             length = length.wrapping_add(pair.output_bits());
             window.take(pair.bits());
         }
@@ -261,7 +261,7 @@ fn finish(mut window: Window, rest: &[u8], out: &mut [u8], mut at: usize) -> Opt
         while window.have <= 56
             && let Some(&byte) = rest.next()
         {
-            window.bits |= u64::from(byte) << 56_u32.wrapping_sub(window.have);
+            window.bits |= u64::from(byte).wrapping_shl(56_u32.wrapping_sub(window.have));
             window.have = window.have.wrapping_add(8);
         }
         // Bits below those that are there are zero after reading a word; behind the last byte they count as ones.
@@ -288,6 +288,7 @@ fn finish(mut window: Window, rest: &[u8], out: &mut [u8], mut at: usize) -> Opt
 }
 
 #[cfg(test)]
+#[expect(clippy::arithmetic_side_effects, reason = "small numbers of a test")]
 mod tests {
     use alloc::{vec, vec::Vec};
 

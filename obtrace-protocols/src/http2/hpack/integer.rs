@@ -5,7 +5,7 @@ use super::Error;
 /// The number that begins in the lowest `prefix` bits of the byte at `at`, which is behind it afterwards.
 #[inline]
 pub(super) fn integer(block: &[u8], at: &mut usize, prefix: u32) -> Result<usize, Error> {
-    let mask = u8::MAX >> 8_u32.saturating_sub(prefix);
+    let mask = u8::MAX.wrapping_shr(8_u32.saturating_sub(prefix));
     let low = block.get(*at).ok_or(Error::Truncated)? & mask;
     *at = at.saturating_add(1);
     if low < mask { Ok(usize::from(low)) } else { long(block, at, mask) }
@@ -16,7 +16,7 @@ fn long(block: &[u8], at: &mut usize, mask: u8) -> Result<usize, Error> {
     for shift in (0..=28).step_by(7) {
         let byte = *block.get(*at).ok_or(Error::Truncated)?;
         *at = at.saturating_add(1);
-        value = value.saturating_add(u64::from(byte & 0x7f) << shift);
+        value = value.saturating_add(u64::from(byte & 0x7f).wrapping_shl(shift));
         if byte < 0x80 {
             return u32::try_from(value).ok().and_then(|value| usize::try_from(value).ok()).ok_or(Error::Integer);
         }

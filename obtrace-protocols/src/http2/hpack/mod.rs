@@ -33,6 +33,7 @@ mod outline;
 mod statics;
 mod table;
 #[cfg(test)]
+#[expect(clippy::arithmetic_side_effects, reason = "small numbers of a test")]
 mod tests;
 
 use alloc::vec::Vec;
@@ -370,6 +371,9 @@ fn append(block: &[u8], literal: &Literal, out: &mut Vec<u8>) -> Option<()> {
     Some(())
 }
 
+/// A field that the parser reads, with its value if that is known.
+pub(super) type Known<'f> = (Name, Option<&'f [u8]>);
+
 /// The fields of a block, see [`Decoder::decode`].
 #[derive(Debug)]
 pub struct Fields<'d> {
@@ -397,7 +401,7 @@ impl Fields<'_> {
     }
 
     /// The next field that the parser reads, or whose name is unknown: `None` as its value if that is.
-    pub(super) fn next_known(&mut self) -> Result<Option<(Name, Option<&[u8]>)>, Error> {
+    pub(super) fn next_known(&mut self) -> Result<Option<Known<'_>>, Error> {
         let item = loop {
             match self.item()? {
                 Some(item) if item.name == Name::Other => {}

@@ -252,10 +252,10 @@ impl Encoder {
 
     fn field(&mut self, out: &mut Vec<u8>, choice: u8, name: &[u8], value: &[u8]) {
         let place = self.table.iter().position(|entry| entry.0 == name && entry.1 == value);
-        if let Some(place) = place.filter(|_| choice % 4 != 0) {
+        if let Some(place) = place.filter(|_| !choice.is_multiple_of(4)) {
             return Self::put_integer(out, 0x80, 7, place + 62);
         }
-        let named = self.table.iter().position(|entry| entry.0 == name).filter(|_| choice % 3 != 0);
+        let named = self.table.iter().position(|entry| entry.0 == name).filter(|_| !choice.is_multiple_of(3));
         let index = named.map_or(0, |place| place + 62);
         let (first, prefix) = [(0x40, 6), (0x40, 6), (0x00, 4), (0x10, 4)][usize::from(choice / 8 % 4)];
         Self::put_integer(out, first, prefix, index);

@@ -204,12 +204,6 @@ impl Http2Parser {
         stream.client.message = Message { start: at, end, size: about.size, offset, tag };
         core::mem::swap(&mut stream.asked, &mut self.fields);
         stream.look_at_request();
-        if matches!(self.server.state, State::Lost) {
-            // Its response may be in front of the next frame that is found.
-            stream.server.missed = true;
-            stream.server.adrift = true;
-            self.wait_for_adrift(cx.now);
-        }
     }
 
     /// Ends a stream because there are too many.

@@ -5,8 +5,8 @@ use super::{
     Http2Parser, Progress, State,
 };
 use crate::{
-    Config, Timestamp,
-    parser::{Side, Then},
+    Timestamp,
+    parser::{Context, Side, Then},
 };
 
 /// How long a stream that may have ended among lost bytes is waited for, in nanoseconds, when nothing is heard of it.
@@ -34,12 +34,38 @@ impl Http2Parser {
     pub(super) fn lost(&mut self, side: Side, now: Timestamp) {
         let half = self.half(side);
         half.state = State::Lost;
+        half.is_first = true;
         half.block.clear();
         half.decoder.forget();
         // There may have been settings among them.
         let other = self.half(side.other());
         other.decoder.set_limit(u32::MAX as usize);
         other.max_frame = LARGEST_FRAME;
+        self.missed(side, now);
+        // A response that was over waits for nothing but the end of its request.
+        self.streams.finish_where(|stream| stream.server.ended && stream.client.adrift);
+    }
+
+    /// Looks for a frame.
+    pub(super) fn search(&mut self, side: Side, rest: &[u8], cx: &Context<'_>) -> Progress {
+        let most = cx.config.max_buffered as usize;
+        let is_first = core::mem::take(&mut self.half(side).is_first);
+        let streams = &self.streams;
+        let found = resync::find(side, rest, most, is_first, |id| streams.contains(id));
+        if found.start == 0 {
+            self.half(side).is_first = is_first;
+        } else {
+            self.missed(side, cx.now);
+        }
+        if found.need > 0 {
+            return Progress::Stop(found.start, Then::Need(found.need));
+        }
+        self.half(side).state = State::Head;
+        Progress::On(found.start)
+    }
+
+    /// Frames of this side may have passed unread.
+    fn missed(&mut self, side: Side, now: Timestamp) {
         for stream in self.streams.iter() {
             let half = stream.half(side);
             half.missed = true;
@@ -53,25 +79,6 @@ impl Http2Parser {
             }
             self.adrift_until = Some(now.saturating_add(ADRIFT));
         }
-        // A response that was over waits for nothing but the end of its request.
-        self.streams.finish_where(|stream| stream.server.ended && stream.client.adrift);
-    }
-
-    /// Streams that may have ended are given up after a while.
-    pub(super) fn wait_for_adrift(&mut self, now: Timestamp) {
-        self.adrift_until.get_or_insert(now.saturating_add(ADRIFT));
-    }
-
-    /// Looks for a frame.
-    pub(super) fn search(&mut self, side: Side, rest: &[u8], config: &Config) -> Progress {
-        let most = config.max_buffered as usize;
-        let streams = &self.streams;
-        let found = resync::find(side, rest, most, |id| streams.contains(id));
-        if found.need > 0 {
-            return Progress::Stop(found.start, Then::Need(found.need));
-        }
-        self.half(side).state = State::Head;
-        Progress::On(found.start)
     }
 
     /// Nothing was heard for long of streams that may have ended.
