@@ -179,7 +179,7 @@ def nghttp(port, *words, paths):
     urls = [f"http://127.0.0.1:{port}{path}" for path in paths]
     subprocess.run(["nghttp", "--null-out", "--no-push", *words, *urls], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     for path in paths:
-        log("http2", port, ["GET", path], 200, start, time.time_ns())
+        log("http2", port, ["GET", path], 200, start, time.time_ns(), **({"pieces": True} if "--upgrade" in words else {}))
 
 
 def main():
@@ -196,9 +196,10 @@ def main():
         curl(port, "--data", "x" * 5000, path="/none", method="POST", outcome=404)
         nghttp(port, paths=[SMALL, BIG])
         nghttp(port, "--padding=40", "--continuation", "--header=x-a: b", paths=[SMALL, "/style.css"])
-    for path, outcome in ((SMALL, 200), (BIG, 200), ("/none", 404)):
+    for path, outcome in ((SMALL, 200), ("/style.css", 200), ("/none", 404)):
         curl(apache, path=path, outcome=outcome, start="--http2")
     curl(apache, "--head", path=SMALL, method="HEAD", start="--http2")
+    nghttp(apache, "--upgrade", paths=[SMALL])
     one_by_one(nghttpd, chunk=1)
     heads(nghttpd)
     pushes(nghttpd)
