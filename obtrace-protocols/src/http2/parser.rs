@@ -200,18 +200,24 @@ impl Http2Parser {
             self.half(side).state = State::Skip(head.length.saturating_sub(8));
         } else {
             let at = cx.mark_at(offset.saturating_add(need as u64).saturating_sub(1)).at;
-            self.reset(side, head, ErrorCode::new(word), at);
+            let unread = side == Side::Client && self.is_unread(cx);
+            self.reset(side, head, ErrorCode::new(word), at, unread);
         }
         Progress::On(need)
     }
 
-    /// The stream is over, whatever there is of it.
-    fn reset(&mut self, side: Side, head: &Head, code: ErrorCode, at: Timestamp) {
+    /// Whether bytes of the server wait for a frame to be found among them. The call is the client's.
+    fn is_unread(&self, cx: &Context<'_>) -> bool {
+        matches!(self.server.state, State::Lost) && !cx.other.readable().is_empty()
+    }
+
+    /// The stream is over, whatever there is of it. `unread`: frames of the server may not have been read yet.
+    fn reset(&mut self, side: Side, head: &Head, code: ErrorCode, at: Timestamp, unread: bool) {
         let Some(stream) = self.streams.get(head.stream) else { return };
         stream.half(side).touch(head.size(), at);
         if !stream.server.ended {
             // It may have been reset, or answered, among what was lost.
-            stream.gap |= stream.half(side).missed || stream.server.missed;
+            stream.gap |= stream.half(side).missed || stream.server.missed || unread;
             let by = if side == Side::Client { Role::Client } else { Role::Server };
             stream.reset = Some(Reset { by, code });
         }
@@ -297,7 +303,8 @@ impl Parser for Http2Parser {
 
     fn close(&mut self, cx: &mut Context<'_>) {
         self.role = Some(cx.role);
-        self.close_streams(cx.now);
+        let unread = self.is_unread(cx);
+        self.close_streams(cx.now, unread);
     }
 
     fn poll_timeout(&self) -> Option<Timestamp> {

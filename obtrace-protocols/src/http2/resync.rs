@@ -26,12 +26,12 @@ pub(super) fn look(side: Side, bytes: &[u8], most: usize, is_open: impl Fn(u32) 
     let Some(head) = Head::parse(bytes) else {
         return if Head::may_begin(bytes) { Look::Short(HEAD) } else { Look::No };
     };
-    if !head.is_likely(side) {
-        return Look::No;
-    }
     match head.kind {
-        Kind::Data | Kind::RstStream | Kind::WindowUpdate if is_open(head.stream) => Look::Frame,
-        Kind::Headers => match header_block(&head, bytes, most) {
+        Kind::Data | Kind::RstStream | Kind::WindowUpdate if head.stream == 0 => Look::No,
+        Kind::Data | Kind::RstStream | Kind::WindowUpdate if head.is_likely(side) && is_open(head.stream) => {
+            Look::Frame
+        }
+        Kind::Headers if head.is_likely(side) => match header_block(&head, bytes, most) {
             Ok(Some(Outline::Request)) => Look::Headers(Side::Client),
             Ok(Some(Outline::Response)) => Look::Headers(Side::Server),
             Ok(Some(Outline::Other)) if is_open(head.stream) => Look::Frame,

@@ -78,6 +78,14 @@ impl Stream {
         }
     }
 
+    /// Whether nothing of this side comes any more.
+    pub(super) const fn has_ended(&self, side: Side) -> bool {
+        match side {
+            Side::Client => self.client.ended,
+            Side::Server => self.server.ended,
+        }
+    }
+
     /// Text buffers are kept for the next one.
     fn clear(&mut self) {
         let (mut asked, mut answered) = (core::mem::take(&mut self.asked), core::mem::take(&mut self.answered));

@@ -164,6 +164,10 @@ impl Http2Parser {
 
     fn request(&mut self, id: u32, about: About, end: Timestamp, cx: &mut Context<'_>) {
         if let Some(stream) = self.streams.get(id) {
+            if stream.client.ended {
+                // Nothing comes behind the end.
+                return;
+            }
             // Trailers.
             stream.client.touch(about.size, end);
         } else {
@@ -216,6 +220,9 @@ impl Http2Parser {
 
     fn response(&mut self, about: About, end: Timestamp) {
         let Some(stream) = self.streams.get(about.stream) else { return };
+        if stream.server.ended {
+            return;
+        }
         if self.fields.status.is_some_and(|status| status < 200) && !about.ends_stream {
             // An interim response belongs to the final one.
             return;

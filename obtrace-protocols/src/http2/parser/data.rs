@@ -35,7 +35,7 @@ impl Data {
 
 /// What of a stream's body is counted.
 fn counts(stream: &mut Stream, side: Side) -> bool {
-    stream.grpc != Grpc::No && !stream.half(side).messages.lost
+    stream.grpc != Grpc::No && !stream.has_ended(side) && !stream.half(side).messages.lost
 }
 
 impl Http2Parser {
@@ -51,7 +51,7 @@ impl Http2Parser {
             return self.misframed(side, cx);
         }
         let end = cx.mark_at(offset.saturating_add(HEAD as u64).saturating_sub(1)).at;
-        if let Some(stream) = self.streams.get(head.stream) {
+        if let Some(stream) = self.streams.get(head.stream).filter(|stream| !stream.has_ended(side)) {
             let half = stream.half(side);
             if !half.begun {
                 // The head of this response was lost.

@@ -93,9 +93,10 @@ impl Http2Parser {
     }
 
     /// The connection has ended, or is not observed any more.
-    pub(super) fn close_streams(&mut self, now: Timestamp) {
+    pub(super) fn close_streams(&mut self, now: Timestamp, unread: bool) {
         for stream in self.streams.iter() {
             stream.gap |= stream.server.adrift || (stream.client.adrift && !stream.client.ended);
+            stream.gap |= unread && !stream.server.ended;
             stream.truncated = true;
             if !stream.client.ended && !stream.server.begun {
                 stream.client.message.end = stream.client.message.end.max(now);
