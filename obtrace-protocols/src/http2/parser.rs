@@ -47,6 +47,8 @@ struct Half {
     state: State,
     /// Nothing was passed over since it is [`State::Lost`].
     is_first: bool,
+    /// It was lost, and no response was read since: what is taken for frames may be none.
+    is_unsure: bool,
     /// Of the header blocks that this side sends.
     decoder: Decoder,
     /// The header block that goes on in CONTINUATION frames.
@@ -60,6 +62,7 @@ impl Half {
         Self {
             state,
             is_first: true,
+            is_unsure: false,
             decoder: Decoder::listening(),
             block: Block::default(),
             max_frame: DEFAULT_MAX_FRAME,
@@ -118,6 +121,7 @@ impl Http2Parser {
             half.decoder.set_limit(u32::MAX as usize);
             half.decoder.forget();
             half.max_frame = LARGEST_FRAME;
+            half.is_unsure = true;
         }
     }
 
@@ -206,9 +210,10 @@ impl Http2Parser {
         Progress::On(need)
     }
 
-    /// Whether bytes of the server wait for a frame to be found among them. The call is the client's.
+    /// Whether frames of the server may have passed unread, or wait to be. The call is the client's.
     fn is_unread(&self, cx: &Context<'_>) -> bool {
-        matches!(self.server.state, State::Lost) && !cx.other.readable().is_empty()
+        let waits = matches!(self.server.state, State::Lost) && !cx.other.readable().is_empty();
+        self.server.is_unsure || waits
     }
 
     /// The stream is over, whatever there is of it. `unread`: frames of the server may not have been read yet.

@@ -227,6 +227,7 @@ impl Http2Parser {
             // An interim response belongs to the final one.
             return;
         }
+        self.server.is_unsure &= self.fields.status.is_none();
         let mut grown = (0, 0);
         if !stream.server.begun {
             stream.server.begun = true;

@@ -35,6 +35,7 @@ impl Http2Parser {
         let half = self.half(side);
         half.state = State::Lost;
         half.is_first = true;
+        half.is_unsure = true;
         half.block.clear();
         half.decoder.forget();
         // There may have been settings among them.
