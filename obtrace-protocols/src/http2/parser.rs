@@ -47,7 +47,7 @@ struct Half {
     state: State,
     /// Nothing was passed over since it is [`State::Lost`].
     is_first: bool,
-    /// It was lost, and no response was read since: what is taken for frames may be none.
+    /// It was lost at some time: what was taken for frames since may have been none.
     is_unsure: bool,
     /// Of the header blocks that this side sends.
     decoder: Decoder,
@@ -213,7 +213,7 @@ impl Http2Parser {
     /// Whether frames of the server may have passed unread, or wait to be. The call is the client's.
     fn is_unread(&self, cx: &Context<'_>) -> bool {
         let waits = matches!(self.server.state, State::Lost) && !cx.other.readable().is_empty();
-        self.server.is_unsure || waits
+        self.server.is_unsure || self.client.is_unsure || waits
     }
 
     /// The stream is over, whatever there is of it. `unread`: frames of the server may not have been read yet.

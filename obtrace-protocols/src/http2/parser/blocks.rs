@@ -208,6 +208,8 @@ impl Http2Parser {
         stream.client.message = Message { start: at, end, size: about.size, offset, tag };
         core::mem::swap(&mut stream.asked, &mut self.fields);
         stream.look_at_request();
+        // Its response may have been among what was lost before the protocol was known.
+        stream.server.missed = self.server.is_unsure || self.client.is_unsure;
     }
 
     /// Ends a stream because there are too many.
@@ -227,7 +229,6 @@ impl Http2Parser {
             // An interim response belongs to the final one.
             return;
         }
-        self.server.is_unsure &= self.fields.status.is_none();
         let mut grown = (0, 0);
         if !stream.server.begun {
             stream.server.begun = true;

@@ -32,6 +32,13 @@ impl Http2Parser {
 
     /// Frames of this side were lost: nothing is known of its table any more, nor whether what was open on it still is.
     pub(super) fn lost(&mut self, side: Side, now: Timestamp) {
+        if matches!(self.client.state, State::Preface) {
+            // Nobody saw how the connection began.
+            self.forget();
+            if matches!(self.server.state, State::Head) {
+                self.server.state = State::Lost;
+            }
+        }
         let half = self.half(side);
         half.state = State::Lost;
         half.is_first = true;
