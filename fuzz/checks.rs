@@ -5,12 +5,13 @@ use std::collections::BTreeSet;
 use obtrace_protocols::{
     Completeness, Config, Connection, Details, Detection, Direction, Exchange, Protocol, Role, Shared, Stage, State,
     Tag, Timestamp, detect,
+    http2::hpack::Decoder,
     payload::{Payload, Unread},
     sql::{Dialect, Digest, MAX_SUMMARY, sanitize, summary},
     stream::{Assembler, Mark, Pushed},
 };
 
-const PROTOCOLS: [Protocol; 9] = [
+const PROTOCOLS: [Protocol; 10] = [
     Protocol::Http,
     Protocol::Postgres,
     Protocol::Redis,
@@ -20,6 +21,7 @@ const PROTOCOLS: [Protocol; 9] = [
     Protocol::Mongodb,
     Protocol::Fastcgi,
     Protocol::Kafka,
+    Protocol::Http2,
 ];
 
 /// Takes numbers off the front of the input; zeros when it is used up.
@@ -45,7 +47,9 @@ pub(crate) fn run(target: &str, data: &[u8]) {
         "detect" => detection(data),
         "dns" => conversation(Protocol::Dns, data),
         "fastcgi" => conversation(Protocol::Fastcgi, data),
+        "hpack" => hpack(data),
         "http" => conversation(Protocol::Http, data),
+        "http2" => conversation(Protocol::Http2, data),
         "kafka" => conversation(Protocol::Kafka, data),
         "mongodb" => conversation(Protocol::Mongodb, data),
         "mqtt" => conversation(Protocol::Mqtt, data),
@@ -117,6 +121,43 @@ fn detection(data: &[u8]) {
     {
         assert!(role.is_none() || (a == c && b == d.opposite()), "{plain:?} from one end, {swapped:?} from the other");
     }
+}
+
+/// Header blocks, each a byte (its length, and whether a second decoder joins there) and its bytes. What the second one
+/// knows the first one knows too; both hold what they may.
+fn hpack(data: &[u8]) {
+    let mut input = Input(data);
+    let (mut whole, mut joined) = (Decoder::new(), Decoder::new());
+    while !input.0.is_empty() {
+        let first = input.byte();
+        if first >= 0xf0 {
+            joined.forget();
+        }
+        let block = input.take(usize::from(first & 0x7f));
+        let (known, told) = (fields(&mut whole, block), fields(&mut joined, block));
+        for (known, told) in known.iter().zip(&told) {
+            assert!(told.0.is_none() || told.0 == known.0, "{told:?} is not {known:?}");
+            assert!(told.1.is_none() || told.1 == known.1, "{told:?} is not {known:?}");
+        }
+        for decoder in [&whole, &joined] {
+            assert!(decoder.memory() < 160 * 1024, "{} bytes", decoder.memory());
+        }
+        // What is no block leaves the first one without its table too.
+        if whole.has_unknown() {
+            (whole, joined) = (Decoder::new(), Decoder::new());
+        }
+    }
+}
+
+type Field = (Option<Vec<u8>>, Option<Vec<u8>>);
+
+fn fields(decoder: &mut Decoder, block: &[u8]) -> Vec<Field> {
+    let mut out = Vec::new();
+    let mut fields = decoder.decode(block);
+    while let Ok(Some(field)) = fields.next() {
+        out.push((field.name.map(<[u8]>::to_vec), field.value.map(<[u8]>::to_vec)));
+    }
+    out
 }
 
 /// A connection that checks what it is given back.
@@ -251,6 +292,7 @@ fn preamble(protocol: Protocol) -> (&'static [u8], &'static [u8]) {
             b"\x33\0\0\0\x01\0\0\0\0\0\0\0\xdd\x07\0\0\0\0\0\0\0\x1e\0\0\0\x10ping\0\x01\0\0\0\x02$db\0\x06\0\0\0admin\0\0",
             b"\x26\0\0\0\x02\0\0\0\x01\0\0\0\xdd\x07\0\0\0\0\0\0\0\x11\0\0\0\x01ok\0\0\0\0\0\0\0\xf0\x3f\0",
         ),
+        Protocol::Http2 => (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0", b"\0\0\0\x04\0\0\0\0\0"),
         Protocol::Redis => (b"*1\r\n$4\r\nPING\r\n", b"+PONG\r\n"),
         Protocol::Dns => (
             b"\0\x13\0\x07\x01\0\0\x01\0\0\0\0\0\0\x01a\0\0\x01\0\x01",

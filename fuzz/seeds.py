@@ -22,10 +22,19 @@ CASES = HERE.parent / "obtrace-detect" / "testdata" / "cases"
 RECORDED = HERE.parent / "obtrace-export" / "testdata" / "receive"
 GOLDEN = HERE.parent / "obtrace-patch" / "testdata" / "golden"
 # The protocols in the order of `PROTOCOLS` in checks.rs: a connection's hint is its place. Those behind it are none.
-PROTOCOLS = ["http", "postgres", "redis", "dns", "mqtt", "mysql", "mongodb", "fastcgi", "kafka", "websocket"]
+PROTOCOLS = ["http", "postgres", "redis", "dns", "mqtt", "mysql", "mongodb", "fastcgi", "kafka", "http2", "websocket"]
 # The first steps of these are what the target begins with by itself.
 BEGUN = {"websocket": 2}
 PIECE = 255
+# Of HTTP/2.
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+# The blocks of RFC 7541 C.4 and C.6.
+BLOCKS = [
+    "828684418cf1e3c2e5f23a6ba0ab90f4ff", "828684be5886a8eb10649cbf", "828785bf408825a849e95ba97d7f8925a849e95bb8e8b4bf",
+    "488264025885aec3771a4b6196d07abe941054d444a8200595040b8166e082a62d1bff6e919d29ad171863c78f0b97c8e9ae82ae43d3", "4883640effc1c0bf",
+    "88c16196d07abe941054d444a8200595040b8166e084a62d1bffc05a839bd9ab77ad94e7821dd7f2e6c7b335dfdfcd5b3960d5af27087f3672c1ab270fb5291f"
+    "9587316065c003ed4ee5b1063d5007",
+]
 CLOSE = 0xFE
 LONGEST = 64 << 10
 # The bits of `receive.rs`, and the signals in its order.
@@ -96,7 +105,9 @@ def pieces(data):
 
 
 def conversation(steps):
-    return b"".join(bytes([index, len(p)]) + p for index, data in steps if isinstance(data, bytes) for p in pieces(data))
+    """What `checks.rs` begins with is left out."""
+    told = ((index, data.removeprefix(PREFACE)) for index, data in steps if isinstance(data, bytes))
+    return b"".join(bytes([index, len(p)]) + p for index, data in told for p in pieces(data))
 
 
 def packed(steps):
@@ -227,7 +238,16 @@ def dechunked(data):
     return out
 
 
+def header_blocks():
+    """Blocks one behind the other, the second decoder from the beginning and from the second on."""
+    blocks = [bytes.fromhex(block) for block in BLOCKS]
+    for size_update in (b"", b"\x01\x20", b"\x03\x3f\xe1\x01"):
+        for joined in (b"", b"\xf0"):
+            keep("hpack", size_update + b"".join(bytes([len(block)]) + block + (joined if at == 0 else b"") for at, block in enumerate(blocks)))
+
+
 def main():
+    header_blocks()
     detection_cases()
     calls()
     golden_pods()
@@ -245,7 +265,7 @@ def main():
                 keep("connection", connection(steps, vector, hint))
                 keep("detect", detection(steps))
                 count += 1
-    print(f"{count} vectors written as inputs of {len(PROTOCOLS) + 3} fuzz targets, cases, Pods, bodies, spools and statements of seven more")
+    print(f"{count} vectors written as inputs of {len(PROTOCOLS) + 3} fuzz targets, cases, Pods, bodies, spools, statements and header blocks of eight more")
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ mod detect;
 mod dns;
 mod harness;
 mod http;
+mod http2;
 mod kafka;
 mod mongodb;
 mod mysql;
@@ -25,11 +26,12 @@ use harness::{Goals, Run};
 /// A part of the suite: its name, and what runs it.
 type Part = (&'static str, fn(Run, &mut Goals));
 
-const PARTS: [Part; 15] = [
+const PARTS: [Part; 16] = [
     ("otlp", otlp::run),
     ("spool", spool::run),
     ("span-metrics", span_metrics::run),
     ("http", http::run),
+    ("http2", http2::run),
     ("mongodb", mongodb::run),
     ("mysql", mysql::run),
     ("payload", payload::run),

@@ -88,6 +88,27 @@ fn kafka(head: &[u8], unit: &[u8], size: usize) -> Vec<u8> {
     repeat(&[&number(size - 4)[..], head, &number(count)].concat(), unit, size)
 }
 
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// A frame of HTTP/2.
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).expect("a short frame").to_be_bytes();
+    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+}
+
+/// Requests of HTTP/2 that nobody answers.
+fn requests(size: usize) -> Vec<u8> {
+    let mut out = PREFACE.to_vec();
+    for stream in (1..).step_by(2).take_while(|stream| *stream < 200_000) {
+        if out.len() >= size {
+            break;
+        }
+        out.extend_from_slice(&frame(1, 5, stream, b"\x82\x86\x84"));
+    }
+    out.truncate(size);
+    out
+}
+
 /// Records whose names point to the end of a chain of pointers, as long as one may be.
 fn pointers(size: usize) -> Vec<u8> {
     let mut out = vec![0, 1, 0x81, 0x80, 0, 0, 0xff, 0xff, 0, 0, 0, 0];
@@ -128,7 +149,7 @@ fn chat(head: &[u8], unit: &[u8], size: usize) -> Vec<u8> {
     repeat(&[start, head].concat(), unit, size)
 }
 
-const CASES: [Case; 34] = [
+const CASES: [Case; 39] = [
     Case {
         name: "HTTP/1: shortest fields",
         protocol: Protocol::Http,
@@ -158,6 +179,33 @@ const CASES: [Case; 34] = [
         name: "HTTP/1: pipelined requests",
         protocol: Protocol::Http,
         make: |n| repeat(b"", b"GET / HTTP/1.1\r\n\r\n", n),
+    },
+    Case {
+        name: "HTTP/2: empty DATA frames",
+        protocol: Protocol::Http2,
+        make: |n| repeat(PREFACE, b"\0\0\0\0\0\0\0\0\x01", n),
+    },
+    Case { name: "HTTP/2: requests", protocol: Protocol::Http2, make: requests },
+    Case {
+        name: "HTTP/2: entries of the table",
+        protocol: Protocol::Http2,
+        make: |n| repeat(PREFACE, &frame(1, 4, 1, &repeat(b"\x82\x86\x84", b"\x40\x01a\x01b", 16_000)), n),
+    },
+    Case {
+        name: "HTTP/2: long codes",
+        protocol: Protocol::Http2,
+        make: |n| {
+            repeat(
+                PREFACE,
+                &frame(1, 4, 1, &repeat(b"\x82\x86\x04\xff\xc0\x6d", b"\xff\xff\xfe\x3f\xff\xff\x8f", 14_000)),
+                n,
+            )
+        },
+    },
+    Case {
+        name: "HTTP/2: what may be frames",
+        protocol: Protocol::Http2,
+        make: |n| repeat(&frame(1, 5, 1, b"\x82\x86\x84"), b"\0\0\x09\x01\x04\0\0\0\x01\x82\0\x01a\x01b", n),
     },
     Case {
         name: "MQTT: acknowledgements of nothing",

@@ -7,7 +7,7 @@
 use alloc::boxed::Box;
 
 use crate::{
-    Config, Direction, Protocol, Role, dns, fastcgi, http, kafka, mongodb, mqtt, mysql, parser::NewParser,
+    Config, Direction, Protocol, Role, dns, fastcgi, http, http2, kafka, mongodb, mqtt, mysql, parser::NewParser,
     parser::Parser, postgres, redis, sql,
 };
 
@@ -55,14 +55,16 @@ struct Entry {
     new: NewParser,
 }
 
-/// All stream matchers in the order they are asked, and why in this order: strictest first. PostgreSQL's startup packet is a
+/// All stream matchers in the order they are asked, and why in this order: strictest first. HTTP/2's
+/// preface is 24 bytes, and of a connection joined later a whole header block has to parse. PostgreSQL's startup packet is a
 /// length and a version number that nothing else begins with; a message of MongoDB has a length, an opcode and what follows from
 /// it in their places; the first record of FastCGI is fixed but for its numbers; a MySQL server greets with its version, and a
 /// client's command is a length, a zero, a command and a statement of SQL; an HTTP/1 request line ends in its version; DNS over
 /// TCP has to parse whole; of Kafka there is the header of a request, most bytes of which are small numbers and zeros
 /// as others have them; MQTT's packets in the middle of a connection are lengths that have to fit and few fixed bits;
 /// RESP's type characters are common text, so that it comes last.
-static TABLE: [Entry; 9] = [
+static TABLE: [Entry; 10] = [
+    Entry { protocol: Protocol::Http2, matches: http2::matches, new: http2::new_parser },
     Entry { protocol: Protocol::Postgres, matches: postgres::matches, new: postgres::new_parser },
     Entry { protocol: Protocol::Mongodb, matches: mongodb::matches, new: mongodb::new_parser },
     Entry { protocol: Protocol::Fastcgi, matches: fastcgi::matches, new: fastcgi::new_parser },
@@ -110,6 +112,7 @@ pub(crate) fn find(
     });
     let mut likely = None;
     let mut undecided = false;
+    let hint = hint.map(carrier);
     let hinted = TABLE.iter().filter(|entry| Some(entry.protocol) == hint);
     let others = TABLE.iter().filter(|entry| Some(entry.protocol) != hint);
     for entry in hinted.chain(others) {
@@ -158,10 +161,19 @@ pub(crate) fn detect_datagram(bytes: &[u8], direction: Direction, role: Option<R
     }
 }
 
+/// The protocol of a connection on which exchanges of this one are found.
+const fn carrier(protocol: Protocol) -> Protocol {
+    match protocol {
+        Protocol::Grpc => Protocol::Http2,
+        other => other,
+    }
+}
+
 pub(crate) fn new_parser(protocol: Protocol, config: &Config) -> Box<dyn Parser> {
     if protocol == Protocol::Sql {
         return sql::wire::new_parser(config);
     }
+    let protocol = carrier(protocol);
     let entry = TABLE.iter().find(|entry| entry.protocol == protocol);
     entry.map_or_else(|| http::new_parser(config), |entry| (entry.new)(config))
 }

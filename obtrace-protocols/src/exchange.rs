@@ -4,8 +4,17 @@ use alloc::borrow::Cow;
 use core::fmt;
 
 use crate::{
-    dns::DnsDetails, fastcgi::FastcgiDetails, http::HttpDetails, kafka::KafkaDetails, mongodb::MongodbDetails,
-    mqtt::MqttDetails, mysql::MySqlDetails, postgres::PostgresDetails, redis::RedisDetails, sql::SqlDetails,
+    dns::DnsDetails,
+    fastcgi::FastcgiDetails,
+    http::HttpDetails,
+    http2::{GrpcDetails, Http2Details},
+    kafka::KafkaDetails,
+    mongodb::MongodbDetails,
+    mqtt::MqttDetails,
+    mysql::MySqlDetails,
+    postgres::PostgresDetails,
+    redis::RedisDetails,
+    sql::SqlDetails,
     websocket::WebSocketDetails,
 };
 
@@ -106,6 +115,11 @@ pub enum Protocol {
     MySql,
     /// MongoDB wire protocol: `OP_MSG` and what was before it.
     Mongodb,
+    /// HTTP/2 ([RFC 9113](https://www.rfc-editor.org/rfc/rfc9113)).
+    Http2,
+    /// gRPC over HTTP/2 ([gRPC over HTTP2](https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md)). The
+    /// connection is one of [`Protocol::Http2`].
+    Grpc,
     /// PostgreSQL frontend/backend protocol 3.0 and 3.2.
     Postgres,
     /// Redis serialization protocol, versions 2 and 3, and inline commands.
@@ -124,7 +138,8 @@ pub enum Protocol {
 }
 
 impl Protocol {
-    /// The name used in output: `fastcgi`, `http`, `mongodb`, `mysql`, `postgres`, `redis`, `dns`, `mqtt`, `websocket`, `sql`, `kafka`.
+    /// The name used in output: `fastcgi`, `http`, `http2`, `grpc`, `mongodb`, `mysql`, `postgres`, `redis`, `dns`, `mqtt`, `websocket`,
+    /// `sql`, `kafka`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -132,6 +147,8 @@ impl Protocol {
             Self::Http => "http",
             Self::MySql => "mysql",
             Self::Mongodb => "mongodb",
+            Self::Http2 => "http2",
+            Self::Grpc => "grpc",
             Self::Postgres => "postgres",
             Self::Redis => "redis",
             Self::Dns => "dns",
@@ -373,6 +390,10 @@ pub enum Details<'a> {
     MySql(MySqlDetails<'a>),
     /// MongoDB.
     Mongodb(MongodbDetails<'a>),
+    /// HTTP/2.
+    Http2(Http2Details<'a>),
+    /// gRPC.
+    Grpc(GrpcDetails<'a>),
     /// PostgreSQL.
     Postgres(PostgresDetails<'a>),
     /// Redis.
@@ -398,6 +419,8 @@ impl Details<'_> {
             Self::Http(details) => Details::Http(details.into_owned()),
             Self::MySql(details) => Details::MySql(details.into_owned()),
             Self::Mongodb(details) => Details::Mongodb(details.into_owned()),
+            Self::Http2(details) => Details::Http2(details.into_owned()),
+            Self::Grpc(details) => Details::Grpc(details.into_owned()),
             Self::Postgres(details) => Details::Postgres(details.into_owned()),
             Self::Redis(details) => Details::Redis(details.into_owned()),
             Self::Dns(details) => Details::Dns(details.into_owned()),

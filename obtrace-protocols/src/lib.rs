@@ -11,6 +11,7 @@ pub mod dns;
 mod exchange;
 pub mod fastcgi;
 pub mod http;
+pub mod http2;
 pub mod kafka;
 pub mod mongodb;
 pub mod mqtt;

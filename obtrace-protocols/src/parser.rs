@@ -208,17 +208,19 @@ impl core::fmt::Debug for Successor {
 /// ([RFC 9110 §7.8](https://www.rfc-editor.org/rfc/rfc9110#section-7.8)).
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Upgrade<'a> {
+    /// The id of the exchange. A protocol that answers the request itself goes on with it: HTTP/1 does not tell it then.
+    pub(crate) id: u64,
     /// The request, body included. What the client sends behind it is the other protocol's.
     pub(crate) request: Message,
     /// The head of the `101` response. What the server sends behind it is the other protocol's.
     pub(crate) response: Message,
-    #[allow(dead_code, reason = "for a protocol that answers the request itself")]
     pub(crate) method: &'a str,
     /// As sent.
-    #[allow(dead_code, reason = "for a protocol that answers the request itself")]
     pub(crate) target: &'a str,
     /// That without authority and query.
     pub(crate) path: &'a str,
+    /// `User-Agent`.
+    pub(crate) user_agent: Option<&'a str>,
     /// `Host`.
     pub(crate) host: Option<&'a str>,
     pub(crate) trace_context: Option<TraceContext>,

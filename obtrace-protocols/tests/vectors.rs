@@ -591,6 +591,11 @@ fn payload() {
 }
 
 #[test]
+fn http2() {
+    run_folder("http2", 60);
+}
+
+#[test]
 fn redis() {
     run_folder("redis", 25);
 }

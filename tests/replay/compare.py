@@ -34,9 +34,12 @@ def token_of(text):
 
 def what(span):
     """What was asked for, in the words of the clients' logs."""
-    if span["protocol"] in ("http", "fastcgi"):
+    if span["protocol"] in ("fastcgi", "http", "http2"):
         method = attribute(span, "http.request.method")
         return (method, "" if method == "CONNECT" else path_of(span))
+    if span["protocol"] == "grpc":
+        messages = "/".join(str(attribute(span, f"grpc.{end}.messages")) for end in ("client", "server"))
+        return (attribute(span, "rpc.method"), messages)
     if span["protocol"] == "dns":
         return (attribute(span, "dns.question.type") or span["name"].split(" ")[-1], attribute(span, "dns.question.name"))
     if span["protocol"] == "websocket":
@@ -71,8 +74,10 @@ def kafka(span):
 
 
 def outcome(span):
-    if span["protocol"] in ("http", "fastcgi"):
+    if span["protocol"] in ("fastcgi", "http", "http2"):
         return attribute(span, "http.response.status_code")
+    if span["protocol"] == "grpc":
+        return attribute(span, "rpc.response.status_code")
     if span["protocol"] == "dns":
         return attribute(span, "dns.response_code")
     if span["protocol"] == "websocket":
@@ -220,7 +225,7 @@ def damaged(spans, oracle, kept, exempt, name):
             else:
                 complete += 1
                 found[start] += 1
-        elif outcome(span) is not None and not any(agree(outcome(span), outcome(known)) for known in truth[start]):
+        elif outcome(span) is not None and not any(tells(span, known) for known in truth[start]):
             wrong.append((key(span), start, end))
     if wrong:
         lines += [f"  {name}: wrong exchanges {len(wrong)}:", *[f"    {item}" for item in wrong[:12]]]
@@ -231,6 +236,14 @@ def damaged(spans, oracle, kept, exempt, name):
     if missing:
         lines += [f"  {name}: missing of {len(untouched)} untouched exchanges:", *show(collections.Counter(map(key, missing)))]
     return lines, len(untouched) / max(len(oracle.spans), 1), complete / max(len(oracle.spans), 1)
+
+
+def tells(span, known):
+    """Whether the outcome of a span is that of `known`. Of a call of gRPC of which the content type was lost HTTP's status
+    is told: that it was answered."""
+    if (span["protocol"], known["protocol"]) == ("http2", "grpc"):
+        return outcome(span) == 200
+    return agree(outcome(span), outcome(known))
 
 
 def says(span, known):

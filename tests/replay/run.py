@@ -27,6 +27,8 @@ import world
 CLIENTS = {
     "http": lambda at: [f"{name}={ports[at]}" for name, ports in
                         (("nginx", world.NGINX), ("uvicorn", world.UVICORN), ("gunicorn", world.GUNICORN), ("node", world.NODE), ("odd", world.ODD))],
+    "http2": lambda at: [f"nghttpd={world.NGHTTPD[at]}", f"apache={world.APACHE[at]}"],
+    "grpc": lambda at: [world.GRPC[at]],
     "fastcgi": lambda at: [world.FASTCGI[at], world.HERE / "servers/index.php", f"fastcgi-{world.FASTCGI[at]}", f"fastcgi-kept-{world.FASTCGI[at]}"],
     "kafka": lambda at: [world.KAFKA[at]],
     "mongodb": lambda at: [world.MONGODB[at], *(f"{name}={ports[at]}" for name, ports in world.COMPRESSING.items())],
@@ -52,9 +54,9 @@ def main():
     parser.add_argument("--rounds", type=int, default=2, help="how many times captures are damaged, each time otherwise")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1_000_000), help="of what is lost")
     arguments = parser.parse_args()
-    missing = [name for name in ("tcpdump", "tshark", "editcap", "mosquitto", "nginx", "node", "redis-server", "dnsmasq", "mariadbd", "java", "mvn", "npm", "ip", "unshare") if not shutil.which(name)]
+    missing = [name for name in ("tcpdump", "tshark", "editcap", "mosquitto", "nginx", "apache2", "curl", "nghttp", "nghttpd", "node", "redis-server", "dnsmasq", "mariadbd", "java", "mvn", "npm", "ip", "unshare") if not shutil.which(name)]
     if missing:
-        sys.exit(f"not installed: {' '.join(missing)}; apt-get install tcpdump tshark mosquitto nginx-light redis-server dnsmasq mariadb-server nodejs npm postgresql default-jre-headless maven iproute2 util-linux")
+        sys.exit(f"not installed: {' '.join(missing)}; apt-get install tcpdump tshark mosquitto nginx-light apache2-bin curl nghttp2-client nghttp2-server redis-server dnsmasq mariadb-server nodejs npm postgresql default-jre-headless maven iproute2 util-linux")
     interpreter = world.python()
     world.enter_namespace()
     place = world.World(interpreter)
@@ -170,8 +172,9 @@ class Case:
 
     def apart(self, record):
         """Whether tshark does not count this operation: a refused session start is neither query nor execution, an
-        inline command no array; of MySQL what is compressed or fails to be prepared."""
-        return bool(record.get("apart")) or record["what"][0] == "CONNECT" and self.protocol == "postgres" or bool(record.get("inline"))
+        inline command no array; of MySQL what is compressed or fails to be prepared; HTTP/2 is not found in single bytes."""
+        is_refused = record["what"][0] == "CONNECT" and self.protocol == "postgres"
+        return is_refused or any(record.get(name) for name in ("apart", "inline", "pieces"))
 
 
 main()

@@ -45,6 +45,15 @@ def genai(path, ports):
     return http(path, ports)
 
 
+def http2(path, ports):
+    """Header fields of requests, those of pushes too."""
+    return sum(map(len, fields(path, ports, "http2", "tcp", "http2.headers.method", "http2.headers.method")))
+
+
+def grpc(path, ports):
+    return http2(path, ports)
+
+
 def postgres(path, ports):
     """Queries and executions: what is an exchange of the agent's unless nothing is run."""
     wanted = {"Simple query", "Execute"}

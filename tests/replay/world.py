@@ -28,6 +28,7 @@ COMPRESSING = {"snappy": (27018, 17996), "zlib": (27019, 17997), "zstd": (27020,
 KAFKA = (9092, 17992)
 KAFKA_VERSION, KAFKAJS_VERSION = "3.9.1", "2.2.4"
 GENAI = (11434, 18011)
+NGHTTPD, APACHE, GRPC = (8090, 18090), (8091, 18091), (50051, 15051)
 
 
 def enter_namespace():
@@ -175,6 +176,26 @@ class World:
         for port in GENAI:
             self.start(f"genai-{port}", self.python, HERE / "servers/genai.py", port)
         self.answers(*GENAI)
+
+    def http2(self):
+        pages = self.folder / "www"
+        pages.mkdir()
+        for name, text in (("small.txt", "small"), ("index.html", "<p>"), ("style.css", "p {}"), ("big.bin", "x" * 300_000)):
+            (pages / name).write_text(text)
+        for port in NGHTTPD:
+            self.start(f"nghttpd-{port}", "nghttpd", "--no-tls", "--htdocs", pages, "--push", "/index.html=/style.css", "--max-concurrent-streams", 100, port)
+        apache = (HERE / "servers/apache.conf").read_text()
+        listen = "\n".join(f"Listen 127.0.0.1:{port}" for port in APACHE)
+        for name, value in (("FOLDER", str(self.folder)), ("MODULES", "/usr/lib/apache2/modules"), ("LISTEN", listen)):
+            apache = apache.replace(name, value)
+        (self.folder / "apache.conf").write_text(apache)
+        self.start("apache", "apache2", "-D", "FOREGROUND", "-f", self.folder / "apache.conf")
+        self.answers(*NGHTTPD, *APACHE)
+
+    def grpc(self):
+        for port in GRPC:
+            self.start(f"grpc-{port}", self.python, HERE / "servers/grpc_server.py", port)
+        self.answers(*GRPC)
 
     def redis(self):
         for port in REDIS:

@@ -326,15 +326,30 @@ impl Queue {
         let target = asked(slot.target).unwrap_or_default();
         let parts = split_target(slot.is_connect, target);
         let upgrade = Upgrade {
+            id: slot.id,
             request: slot.request,
             response: slot.response,
             method: asked(slot.method).unwrap_or_default(),
             target,
             path: parts.path,
+            user_agent: asked(slot.user_agent),
             host: parts.authority.or_else(|| asked(slot.host)),
             ..Upgrade::default()
         };
         Some((name, upgrade))
+    }
+
+    /// The exchange that was finished last is told by another protocol.
+    pub(super) fn hand_over_newest(&mut self) {
+        let Some(finished) = self.finished.checked_sub(1) else { return };
+        if self.open() > 0 {
+            return;
+        }
+        self.finished = finished;
+        if let Some(slot) = self.slots.pop_back() {
+            self.responses.take_back(slot.response_text);
+            self.give_back(slot);
+        }
     }
 
     /// How many in front are finished or lent.

@@ -5,14 +5,15 @@ use alloc::vec::Vec;
 
 use super::parser::HttpParser;
 use crate::{
-    Protocol,
+    Protocol, http2,
     parser::{Context, Successor, TakeOver},
     websocket,
 };
 
 /// The names that `Upgrade` of the response may have, in lower case, and what reads the connection then. After any
 /// other nothing is read.
-static SUCCESSORS: [(&str, Protocol, TakeOver); 1] = [("websocket", Protocol::WebSocket, websocket::take_over)];
+static SUCCESSORS: [(&str, Protocol, TakeOver); 2] =
+    [("h2c", Protocol::Http2, http2::take_over), ("websocket", Protocol::WebSocket, websocket::take_over)];
 
 /// What is read of a handshake besides what every exchange has. Empty for nearly all connections.
 #[derive(Debug, Default)]
@@ -42,13 +43,18 @@ impl Handshake {
 
 impl HttpParser {
     /// What takes the connection over by the exchange that was begun last.
-    pub(super) fn take_over(&self, cx: &mut Context<'_>) -> Option<Successor> {
+    pub(super) fn take_over(&mut self, cx: &mut Context<'_>) -> Option<Successor> {
         let (name, mut upgrade) = self.queue.newest_upgrade()?;
         let (_, protocol, take_over) = SUCCESSORS.iter().find(|(known, ..)| known.eq_ignore_ascii_case(name))?;
         upgrade.trace_context = self.client.fields.trace_context;
         upgrade.settings = &self.handshake.settings;
         upgrade.extensions = &self.handshake.extensions;
         upgrade.subprotocol = &self.handshake.subprotocol;
-        Some(Successor { protocol: *protocol, parser: take_over(&upgrade, cx) })
+        let parser = take_over(&upgrade, cx);
+        if *protocol == Protocol::Http2 {
+            // Its stream 1 answers the request.
+            self.queue.hand_over_newest();
+        }
+        Some(Successor { protocol: *protocol, parser })
     }
 }

@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import json
+import sys
 import time
 
 NUMBERS = itertools.count(1)
@@ -18,7 +19,9 @@ def log(protocol, port, what, outcome, start, end, completeness="complete", **mo
         "protocol": protocol, "port": port, "what": what, "outcome": outcome,
         "start": start, "end": end, "completeness": completeness, **more,
     }
-    print(json.dumps(record), flush=True)
+    # One write: threads may log at the same time.
+    sys.stdout.write(json.dumps(record) + "\n")
+    sys.stdout.flush()
 
 
 class Operation:

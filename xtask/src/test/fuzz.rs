@@ -14,14 +14,16 @@ use super::{crates::nightly, report::Report};
 use crate::{command::Run, error::Error, say, setup::CargoTool, workspace::Workspace};
 
 /// How many inputs each target is given, the first ones included: about 5 s on 2 cores.
-const INPUTS: [(&str, u32); 23] = [
+const INPUTS: [(&str, u32); 25] = [
     ("assembler", 200_000),
     ("command", 60_000),
     ("connection", 20_000),
     ("detect", 150_000),
     ("dns", 8_000),
     ("fastcgi", 1_000),
+    ("hpack", 100_000),
     ("http", 2_500),
+    ("http2", 3_000),
     ("image", 200_000),
     ("kafka", 5_000),
     ("mongodb", 2_000),

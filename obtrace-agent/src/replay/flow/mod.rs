@@ -198,6 +198,7 @@ const fn hint(port: u16) -> Option<Protocol> {
         9000 => Some(Protocol::Fastcgi),
         9092 => Some(Protocol::Kafka),
         27017 => Some(Protocol::Mongodb),
+        50051 => Some(Protocol::Grpc),
         _ => None,
     }
 }

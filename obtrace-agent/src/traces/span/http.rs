@@ -6,6 +6,19 @@ use obtrace_protocols::{Role, http::HttpDetails};
 use super::{Input, Templates, payload, push_count, push_text, query};
 
 pub(super) fn describe(input: &Input<'_>, details: &HttpDetails<'_>, names: &mut Templates, span: &mut Span) {
+    let version = if details.version == 0 { "1.0" } else { "1.1" };
+    describe_version(input, details, version, names, span);
+}
+
+/// What all versions have alike. A path that is empty although there is an authority, of what is no tunnel, is not
+/// known: then there is no URL.
+pub(super) fn describe_version(
+    input: &Input<'_>,
+    details: &HttpDetails<'_>,
+    version: &'static str,
+    names: &mut Templates,
+    span: &mut Span,
+) {
     let settings = input.settings;
     let method = &*input.exchange.operation;
     span.name = name(input, details, names, span);
@@ -22,7 +35,8 @@ pub(super) fn describe(input: &Input<'_>, details: &HttpDetails<'_>, names: &mut
     }
     push_text(span, key!("url.scheme"), scheme);
     let (host, port) = details.host.as_deref().map_or((None, None), split_host);
-    if let (Role::Client, Some(authority)) = (input.exchange.role, details.host.as_deref()) {
+    let is_known = !details.path.is_empty() || method == "CONNECT";
+    if let (Role::Client, Some(authority), true) = (input.exchange.role, details.host.as_deref(), is_known) {
         let (mark, query) = query.as_deref().map_or(("", ""), |query| ("?", query));
         span.push(key!("url.full"), Text::concat(&[scheme, "://", authority, &details.path, mark, query]));
     }
@@ -36,7 +50,7 @@ pub(super) fn describe(input: &Input<'_>, details: &HttpDetails<'_>, names: &mut
         None => input.push_server(span),
     }
     client(input, details, span);
-    push_text(span, key!("network.protocol.version"), if details.version == 0 { "1.0" } else { "1.1" });
+    push_text(span, key!("network.protocol.version"), version);
     if let Some(status) = details.status {
         span.push(key!("http.response.status_code"), i64::from(status));
     }

@@ -17,6 +17,7 @@ mod database;
 mod dns;
 mod fastcgi;
 mod http;
+mod http2;
 mod kafka;
 mod mqtt;
 mod mysql;
@@ -100,6 +101,8 @@ impl<'a> Input<'a> {
             Details::MySql(details) => mysql::describe(self, details, &mut span),
             Details::Fastcgi(details) => fastcgi::describe(self, details, &mut memory.names, &mut span),
             Details::Mongodb(details) => database::mongodb(self, details, &mut span),
+            Details::Http2(details) => http2::describe(self, details, &mut memory.names, &mut span),
+            Details::Grpc(details) => http2::grpc(self, details, &mut span),
             Details::Postgres(details) => database::postgres(self, details, &mut span),
             Details::Redis(details) => database::redis(self, details, &mut span),
             Details::Dns(details) => dns::describe(self, details, &mut span),
