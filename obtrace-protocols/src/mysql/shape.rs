@@ -349,11 +349,13 @@ fn response(client: &[u8], greeted: Option<bool>) -> Verdict {
         return Verdict::No;
     }
     let payload = client.get(HEAD..head.size().min(client.len())).unwrap_or_default();
+    // The old form says too little for itself.
+    let is_old = payload.first_chunk().is_some_and(|low| u16::from_le_bytes(*low) & 0x0200 == 0);
     match (Response::parse(payload, head.length), greeted) {
         (Some(_), Some(true)) => Verdict::Yes,
-        // The old form says too little for itself.
-        (Some(_), _) if payload.first_chunk().is_some_and(|low| u16::from_le_bytes(*low) & 0x0200 != 0) => Verdict::Yes,
+        (Some(_), _) if !is_old => Verdict::Yes,
         (Some(_), _) => Verdict::No,
+        (None, Some(false)) if is_old => Verdict::No,
         (None, _) if payload.len() < head.length.min(MAX_PROBE) => Verdict::Maybe,
         (None, _) => Verdict::No,
     }
