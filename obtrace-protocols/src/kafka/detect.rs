@@ -18,6 +18,8 @@ const MAX_SMALL: u32 = 1 << 20;
 const MAX_CLIENT: usize = 255;
 /// Most bytes of a request that are looked at.
 const MAX_PROBED: usize = 512;
+/// Bytes of a request without a client id that have to be there: most of its header are zeros, which much else has.
+const MIN_NAMELESS: usize = 64;
 /// How far newer a version may be than the ones that are known.
 const NEWER: i16 = 16;
 /// Kinds that may still come.
@@ -138,6 +140,13 @@ pub(crate) fn matches(client: &[u8], server: &[u8]) -> Verdict {
     }
     let mut reader = Reader::new(server);
     let answer = reader.u32_be().zip(reader.i32_be());
+    let most = usize::try_from(header.size).unwrap_or(usize::MAX).saturating_add(4);
+    if name.is_empty() && client.len() < most.min(MIN_NAMELESS) {
+        return match answer {
+            Some((_, correlation)) if correlation != header.correlation => Verdict::No,
+            _ => Verdict::Maybe,
+        };
+    }
     match answer {
         Some((size, correlation)) if is_response_size(size, false) && correlation == header.correlation => Verdict::Yes,
         // The server may be in the middle of an answer to a request before.
