@@ -40,7 +40,21 @@ impl Connection {
             _ => (&self.client, &self.server),
         };
         let (sent, received) = (sent.assembler.readable(), received.assembler.readable());
-        let detection = detect::find(sent, received, self.role(), self.config.likely_role, self.config.hint);
+        let find =
+            |sent, received| detect::find(sent, received, self.role(), self.config.likely_role, self.config.hint);
+        let mut detection = find(sent, received);
+        if detection == Detection::Unknown && !sent.is_empty() && !received.is_empty() {
+            // What waited of the other side was no beginning; what this one sent since may be one.
+            let is_sent = (self.newest == Side::Client) == (self.requests != Some(Direction::Received));
+            let (sent, received): (&[u8], &[u8]) = if is_sent { (sent, &[]) } else { (&[], received) };
+            detection = find(sent, received);
+            if detection != Detection::Unknown {
+                let other = if self.newest == Side::Client { Side::Server } else { Side::Client };
+                let stream = self.stream_mut(other);
+                stream.assembler.reset();
+                (stream.need, stream.ignored, stream.blocked) = (1, false, false);
+            }
+        }
         self.settle(detection);
     }
 
