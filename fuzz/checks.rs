@@ -18,8 +18,8 @@ const PROTOCOLS: [Protocol; 10] = [
     Protocol::Dns,
     Protocol::Mqtt,
     Protocol::MySql,
-    Protocol::Mongodb,
-    Protocol::Fastcgi,
+    Protocol::MongoDb,
+    Protocol::FastCgi,
     Protocol::Kafka,
     Protocol::Http2,
 ];
@@ -46,12 +46,12 @@ pub(crate) fn run(target: &str, data: &[u8]) {
         "connection" => connection(data),
         "detect" => detection(data),
         "dns" => conversation(Protocol::Dns, data),
-        "fastcgi" => conversation(Protocol::Fastcgi, data),
+        "fastcgi" => conversation(Protocol::FastCgi, data),
         "hpack" => hpack(data),
         "http" => conversation(Protocol::Http, data),
         "http2" => conversation(Protocol::Http2, data),
         "kafka" => conversation(Protocol::Kafka, data),
-        "mongodb" => conversation(Protocol::Mongodb, data),
+        "mongodb" => conversation(Protocol::MongoDb, data),
         "mqtt" => conversation(Protocol::Mqtt, data),
         "mysql" => conversation(Protocol::MySql, data),
         "mysql_compressed" => conversation_after(Protocol::MySql, COMPRESSED, data),
@@ -284,11 +284,11 @@ fn preamble(protocol: Protocol) -> (&'static [u8], &'static [u8]) {
             b"R\0\0\0\x08\0\0\0\0Z\0\0\0\x05IC\0\0\0\x0dSELECT 1\0Z\0\0\0\x05I",
         ),
         Protocol::MySql => (b"\x09\0\0\0\x03select 1", b"\x07\0\0\x01\0\0\0\x02\0\0\0"),
-        Protocol::Fastcgi => (
+        Protocol::FastCgi => (
             b"\x01\x01\0\x01\0\x08\0\0\0\x01\x01\0\0\0\0\0\x01\x04\0\x01\0\0\0\0\x01\x05\0\x01\0\0\0\0",
             b"\x01\x06\0\x01\0\x0d\0\0Status: 204\n\n\x01\x03\0\x01\0\x08\0\0\0\0\0\0\0\0\0\0",
         ),
-        Protocol::Mongodb => (
+        Protocol::MongoDb => (
             b"\x33\0\0\0\x01\0\0\0\0\0\0\0\xdd\x07\0\0\0\0\0\0\0\x1e\0\0\0\x10ping\0\x01\0\0\0\x02$db\0\x06\0\0\0admin\0\0",
             b"\x26\0\0\0\x02\0\0\0\x01\0\0\0\xdd\x07\0\0\0\0\0\0\0\x11\0\0\0\x01ok\0\0\0\0\0\0\0\xf0\x3f\0",
         ),

@@ -262,22 +262,22 @@ const CASES: [Case; 39] = [
     },
     Case {
         name: "MongoDB: shortest commands",
-        protocol: Protocol::Mongodb,
+        protocol: Protocol::MongoDb,
         make: |n| repeat(b"", b"\x22\0\0\0\x01\0\0\0\0\0\0\0\xdd\x07\0\0\0\0\0\0\0\x0d\0\0\0\x10a\0\x01\0\0\0\0", n),
     },
     Case {
         name: "MongoDB: empty documents in a section",
-        protocol: Protocol::Mongodb,
+        protocol: Protocol::MongoDb,
         make: |n| mongodb(b"\x01", b"documents\0", b"\x05\0\0\0\0", b"", n),
     },
     Case {
         name: "MongoDB: elements without a value",
-        protocol: Protocol::Mongodb,
+        protocol: Protocol::MongoDb,
         make: |n| mongodb(b"\0", b"", b"\x0a\0", b"\0", n),
     },
     Case {
         name: "FastCGI: parameters without a value",
-        protocol: Protocol::Fastcgi,
+        protocol: Protocol::FastCgi,
         make: |n| {
             let record = [&b"\x01\x04\0\x01\x0f\xf0\0\0"[..], &b"\x01\0a".repeat(1360)].concat();
             repeat(b"\x01\x01\0\x01\0\x08\0\0\0\x01\x01\0\0\0\0\0", &record, n)

@@ -66,8 +66,8 @@ struct Entry {
 static TABLE: [Entry; 10] = [
     Entry { protocol: Protocol::Http2, matches: http2::matches, new: http2::new_parser },
     Entry { protocol: Protocol::Postgres, matches: postgres::matches, new: postgres::new_parser },
-    Entry { protocol: Protocol::Mongodb, matches: mongodb::matches, new: mongodb::new_parser },
-    Entry { protocol: Protocol::Fastcgi, matches: fastcgi::matches, new: fastcgi::new_parser },
+    Entry { protocol: Protocol::MongoDb, matches: mongodb::matches, new: mongodb::new_parser },
+    Entry { protocol: Protocol::FastCgi, matches: fastcgi::matches, new: fastcgi::new_parser },
     Entry { protocol: Protocol::MySql, matches: mysql::matches, new: mysql::new_parser },
     Entry { protocol: Protocol::Http, matches: http::matches, new: http::new_parser },
     Entry { protocol: Protocol::Dns, matches: dns::matches, new: dns::new_parser },

@@ -5,11 +5,11 @@ use core::fmt;
 
 use crate::{
     dns::DnsDetails,
-    fastcgi::FastcgiDetails,
+    fastcgi::FastCgiDetails,
     http::HttpDetails,
     http2::{GrpcDetails, Http2Details},
     kafka::KafkaDetails,
-    mongodb::MongodbDetails,
+    mongodb::MongoDbDetails,
     mqtt::MqttDetails,
     mysql::MySqlDetails,
     postgres::PostgresDetails,
@@ -108,13 +108,13 @@ impl Role {
 #[non_exhaustive]
 pub enum Protocol {
     /// FastCGI 1.0.
-    Fastcgi,
+    FastCgi,
     /// HTTP/1.0 and HTTP/1.1 ([RFC 9112](https://www.rfc-editor.org/rfc/rfc9112)).
     Http,
     /// The client/server protocol of MySQL and MariaDB.
     MySql,
     /// MongoDB wire protocol: `OP_MSG` and what was before it.
-    Mongodb,
+    MongoDb,
     /// HTTP/2 ([RFC 9113](https://www.rfc-editor.org/rfc/rfc9113)).
     Http2,
     /// gRPC over HTTP/2 ([gRPC over HTTP2](https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md)). The
@@ -143,10 +143,10 @@ impl Protocol {
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Fastcgi => "fastcgi",
+            Self::FastCgi => "fastcgi",
             Self::Http => "http",
             Self::MySql => "mysql",
-            Self::Mongodb => "mongodb",
+            Self::MongoDb => "mongodb",
             Self::Http2 => "http2",
             Self::Grpc => "grpc",
             Self::Postgres => "postgres",
@@ -383,13 +383,13 @@ pub(crate) fn own(text: Cow<'_, str>) -> Cow<'static, str> {
 #[non_exhaustive]
 pub enum Details<'a> {
     /// FastCGI.
-    Fastcgi(FastcgiDetails<'a>),
+    FastCgi(FastCgiDetails<'a>),
     /// HTTP/1.x.
     Http(HttpDetails<'a>),
     /// MySQL and MariaDB.
     MySql(MySqlDetails<'a>),
     /// MongoDB.
-    Mongodb(MongodbDetails<'a>),
+    MongoDb(MongoDbDetails<'a>),
     /// HTTP/2.
     Http2(Http2Details<'a>),
     /// gRPC.
@@ -415,10 +415,10 @@ impl Details<'_> {
     #[must_use]
     pub fn into_owned(self) -> Details<'static> {
         match self {
-            Self::Fastcgi(details) => Details::Fastcgi(details.into_owned()),
+            Self::FastCgi(details) => Details::FastCgi(details.into_owned()),
             Self::Http(details) => Details::Http(details.into_owned()),
             Self::MySql(details) => Details::MySql(details.into_owned()),
-            Self::Mongodb(details) => Details::Mongodb(details.into_owned()),
+            Self::MongoDb(details) => Details::MongoDb(details.into_owned()),
             Self::Http2(details) => Details::Http2(details.into_owned()),
             Self::Grpc(details) => Details::Grpc(details.into_owned()),
             Self::Postgres(details) => Details::Postgres(details.into_owned()),

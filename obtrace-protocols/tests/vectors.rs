@@ -13,7 +13,7 @@
 //! max_pending = 2                 # optional: Config::with_max_pending
 //! max_body = 100                  # optional: Config::with_max_body
 //! gen_ai_content = true           # optional: Config::with_gen_ai_content
-//! feature = "gzip"                # optional: only in a build with this feature: "brotli", "gzip", "zstd"
+//! feature = "deflate"                # optional: only in a build with this feature: "brotli", "deflate", "zstd"
 //! client_offset = 4294967290      # optional: stream offset of the first byte; 0 by default; also server_offset
 //! steps = [
 //!   { client = 'GET / HTTP/1.1\r\n\r\n', at = 5 },   # bytes from the client; time in ns, 1000 more than the last
@@ -240,7 +240,7 @@ impl Vector {
         match self.feature.as_deref() {
             None => true,
             Some("brotli") => cfg!(feature = "brotli"),
-            Some("gzip") => cfg!(feature = "gzip"),
+            Some("deflate") => cfg!(feature = "deflate"),
             Some("zstd") => cfg!(feature = "zstd"),
             Some(other) => panic!("{}: unknown feature {other}", self.name),
         }
@@ -610,7 +610,7 @@ fn mysql() {
     run_folder("mysql", 25);
 }
 
-#[cfg(feature = "zlib")]
+#[cfg(feature = "deflate")]
 #[test]
 fn mysql_compressed() {
     run_folder("mysql/compressed", 2);
@@ -636,7 +636,7 @@ fn mongodb() {
     run_folder("mongodb", 25);
 }
 
-#[cfg(feature = "zlib")]
+#[cfg(feature = "deflate")]
 #[test]
 fn mongodb_with_zlib() {
     run_folder("mongodb/zlib", 2);

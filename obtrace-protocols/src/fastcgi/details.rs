@@ -11,7 +11,7 @@ use crate::{Details, Exchange, Protocol, Role, exchange::own, http, http::HttpDe
 /// What only FastCGI has.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
-pub struct FastcgiDetails<'a> {
+pub struct FastCgiDetails<'a> {
     /// The HTTP request that the application is asked to answer, as the parameters tell of it, and the answer. Bodies
     /// are counted without the records that they come in; without a status of its own an answer has 200, or 302 if it
     /// names a place to go to ([RFC 3875 §6](https://www.rfc-editor.org/rfc/rfc3875#section-6)).
@@ -34,11 +34,11 @@ pub struct FastcgiDetails<'a> {
     pub aborted: bool,
 }
 
-impl FastcgiDetails<'_> {
+impl FastCgiDetails<'_> {
     /// Copies what is borrowed.
     #[must_use]
-    pub fn into_owned(self) -> FastcgiDetails<'static> {
-        FastcgiDetails {
+    pub fn into_owned(self) -> FastCgiDetails<'static> {
+        FastCgiDetails {
             http: self.http.into_owned(),
             remote_address: self.remote_address.map(own),
             request_id: self.request_id,
@@ -71,7 +71,7 @@ pub(super) fn exchange(call: &Call, role: Role) -> Exchange<'_> {
     let has_answered = call.response.is_some();
     Exchange {
         id: call.id,
-        protocol: Protocol::Fastcgi,
+        protocol: Protocol::FastCgi,
         role,
         operation: Cow::Borrowed(http::operation(method)),
         target: Cow::Borrowed(path),
@@ -79,7 +79,7 @@ pub(super) fn exchange(call: &Call, role: Role) -> Exchange<'_> {
         request: call.request,
         response: call.response,
         completeness: call.completeness,
-        details: Details::Fastcgi(FastcgiDetails {
+        details: Details::FastCgi(FastCgiDetails {
             http: HttpDetails {
                 method: Cow::Borrowed(method),
                 target: Cow::Borrowed(target),

@@ -23,7 +23,7 @@ mod record;
 #[expect(clippy::arithmetic_side_effects, reason = "small numbers of a test")]
 mod tests;
 
-pub use details::FastcgiDetails;
+pub use details::FastCgiDetails;
 pub use record::{ApplicationRole, ProtocolStatus};
 
 pub(crate) use parser::new_parser;

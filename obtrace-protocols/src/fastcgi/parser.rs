@@ -14,11 +14,11 @@ use crate::{
 };
 
 pub(crate) fn new_parser(_config: &Config) -> Box<dyn Parser> {
-    Box::<FastcgiParser>::default()
+    Box::<FastCgiParser>::default()
 }
 
 #[derive(Debug, Default)]
-struct FastcgiParser {
+struct FastCgiParser {
     client: Half,
     server: Half,
     role: Option<Role>,
@@ -277,7 +277,7 @@ fn record_size(header: Header) -> u64 {
     (HEADER as u64).saturating_add(header.content.into()).saturating_add(header.padding.into())
 }
 
-impl FastcgiParser {
+impl FastCgiParser {
     fn read(&mut self, side: Side, bytes: &[u8], cx: &mut Context<'_>) -> Step {
         let work = &mut **self.work.get_or_insert_with(Box::default);
         let (half, other_is_lost) = match side {
@@ -402,7 +402,7 @@ fn resume(work: &mut Work, side: Side, bytes: &[u8]) -> Result<usize, usize> {
     Err(at)
 }
 
-impl Parser for FastcgiParser {
+impl Parser for FastCgiParser {
     fn parse(&mut self, side: Side, bytes: &[u8], cx: &mut Context<'_>) -> Step {
         self.role = Some(cx.role);
         self.read(side, bytes, cx)

@@ -235,7 +235,7 @@ fn values_stay_inside() {
     let (request, answer) = pair(0, 1, b"secret", 100);
     let out = play(&[(Direction::Sent, request), (Direction::Received, answer)], &[usize::MAX], 0, None);
     assert!(out.len() == 1 && !alloc::format!("{out:?}").contains("secret"), "{out:?}");
-    let Details::Fastcgi(details) = &out[0].details else { panic!("{out:?}") };
+    let Details::FastCgi(details) = &out[0].details else { panic!("{out:?}") };
     assert_eq!((details.http.status, details.stderr_size, details.http.response_body_size), (Some(404), 28, Some(6)));
 }
 
@@ -262,7 +262,7 @@ fn mixed_records_are_told_apart() {
     let out = play(&turns, &[100], 0, None);
     assert_eq!(out.len(), pairs.len());
     for exchange in out {
-        let Details::Fastcgi(details) = &exchange.details else { panic!("{exchange:?}") };
+        let Details::FastCgi(details) = &exchange.details else { panic!("{exchange:?}") };
         let (request, answer) = &pairs[usize::from(details.request_id) - 1];
         assert_eq!(exchange.request.size, request.len() as u64);
         assert_eq!(exchange.response.map(|response| response.size), Some(answer.len() as u64));

@@ -3,7 +3,7 @@
 //!
 //! Only the front of a message is unpacked, as much of it as was kept. Output has a bound whatever the message declares.
 
-#[cfg(any(feature = "zlib", feature = "zstd"))]
+#[cfg(any(feature = "deflate", feature = "zstd"))]
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
@@ -18,7 +18,7 @@ pub enum Compressor {
     Noop,
     /// [Snappy](https://github.com/google/snappy/blob/main/format_description.txt).
     Snappy,
-    /// zlib ([RFC 1950](https://www.rfc-editor.org/rfc/rfc1950)). Read with the feature `zlib`.
+    /// zlib ([RFC 1950](https://www.rfc-editor.org/rfc/rfc1950)). Read with the feature `deflate`.
     Zlib,
     /// Zstandard ([RFC 8878](https://www.rfc-editor.org/rfc/rfc8878)). Read with the feature `zstd`.
     Zstd,
@@ -41,7 +41,7 @@ impl Compressor {
     pub(super) const fn is_read(self) -> bool {
         match self {
             Self::Noop | Self::Snappy => true,
-            Self::Zlib => cfg!(feature = "zlib"),
+            Self::Zlib => cfg!(feature = "deflate"),
             Self::Zstd => cfg!(feature = "zstd"),
             Self::Unknown(_) => false,
         }
@@ -52,7 +52,7 @@ impl Compressor {
 #[derive(Default)]
 pub(super) struct Unpacker {
     out: Vec<u8>,
-    #[cfg(feature = "zlib")]
+    #[cfg(feature = "deflate")]
     inflate: Option<Box<miniz_oxide::inflate::core::DecompressorOxide>>,
     #[cfg(feature = "zstd")]
     zstd: Option<Box<zstd::Decoder>>,
@@ -68,11 +68,11 @@ impl Unpacker {
     /// Heap bytes held.
     pub(super) fn memory(&self) -> usize {
         #[cfg_attr(
-            not(any(feature = "zlib", feature = "zstd")),
+            not(any(feature = "deflate", feature = "zstd")),
             expect(unused_mut, reason = "only features add to it")
         )]
         let mut held = self.out.capacity();
-        #[cfg(feature = "zlib")]
+        #[cfg(feature = "deflate")]
         if self.inflate.is_some() {
             held = held.saturating_add(size_of::<miniz_oxide::inflate::core::DecompressorOxide>());
         }
@@ -91,7 +91,7 @@ impl Unpacker {
         self.out.clear();
         match compressor {
             Compressor::Snappy => snappy(bytes, size, wanted, &mut self.out)?,
-            #[cfg(feature = "zlib")]
+            #[cfg(feature = "deflate")]
             Compressor::Zlib => zlib(self.inflate.get_or_insert_default(), bytes, wanted, &mut self.out)?,
             #[cfg(feature = "zstd")]
             Compressor::Zstd => self.zstd.get_or_insert_default().unpack(bytes, wanted, &mut self.out)?,
@@ -158,7 +158,7 @@ fn varint(bytes: &[u8]) -> Option<(usize, &[u8])> {
     Some((usize::try_from(u32::try_from(number).ok()?).ok()?, rest))
 }
 
-#[cfg(feature = "zlib")]
+#[cfg(feature = "deflate")]
 fn zlib(
     inflate: &mut miniz_oxide::inflate::core::DecompressorOxide,
     bytes: &[u8],
@@ -300,7 +300,7 @@ mod tests {
         assert!(out.iter().all(|&byte| byte == b'x'));
     }
 
-    #[cfg(feature = "zlib")]
+    #[cfg(feature = "deflate")]
     #[test]
     fn zlib_whole_and_cut() {
         let text: Vec<u8> = (0..20_000_u32).flat_map(u32::to_le_bytes).collect();

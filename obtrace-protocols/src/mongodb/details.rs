@@ -8,7 +8,7 @@ use crate::{Details, Exchange, Protocol, Role, exchange::own};
 /// What only MongoDB has. The collection is [`Exchange::target`]; the error is the code as text.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
-pub struct MongodbDetails<'a> {
+pub struct MongoDbDetails<'a> {
     /// The database that the command is sent to. Empty if it is not known.
     pub database: Cow<'a, str>,
     /// The number that the client gave its request.
@@ -51,11 +51,11 @@ pub struct MongodbDetails<'a> {
     pub replies: u32,
 }
 
-impl MongodbDetails<'_> {
+impl MongoDbDetails<'_> {
     /// Copies what is borrowed.
     #[must_use]
-    pub fn into_owned(self) -> MongodbDetails<'static> {
-        MongodbDetails {
+    pub fn into_owned(self) -> MongoDbDetails<'static> {
+        MongoDbDetails {
             database: own(self.database),
             code_name: self.code_name.map(own),
             error_message: self.error_message.map(own),
@@ -85,7 +85,7 @@ pub(super) fn exchange(call: &Call, role: Role) -> Exchange<'_> {
     let text = |span| Some(call.get(span)).filter(|text| !text.is_empty()).map(Cow::Borrowed);
     Exchange {
         id: call.id,
-        protocol: Protocol::Mongodb,
+        protocol: Protocol::MongoDb,
         role,
         operation: Cow::Borrowed(call.operation()),
         target: Cow::Borrowed(call.get(asked.collection)),
@@ -93,7 +93,7 @@ pub(super) fn exchange(call: &Call, role: Role) -> Exchange<'_> {
         request: call.request,
         response: call.response,
         completeness: call.completeness,
-        details: Details::Mongodb(MongodbDetails {
+        details: Details::MongoDb(MongoDbDetails {
             database: Cow::Borrowed(call.get(asked.database)),
             request_id: call.request_id,
             opcode: call.opcode,

@@ -10,7 +10,7 @@
 //! how it failed, and how many documents it returned or changed. Filters, documents, credentials and all other values
 //! are passed over by their lengths and never leave the parser, also when they are larger than what may be buffered.
 //!
-//! Compressed messages are unpacked: Snappy always, zlib and Zstandard with the features `zlib` and `zstd`. Of a longer
+//! Compressed messages are unpacked: Snappy always, zlib and Zstandard with the features `deflate` and `zstd`. Of a longer
 //! one the front is read, as much as half of [`Config::max_buffered`](crate::Config::max_buffered) holds and 64 KiB
 //! unpacked; what would have been counted behind it is not told, and the exchange is
 //! [`Truncated`](crate::Completeness::Truncated). What cannot be unpacked is still paired.
@@ -35,7 +35,7 @@ mod walk;
 mod wire;
 
 pub use compression::Compressor;
-pub use details::MongodbDetails;
+pub use details::MongoDbDetails;
 pub use wire::Opcode;
 
 pub(crate) use parser::new_parser;

@@ -16,11 +16,11 @@ use crate::{
 };
 
 pub(crate) fn new_parser(_config: &Config) -> Box<dyn Parser> {
-    Box::<MongodbParser>::default()
+    Box::<MongoDbParser>::default()
 }
 
 #[derive(Debug, Default)]
-pub(super) struct MongodbParser {
+pub(super) struct MongoDbParser {
     client: Half,
     server: Half,
     role: Option<Role>,
@@ -200,7 +200,7 @@ impl Work {
     }
 }
 
-impl MongodbParser {
+impl MongoDbParser {
     fn read(&mut self, side: Side, bytes: &[u8], cx: &mut Context<'_>) -> Step {
         let work = &mut **self.work.get_or_insert_with(Box::default);
         let half = match side {
@@ -351,7 +351,7 @@ fn front(bytes: &[u8], most: u64) -> &[u8] {
     usize::try_from(most).ok().and_then(|most| bytes.get(..most)).unwrap_or(bytes)
 }
 
-impl Parser for MongodbParser {
+impl Parser for MongoDbParser {
     fn parse(&mut self, side: Side, bytes: &[u8], cx: &mut Context<'_>) -> Step {
         self.role = Some(cx.role);
         self.read(side, bytes, cx)

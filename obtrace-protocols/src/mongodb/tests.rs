@@ -321,7 +321,7 @@ fn the_text_of_an_error_is_kept_on_demand() {
         connection.handle_data(Direction::Received, at as u64, &[*byte], Timestamp::default(), Tag::default());
     }
     let exchange = connection.poll_exchange().unwrap();
-    let Details::Mongodb(details) = &exchange.details else { panic!("{exchange:?}") };
+    let Details::MongoDb(details) = &exchange.details else { panic!("{exchange:?}") };
     assert_eq!((details.error_message.as_deref(), exchange.error.as_deref()), (Some("no suc"), Some("59")));
 }
 
@@ -345,7 +345,7 @@ fn unknown_compression_is_paired() {
     let size = packed(0, 0).len() as u64;
     let start = turns[1].1.len() as u64;
     assert_eq!(found, [("ping", Some(0)), ("_OTHER", Some(start)), ("_OTHER", Some(start + size))]);
-    let Details::Mongodb(details) = &out[1].details else { panic!("{out:?}") };
+    let Details::MongoDb(details) = &out[1].details else { panic!("{out:?}") };
     assert_eq!(details.request_compressor, Some(super::Compressor::Unknown(9)));
     assert!(out.iter().all(|it| it.completeness == Completeness::Complete));
 }
@@ -375,7 +375,7 @@ fn a_long_compressed_message_is_read_in_part() {
     let out = play(&turns, &[usize::MAX], 0, None);
     assert_eq!(out, play(&turns, &[1], 0, None));
     let out = &out[1..];
-    let Details::Mongodb(details) = &out[0].details else { panic!("{out:?}") };
+    let Details::MongoDb(details) = &out[0].details else { panic!("{out:?}") };
     assert_eq!((&*out[0].operation, &*out[0].target, &*details.database), ("insert", "c1", "shop"));
     assert_eq!((details.batch_size, out[0].completeness), (None, Completeness::Truncated));
 }

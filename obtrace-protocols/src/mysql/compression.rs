@@ -55,14 +55,14 @@ struct Flow {
     sequence: u8,
     /// Where the outer packet began.
     mark: Mark,
-    #[cfg(feature = "zlib")]
+    #[cfg(feature = "deflate")]
     inflater: Option<alloc::boxed::Box<Inflater>>,
 }
 
-#[cfg(feature = "zlib")]
+#[cfg(feature = "deflate")]
 struct Inflater(miniz_oxide::inflate::stream::InflateState);
 
-#[cfg(feature = "zlib")]
+#[cfg(feature = "deflate")]
 impl core::fmt::Debug for Inflater {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str("Inflater")
@@ -77,7 +77,7 @@ enum Outer {
     Stored {
         left: usize,
     },
-    #[cfg(feature = "zlib")]
+    #[cfg(feature = "deflate")]
     Deflated {
         left: usize,
     },
@@ -136,23 +136,23 @@ impl Flow {
     }
 
     fn memory(&self) -> usize {
-        #[cfg(feature = "zlib")]
+        #[cfg(feature = "deflate")]
         let inflater = self.inflater.as_ref().map_or(0, |_| size_of::<Inflater>());
-        #[cfg(not(feature = "zlib"))]
+        #[cfg(not(feature = "deflate"))]
         let inflater = 0;
         self.inner.capacity().saturating_add(inflater)
     }
 
     fn shrink(&mut self) {
         self.inner.shrink_to_fit();
-        #[cfg(feature = "zlib")]
+        #[cfg(feature = "deflate")]
         if !matches!(self.outer, Outer::Deflated { .. }) {
             self.inflater = None;
         }
     }
 
     /// What follows is compressed.
-    #[cfg(feature = "zlib")]
+    #[cfg(feature = "deflate")]
     fn begin_deflated(&mut self, left: usize) {
         use miniz_oxide::{DataFormat, inflate::stream::InflateState};
 
@@ -236,7 +236,7 @@ impl MySqlParser {
                         return Step::misframed(at);
                     }
                 }
-                #[cfg(feature = "zlib")]
+                #[cfg(feature = "deflate")]
                 Outer::Deflated { .. } => match self.inflate(side, flow, rest, now, cx) {
                     Some(read) => at = at.saturating_add(read),
                     None => {
@@ -265,7 +265,7 @@ impl MySqlParser {
         }
     }
 
-    #[cfg(feature = "zlib")]
+    #[cfg(feature = "deflate")]
     fn lose(&mut self, side: Side) {
         match side {
             Side::Client => self.lose_client(),
@@ -291,7 +291,7 @@ impl MySqlParser {
             0 => Outer::Head,
             _ if is_stored => Outer::Stored { left },
             _ if is_skipped => Outer::Unread { left },
-            #[cfg(feature = "zlib")]
+            #[cfg(feature = "deflate")]
             _ if zlib => return flow.begin_deflated(left),
             _ => {
                 let _ = zlib;
@@ -342,7 +342,7 @@ impl MySqlParser {
     }
 
     /// Undoes a piece; how many bytes were read for it. `None`: these are no compressed bytes.
-    #[cfg(feature = "zlib")]
+    #[cfg(feature = "deflate")]
     fn inflate(
         &mut self,
         side: Side,

@@ -17,7 +17,7 @@
 //! connection was observed is told without its text, as are those beyond the 512 used last and those beyond 64 KiB of
 //! text.
 //!
-//! The compressed protocol is undone with the feature `zlib`. Without it, and where zstd was agreed on, a command in
+//! The compressed protocol is undone with the feature `deflate`. Without it, and where zstd was agreed on, a command in
 //! compressed bytes is told as `COMMAND` and [`Truncated`](crate::Completeness::Truncated), ending with the last byte
 //! before the next one. Offsets and sizes of such a session are those of the packets inside, an offset that of the
 //! compressed packet it begins in.

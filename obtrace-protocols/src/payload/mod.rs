@@ -26,7 +26,7 @@
 //! # How a body is read
 //!
 //! The protocol takes its framing away (chunks, frames). What is left is decoded if the build knows the content coding
-//! (features `gzip`, `brotli`, `zstd`), split into documents (one JSON document, one a line, one a server-sent event), and
+//! (features `deflate`, `brotli`, `zstd`), split into documents (one JSON document, one a line, one a server-sent event), and
 //! walked through by a reader that knows which members are of interest. All of it is incremental: any split of the bytes
 //! finds the same, at linear cost and without allocation once buffers have their size.
 //!

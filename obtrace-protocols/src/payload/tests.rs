@@ -345,7 +345,7 @@ fn only_so_many_are_observed_at_a_time() {
     assert_eq!((payload_of(last), last.completeness), (None, Completeness::Truncated));
 }
 
-#[cfg(feature = "gzip")]
+#[cfg(feature = "deflate")]
 #[test]
 fn a_bomb_stops_the_reading() {
     {

@@ -195,9 +195,9 @@ const fn hint(port: u16) -> Option<Protocol> {
         3306 => Some(Protocol::MySql),
         5432 => Some(Protocol::Postgres),
         6379 => Some(Protocol::Redis),
-        9000 => Some(Protocol::Fastcgi),
+        9000 => Some(Protocol::FastCgi),
         9092 => Some(Protocol::Kafka),
-        27017 => Some(Protocol::Mongodb),
+        27017 => Some(Protocol::MongoDb),
         50051 => Some(Protocol::Grpc),
         _ => None,
     }

@@ -1,12 +1,12 @@
 //! Databases.
 
 use obtrace_export::model::{Span, Text};
-use obtrace_protocols::{mongodb::MongodbDetails, postgres::PostgresDetails, redis::RedisDetails};
+use obtrace_protocols::{mongodb::MongoDbDetails, postgres::PostgresDetails, redis::RedisDetails};
 
 use super::{Input, push_count, push_text};
 use crate::traces::QueryText;
 
-pub(super) fn mongodb(input: &Input<'_>, details: &MongodbDetails<'_>, span: &mut Span) {
+pub(super) fn mongodb(input: &Input<'_>, details: &MongoDbDetails<'_>, span: &mut Span) {
     let exchange = input.exchange;
     let target = if exchange.target.is_empty() { &details.database } else { &exchange.target };
     span.name = named(&exchange.operation, target);

@@ -1,11 +1,11 @@
 //! FastCGI: told as the HTTP request that the application answers.
 
 use obtrace_export::model::Span;
-use obtrace_protocols::{Role, fastcgi::FastcgiDetails};
+use obtrace_protocols::{Role, fastcgi::FastCgiDetails};
 
 use super::{Input, Templates, http, push_text};
 
-pub(super) fn describe(input: &Input<'_>, details: &FastcgiDetails<'_>, names: &mut Templates, span: &mut Span) {
+pub(super) fn describe(input: &Input<'_>, details: &FastCgiDetails<'_>, names: &mut Templates, span: &mut Span) {
     let mut told = details.http.clone();
     // Who asks the web server: nearer to the user than the web server is.
     if told.forwarded_for.is_none() && input.exchange.role == Role::Server {

@@ -99,8 +99,8 @@ impl<'a> Input<'a> {
         match &self.exchange.details {
             Details::Http(details) => http::describe(self, details, &mut memory.names, &mut span),
             Details::MySql(details) => mysql::describe(self, details, &mut span),
-            Details::Fastcgi(details) => fastcgi::describe(self, details, &mut memory.names, &mut span),
-            Details::Mongodb(details) => database::mongodb(self, details, &mut span),
+            Details::FastCgi(details) => fastcgi::describe(self, details, &mut memory.names, &mut span),
+            Details::MongoDb(details) => database::mongodb(self, details, &mut span),
             Details::Http2(details) => http2::describe(self, details, &mut memory.names, &mut span),
             Details::Grpc(details) => http2::grpc(self, details, &mut span),
             Details::Postgres(details) => database::postgres(self, details, &mut span),

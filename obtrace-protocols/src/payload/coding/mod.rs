@@ -1,18 +1,18 @@
 //! Content codings ([RFC 9110 §8.4](https://www.rfc-editor.org/rfc/rfc9110#section-8.4)): decodes a body while it passes.
 //!
-//! Each coding is a feature of the crate, with a library that needs no standard library: `gzip` (gzip and deflate, by
+//! Each coding is a feature of the crate, with a library that needs no standard library: `deflate` (gzip and deflate, by
 //! `miniz_oxide`), `brotli` (by `brotli-decompressor`), `zstd` (by `ruzstd`). Windows are bounded as HTTP bounds them:
 //! 32 KiB, [4 MiB](self::brotli), [8 MiB](https://www.rfc-editor.org/rfc/rfc9659). How much comes out is the caller's
 //! bound: [`Decoder::decode`] stops as soon as nobody wants more.
 
 #[cfg(feature = "brotli")]
 mod brotli;
-#[cfg(feature = "gzip")]
+#[cfg(feature = "deflate")]
 mod inflate;
 #[cfg(feature = "zstd")]
 mod zstd;
 
-#[cfg(any(feature = "brotli", feature = "gzip", feature = "zstd"))]
+#[cfg(any(feature = "brotli", feature = "deflate", feature = "zstd"))]
 use alloc::boxed::Box;
 
 /// A content coding.
@@ -54,7 +54,7 @@ pub(crate) enum Failure {
     Unknown,
     /// The bytes are not of the coding, or ask for too large a window.
     #[cfg_attr(
-        not(any(feature = "brotli", feature = "gzip", feature = "zstd")),
+        not(any(feature = "brotli", feature = "deflate", feature = "zstd")),
         expect(dead_code, reason = "without a coding nothing can be wrong with one")
     )]
     Corrupt,
@@ -67,7 +67,7 @@ pub(crate) type Output<'o> = dyn FnMut(&[u8]) -> bool + 'o;
 #[derive(Default)]
 pub(crate) struct Decoder {
     coding: Coding,
-    #[cfg(feature = "gzip")]
+    #[cfg(feature = "deflate")]
     inflate: Option<Box<inflate::Inflate>>,
     #[cfg(feature = "brotli")]
     brotli: Option<Box<brotli::Brotli>>,
@@ -86,7 +86,7 @@ impl Decoder {
     pub(crate) fn begin(&mut self, coding: Coding) {
         self.coding = coding;
         match coding {
-            #[cfg(feature = "gzip")]
+            #[cfg(feature = "deflate")]
             Coding::Gzip | Coding::Deflate => {
                 self.inflate.get_or_insert_with(Box::default).begin(coding == Coding::Gzip);
             }
@@ -110,7 +110,7 @@ impl Decoder {
                 output(bytes);
                 Ok(())
             }
-            #[cfg(feature = "gzip")]
+            #[cfg(feature = "deflate")]
             Coding::Gzip | Coding::Deflate => self.inflate.as_mut().ok_or(Failure::Unknown)?.decode(bytes, output),
             #[cfg(feature = "brotli")]
             Coding::Brotli => self.brotli.as_mut().ok_or(Failure::Unknown)?.decode(bytes, output),
@@ -135,7 +135,7 @@ impl Decoder {
     pub(crate) fn memory(&self) -> usize {
         #[allow(unused_mut, reason = "no coding may be built in")]
         let mut held = 0_usize;
-        #[cfg(feature = "gzip")]
+        #[cfg(feature = "deflate")]
         {
             held = held.saturating_add(self.inflate.as_ref().map_or(0, |_| size_of::<inflate::Inflate>()));
         }

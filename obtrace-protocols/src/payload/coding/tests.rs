@@ -57,7 +57,7 @@ fn names() {
     assert_eq!(decoded(Coding::Other, &[b"abc"], usize::MAX), Err(Failure::Unknown));
 }
 
-#[cfg(feature = "gzip")]
+#[cfg(feature = "deflate")]
 mod deflate {
     use miniz_oxide::deflate::{compress_to_vec, compress_to_vec_zlib};
 
