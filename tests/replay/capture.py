@@ -1,11 +1,14 @@
 """Captures that have lost something: made from whole ones, as pcap files of tcpdump (little-endian, nanoseconds)."""
 
+import collections
 import random
 import struct
 
-from oracle import is_setup
+from oracle import TCP, is_setup, packet_head, payload
 
 HEAD, RECORD = struct.Struct("<IHHiIII"), struct.Struct("<IIII")
+# Bytes of a joined segment, at most.
+JOINED = 60_000
 
 
 def read(path):
@@ -67,3 +70,63 @@ def disorders(packets, seed):
         if chance.random() < 0.3 and not any(is_setup(packet) for packet in shuffled[at:at + 2]):
             shuffled[at], shuffled[at + 1] = shuffled[at + 1], shuffled[at]
     yield "neighbours out of order", shuffled
+
+
+def joined(packets, ports, begin):
+    """What was sent to these ports in large segments that begin where a line begins with `begin`, as far as there are such: where the segments of
+    a run ended is not the same each time. Nothing else of the connections is left but what opens them."""
+    out, streams = [], {}
+    for packet in packets:
+        known = payload(packet)
+        if known is None or known[0][0] != TCP or known[1] not in ports:
+            continue
+        source = packet[3][26:30] + packet[3][packet_head(packet):][:2]
+        if is_setup(packet):
+            out.append(packet)
+            streams[source, known[1]] = Stream(packet)
+        elif known[2] and (source, known[1]) in streams:
+            streams[source, known[1]].add(packet, known[2])
+    for stream in streams.values():
+        out += stream.segments(begin)
+    return out
+
+
+class Stream:
+    """The bytes of one direction of a connection, from its SYN on."""
+
+    def __init__(self, setup):
+        self.next = sequence(setup) + 1
+        self.data, self.early, self.model = bytearray(), {}, None
+
+    def add(self, packet, length):
+        self.model = self.model or packet
+        self.early.setdefault(sequence(packet), packet[3][len(packet[3]) - length:])
+        # What TCP sent again overlaps what is known.
+        for first in sorted(self.early):
+            ahead = (first - self.next + 2 ** 31) % 2 ** 32 - 2 ** 31
+            if ahead <= 0:
+                new = self.early.pop(first)[-ahead:]
+                self.data += new
+                self.next += len(new)
+
+    def segments(self, begin):
+        at, data = 0, bytes(self.data)
+        while at < len(data):
+            end = len(data)
+            if end - at > JOINED:
+                end = data.rfind(b"\n" + begin, at, at + JOINED) + 1 or at + JOINED
+            yield self.segment(at, data[at:end])
+            at = end
+
+    def segment(self, at, data):
+        seconds, fraction, _, model = self.model
+        head = packet_head(self.model)
+        packet = bytearray(model[:head + (model[head + 12] >> 4) * 4]) + data
+        struct.pack_into(">H", packet, 16, len(packet) - 14)
+        struct.pack_into(">I", packet, head + 4, (self.next - len(self.data) + at) % 2 ** 32)
+        return seconds, fraction, len(packet), bytes(packet)
+
+
+def sequence(packet):
+    """The sequence number of a TCP segment."""
+    return struct.unpack_from(">I", packet[3], packet_head(packet) + 4)[0]

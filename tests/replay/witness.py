@@ -3,10 +3,12 @@
 import json
 import subprocess
 
+import capture
+
 
 def layers(path, ports, dissector, transport, show, *names):
     """What tshark says of these names, a dictionary of lists for each packet that `show` lets through."""
-    command = ["tshark", "-n", "-r", path, "-Y", show, "-T", "ek", "-o", "tcp.desegment_tcp_streams:TRUE"]
+    command = ["tshark", "-n", "-r", path, "-Y", show, "-T", "ek", "-o", "tcp.desegment_tcp_streams:TRUE", "-o", "tcp.reassemble_out_of_order:TRUE"]
     for port in ports:
         command += ["-d", f"{transport}.port=={port},{dissector}"]
     for name in names:
@@ -81,12 +83,15 @@ def mongodb(path, ports):
 
 
 def redis(path, ports):
-    """Commands as arrays; inline ones are no arrays. A segment may end within a command. What tshark has of it then comes once more with the next
-    segment if it says so, and if an array begins there; else the next ones have only the strings that are missing."""
-    show = "resp && (" + " || ".join(f"tcp.dstport == {port}" for port in ports) + ")"
+    """Commands as arrays; inline ones are no arrays. Where a segment ends within a command, tshark tells what it has of it in more than one way:
+    here it gets segments that begin with a command, but for values that are larger than a segment. Of those the strings that are missing
+    follow."""
+    head, packets = capture.read(path)
+    whole = path.with_name(f"{path.stem}-joined.pcap")
+    capture.write(whole, head, capture.joined(packets, ports, b"*"))
     stream, arrays, strings, again = "tcp.stream", "resp.array.length", "resp.bulk_string.length", "resp.reassembled_in_next_frame"
     commands, missing = 0, {}
-    for packet in layers(path, ports, "resp", "tcp", show, stream, arrays, strings, again):
+    for packet in layers(whole, ports, "resp", "tcp", "resp", stream, arrays, strings, again):
         at = packet[stream][0]
         wanted = [int(length) for length in packet[arrays]]
         told = len(packet[strings])
