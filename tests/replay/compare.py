@@ -127,8 +127,8 @@ def session_outcome(span):
 
 
 def port_of(span):
-    """Where the packets went: `server.port` may be what a header says."""
-    return attribute(span, "server.port" if span["kind"] == "server" else "network.peer.port")
+    """Where the packets went: `server.port` may be what a header says at the client. Only servers' spans have a client."""
+    return attribute(span, "network.peer.port" if attribute(span, "client.address") is None else "server.port")
 
 
 def key(span):

@@ -193,9 +193,10 @@ def main():
         curl(port, path=BIG)
         curl(port, path="/none", outcome=404)
         curl(port, "--head", path=SMALL, method="HEAD")
-        curl(port, "--data", "x" * 5000, path="/none", method="POST", outcome=404)
         nghttp(port, paths=[SMALL, BIG])
         nghttp(port, "--padding=40", "--continuation", "--header=x-a: b", paths=[SMALL, "/style.css"])
+    # Apache answers before the body is there, and resets the stream: curl may take that for a failure.
+    curl(nghttpd, "--data", "x" * 5000, path="/none", method="POST", outcome=404)
     for path, outcome in ((SMALL, 200), ("/style.css", 200), ("/none", 404)):
         curl(apache, path=path, outcome=outcome, start="--http2")
     curl(apache, "--head", path=SMALL, method="HEAD", start="--http2")
