@@ -21,8 +21,11 @@ VECTORS = HERE.parent / "obtrace-protocols" / "testdata"
 CASES = HERE.parent / "obtrace-detect" / "testdata" / "cases"
 RECORDED = HERE.parent / "obtrace-export" / "testdata" / "receive"
 GOLDEN = HERE.parent / "obtrace-patch" / "testdata" / "golden"
-# The protocols in the order of `PROTOCOLS` in checks.rs: a connection's hint is its place. Those behind it are none.
-PROTOCOLS = ["http", "postgres", "redis", "dns", "mqtt", "mysql", "mongodb", "fastcgi", "kafka", "http2", "websocket"]
+# The protocols: those that have vectors and a target. `payload` has its own inputs.
+TARGETS = {path.stem for path in (HERE / "fuzz_targets").glob("*.rs")} - {"payload"}
+PROTOCOLS = sorted(path.name for path in VECTORS.iterdir() if path.name in TARGETS)
+# In the order of `HINTS` in checks.rs: a connection's hint is its place.
+HINTS = ["http", "postgres", "redis", "dns", "mqtt", "mysql", "mongodb", "fastcgi"]
 # The first steps of these are what the target begins with by itself.
 BEGUN = {"websocket": 2}
 PIECE = 255
@@ -255,7 +258,8 @@ def main():
     spools()
     statements()
     count = 0
-    for hint, protocol in enumerate(PROTOCOLS):
+    for protocol in PROTOCOLS:
+        hint = HINTS.index(protocol) if protocol in HINTS else 0
         for path in sorted((VECTORS / protocol).rglob("*.toml")):
             for vector in tomllib.loads(path.read_text())["vector"]:
                 steps = list(turns(vector, path.parent))

@@ -63,7 +63,7 @@ struct Entry {
 /// TCP has to parse whole; of Kafka there is the header of a request, most bytes of which are small numbers and zeros
 /// as others have them; MQTT's packets in the middle of a connection are lengths that have to fit and few fixed bits;
 /// RESP's type characters are common text, so that it comes last.
-static TABLE: [Entry; 10] = [
+static TABLE: &[Entry] = &[
     Entry { protocol: Protocol::Http2, matches: http2::matches, new: http2::new_parser },
     Entry { protocol: Protocol::Postgres, matches: postgres::matches, new: postgres::new_parser },
     Entry { protocol: Protocol::MongoDb, matches: mongodb::matches, new: mongodb::new_parser },

@@ -1,22 +1,8 @@
 //! What comes out: an [`Exchange`] is a request with its response, whatever the protocol.
 
 use alloc::borrow::Cow;
-use core::fmt;
 
-use crate::{
-    dns::DnsDetails,
-    fastcgi::FastCgiDetails,
-    http::HttpDetails,
-    http2::{GrpcDetails, Http2Details},
-    kafka::KafkaDetails,
-    mongodb::MongoDbDetails,
-    mqtt::MqttDetails,
-    mysql::MySqlDetails,
-    postgres::PostgresDetails,
-    redis::RedisDetails,
-    sql::SqlDetails,
-    websocket::WebSocketDetails,
-};
+use crate::{Details, Protocol};
 
 /// A point in time: nanoseconds in the caller's clock. The crate never reads a clock itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -100,69 +86,6 @@ impl Role {
             Self::Client => Self::Server,
             Self::Server => Self::Client,
         }
-    }
-}
-
-/// The protocols that this crate can tell apart and parse.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
-pub enum Protocol {
-    /// FastCGI 1.0.
-    FastCgi,
-    /// HTTP/1.0 and HTTP/1.1 ([RFC 9112](https://www.rfc-editor.org/rfc/rfc9112)).
-    Http,
-    /// The client/server protocol of MySQL and MariaDB.
-    MySql,
-    /// MongoDB wire protocol: `OP_MSG` and what was before it.
-    MongoDb,
-    /// HTTP/2 ([RFC 9113](https://www.rfc-editor.org/rfc/rfc9113)).
-    Http2,
-    /// gRPC over HTTP/2 ([gRPC over HTTP2](https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md)). The
-    /// connection is one of [`Protocol::Http2`].
-    Grpc,
-    /// PostgreSQL frontend/backend protocol 3.0 and 3.2.
-    Postgres,
-    /// Redis serialization protocol, versions 2 and 3, and inline commands.
-    Redis,
-    /// DNS over UDP and TCP ([RFC 1035](https://www.rfc-editor.org/rfc/rfc1035)).
-    Dns,
-    /// MQTT 3.1.1 and 5.0.
-    Mqtt,
-    /// WebSocket ([RFC 6455](https://www.rfc-editor.org/rfc/rfc6455)) behind its HTTP upgrade.
-    WebSocket,
-    /// Statements of SQL on a protocol that is not known; only with
-    /// [`Config::heuristic_sql`](crate::Config::heuristic_sql).
-    Sql,
-    /// Kafka ([protocol guide](https://kafka.apache.org/protocol.html)).
-    Kafka,
-}
-
-impl Protocol {
-    /// The name used in output: `fastcgi`, `http`, `http2`, `grpc`, `mongodb`, `mysql`, `postgres`, `redis`, `dns`, `mqtt`, `websocket`,
-    /// `sql`, `kafka`.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::FastCgi => "fastcgi",
-            Self::Http => "http",
-            Self::MySql => "mysql",
-            Self::MongoDb => "mongodb",
-            Self::Http2 => "http2",
-            Self::Grpc => "grpc",
-            Self::Postgres => "postgres",
-            Self::Redis => "redis",
-            Self::Dns => "dns",
-            Self::Mqtt => "mqtt",
-            Self::WebSocket => "websocket",
-            Self::Sql => "sql",
-            Self::Kafka => "kafka",
-        }
-    }
-}
-
-impl fmt::Display for Protocol {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
     }
 }
 
@@ -350,6 +273,32 @@ pub struct Exchange<'a> {
 }
 
 impl Exchange<'_> {
+    /// An exchange of which nothing is known but this; its operation is `_OTHER`. For those who try out what they make
+    /// of exchanges: all else can be set.
+    ///
+    /// ```
+    /// use obtrace_protocols::{Exchange, Protocol, Role};
+    /// for &protocol in Protocol::ALL {
+    ///     let exchange = Exchange::unknown(protocol, Role::Client);
+    ///     assert_eq!(exchange.details.protocol(), protocol);
+    /// }
+    /// ```
+    #[must_use]
+    pub fn unknown(protocol: Protocol, role: Role) -> Exchange<'static> {
+        Exchange {
+            id: 0,
+            protocol,
+            role,
+            operation: Cow::Borrowed("_OTHER"),
+            target: Cow::Borrowed(""),
+            error: None,
+            request: Message::default(),
+            response: None,
+            completeness: Completeness::default(),
+            details: Details::unknown(protocol),
+        }
+    }
+
     /// When the exchange ended: the last byte of the response, or of the request where there was none.
     #[must_use]
     pub fn end(&self) -> Timestamp {
@@ -376,58 +325,4 @@ impl Exchange<'_> {
 
 pub(crate) fn own(text: Cow<'_, str>) -> Cow<'static, str> {
     Cow::Owned(text.into_owned())
-}
-
-/// What only one protocol has.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub enum Details<'a> {
-    /// FastCGI.
-    FastCgi(FastCgiDetails<'a>),
-    /// HTTP/1.x.
-    Http(HttpDetails<'a>),
-    /// MySQL and MariaDB.
-    MySql(MySqlDetails<'a>),
-    /// MongoDB.
-    MongoDb(MongoDbDetails<'a>),
-    /// HTTP/2.
-    Http2(Http2Details<'a>),
-    /// gRPC.
-    Grpc(GrpcDetails<'a>),
-    /// PostgreSQL.
-    Postgres(PostgresDetails<'a>),
-    /// Redis.
-    Redis(RedisDetails<'a>),
-    /// DNS.
-    Dns(DnsDetails<'a>),
-    /// MQTT.
-    Mqtt(MqttDetails<'a>),
-    /// WebSocket.
-    WebSocket(WebSocketDetails<'a>),
-    /// SQL on a protocol that is not known.
-    Sql(SqlDetails<'a>),
-    /// Kafka.
-    Kafka(KafkaDetails<'a>),
-}
-
-impl Details<'_> {
-    /// Copies what is borrowed.
-    #[must_use]
-    pub fn into_owned(self) -> Details<'static> {
-        match self {
-            Self::FastCgi(details) => Details::FastCgi(details.into_owned()),
-            Self::Http(details) => Details::Http(details.into_owned()),
-            Self::MySql(details) => Details::MySql(details.into_owned()),
-            Self::MongoDb(details) => Details::MongoDb(details.into_owned()),
-            Self::Http2(details) => Details::Http2(details.into_owned()),
-            Self::Grpc(details) => Details::Grpc(details.into_owned()),
-            Self::Postgres(details) => Details::Postgres(details.into_owned()),
-            Self::Redis(details) => Details::Redis(details.into_owned()),
-            Self::Dns(details) => Details::Dns(details.into_owned()),
-            Self::Mqtt(details) => Details::Mqtt(details.into_owned()),
-            Self::WebSocket(details) => Details::WebSocket(details.into_owned()),
-            Self::Sql(details) => Details::Sql(details.into_owned()),
-            Self::Kafka(details) => Details::Kafka(details.into_owned()),
-        }
-    }
 }

@@ -20,6 +20,7 @@ mod pairing;
 mod parser;
 pub mod payload;
 pub mod postgres;
+mod protocol;
 pub mod reader;
 pub mod redis;
 mod scan;
@@ -29,6 +30,5 @@ pub mod websocket;
 
 pub use connection::{Config, Connection, Interest, Shared, State};
 pub use detect::{Detection, detect};
-pub use exchange::{
-    Completeness, Details, Direction, Exchange, Message, Opened, Protocol, Role, Stage, Tag, Timestamp, TraceContext,
-};
+pub use exchange::{Completeness, Direction, Exchange, Message, Opened, Role, Stage, Tag, Timestamp, TraceContext};
+pub use protocol::{Details, Protocol};

@@ -8,34 +8,25 @@ use std::{fs, path::Path};
 #[path = "../../fuzz/checks.rs"]
 mod checks;
 
-const TARGETS: [&str; 16] = [
-    "assembler",
-    "connection",
-    "detect",
-    "dns",
-    "fastcgi",
-    "http",
-    "kafka",
-    "mongodb",
-    "mqtt",
-    "mysql",
-    "mysql_compressed",
-    "payload",
-    "postgres",
-    "redis",
-    "sql",
-    "websocket",
-];
+/// The targets that `checks.rs` has the checks of, by their files.
+fn targets() -> Vec<String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/fuzz_targets");
+    let mut targets: Vec<_> = fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
+    targets.retain(|path| fs::read_to_string(path).unwrap().contains("checks::run("));
+    targets.sort();
+    assert!(targets.len() >= 18, "{targets:?}");
+    targets.iter().map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned()).collect()
+}
 
 #[test]
 fn kept_regressions() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/regressions");
-    for target in TARGETS {
-        let Ok(files) = fs::read_dir(folder.join(target)) else { continue };
+    for target in targets() {
+        let Ok(files) = fs::read_dir(folder.join(&target)) else { continue };
         for file in files {
             let path = file.unwrap().path();
             println!("{}", path.display());
-            checks::run(target, &fs::read(path).unwrap());
+            checks::run(&target, &fs::read(path).unwrap());
         }
     }
 }
@@ -43,6 +34,7 @@ fn kept_regressions() {
 /// Turns of a conversation (side, length, bytes), changed at random places.
 #[test]
 fn mutated_conversations() {
+    let targets = targets();
     let texts: [&[u8]; 16] = [
         b"GET /a?b HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
@@ -79,7 +71,7 @@ fn mutated_conversations() {
             let at = random(data.len());
             data[at] = random(256) as u8;
         }
-        for target in TARGETS {
+        for target in &targets {
             checks::run(target, &data);
             checks::run(target, &data[1..]);
         }

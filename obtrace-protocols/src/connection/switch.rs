@@ -96,8 +96,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        Completeness, Config, Details, Direction, Interest, Message, Protocol, Role, Shared, Tag,
-        http::HttpDetails,
+        Config, Direction, Interest, Protocol, Role, Shared, Tag,
         parser::{Context, Parser, Step, Then},
     };
 
@@ -127,18 +126,7 @@ mod tests {
     struct New(Arc<Mutex<Seen>>, Newer);
 
     fn exchange(id: u64) -> Exchange<'static> {
-        Exchange {
-            id,
-            protocol: Protocol::Http,
-            role: Role::Client,
-            operation: "OLD".into(),
-            target: "".into(),
-            error: None,
-            request: Message::default(),
-            response: None,
-            completeness: Completeness::Complete,
-            details: Details::Http(HttpDetails::default()),
-        }
+        Exchange { id, operation: "OLD".into(), ..Exchange::unknown(Protocol::Http, Role::Client) }
     }
 
     impl Parser for Old {

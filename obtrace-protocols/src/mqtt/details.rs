@@ -51,6 +51,31 @@ pub struct MqttDetails<'a> {
     pub will_topic: Option<Cow<'a, str>>,
 }
 
+impl Default for MqttDetails<'_> {
+    /// Of a client's packet.
+    fn default() -> Self {
+        Self {
+            sender: Role::Client,
+            version: None,
+            client_id: None,
+            packet_id: None,
+            qos: None,
+            retain: false,
+            duplicate: false,
+            topic_alias: None,
+            payload_size: None,
+            filters: Cow::Borrowed(""),
+            filter_count: 0,
+            refused: 0,
+            reason: None,
+            clean_start: false,
+            session_present: false,
+            keep_alive: None,
+            will_topic: None,
+        }
+    }
+}
+
 impl MqttDetails<'_> {
     /// Copies what is borrowed.
     #[must_use]

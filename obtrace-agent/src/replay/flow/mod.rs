@@ -63,7 +63,7 @@ impl Conversation {
         let role = client.map(|_| perspective);
         let likely = client.is_none().then(|| likely_role(local.port(), remote.port())).flatten();
         let config = parsers.with_role(role).with_likely_role(likely);
-        let config = config.with_hint(hint(local.port()).or(hint(remote.port())));
+        let config = config.with_hint(Protocol::usual_on(local.port()).or(Protocol::usual_on(remote.port())));
         Self {
             connection: Connection::new(config, shared),
             info: ConnectionInfo::new(id, transport).with_role(role).with_addresses(Some(local), Some(remote)),
@@ -178,27 +178,10 @@ const FIRST_EPHEMERAL: u16 = 32_768;
 /// What an end seems to be by its port and the other's: the one that others connect to is well known, or below those
 /// that systems choose.
 fn likely_role(own: u16, other: u16) -> Option<Role> {
-    let listens = |port: u16| (hint(port).is_some(), port < FIRST_EPHEMERAL);
+    let listens = |port: u16| (Protocol::usual_on(port).is_some(), port < FIRST_EPHEMERAL);
     match listens(own).cmp(&listens(other)) {
         Ordering::Greater => Some(Role::Server),
         Ordering::Less => Some(Role::Client),
         Ordering::Equal => None,
-    }
-}
-
-/// What usually is spoken on a port; only says what is tried first.
-const fn hint(port: u16) -> Option<Protocol> {
-    match port {
-        53 => Some(Protocol::Dns),
-        80 | 8000 | 8080 => Some(Protocol::Http),
-        1883 => Some(Protocol::Mqtt),
-        3306 => Some(Protocol::MySql),
-        5432 => Some(Protocol::Postgres),
-        6379 => Some(Protocol::Redis),
-        9000 => Some(Protocol::FastCgi),
-        9092 => Some(Protocol::Kafka),
-        27017 => Some(Protocol::MongoDb),
-        50051 => Some(Protocol::Grpc),
-        _ => None,
     }
 }
