@@ -69,7 +69,11 @@ pub(super) fn chain(bytes: &[u8], side: Side, count: usize, limit: usize) -> Fro
     let mut at = 0_usize;
     let mut first = Front::No;
     for number in 0..count {
-        match packet(bytes.get(at..).unwrap_or_default(), side, limit.saturating_sub(at)) {
+        let rest = bytes.get(at..).unwrap_or_default();
+        if number.saturating_add(1) < count && is_too_long(rest, side, limit.saturating_sub(at)) {
+            return Front::No;
+        }
+        match packet(rest, side, limit.saturating_sub(at)) {
             Front::Packet(kind, size) => {
                 at = at.saturating_add(size);
                 if number == 0 {
@@ -84,6 +88,15 @@ pub(super) fn chain(bytes: &[u8], side: Side, count: usize, limit: usize) -> Fro
         }
     }
     first
+}
+
+/// Whether nothing can be seen behind the packet in front, or its fields are many: text that looks like the front of a
+/// packet every few bytes is not to be read as often.
+fn is_too_long(bytes: &[u8], side: Side, limit: usize) -> bool {
+    let Read::Whole(fixed) = Fixed::read(bytes, side) else { return false };
+    let length = fixed.length as usize;
+    let is_list = matches!(fixed.kind, Kind::Subscribe | Kind::Unsubscribe);
+    length >= limit || is_list && length > MAX_ANSWER
 }
 
 /// The names and levels that CONNECT may have: MQTT 3.1.1, 5.0 and 3.1 (§3.1.2.1). A bridge between brokers sets the
@@ -117,7 +130,8 @@ const fn may_be_topic(byte: u8) -> bool {
 }
 
 fn is_text(bytes: &[u8]) -> bool {
-    !bytes.iter().any(|&byte| byte < b' ' || byte == 0x7f) && core::str::from_utf8(bytes).is_ok()
+    // What is not UTF-8 shows soonest.
+    core::str::from_utf8(bytes).is_ok() && !bytes.iter().any(|&byte| byte < b' ' || byte == 0x7f)
 }
 
 fn is_valid(fixed: &Fixed, body: &[u8]) -> bool {
@@ -130,7 +144,7 @@ fn is_valid(fixed: &Fixed, body: &[u8]) -> bool {
         }
         Kind::Publish => {
             let topic = cursor.string().unwrap_or_default();
-            let topic_is_valid = topic.iter().all(|&byte| may_be_topic(byte)) && is_text(topic);
+            let topic_is_valid = is_text(topic) && topic.iter().all(|&byte| may_be_topic(byte));
             let id = fixed.qos() == 0 || cursor.number().is_some_and(|id| id != 0);
             topic_is_valid && id && (!topic.is_empty() || has_alias(cursor))
         }
@@ -251,6 +265,7 @@ fn weigh(bytes: &[u8], side: Side) -> Weight {
 }
 
 #[cfg(test)]
+#[expect(clippy::arithmetic_side_effects, reason = "small numbers of a test")]
 mod tests {
     use super::*;
 
@@ -287,6 +302,22 @@ mod tests {
         assert_eq!(matches(b"\x30\xff\x7f\0\x05a/b/cxxxxx", b""), Verdict::Either);
         assert_eq!(matches(b"\x82\x08\0\x01\0\x03a/#\x01", b"\x90\x03\0\x01\x01"), Verdict::Yes);
         assert_eq!(matches(b"", b""), Verdict::Maybe);
+    }
+
+    #[test]
+    fn long_lists_are_found_only_just_behind_a_loss() {
+        let filters = b"\0\x06\xe1\xa2\x82\x20ab".repeat(512);
+        let list = [b"\xa2\x82\x20\0\x07", &filters[..], b"\xc0\0"].concat();
+        let found = |count| chain(&list, Side::Client, count, 32 * 1024);
+        assert_eq!(found(1), Front::Packet(Kind::Unsubscribe, list.len() - 2));
+        // Each of the filters has what is like the front of such a list in it.
+        assert_eq!(found(2), Front::No);
+        let short = [b"\xa2\x0a\0\x07", filters.get(..8).unwrap_or_default(), b"\xc0\0"].concat();
+        assert_eq!(chain(&short, Side::Client, 2, 32 * 1024), Front::Packet(Kind::Unsubscribe, 12));
+        // Nothing can be seen behind it.
+        let message = [&b"0\xff\xff\x01\0\x01a"[..], &[b'x'; 64]].concat();
+        assert_eq!(chain(&message, Side::Client, 1, 16 * 1024), Front::Packet(Kind::Publish, 32_771));
+        assert_eq!(chain(&message, Side::Client, 2, 16 * 1024), Front::No);
     }
 
     #[test]
