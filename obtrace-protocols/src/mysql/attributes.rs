@@ -23,10 +23,17 @@ pub(super) fn split(body: &[u8]) -> (Option<&[u8]>, Option<TraceContext>) {
     let (Some(count), Some(1)) = (number(&mut reader), number(&mut reader)) else { return (Some(body), None) };
     match values(&mut reader, count) {
         Some(context) => (Some(reader.rest()), context),
-        // A text that begins with a control character, or attributes that were cut.
-        None if body.first().is_some_and(u8::is_ascii_whitespace) => (Some(body), None),
+        // A text that begins with a control character: types do not follow where they would.
+        None if body.first().is_some_and(u8::is_ascii_whitespace) && !may_have_types(body, count) => (Some(body), None),
+        // Attributes that were cut.
         None => (None, None),
     }
+}
+
+/// Whether a body says, or was cut before it could, that the types of so many attributes follow, one set of them.
+fn may_have_types(body: &[u8], count: u64) -> bool {
+    let nulls = usize::try_from(count.div_ceil(8)).unwrap_or(usize::MAX);
+    body.get(nulls.saturating_add(2)).is_none_or(|&types| types == 1)
 }
 
 /// The context among the attributes of a COM_STMT_EXECUTE, from its flags on.
@@ -117,6 +124,13 @@ mod tests {
             assert_eq!(split(body.get(..end).unwrap_or_default()), (None, None), "{end}");
         }
         assert_eq!(split(b"\n\x01SELECT 1"), (Some(&b"\n\x01SELECT 1"[..]), None));
+        // Ten of them: a number that is a line feed.
+        let types = b"\xfe\0\x01a".repeat(10);
+        let body = [b"\n\x01\0\0\x01", &types[..], &b"\x07hunter2".repeat(10), b"SELECT 1"].concat();
+        assert_eq!(split(&body), (Some(&b"SELECT 1"[..]), None));
+        for end in 2..body.len().saturating_sub(b"SELECT 1".len()) {
+            assert_eq!(split(body.get(..end).unwrap_or_default()), (None, None), "{end}");
+        }
         assert_eq!(split(b"\0\x01SELECT 1"), (Some(&b"SELECT 1"[..]), None));
         assert_eq!(split(b"SELECT 1"), (Some(&b"SELECT 1"[..]), None));
     }
