@@ -45,8 +45,9 @@
 //!
 //! Text in steps knows the escapes `\r \n \t \0 \\ \xNN`, so that TOML's literal strings (`'…'`) can be used.
 //!
-//! Each vector is run whole (steps as written), byte by byte, in random splits, and as the mirrored role (the same
-//! bytes seen from the peer's socket): these must give the same exchanges in every field. Then each step with bytes is
+//! Each vector is run whole (steps as written), byte by byte, in random splits, with what one side says in a row as one
+//! chunk, and as the mirrored role (the same bytes seen from the peer's socket): these must give the same exchanges in
+//! every field. Then each step with bytes is
 //! replaced by a gap, told (`handle_gap`) and untold (the bytes never come, the hole times out): nothing may panic,
 //! every exchange must have been announced, and with `gaps = "strict"` the exchanges that have no byte in the lost
 //! step must come out just as without the loss. `"told"` asks that only of gaps that are told. `"lenient"` is for
@@ -409,6 +410,29 @@ fn split(plays: &[Play], mut cut: impl FnMut(usize) -> usize) -> Vec<Play> {
     out
 }
 
+/// What a speaker says in a row is said at one time: as it is, and as one chunk.
+fn together(plays: &[Play]) -> [Vec<Play>; 2] {
+    let (mut parts, mut wholes): (Vec<Play>, Vec<Play>) = Default::default();
+    for play in plays {
+        let Play::Bytes { from, bytes, .. } = play else {
+            parts.push(play.clone());
+            wholes.push(play.clone());
+            continue;
+        };
+        let mut part = play.clone();
+        match wholes.last_mut() {
+            Some(Play::Bytes { from: before, bytes: whole, at: first, tag: mark, .. }) if before == from => {
+                let Play::Bytes { at, tag, .. } = &mut part else { unreachable!() };
+                (*at, *tag) = (*first, *mark);
+                whole.extend_from_slice(bytes);
+            }
+            _ => wholes.push(play.clone()),
+        }
+        parts.push(part);
+    }
+    [parts, wholes]
+}
+
 fn check(vector: &Vector, outcomes: &[Outcome]) {
     let name = &vector.name;
     assert_eq!(outcomes.len(), vector.exchange.len(), "{name}: number of exchanges: {outcomes:#?}");
@@ -524,6 +548,10 @@ fn run(vector: &Vector, folder: &Path, told: &mut [usize; 2], protocols: &mut Ha
             });
             assert_eq!(whole, play(vector, vector.role, &random), "{}: random split {round}", vector.name);
         }
+    }
+    if vector.transport == Transport::Stream {
+        let [parts, wholes] = together(&plays).map(|plays| play(vector, vector.role, &plays));
+        assert_eq!(parts, wholes, "{}: what is said in a row in one chunk", vector.name);
     }
     let mirrored = match vector.role {
         Observed::Client => Observed::Server,

@@ -16,21 +16,55 @@ const MAX_ATTEMPTS: u16 = 1024;
 const TURN: u16 = MAX_ATTEMPTS / 32;
 
 impl Connection {
-    /// Before the protocol is known: keeps the bytes and looks at both directions.
+    /// Before the protocol is known: keeps the bytes and looks at both directions. Of a chunk larger than what may be
+    /// kept the beginning is looked at; what is behind it is read as soon as somebody reads.
     pub(super) fn collect(&mut self, side: Side, bytes: &[u8], mark: Mark) {
         self.goes_on = core::mem::replace(&mut self.newest, side) == side;
-        let alone = self.stream(side).assembler.readable().is_empty();
-        match self.stream_mut(side).assembler.push(bytes, mark) {
-            Pushed::Ready => {}
-            Pushed::Full => return self.settle(Detection::Unknown),
-            _ => return,
-        }
-        self.look();
+        let assembler = &mut self.stream_mut(side).assembler;
+        assembler.begin(mark.offset);
+        let alone = assembler.buffered() == 0 && mark.offset <= assembler.end();
+        let Some(mut left) = self.show(side, bytes, mark) else { return };
         // What waited was no beginning; this chunk may be one.
         let dropped = self.state == State::Detecting && self.stream(side).assembler.readable().is_empty();
-        if !alone && dropped && self.stream_mut(side).assembler.push(bytes, mark) == Pushed::Ready {
-            self.look();
+        if !alone && dropped {
+            let Some(again) = self.show(side, bytes, mark) else { return };
+            left = again;
         }
+        let taken = bytes.len().saturating_sub(left);
+        if let Some(rest) = bytes.get(taken..).filter(|rest| !rest.is_empty() && self.parser.is_some()) {
+            let offset = mark.offset.saturating_add(taken as u64);
+            self.feed(side, rest, Mark { offset, ..mark });
+            self.wake();
+        }
+    }
+
+    /// Keeps as much of a chunk as there is room for, and looks at that. How many bytes of it are left over; `None`:
+    /// there was nothing new to look at.
+    fn show(&mut self, side: Side, bytes: &[u8], mark: Mark) -> Option<usize> {
+        let limit = self.config.max_buffered as usize;
+        let assembler = &mut self.stream_mut(side).assembler;
+        let mut left = 0;
+        match assembler.push(bytes, mark) {
+            Pushed::Ready => {}
+            Pushed::Full => {
+                let old = usize::try_from(assembler.end().saturating_sub(mark.offset)).unwrap_or(usize::MAX);
+                let fits = old.saturating_add(limit.saturating_sub(assembler.buffered()));
+                let (part, rest) = bytes.split_at_checked(fits).unwrap_or((bytes, &[]));
+                if assembler.push(part, mark) != Pushed::Ready {
+                    // No room is left, or it is too large to wait behind a hole.
+                    self.settle(Detection::Unknown);
+                    return Some(bytes.len());
+                }
+                left = rest.len();
+            }
+            _ => return None,
+        }
+        self.look();
+        if left > 0 && self.state == State::Detecting && !self.stream(side).assembler.readable().is_empty() {
+            // All that may be kept does not tell what it is.
+            self.settle(Detection::Unknown);
+        }
+        Some(left)
     }
 
     /// Looks at what both directions began with, or at what followed a hole.

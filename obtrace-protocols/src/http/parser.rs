@@ -99,6 +99,8 @@ pub(super) struct HttpParser {
     pub(super) holed: bool,
     /// Responses to requests that were given up because too many waited.
     pub(super) forgotten: u64,
+    /// The client goes on in HTTP/1 after all: what it sent meanwhile comes before the next response.
+    released: bool,
     /// The connection was joined, and no start line of the client was seen yet.
     joined: bool,
     /// It is not observed any more and may go on.
@@ -295,6 +297,7 @@ impl HttpParser {
         drop(waiting);
         if released && self.client.state == State::Undecided {
             self.client.state = State::Start;
+            self.released = true;
         }
         self.queue.settle();
     }
@@ -415,6 +418,9 @@ impl HttpParser {
         loop {
             if at >= bytes.len() {
                 return Step::need(at, 1);
+            }
+            if core::mem::take(&mut self.released) && side == Side::Server {
+                return Step { consumed: at, then: Then::Wait };
             }
             let progress = match self.half(side).state {
                 State::Start | State::Fields => self.head(side, bytes, &mut at, cx),
