@@ -265,7 +265,6 @@ fn weigh(bytes: &[u8], side: Side) -> Weight {
 }
 
 #[cfg(test)]
-#[expect(clippy::arithmetic_side_effects, reason = "small numbers of a test")]
 mod tests {
     use super::*;
 
