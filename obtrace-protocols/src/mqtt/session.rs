@@ -240,7 +240,7 @@ impl Session {
                 put(&mut self.client_id, assigned, limit);
             }
         }
-        if let Some(mut slot) = self.connect.take() {
+        if let Some(mut slot) = self.connect.take_if(|connect| connect.asked_before(place)) {
             slot.session_present = flags & 1 != 0;
             slot.note_reason(code);
             slot.answer(place, true);
@@ -357,7 +357,7 @@ impl Session {
             return if may_come(self.needs, side, place, cx) { Taken::Wait } else { Taken::Yes };
         };
         let expected = if kind == Kind::Puback { 1 } else { 2 };
-        if slot.kind != Kind::Publish || slot.qos != expected {
+        if slot.kind != Kind::Publish || slot.qos != expected || !slot.asked_before(place) {
             return Taken::Yes;
         }
         let code = code.unwrap_or_default();
@@ -435,7 +435,7 @@ impl Session {
         let Some(slot) = self.waiting.get_mut(key) else {
             return if may_come(self.needs, Side::Server, place, cx) { Taken::Wait } else { Taken::Yes };
         };
-        if slot.kind != asked {
+        if slot.kind != asked || !slot.asked_before(place) {
             return Taken::Yes;
         }
         cursor.0.iter().for_each(|&code| slot.note_reason(code));
@@ -463,6 +463,10 @@ impl Session {
     }
 
     fn pong(&mut self, place: &Place, cx: &Context<'_>) -> Taken {
+        if self.pings.front().is_some_and(|oldest| !oldest.asked_before(place)) {
+            // It answers one that was lost.
+            return Taken::Yes;
+        }
         let Some(mut slot) = self.pings.pop_front() else {
             if may_come(self.needs, Side::Server, place, cx) {
                 return Taken::Wait;

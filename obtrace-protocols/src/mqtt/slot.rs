@@ -115,6 +115,11 @@ impl Slot {
         }
     }
 
+    /// Whether a packet may be an answer to it: one that passed before is to what was lost.
+    pub(super) fn asked_before(&self, answer: &Place) -> bool {
+        self.request.start <= answer.start
+    }
+
     pub(super) const fn is_finished(&self) -> bool {
         self.sent && self.answered
     }

@@ -514,3 +514,31 @@ fn who_is_who_where_both_ends_publish() {
     assert_eq!(play(None, &[(SERVER, b"\xd0\0")]), Some(Role::Server));
     assert_eq!(play(None, &[(SERVER, b"\xc0\0")]), Some(Role::Client));
 }
+
+#[test]
+fn what_passed_before_is_no_answer() {
+    let mut play = Play::new();
+    for (direction, bytes) in connect(4) {
+        play.say(direction, &bytes);
+    }
+    // A ping, a subscription and a message are lost; what answers them waits behind a hole until they are sent again.
+    let asks: [&[u8]; 3] = [b"\xc0\0", b"\x82\x06\0\x07\0\x01a\0", b"\x32\x06\0\x01a\0\x09x"];
+    let answers: [&[u8]; 3] = [b"\xd0\0", b"\x90\x03\0\x07\0", b"\x40\x02\0\x09"];
+    let lost = asks.concat().len() as u64;
+    let at = Timestamp::from_nanos;
+    play.connection.handle_gap(CLIENT, play.offsets[0], lost, at(play.at + 100));
+    play.offsets[0] += lost;
+    let early = play.at + 200;
+    play.say(CLIENT, &asks.concat());
+    let late = answers.concat();
+    play.connection.handle_data(SERVER, play.offsets[1], &late, at(early), Tag::default());
+    play.offsets[1] += late.len() as u64;
+    play.say(SERVER, &late);
+    let exchanges = play.close();
+    assert_eq!(exchanges.len(), 4);
+    for exchange in &exchanges {
+        let response = exchange.response.unwrap();
+        assert!(exchange.request.start < response.start, "{exchange:?}");
+        assert_eq!(exchange.completeness, Completeness::Complete);
+    }
+}
