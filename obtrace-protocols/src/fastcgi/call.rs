@@ -60,6 +60,8 @@ pub(super) struct Progress {
 pub(super) struct Call {
     pub(super) id: u64,
     pub(super) request_id: u16,
+    /// Counts those of the connection.
+    pub(super) begun: u64,
     pub(super) request: Message,
     pub(super) response: Option<Message>,
     pub(super) completeness: Completeness,

@@ -1,6 +1,6 @@
 //! A connection: records of both sides, and the requests that they belong to.
 
-use alloc::{boxed::Box, collections::VecDeque};
+use alloc::{boxed::Box, collections::VecDeque, vec::Vec};
 
 use super::{
     call::{Call, Spare},
@@ -42,6 +42,9 @@ struct Half {
 struct Work {
     /// In the order in which they began.
     open: VecDeque<Box<Call>>,
+    /// By the numbers that tell the records of those apart, which of the calls they are.
+    places: Vec<(u16, u64)>,
+    begun: u64,
     done: VecDeque<Box<Call>>,
     /// The one that was handed out last.
     current: Option<Box<Call>>,
@@ -54,15 +57,24 @@ struct Work {
 
 impl Work {
     fn find(&mut self, request_id: u16) -> Option<&mut Call> {
-        self.open.iter_mut().find(|call| call.request_id == request_id).map(|call| &mut **call)
+        let place = self.place(request_id)?;
+        self.open.get_mut(place).map(|call| &mut **call)
     }
 
     fn place(&self, request_id: u16) -> Option<usize> {
-        self.open.iter().position(|call| call.request_id == request_id)
+        let &(_, begun) = self.places.get(self.search(request_id).ok()?)?;
+        self.open.binary_search_by_key(&begun, |call| call.begun).ok()
+    }
+
+    fn search(&self, request_id: u16) -> Result<usize, usize> {
+        self.places.binary_search_by_key(&request_id, |&(id, _)| id)
     }
 
     fn finish_at(&mut self, place: usize, cx: &mut Context<'_>) {
         let Some(mut call) = self.open.remove(place) else { return };
+        if let Ok(at) = self.search(call.request_id) {
+            self.places.remove(at);
+        }
         self.client_waits = false;
         call.open(cx);
         call.settle(cx.role);
@@ -77,6 +89,13 @@ impl Work {
             call.completeness = completeness;
         }
         self.finish_at(place, cx);
+    }
+
+    /// Nobody waits for the rest of the oldest call.
+    fn leave_oldest(&mut self, cx: &mut Context<'_>) {
+        let is_begun = self.open.front().is_some_and(|call| call.response.is_some());
+        let missing = if is_begun { Completeness::Truncated } else { Completeness::ResponseMissing };
+        self.miss_at(0, missing, cx);
     }
 
     /// Whether a record comes before what it follows: a request whose number is not free yet, or a part of an answer
@@ -101,12 +120,17 @@ impl Work {
             self.is_explained = true;
         }
         if self.open.len() >= cx.config.max_pending.max(1) as usize {
-            self.miss_at(0, Completeness::ResponseMissing, cx);
+            self.leave_oldest(cx);
         }
         let mut call = self.spare.take();
         let mark = cx.mark_at(offset);
         call.request = Message { start: mark.at, end: mark.at, size: 0, offset, tag: mark.tag };
         call.request_id = header.request_id;
+        self.begun = self.begun.wrapping_add(1);
+        call.begun = self.begun;
+        if let Err(at) = self.search(call.request_id) {
+            self.places.insert(at, (call.request_id, call.begun));
+        }
         let [r0, r1, flags, ..] = body;
         call.role = ApplicationRole::of(u16::from_be_bytes([r0, r1]));
         call.keeps_connection = flags & 1 != 0;
@@ -263,6 +287,8 @@ impl Work {
         let calls = calls.map(|call| size_of::<Call>().saturating_add(call.capacity())).sum::<usize>();
         let places = self.open.capacity().saturating_add(self.done.capacity());
         let places = places.saturating_mul(size_of::<Box<Call>>());
+        let index = self.places.capacity().saturating_mul(size_of::<(u16, u64)>());
+        let places = places.saturating_add(index);
         size_of::<Self>().saturating_add(calls).saturating_add(places).saturating_add(self.spare.memory())
     }
 }
@@ -434,9 +460,8 @@ impl Parser for FastCgiParser {
 
     fn close(&mut self, cx: &mut Context<'_>) {
         let Some(work) = self.work.as_deref_mut() else { return };
-        while let Some(call) = work.open.front() {
-            let missing = if call.response.is_some() { Completeness::Truncated } else { Completeness::ResponseMissing };
-            work.miss_at(0, missing, cx);
+        while !work.open.is_empty() {
+            work.leave_oldest(cx);
         }
     }
 

@@ -270,3 +270,47 @@ fn mixed_records_are_told_apart() {
         assert_eq!(exchange.completeness, Completeness::Complete);
     }
 }
+
+#[test]
+fn of_too_many_calls_the_oldest_is_told_as_far_as_it_came() {
+    let config = Config::new().with_role(Some(Role::Client)).with_max_pending(1);
+    let mut connection = Connection::new(config, &Shared::default());
+    let begin = |id| [record(1, id, b"\0\x01\x01\0\0\0\0\0", 0), record(4, id, b"", 0)].concat();
+    let mut feed = |direction, offset, bytes: &[u8], at| {
+        connection.handle_data(direction, offset, bytes, Timestamp::from_nanos(at), Tag::default());
+        let exchange = connection.poll_exchange();
+        exchange.map(|exchange| (exchange.completeness, exchange.response.is_some()))
+    };
+    assert_eq!(feed(Direction::Sent, 0, &begin(1), 1), None);
+    assert_eq!(feed(Direction::Received, 0, &record(6, 1, b"Status: 200 OK\r\n", 0), 2), None);
+    assert_eq!(feed(Direction::Sent, 24, &begin(2), 3), Some((Completeness::Truncated, true)));
+    assert_eq!(feed(Direction::Sent, 48, &begin(3), 4), Some((Completeness::ResponseMissing, false)));
+}
+
+#[test]
+fn many_calls_at_a_time_end_in_any_order() {
+    let mut connection = Connection::new(Config::new().with_role(Some(Role::Client)), &Shared::default());
+    let ids: Vec<u16> = (1..=1000_u16).map(|number| number.wrapping_mul(40_503) | 1).collect();
+    let calls: Vec<u8> = ids
+        .iter()
+        .flat_map(|&id| [record(1, id, b"\0\x01\x01\0\0\0\0\0", 0), record(4, id, b"", 0)].concat())
+        .collect();
+    connection.handle_data(Direction::Sent, 0, &calls, Timestamp::from_nanos(1), Tag::default());
+    let mut at = 0;
+    let mut order = ids.clone();
+    order.sort_unstable_by_key(|id| id.wrapping_mul(7919));
+    order.dedup();
+    for id in &order {
+        let answer = [record(6, *id, b"Status: 200 OK\r\n\r\n", 0), record(3, *id, &[0; 8], 0)].concat();
+        connection.handle_data(Direction::Received, at, &answer, Timestamp::from_nanos(2), Tag::default());
+        at += answer.len() as u64;
+    }
+    let mut told = vec![];
+    while let Some(exchange) = connection.poll_exchange() {
+        let Details::FastCgi(details) = &exchange.details else { panic!("{exchange:?}") };
+        if exchange.completeness == Completeness::Complete {
+            told.push(details.request_id);
+        }
+    }
+    assert_eq!(told, order);
+}
