@@ -8,11 +8,8 @@ use crate::{
     parser::{Side, Successor},
 };
 
-/// Most old parsers whose exchanges wait to be polled. More than one call can leave behind.
-const MAX_RETIRED: usize = 4;
-
-/// Protocols that were given up or went over to another, oldest first, while they have exchanges to hand out. Most
-/// connections never have one.
+/// Protocols that were given up or went over to another, oldest first, while they have exchanges to hand out: like other
+/// exchanges these wait until they are polled. Most connections never have one.
 #[derive(Debug, Default)]
 pub(super) struct Retired(Option<Box<List>>);
 
@@ -25,9 +22,6 @@ impl Retired {
             return;
         }
         let List(parsers) = self.0.get_or_insert_default().as_mut();
-        if parsers.len() >= MAX_RETIRED {
-            parsers.remove(0);
-        }
         parsers.push(parser);
     }
 
