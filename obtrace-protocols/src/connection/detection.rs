@@ -82,14 +82,37 @@ impl Connection {
             let is_sent = (self.newest == Side::Client) == (self.requests != Some(Direction::Received));
             let (sent, received): (&[u8], &[u8]) = if is_sent { (sent, &[]) } else { (&[], received) };
             detection = find(sent, received);
-            if detection != Detection::Unknown {
+            if detection == Detection::NeedMore {
+                self.count_attempt();
+            }
+            if detection != Detection::Unknown && self.state == State::Detecting {
                 let other = if self.newest == Side::Client { Side::Server } else { Side::Client };
                 let stream = self.stream_mut(other);
                 stream.assembler.reset();
                 (stream.need, stream.ignored, stream.blocked) = (1, false, false);
             }
         }
-        self.settle(detection);
+        if self.state == State::Detecting {
+            self.settle(detection);
+        }
+    }
+
+    /// What was looked at was no beginning: after enough of that nothing is looked at any more.
+    fn count_attempt(&mut self) {
+        let weight = if core::mem::take(&mut self.goes_on) { 1 } else { TURN };
+        self.attempts = self.attempts.saturating_add(weight);
+        if self.attempts >= MAX_ATTEMPTS {
+            self.state = State::Unknown;
+            self.forget();
+        }
+    }
+
+    /// Drops what both sides sent.
+    fn forget(&mut self) {
+        for stream in [&mut self.client, &mut self.server] {
+            stream.assembler.reset();
+            (stream.need, stream.ignored, stream.blocked) = (1, false, false);
+        }
     }
 
     pub(super) fn settle(&mut self, detection: Detection) {
@@ -98,15 +121,8 @@ impl Connection {
             Detection::Tls => self.state = State::Tls,
             Detection::Unknown if self.config.heuristic_sql && self.guess_sql() => {}
             Detection::Unknown => {
-                let weight = if core::mem::take(&mut self.goes_on) { 1 } else { TURN };
-                self.attempts = self.attempts.saturating_add(weight);
-                for stream in [&mut self.client, &mut self.server] {
-                    stream.assembler.reset();
-                    (stream.need, stream.ignored, stream.blocked) = (1, false, false);
-                }
-                if self.attempts >= MAX_ATTEMPTS {
-                    self.state = State::Unknown;
-                }
+                self.forget();
+                self.count_attempt();
             }
             Detection::Match { protocol, requests, .. } => self.adopt(protocol, requests),
         }
@@ -169,5 +185,66 @@ impl Connection {
         self.state = State::Detecting;
         self.requests = self.config.role.map(requests_of);
         self.settle(Detection::Unknown);
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::arithmetic_side_effects, reason = "small numbers of a test")]
+mod tests {
+    use super::*;
+    use crate::{Config, Role, Shared, Tag, Timestamp};
+
+    fn data(connection: &mut Connection, direction: Direction, offset: usize, bytes: &[u8]) {
+        connection.handle_data(direction, offset as u64, bytes, Timestamp::from_nanos(1), Tag::default());
+    }
+
+    #[test]
+    fn sides_that_never_fit_each_other_are_given_up() {
+        let mut connection = Connection::new(Config::new(), &Shared::default());
+        // Each alone may be the front of a message, and nothing is both.
+        for turn in 0..usize::from(MAX_ATTEMPTS / TURN) + 2 {
+            data(&mut connection, Direction::Sent, turn * 7, b"\x32\x0c\0\x05a/b");
+            data(&mut connection, Direction::Received, turn * 10, b"HTTP/1.1 2");
+        }
+        assert_eq!(connection.state(), State::Unknown);
+        assert_eq!(connection.buffered(), 0);
+    }
+
+    #[test]
+    fn what_is_behind_a_hole_is_looked_at_first() {
+        let mut connection = Connection::new(Config::new().with_role(Some(Role::Client)), &Shared::default());
+        data(&mut connection, Direction::Sent, 0, b"\xff\xff");
+        data(&mut connection, Direction::Sent, 9, b"\x32\x0c\0\x05a/b/c\0\x07xyz");
+        data(&mut connection, Direction::Received, 0, b"HTT");
+        assert_eq!(connection.state(), State::Detecting);
+        connection.handle_timeout(Timestamp::from_nanos(1_000_000_000));
+        assert_eq!(connection.state(), State::Known(Protocol::Mqtt));
+    }
+
+    #[test]
+    fn exchanges_wait_for_who_polls_late() {
+        let mut connection = Connection::new(Config::new().with_role(Some(Role::Client)), &Shared::default());
+        let (mut sent, mut received) = (0, 0);
+        let mut say = |direction, bytes: &[u8]| {
+            let offset = if direction == Direction::Sent { &mut sent } else { &mut received };
+            data(&mut connection, direction, *offset, bytes);
+            *offset += bytes.len();
+        };
+        for _ in 0..12 {
+            say(Direction::Sent, b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n");
+            say(Direction::Received, b"HTTP/1.1 204 No Content\r\n\r\n");
+            // Until the protocol is given up, each time.
+            for _ in 0..8 {
+                say(Direction::Sent, b"\x01\r\n");
+            }
+        }
+        let (mut announced, mut told) = (0, 0);
+        while connection.poll_opened().is_some() {
+            announced += 1;
+        }
+        while connection.poll_exchange().is_some() {
+            told += 1;
+        }
+        assert_eq!((announced, told), (12, 12));
     }
 }

@@ -111,6 +111,7 @@ impl Connection {
             self.stream_mut(side).torn = true;
             if !self.stream(side).assembler.readable().is_empty() {
                 // What is behind the gap may be the start of a message.
+                self.newest = side;
                 self.look();
             }
         }
