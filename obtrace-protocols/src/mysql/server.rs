@@ -443,12 +443,15 @@ impl MySqlParser {
     fn find_answer(&mut self, bytes: &[u8], from: usize, source: &Source<'_, '_>) -> Result<usize, usize> {
         let exact = self.compression.is_none();
         let place = |after| first_place(bytes.len(), |at| source.mark(from.saturating_add(at)).at >= after);
-        let mut found = None;
+        let (mut found, mut later) = (None, 0_usize);
         for index in 0..self.queue.pending() {
             let Some(start) = self.queue.get(index).map(|entry| entry.request.start) else { break };
             // Of several that were sent at once the first is answered first.
-            let later = self.queue.iter().skip(index.saturating_add(1));
-            let next = later.map(|entry| entry.request.start).find(|&next| next > start);
+            later = later.max(index);
+            while self.queue.get(later).is_some_and(|entry| entry.request.start <= start) {
+                later = later.saturating_add(1);
+            }
+            let next = self.queue.get(later).map(|entry| entry.request.start);
             let next = next.map_or(bytes.len(), place);
             let Some(entry) = self.queue.get(index) else { break };
             let at = place(entry.request.start);
