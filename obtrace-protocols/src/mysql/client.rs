@@ -136,6 +136,8 @@ impl MySqlParser {
             Some((Request::Query | Request::Execute, last)) if !exact || head.sequence == last.wrapping_add(2) => {
                 Some(Kind::File)
             }
+            // That of a later one of several statements.
+            Some((Request::Query, _)) if self.asks_for_file(head.sequence) => Some(Kind::File),
             None | Some(_) if self.client.phase == Phase::Start => Some(Kind::Response),
             _ => None,
         }

@@ -410,6 +410,13 @@ impl MySqlParser {
         Outcome::Over
     }
 
+    /// Whether a file that the server asked for may begin with a packet of this number: the newest command is the one
+    /// that is being answered, and nothing was lost of that.
+    pub(super) fn asks_for_file(&self, sequence: u8) -> bool {
+        let is_answering = self.queue.pending() == 1 && self.queue.iter().all(|entry| entry.several);
+        is_answering && !self.server.lost && self.server.expect == Expect::First && sequence == self.server.next
+    }
+
     /// The head was answered.
     fn end_answer(&mut self, end: Timestamp) {
         self.server.expect = Expect::First;

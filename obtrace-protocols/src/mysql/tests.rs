@@ -388,3 +388,26 @@ fn databases_are_read_from_statements() {
         assert_eq!(shape::used_database(sql), name, "{:?}", String::from_utf8_lossy(sql));
     }
 }
+
+#[test]
+fn each_of_several_statements_may_ask_for_a_file() {
+    let mut driver = Driver::new(Some(Role::Client));
+    let sql = "DELETE FROM t; LOAD DATA LOCAL INFILE 'a' INTO TABLE t; LOAD DATA LOCAL INFILE 'b' INTO TABLE t";
+    driver.push(Direction::Sent, &query(sql), false);
+    driver.push(Direction::Received, &[ok(1, 1, 0x0a), packet(2, b"\xfba")].concat(), false);
+    driver.push(Direction::Sent, &[packet(3, b"1,2\n"), packet(4, b"")].concat(), false);
+    driver.push(Direction::Received, &[ok(5, 1, 0x0a), packet(6, b"\xfbb")].concat(), false);
+    driver.push(Direction::Sent, &[packet(7, b"1,2\n3,4\n"), packet(8, b"")].concat(), false);
+    driver.connection.handle_data(
+        Direction::Received,
+        driver.received,
+        &ok(9, 2, 2),
+        Timestamp::from_nanos(driver.at + 10),
+        Tag::default(),
+    );
+    let exchange = driver.connection.poll_exchange().unwrap();
+    let Details::MySql(details) = &exchange.details else { panic!("{exchange:?}") };
+    assert_eq!((details.results, details.loaded, details.affected_rows), (3, 12, Some(4)));
+    assert_eq!(exchange.completeness, Completeness::Complete);
+    assert_eq!(driver.connection.framing_errors(), 0);
+}
