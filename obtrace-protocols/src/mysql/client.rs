@@ -237,8 +237,9 @@ impl MySqlParser {
                 entry.statement = self.statements.add(text, cut, self.reading(source.cx.config));
                 if kind == Request::Prepare {
                     self.statements.set_last(entry.statement);
-                } else if !cut {
-                    entry.switches = shape::used_database(text).map(|used| name(used, self.session.database.as_ref()));
+                } else if let Some(slot) = self.statements.get(entry.statement).filter(|_| !cut) {
+                    let used = shape::switched_to(&slot.digest);
+                    entry.switches = used.map(|used| name(used, self.session.database.as_ref()));
                 }
             }
             Request::Execute | Request::BulkExecute | Request::Fetch | Request::ResetStatement => {

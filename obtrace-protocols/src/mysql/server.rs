@@ -424,6 +424,11 @@ impl MySqlParser {
         head.answered = true;
         head.database = head.database.take().or_else(|| self.session.database.clone());
         let (kind, succeeded) = (head.kind, head.failure.is_none());
+        if !succeeded && head.results > 0 && head.switches.is_some() {
+            // Of several statements nobody knows whether that one was reached.
+            self.session.switched = true;
+            self.session.database = None;
+        }
         if succeeded {
             if let Some(user) = head.user.take() {
                 self.session.user = Some(user);

@@ -12,7 +12,7 @@ use crate::{
     detect::Verdict,
     parser::Side,
     reader::Reader,
-    sql::{Dialect, begins_statement, is_statement},
+    sql::{Dialect, Digest, begins_statement, is_statement},
 };
 
 /// First bytes of commands ([command phase](https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_command_phase.html)).
@@ -145,8 +145,32 @@ pub(super) fn used_database(text: &[u8]) -> Option<&[u8]> {
     let named = rest.trim_ascii();
     let named = named.strip_suffix(b";").unwrap_or(named).trim_ascii();
     let named = named.strip_prefix(b"`").map_or(Some(named), |named| named.strip_suffix(b"`"))?;
-    let is_plain = !named.is_empty() && !named.iter().any(|byte| matches!(byte, b';' | b'`' | b'\''));
-    is_plain.then_some(named)
+    let is_quoted = rest.trim_ascii().first() == Some(&b'`');
+    let is_plain = |&byte: &u8| match byte {
+        b';' | b'`' | b'\'' => false,
+        byte => is_quoted || byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$' | 0x80..),
+    };
+    (!named.is_empty() && named.iter().all(is_plain)).then_some(named)
+}
+
+/// The database that a statement, or the last of several that does, changes to; empty: one that is not known. `None`: it
+/// stays.
+pub(super) fn switched_to<'a>(digest: &'a Digest) -> Option<&'a [u8]> {
+    let is_use = digest.operation() == "USE";
+    if !is_use && digest.statements() < 2 {
+        return None;
+    }
+    let begins = |statement: &&[u8]| {
+        let verb = statement.trim_ascii().split_at_checked(3);
+        verb.is_some_and(|(verb, rest)| {
+            verb.eq_ignore_ascii_case(b"use") && rest.first().is_none_or(|byte| !byte.is_ascii_alphanumeric())
+        })
+    };
+    let statements = digest.text().as_bytes().split(|&byte| byte == b';');
+    match statements.rev().find(begins) {
+        Some(statement) => Some(used_database(statement).unwrap_or_default()),
+        None => is_use.then_some(&[]),
+    }
 }
 
 /// What a command says for itself.

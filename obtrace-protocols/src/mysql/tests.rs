@@ -384,8 +384,49 @@ fn databases_are_read_from_statements() {
         (b"USE", None),
         (b"USE ", None),
         (b"USE `a", None),
+        (b"USE a -- b", None),
+        (b"USE /* b */ a", None),
+        (b"USE a # b", None),
     ] {
         assert_eq!(shape::used_database(sql), name, "{:?}", String::from_utf8_lossy(sql));
+    }
+}
+
+#[test]
+fn a_database_that_is_not_known_is_told_as_none() {
+    let log_in = |driver: &mut Driver| {
+        let body = b"\x09\x82\x08\0\0\0\0\x01\x21\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0bob\0\0shop\0";
+        driver.push(Direction::Sent, &packet(1, body), false);
+        driver.push(Direction::Received, &ok(2, 0, 2), false);
+    };
+    let done = |statements: u8| (1..=statements).flat_map(move |at| ok(at, 0, if at < statements { 0x0a } else { 2 }));
+    for (sql, answer, database) in [
+        ("SELECT 1", done(1).collect::<Vec<_>>(), "shop"),
+        ("USE b", done(1).collect(), "b"),
+        ("USE b", error(1, 1049), "shop"),
+        ("-- of the application\nuse b /* why */;", done(1).collect(), "b"),
+        ("USE b; SELECT 1", done(2).collect(), "b"),
+        ("SELECT 1; USE a; use `b` # c", done(3).collect(), "b"),
+        ("USE `a``b`", done(1).collect(), ""),
+        ("USE b; SELECT 1", [ok(1, 0, 0x0a), error(2, 1146)].concat(), ""),
+        ("SELECT 1; SELECT 'USE b'; SELECT 2", [ok(1, 0, 0x0a), error(2, 1146)].concat(), "shop"),
+        ("SELECT * FROM t USE INDEX (i); SELECT 1", done(2).collect(), "shop"),
+    ] {
+        let mut driver = Driver::new(Some(Role::Client));
+        log_in(&mut driver);
+        driver.push(Direction::Sent, &query(sql), false);
+        driver.push(Direction::Received, &answer, false);
+        driver.push(Direction::Sent, &query("DELETE FROM t"), false);
+        driver.connection.handle_data(
+            Direction::Received,
+            driver.received,
+            &ok(1, 0, 2),
+            Timestamp::from_nanos(driver.at + 10),
+            Tag::default(),
+        );
+        let exchange = driver.connection.poll_exchange().unwrap();
+        let Details::MySql(details) = &exchange.details else { panic!("{exchange:?}") };
+        assert_eq!((&*exchange.operation, &*details.database), ("DELETE", database), "{sql}");
     }
 }
 
