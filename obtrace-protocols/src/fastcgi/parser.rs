@@ -51,6 +51,10 @@ struct Work {
     spare: Spare,
     /// The next request of the client has the number of one that is open: first that has to end.
     client_waits: bool,
+    /// That number, and when the request began.
+    waiting: Option<(u16, Timestamp)>,
+    /// Something of the server was lost, and nothing that is known to be behind it was read.
+    is_torn: bool,
     /// A request began with the number of one that had no end: what is missing of the server is that.
     is_explained: bool,
 }
@@ -100,7 +104,7 @@ impl Work {
 
     /// Whether a record comes before what it follows: a request whose number is not free yet, or a part of an answer
     /// to a request that was not seen. Then that may be among what was not read yet of the other side.
-    fn is_early(&mut self, side: Side, header: Header, other_is_lost: bool, cx: &Context<'_>) -> bool {
+    fn is_early(&mut self, side: Side, header: Header, offset: u64, other_is_lost: bool, cx: &Context<'_>) -> bool {
         let is_open = self.place(header.request_id).is_some();
         let is_odd = match (side, header.kind) {
             (_, Kind::Management) => false,
@@ -108,8 +112,24 @@ impl Work {
             (Side::Server, _) => !is_open && !self.client_waits,
         };
         let is_early = is_odd && is_behind(other_is_lost, cx);
-        self.client_waits |= is_early && side == Side::Client;
+        if is_early && side == Side::Client {
+            self.client_waits = true;
+            self.waiting = Some((header.request_id, cx.mark_at(offset).at));
+        }
         is_early
+    }
+
+    /// An answer that passed after the next request with the same number is of that one: nobody saw the end of the
+    /// one before.
+    fn overtake(&mut self, header: Header, offset: u64, cx: &mut Context<'_>) {
+        if self.client_waits
+            && let Some((request_id, began)) = self.waiting
+            && request_id == header.request_id
+            && cx.mark_at(offset).at > began
+            && let Some(place) = self.place(request_id)
+        {
+            self.miss_at(place, Completeness::Gap, cx);
+        }
     }
 
     /// `FCGI_BEGIN_REQUEST`.
@@ -134,6 +154,7 @@ impl Work {
         let [r0, r1, flags, ..] = body;
         call.role = ApplicationRole::of(u16::from_be_bytes([r0, r1]));
         call.keeps_connection = flags & 1 != 0;
+        call.progress.was_answered = self.is_torn;
         self.open.push_back(call);
     }
 
@@ -222,6 +243,7 @@ impl Work {
     /// Records of this side were lost.
     fn lose(&mut self, side: Side, cx: &mut Context<'_>) {
         let is_explained = side == Side::Server && core::mem::take(&mut self.is_explained);
+        self.is_torn |= side == Side::Server;
         let is_alone = self.open.len() == 1;
         for call in &mut self.open {
             if side == Side::Server {
@@ -262,6 +284,7 @@ impl Work {
         let Some(call) = self.open.get_mut(place) else { return Some(true) };
         // An answer may begin with what is written as errors: then what is written besides shows.
         if !call.progress.was_answered || header.kind == Kind::Stderr {
+            self.is_torn = false;
             return Some(true);
         }
         let is_front = match record::answers(bytes).0 {
@@ -269,6 +292,7 @@ impl Work {
             Verdict::Maybe => return None,
             verdict => verdict == Verdict::Yes,
         };
+        self.is_torn = false;
         if call.progress.was_followed && call.response.is_none() {
             self.miss_at(place, Completeness::Gap, cx);
             return Some(false);
@@ -367,7 +391,10 @@ impl FastCgiParser {
             if is_fixed && body.is_none() {
                 return Step::need(at, FIXED);
             }
-            if work.is_early(side, header, other_is_lost, cx) {
+            if side == Side::Server {
+                work.overtake(header, offset, cx);
+            }
+            if work.is_early(side, header, offset, other_is_lost, cx) {
                 return Step { consumed: at, then: Then::Wait };
             }
             if side == Side::Server && work.admit(header, rest, cx).is_none() {

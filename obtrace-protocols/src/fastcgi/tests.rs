@@ -77,11 +77,13 @@ struct Lost {
     direction: Direction,
     from: u64,
     until: u64,
+    /// Nobody says that it is lost: it is waited for.
+    is_silent: bool,
 }
 
 /// Plays a conversation in pieces of the sizes given, without the first ones and without what is lost.
 fn play(turns: &[Turn], sizes: &[usize], first: usize, lost: Option<Lost>) -> Vec<Exchange<'static>> {
-    let config = Config::new().with_role(Some(Role::Client)).with_max_buffered(4096);
+    let config = Config::new().with_role(Some(Role::Client)).with_max_buffered(4096).with_gap_timeout(5_000);
     let mut connection = Connection::new(config, &Shared::default());
     if first > 0 {
         connection.join();
@@ -125,6 +127,9 @@ fn drain(connection: &mut Connection, opened: &mut Vec<u64>, out: &mut Vec<Excha
 /// Feeds what of a piece was captured.
 fn feed(connection: &mut Connection, direction: Direction, offset: u64, piece: &[u8], at: u64, lost: Option<Lost>) {
     let at = Timestamp::from_nanos(at);
+    if connection.poll_timeout().is_some_and(|due| due <= at) {
+        connection.handle_timeout(at);
+    }
     let end = offset + piece.len() as u64;
     let (from, until) = match lost {
         Some(lost) if lost.direction == direction => (lost.from.clamp(offset, end), lost.until.clamp(offset, end)),
@@ -134,7 +139,7 @@ fn feed(connection: &mut Connection, direction: Direction, offset: u64, piece: &
     if before > 0 {
         connection.handle_data(direction, offset, &piece[..before], at, Tag::new(1));
     }
-    if from < until {
+    if from < until && lost.is_some_and(|lost| !lost.is_silent) {
         connection.handle_gap(direction, from, until - from, at);
     }
     if after < piece.len() && (from < until || before < piece.len()) {
@@ -146,7 +151,7 @@ fn lost(turns: &[Turn], sent: bool, from: prop::sample::Index, length: u64) -> L
     let direction = if sent { Direction::Sent } else { Direction::Received };
     let total: usize = turns.iter().filter(|(of, _)| *of == direction).map(|(_, bytes)| bytes.len()).sum();
     let from = from.index(total) as u64;
-    Lost { direction, from, until: (from + length).min(total as u64) }
+    Lost { direction, from, until: (from + length).min(total as u64), is_silent: false }
 }
 
 fn touched(exchange: &Exchange<'_>, lost: Lost) -> bool {
@@ -197,9 +202,10 @@ proptest! {
         from in any::<prop::sample::Index>(),
         length in 1..4000_u64,
         sizes in proptest::collection::vec(1..500_usize, 1..20),
+        is_silent in any::<bool>(),
     ) {
         let whole = play(&turns, &[usize::MAX], 0, None);
-        let lost = lost(&turns, sent, from, length);
+        let lost = Lost { is_silent, ..lost(&turns, sent, from, length) };
         for exchange in play(&turns, &sizes, 0, Some(lost)) {
             let (Some(response), Completeness::Complete) = (exchange.response, exchange.completeness) else { continue };
             let right = whole.iter().find(|it| it.request.offset == exchange.request.offset);
