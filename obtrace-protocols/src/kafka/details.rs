@@ -38,7 +38,8 @@ pub struct KafkaDetails<'a> {
     /// found.
     pub offset: Option<i64>,
     /// How many records were sent or fetched, all partitions together, as the heads of their batches say. `None` if
-    /// some are compressed in the formats 0 and 1, which do not say it, and if neither can have records.
+    /// some are compressed in the formats 0 and 1, which do not say it, if not all of it was seen, and if neither can have
+    /// records.
     pub records: Option<u64>,
     /// Bytes of the records as they passed.
     pub record_bytes: u64,

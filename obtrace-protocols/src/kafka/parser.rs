@@ -140,7 +140,12 @@ fn exchange(request: &Request, role: Role) -> Exchange<'_> {
     let (topic, group) = (name(request.first.name), name(request.group));
     let error_code = request.error.map(ErrorCode::new);
     let records = &request.records;
-    let has_records = has_records(request.key) && !records.is_unknown;
+    // Of what was not seen to its end nobody knows how many there are.
+    let was_seen = match request.key {
+        schema::FETCH => request.completeness == Completeness::Complete,
+        _ => !request.gap,
+    };
+    let has_records = has_records(request.key) && !records.is_unknown && was_seen;
     Exchange {
         id: request.id,
         protocol: Protocol::Kafka,

@@ -536,9 +536,30 @@ fn a_loss_inside_a_message_costs_no_other() {
         }
         talk.say(false, &produced(correlation, 0), usize::MAX);
     }
-    let told: Vec<_> = talk.close().iter().map(|it| (it.completeness, it.response.is_some())).collect();
-    let complete = (Completeness::Complete, true);
-    assert_eq!(told, [complete, (Completeness::Gap, true), complete]);
+    let told: Vec<_> =
+        talk.close().iter().map(|it| (it.completeness, it.response.is_some(), details(it).records)).collect();
+    let complete = (Completeness::Complete, true, Some(1));
+    assert_eq!(told, [complete, (Completeness::Gap, true, None), complete]);
+}
+
+/// A broker sends records from its files, past user memory.
+#[test]
+fn a_fetch_whose_records_were_not_seen_does_not_say_that_there_are_none() {
+    let fetch = samples().into_iter().rfind(|it| it.key == schema::FETCH).unwrap();
+    for seen in [fetch.response.len(), fetch.response.len() - 1, 20, 0] {
+        let mut talk = Talk::new(Config::new(), &Shared::default());
+        talk.say(true, &fetch.request, usize::MAX);
+        talk.say(false, &fetch.response[..seen], usize::MAX);
+        if seen < fetch.response.len() {
+            talk.lose(false, fetch.response.len() - seen);
+        }
+        let told = talk.close();
+        let whole = seen == fetch.response.len();
+        assert_eq!(
+            (told[0].completeness == Completeness::Complete, details(&told[0]).records.is_some()),
+            (whole, whole)
+        );
+    }
 }
 
 /// Brokers answer in order: what was asked before the next request that is answered has lost its response.
