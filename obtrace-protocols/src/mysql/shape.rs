@@ -155,7 +155,7 @@ pub(super) fn used_database(text: &[u8]) -> Option<&[u8]> {
 
 /// The database that a statement, or the last of several that does, changes to; empty: one that is not known. `None`: it
 /// stays.
-pub(super) fn switched_to<'a>(digest: &'a Digest) -> Option<&'a [u8]> {
+pub(super) fn switched_to(digest: &Digest) -> Option<&[u8]> {
     let is_use = digest.operation() == "USE";
     if !is_use && digest.statements() < 2 {
         return None;
