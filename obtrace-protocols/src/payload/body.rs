@@ -4,7 +4,7 @@ use super::{
     Unread,
     coding::{Coding, Decoder, Failure},
     events::{Events, Piece},
-    json::{Node, Pull, Reader, Value},
+    json::{Node, Reader, Told, Value},
 };
 
 /// How documents follow one another in a body.
@@ -22,6 +22,11 @@ pub(super) enum Form {
 impl Form {
     /// The form that a `Content-Type` names; `None`: nothing that is read.
     pub(super) fn of(content_type: &str) -> Option<Self> {
+        match content_type {
+            "application/json" => return Some(Self::Json),
+            "text/event-stream" => return Some(Self::Events),
+            _ => {}
+        }
         let essence = content_type.split(';').next().unwrap_or_default().trim();
         let (kind, name) = essence.split_once('/')?;
         let is = |wanted: &str| name.eq_ignore_ascii_case(wanted);
@@ -189,33 +194,30 @@ impl<F: Copy> Body<F> {
         self.is_wanted()
     }
 
-    fn documents(&mut self, mut bytes: &[u8], found: &mut impl FnMut(Found<'_, F>)) {
-        if self.run(&mut bytes, found) {
+    fn documents(&mut self, bytes: &[u8], found: &mut impl FnMut(Found<'_, F>)) {
+        if self.run(bytes, found) {
             self.stop(Unread::Malformed);
         }
     }
 
     /// Gives all bytes to the reader. Whether they are no JSON.
-    fn run(&mut self, bytes: &mut &[u8], found: &mut impl FnMut(Found<'_, F>)) -> bool {
-        loop {
-            match self.reader.pull(bytes) {
-                Pull::Found(field, value) => found(Found::Value(field, value)),
-                Pull::Document => found(Found::Document),
-                Pull::More => return false,
-                Pull::Broken => {
-                    found(Found::Dropped);
-                    return true;
-                }
-            }
+    fn run(&mut self, bytes: &[u8], found: &mut impl FnMut(Found<'_, F>)) -> bool {
+        let is_json = self.reader.read(bytes, &mut |told| match told {
+            Told::Found(field, value) => found(Found::Value(field, value)),
+            Told::Document => found(Found::Document),
+        });
+        if !is_json {
+            found(Found::Dropped);
         }
+        !is_json
     }
 
     fn lines(&mut self, mut bytes: &[u8], found: &mut impl FnMut(Found<'_, F>)) {
         while !bytes.is_empty() {
             let end = crate::scan::find_from(bytes, 0, b'\n');
-            let (mut line, rest) = bytes.split_at_checked(end.unwrap_or(bytes.len())).unwrap_or((bytes, &[]));
+            let (line, rest) = bytes.split_at_checked(end.unwrap_or(bytes.len())).unwrap_or((bytes, &[]));
             bytes = rest.get(1..).unwrap_or_default();
-            if self.phase == Phase::Reading && self.run(&mut line, found) {
+            if self.phase == Phase::Reading && self.run(line, found) {
                 self.phase = Phase::Lost;
                 self.reader.restart();
                 self.unread = self.unread.or(Some(Unread::Malformed));
@@ -234,8 +236,8 @@ impl<F: Copy> Body<F> {
         loop {
             match self.events.next(&mut bytes) {
                 // What is no JSON is an event like `[DONE]`.
-                Piece::Data(mut data) => {
-                    self.run(&mut data, found);
+                Piece::Data(data) => {
+                    self.run(data, found);
                 }
                 Piece::End => self.reader.restart(),
                 Piece::More => return,

@@ -76,7 +76,12 @@ impl Events {
                     continue;
                 }
                 State::Line => {
-                    self.state = State::Name(0);
+                    // As nearly all lines with data begin.
+                    (self.state, *input) = match input.strip_prefix(b"data: ") {
+                        Some(rest) => (State::Data, rest),
+                        None => (State::Name(0), *input),
+                    };
+                    self.data |= self.state == State::Data;
                     continue;
                 }
                 State::Name(at) => {

@@ -1,8 +1,8 @@
 //! Reads values of interest out of JSON ([RFC 8259](https://www.rfc-editor.org/rfc/rfc8259)) that comes in pieces, and
 //! walks over all others.
 //!
-//! A tree of [`Node`]s, shaped like the document, says what is of interest. [`Reader::pull`] takes bytes until the next
-//! such value is whole. Nothing else is stored: what no node names is walked over, sixteen bytes at a time. Any split of
+//! A tree of [`Node`]s, shaped like the document, says what is of interest. [`Reader::read`] takes bytes and tells of each
+//! such value that is whole. Nothing else is stored: what no node names is walked over, 32 bytes at a time. Any split of
 //! the same bytes gives the same values, in linear time.
 //!
 //! Made to watch, not to guard: what a lenient parser would take is taken. Documents may follow one another, with or
@@ -11,15 +11,18 @@
 //! Limits: [`MAX_DEPTH`] levels of nesting, [`MAX_FOLLOWED`] of them with values of interest, names of [`MAX_KEY`] bytes,
 //! texts as long as the caller says. A deeper document is given up; what is longer is cut, and says so.
 
+mod alike;
 mod node;
 mod scalar;
 mod scan;
+mod simple;
 
 use alloc::vec::Vec;
 
 pub(crate) use node::Node;
 pub(super) use scan::line_end;
 
+use alike::Alike;
 use scan::{Escape, structural, walk_string};
 
 /// Deepest nesting that is walked through.
@@ -50,17 +53,13 @@ pub(crate) enum Value<'r> {
     TooLong,
 }
 
-/// What came of some bytes.
+/// What is told of some bytes.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Pull<'r, F> {
+pub(crate) enum Told<'r, F> {
     /// A value of interest.
     Found(F, Value<'r>),
     /// A document is over.
     Document,
-    /// All bytes are taken.
-    More,
-    /// This is no JSON, or too deep. All bytes are taken.
-    Broken,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -154,6 +153,7 @@ pub(crate) struct Reader<F: 'static> {
     limit: usize,
     cut: bool,
     contents: bool,
+    alike: Alike,
 }
 
 impl<F: Copy> Reader<F> {
@@ -174,6 +174,7 @@ impl<F: Copy> Reader<F> {
             limit: 0,
             cut: false,
             contents: false,
+            alike: Alike::new(),
         }
     }
 
@@ -183,6 +184,7 @@ impl<F: Copy> Reader<F> {
         self.root = root;
         self.limits = [names, contents];
         self.contents = contents > 0;
+        self.alike.forget();
         self.restart();
     }
 
@@ -202,27 +204,35 @@ impl<F: Copy> Reader<F> {
     }
 
     pub(crate) const fn memory(&self) -> usize {
-        self.text.capacity()
+        self.text.capacity().saturating_add(self.alike.memory())
     }
 
-    /// Takes bytes from the front, up to the end of the next value of interest.
+    /// Takes all bytes and tells what is of interest in them. Whether they are JSON, and not too deep.
     #[inline]
-    pub(crate) fn pull<'r, 'i: 'r>(&'r mut self, input: &mut &'i [u8]) -> Pull<'r, F> {
+    pub(crate) fn read(&mut self, mut input: &[u8], sink: &mut impl FnMut(Told<'_, F>)) -> bool {
         while !input.is_empty() {
-            if let Some(event) = self.step(input) {
-                return self.tell(event);
+            if self.state == State::Between {
+                self.begin_alike(&mut input, sink);
+            }
+            if matches!(self.state, State::Member | State::Key) {
+                self.simple_members(&mut input, sink);
+                if input.is_empty() {
+                    break;
+                }
+            }
+            if let Some(event) = self.step(&mut input) {
+                sink(self.tell(event));
             }
             if self.state == State::Broken {
-                *input = &[];
-                return Pull::Broken;
+                return false;
             }
         }
-        Pull::More
+        true
     }
 
-    fn tell<'r, 'i: 'r>(&'r self, event: Event<'i, F>) -> Pull<'r, F> {
+    fn tell<'r, 'i: 'r>(&'r self, event: Event<'i, F>) -> Told<'r, F> {
         let (field, what, bytes) = match event {
-            Event::Document => return Pull::Document,
+            Event::Document => return Told::Document,
             Event::Found(field, what) => (field, what, &*self.text),
             Event::Shown(field, what, bytes) => (field, what, bytes),
         };
@@ -233,7 +243,7 @@ impl<F: Copy> Reader<F> {
                 core::str::from_utf8(valid).unwrap_or_default()
             }
         };
-        Pull::Found(
+        Told::Found(
             field,
             match what {
                 What::Text => Value::Text(text),
@@ -250,12 +260,6 @@ impl<F: Copy> Reader<F> {
 
     fn step<'i>(&mut self, input: &mut &'i [u8]) -> Option<Event<'i, F>> {
         match self.state {
-            State::Member | State::Key if input.first() == Some(&b'"') => {
-                if let Some(event) = self.member_at_once(input) {
-                    return event;
-                }
-                return self.punctuation(input);
-            }
             State::InKey => self.in_key(input),
             State::InText => return self.in_text(input),
             State::InString => return self.in_string(input),
@@ -338,6 +342,9 @@ impl<F: Copy> Reader<F> {
         self.text.clear();
         self.cut = false;
         self.high = 0;
+        if self.next.is_some_and(|node| node.steady) {
+            self.alike.doubt();
+        }
         let [names, contents] = self.limits;
         self.limit = if self.next.is_some_and(|node| node.content) { contents } else { names };
         match byte {
@@ -425,7 +432,8 @@ impl<F: Copy> Reader<F> {
     fn skip(&mut self, until: u8, input: &mut &[u8]) -> Option<Event<'static, F>> {
         let whole = *input;
         let mut at = 0_usize;
-        while let Some(found) = structural(whole, at) {
+        let mut next = None;
+        while let Some(found) = next.take().or_else(|| structural(whole, at)) {
             at = found.saturating_add(1);
             let byte = whole.get(found).copied().unwrap_or_default();
             match byte {
@@ -436,6 +444,10 @@ impl<F: Copy> Reader<F> {
                     if !over {
                         self.state = State::SkipString(until);
                         break;
+                    }
+                    // A value behind its name, or another member.
+                    if let [b':' | b',', b'"', ..] = rest {
+                        next = at.checked_add(1);
                     }
                 }
                 b'{' | b'[' => {

@@ -137,7 +137,8 @@ pub(crate) struct Request<'a> {
 impl<'a> Request<'a> {
     /// The path, without authority and query.
     fn path(&self) -> &'a str {
-        let target = self.target.split(['?', '#']).next().unwrap_or_default();
+        let end = self.target.bytes().position(|byte| matches!(byte, b'?' | b'#'));
+        let target = end.and_then(|end| self.target.get(..end)).unwrap_or(self.target);
         if target.starts_with('/') {
             return target;
         }
@@ -195,7 +196,7 @@ const MAX_SPARE: usize = 4;
 pub(crate) struct Observers {
     spare: Vec<Box<dyn Observer>>,
     out: usize,
-    /// Heap bytes of those that are out, when they were last looked at.
+    /// Heap bytes of all, those that are out included, when they were last looked at.
     held: usize,
 }
 
@@ -227,18 +228,18 @@ impl Observers {
         }
         let spare = self.spare.iter().position(|observer| observer.kind() == kind.kind);
         let mut observer = spare.map_or_else(kind.new, |at| self.spare.swap_remove(at));
-        observer.begin(call, request, config);
         self.out = self.out.saturating_add(1);
-        self.held = self.held.saturating_add(observer.memory());
+        self.with(&mut *observer, |observer| observer.begin(call, request, config));
         Observed::Yes(observer)
     }
 
     /// An observer has found what it could.
     pub(crate) fn give_back(&mut self, observer: Box<dyn Observer>) {
         self.out = self.out.saturating_sub(1);
-        self.held = if self.out == 0 { 0 } else { self.held.saturating_sub(observer.memory()) };
         if self.spare.len() < MAX_SPARE {
             self.spare.push(observer);
+        } else {
+            self.held = self.held.saturating_sub(observer.memory());
         }
     }
 
@@ -246,7 +247,7 @@ impl Observers {
     pub(crate) fn with(&mut self, observer: &mut dyn Observer, act: impl FnOnce(&mut dyn Observer)) {
         let before = observer.memory();
         act(observer);
-        self.held = self.held.saturating_sub(before).saturating_add(observer.memory());
+        self.held = self.held.saturating_sub(before).saturating_add(observer.measure());
     }
 
     /// Whether any exchange is observed.
@@ -256,13 +257,14 @@ impl Observers {
     }
 
     /// Heap bytes of all observers.
-    pub(crate) fn memory(&self) -> usize {
-        let spare = self.spare.iter().map(|observer| observer.memory()).sum::<usize>();
-        self.held.saturating_add(spare)
+    pub(crate) const fn memory(&self) -> usize {
+        self.held
     }
 
     pub(crate) fn shrink(&mut self) {
-        self.spare = Vec::new();
+        for observer in core::mem::take(&mut self.spare) {
+            self.held = self.held.saturating_sub(observer.memory());
+        }
     }
 }
 

@@ -52,7 +52,10 @@ pub(crate) trait Observer: Debug + Send {
     )]
     fn payload(&self) -> Option<&Box<Payload>>;
 
-    /// Heap bytes held.
+    /// Looks how many heap bytes are held.
+    fn measure(&mut self) -> usize;
+
+    /// As many as were held when that was last asked for; 0 before.
     fn memory(&self) -> usize;
 }
 
@@ -101,6 +104,7 @@ pub(super) struct Watch<S: Subject> {
     limits: Limits,
     /// Of the newest bytes.
     at: Timestamp,
+    held: usize,
 }
 
 impl<S: Subject> Watch<S> {
@@ -115,6 +119,7 @@ impl<S: Subject> Watch<S> {
             payload: Box::new(payload),
             limits,
             at: Timestamp::default(),
+            held: 0,
         }
     }
 
@@ -133,25 +138,31 @@ impl<S: Subject> Watch<S> {
         self.tell(Side::Client);
     }
 
-    /// Shows bytes, or what became of them, to the body of a side.
-    fn with(&mut self, side: Side, act: impl FnOnce(&mut Body<S::Field>, &mut dyn FnMut(Found<'_, S::Field>))) {
+    /// The body of a side, and what takes what is found in it.
+    #[inline]
+    fn parts(&mut self, side: Side) -> (&mut Body<S::Field>, impl FnMut(Found<'_, S::Field>)) {
         let (subject, payload, at) = (&mut self.subject, &mut *self.payload, self.at);
         let body = match side {
             Side::Client => &mut self.request,
             Side::Server => &mut self.response,
         };
-        act(body, &mut |found| match found {
+        let take = move |found: Found<'_, S::Field>| match found {
             Found::Value(field, value) => subject.value(payload, side, field, value),
             Found::Document | Found::Dropped => subject.document(payload, side, at),
-        });
+        };
+        (body, take)
+    }
+
+    /// Tells what keeps a body from being read to its end.
+    fn tell(&mut self, side: Side) {
+        let body = match side {
+            Side::Client => &self.request,
+            Side::Server => &self.response,
+        };
         if !body.is_wanted() || body.unread().is_some() {
             let unread = body.unread();
             self.subject.unread(&mut self.payload, side, unread);
         }
-    }
-
-    fn tell(&mut self, side: Side) {
-        self.with(side, |_, _| {});
     }
 }
 
@@ -175,15 +186,27 @@ impl<S: Subject> Observer for Watch<S> {
 
     fn body(&mut self, side: Side, bytes: &[u8], at: Timestamp) {
         self.at = at;
-        self.with(side, |body, mut found| body.feed(bytes, &mut found));
+        {
+            let (body, mut found) = self.parts(side);
+            body.feed(bytes, &mut found);
+        }
+        self.tell(side);
     }
 
     fn lose(&mut self, side: Side) {
-        self.with(side, |body, mut found| body.lose(&mut found));
+        {
+            let (body, mut found) = self.parts(side);
+            body.lose(&mut found);
+        }
+        self.tell(side);
     }
 
     fn end(&mut self, side: Side) {
-        self.with(side, |body, mut found| body.end(&mut found));
+        {
+            let (body, mut found) = self.parts(side);
+            body.end(&mut found);
+        }
+        self.tell(side);
         self.subject.over(&mut self.payload, side);
     }
 
@@ -207,10 +230,15 @@ impl<S: Subject> Observer for Watch<S> {
         self.subject.is_sure().then_some(&self.payload)
     }
 
-    fn memory(&self) -> usize {
+    fn measure(&mut self) -> usize {
         let bodies = self.request.memory().saturating_add(self.response.memory());
         let own = size_of::<Self>().saturating_add(size_of::<Payload>());
-        bodies.saturating_add(own).saturating_add(self.subject.memory(&self.payload))
+        self.held = bodies.saturating_add(own).saturating_add(self.subject.memory(&self.payload));
+        self.held
+    }
+
+    fn memory(&self) -> usize {
+        self.held
     }
 }
 

@@ -77,10 +77,14 @@ impl Content {
         self.raw_result = false;
     }
 
+    #[inline]
     pub(super) fn value(&mut self, call: &mut GenAi, side: Side, field: Field, value: Value<'_>) {
-        if self.limit == 0 || self.is_of_another(field, value) {
-            return;
+        if self.limit > 0 && !self.is_of_another(field, value) {
+            self.keep(call, side, field, value);
         }
+    }
+
+    fn keep(&mut self, call: &mut GenAi, side: Side, field: Field, value: Value<'_>) {
         let list = match side {
             Side::Client => &mut call.input,
             Side::Server => &mut call.output,

@@ -2,11 +2,14 @@
 
 #[cfg(doc)]
 use super::Value;
+use super::scan::{Name, head};
 
 /// What is of interest about a value, and inside it.
 #[derive(Debug)]
 pub(crate) struct Node<F: 'static> {
     pub(super) key: &'static str,
+    /// The first eight bytes of the name.
+    pub(super) head: u64,
     pub(super) field: Option<F>,
     pub(super) members: &'static [Node<F>],
     pub(super) each: Option<&'static Node<F>>,
@@ -14,11 +17,24 @@ pub(crate) struct Node<F: 'static> {
     pub(super) content: bool,
     /// A container is told as its text.
     pub(super) raw: bool,
+    /// Told twice with the same value it says no more than told once, whatever is told between.
+    pub(super) steady: bool,
 }
 
 impl<F: Copy> Node<F> {
     const fn new(key: &'static str, field: Option<F>) -> Self {
-        Self { key, field, members: &[], each: None, content: false, raw: false }
+        Self { key, head: head(key), field, members: &[], each: None, content: false, raw: false, steady: false }
+    }
+
+    /// The member of this name.
+    #[inline]
+    pub(super) fn member(&self, name: &Name<'_>) -> Option<&'static Self> {
+        let is = |node: &&'static Self| {
+            node.head == name.head
+                && node.key.len() == name.text.len()
+                && (name.text.len() <= size_of::<u64>() || node.key.as_bytes() == name.text)
+        };
+        self.members.iter().find(is)
     }
 
     /// A document, with these members of interest.
@@ -29,6 +45,11 @@ impl<F: Copy> Node<F> {
     /// A member of this name, told as `field`. Of a container [`Value::Begin`] is told.
     pub(crate) const fn leaf(key: &'static str, field: F) -> Self {
         Self::new(key, Some(field))
+    }
+
+    /// The same, where saying again what was said before says nothing: documents that begin alike tell it once.
+    pub(crate) const fn steady(self) -> Self {
+        Self { steady: true, ..self }
     }
 
     /// A member that is an object with members of interest.

@@ -6,60 +6,6 @@ use super::{
 };
 
 impl<F: Copy> Reader<F> {
-    /// Reads a name and its value where both are there whole and simple, as nearly all are: without escapes, with no more
-    /// than a blank between them. `None`: nothing is taken, it has to be read piece by piece.
-    #[inline]
-    pub(super) fn member_at_once<'i>(&mut self, input: &mut &'i [u8]) -> Option<Option<Event<'i, F>>> {
-        let (name, behind) = whole_string(input.get(1..)?)?;
-        let rest = behind.strip_prefix(b":")?;
-        let rest = rest.strip_prefix(b" ").unwrap_or(rest);
-        let (what, value, behind) = match rest {
-            [b'"', rest @ ..] => {
-                let (text, behind) = whole_string(rest)?;
-                (What::Text, text, behind)
-            }
-            [b'0'..=b'9' | b'-', ..] => {
-                let length = rest.iter().take_while(|&&byte| is_of_number(byte)).count();
-                let (number, behind) = rest.split_at_checked(length)?;
-                behind.first()?;
-                (What::Number, number, behind)
-            }
-            [b'n', b'u', b'l', b'l', behind @ ..] => (What::Null, &[][..], behind),
-            [b't', b'r', b'u', b'e', behind @ ..] => (What::Bool(true), &[][..], behind),
-            [b'f', b'a', b'l', b's', b'e', behind @ ..] => (What::Bool(false), &[][..], behind),
-            [b'{' | b'[', ..] => {
-                self.next = self.member(name);
-                self.state = State::Value;
-                *input = rest;
-                return Some(None);
-            }
-            _ => return None,
-        };
-        self.next = self.member(name);
-        // Another member follows at once, as a rule.
-        (self.state, *input) = match behind {
-            [b',', behind @ ..] => (State::Key, behind.strip_prefix(b" ").unwrap_or(behind)),
-            _ => (State::After, behind),
-        };
-        Some(self.value_at_once(what, value))
-    }
-
-    /// What a value that was there whole is told as.
-    fn value_at_once<'i>(&mut self, what: What, value: &'i [u8]) -> Option<Event<'i, F>> {
-        let node = self.next?;
-        let field = node.field?;
-        if node.content && !self.contents {
-            return (!matches!(what, What::Null)).then_some(Event::Found(field, What::Begin));
-        }
-        let [names, contents] = self.limits;
-        let limit = if node.content { contents } else { names };
-        match what {
-            What::Number if value.len() > MAX_NUMBER => None,
-            What::Text => Some(Event::Shown(field, what, value.get(..limit).unwrap_or(value))),
-            _ => Some(Event::Shown(field, what, value)),
-        }
-    }
-
     pub(super) fn keep(&mut self, bytes: &[u8]) {
         if !bytes.is_empty() {
             self.high = 0;
@@ -225,13 +171,6 @@ impl<F: Copy> Reader<F> {
     }
 }
 
-/// A string without escapes whose quote was taken, and what is behind it; `None` if it is not there whole.
-#[inline]
-fn whole_string(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (text, behind) = bytes.split_at_checked(string_end(bytes))?;
-    Some((text, behind.strip_prefix(b"\"")?))
-}
-
-const fn is_of_number(byte: u8) -> bool {
+pub(super) const fn is_of_number(byte: u8) -> bool {
     matches!(byte, b'0'..=b'9' | b'.' | b'-' | b'+' | b'e' | b'E')
 }

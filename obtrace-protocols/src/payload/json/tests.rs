@@ -13,6 +13,7 @@ enum Of {
     Deep,
     Tool,
     Secret,
+    Id,
 }
 
 static ITEM: Node<Of> = Node::element(Of::Item, &[Node::leaf("n", Of::Count), Node::list("deep", &DEEP)]);
@@ -25,6 +26,7 @@ static ROOT: Node<Of> = Node::document(&[
     Node::object("a", &[Node::object("b", &[Node::leaf("name", Of::Name)])]),
     Node::leaf("tool", Of::Tool).raw(),
     Node::list("secret", &SECRET).told(Of::Secret).content(),
+    Node::leaf("id", Of::Id).steady(),
 ]);
 static SECRET: Node<Of> = Node::leaf("", Of::Secret);
 
@@ -33,19 +35,13 @@ fn found(pieces: &[&[u8]], names: usize, contents: usize) -> Vec<String> {
     let mut reader = Reader::new(&ROOT);
     reader.begin(&ROOT, names, contents);
     let mut out = Vec::new();
-    for mut piece in pieces.iter().copied() {
-        loop {
-            match reader.pull(&mut piece) {
-                Pull::More => break,
-                Pull::Broken => {
-                    if out.last().is_none_or(|last| last != "broken") {
-                        out.push("broken".into());
-                    }
-                    break;
-                }
-                Pull::Document => out.push("document".into()),
-                Pull::Found(of, value) => out.push(format!("{of:?} {value:?}")),
-            }
+    for piece in pieces {
+        let is_json = reader.read(piece, &mut |told| match told {
+            Told::Document => out.push("document".into()),
+            Told::Found(of, value) => out.push(format!("{of:?} {value:?}")),
+        });
+        if !is_json && out.last().is_none_or(|last| last != "broken") {
+            out.push("broken".into());
         }
     }
     out
@@ -96,6 +92,41 @@ fn documents_follow_one_another() {
         ["Count Number(\"1\")", "document", "Count Number(\"2\")", "document", "Count Number(\"3\")", "document"]
     );
     assert_eq!(whole("[] {}"), ["document"]);
+}
+
+/// The newest value of what is steady behind each document, whether it was told again or not.
+fn steady(pieces: &[&[u8]]) -> Vec<String> {
+    let (mut reader, mut id, mut out) = (Reader::new(&ROOT), String::new(), Vec::new());
+    reader.begin(&ROOT, 20, 0);
+    for piece in pieces {
+        reader.read(piece, &mut |told| match told {
+            Told::Found(Of::Id, value) => id = format!("{value:?}"),
+            Told::Found(of, value) => out.push(format!("{of:?} {value:?}")),
+            Told::Document => out.push(id.clone()),
+        });
+    }
+    out
+}
+
+#[test]
+fn documents_that_begin_alike_say_the_same() {
+    let a = r#"{"id":"a","other":1,"count":1}"#;
+    let ends_otherwise = r#"{"id":"a","other":1,"count":2,"id":"b"}"#;
+    let other = r#"{"id":"c","other":1,"count":3}"#;
+    let long = format!(r#"{{"id":"d","other":"{}","count":4}}"#, "x".repeat(600));
+    let texts = [a, a, a, ends_otherwise, a, a, other, other, a, &long, &long, &long, "{}", "[", a, a];
+    let texts: Vec<&[u8]> = texts.iter().map(|text| text.as_bytes()).collect();
+    let bytes = texts.concat();
+    let once: Vec<&[u8]> = bytes.chunks(1).collect();
+    let wanted = steady(&once);
+    let ids: Vec<&str> = wanted.iter().filter_map(|told| told.strip_prefix("Text(\"")?.get(..1)).collect();
+    assert_eq!(ids.concat(), "aaabaaccadddda");
+    assert_eq!(steady(&texts), wanted);
+    assert_eq!(steady(&[&bytes]), wanted);
+    for size in 2..90 {
+        let pieces: Vec<&[u8]> = bytes.chunks(size).collect();
+        assert_eq!(steady(&pieces), wanted, "{size}");
+    }
 }
 
 #[test]

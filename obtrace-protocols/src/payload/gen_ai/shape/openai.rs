@@ -64,11 +64,11 @@ pub(super) const ERROR: N =
     N::object("error", &[N::leaf("type", Field::ErrorType), N::leaf("code", Field::ErrorCode)]).told(Field::Error);
 
 pub(super) static RESPONSE: N = N::document(&[
-    N::leaf("id", Field::Id),
-    N::leaf("object", Field::Object),
-    N::leaf("model", Field::Model),
-    N::leaf("service_tier", Field::ServiceTier),
-    N::leaf("system_fingerprint", Field::Fingerprint),
+    N::leaf("id", Field::Id).steady(),
+    N::leaf("object", Field::Object).steady(),
+    N::leaf("model", Field::Model).steady(),
+    N::leaf("service_tier", Field::ServiceTier).steady(),
+    N::leaf("system_fingerprint", Field::Fingerprint).steady(),
     N::list("choices", &CHOICE),
     N::object(
         "usage",
