@@ -17,7 +17,7 @@ macro_rules! protocols {
             /// All of them, by name.
             pub const ALL: &'static [Self] = &[$(Self::$protocol),+];
 
-            #[doc = concat!("The name used in output: " $(, "`", $name, "` ")+, ".")]
+            #[doc = concat!("The name used in output:" $(, " `", $name, "`")+, ".")]
             #[must_use]
             pub const fn name(self) -> &'static str {
                 match self {

@@ -277,6 +277,57 @@ fn datagrams_allocate_nothing() {
     assert_eq!((exchanges, COUNT.with(Cell::get) - before), (220, 0));
 }
 
+/// The frames of a request on a stream and of its response; the fields are in HPACK's static table but for the host.
+fn http2(stream: u32) -> (Vec<u8>, Vec<u8>) {
+    let frame = |kind: u8, flags: u8, payload: &[u8]| {
+        let length = (payload.len() as u32).to_be_bytes();
+        [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+    };
+    let request = frame(1, 5, b"\x82\x86\x84\x01\x04shop");
+    (request, [frame(1, 4, b"\x88"), frame(0, 1, b"hello")].concat())
+}
+
+#[test]
+fn streams_allocate_nothing() {
+    let mut talk = Talk::new();
+    talk.say(Direction::Sent, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0", usize::MAX);
+    talk.say(Direction::Received, b"\0\0\0\x04\0\0\0\0\0", usize::MAX);
+    let rounds: Vec<_> = (0..220).map(|number| http2(2 * number + 1)).collect();
+    let mut before = 0;
+    for (number, (request, response)) in rounds.iter().enumerate() {
+        if number == 20 {
+            before = COUNT.with(Cell::get);
+        }
+        talk.say(Direction::Sent, request, 7);
+        talk.say(Direction::Received, response, 7);
+    }
+    assert_eq!((talk.exchanges, COUNT.with(Cell::get) - before), (220, 0));
+    talk.connection.shrink();
+    println!("http2: {} B of heap when idle", talk.connection.memory());
+    assert!(talk.connection.memory() <= 1024, "{}", talk.connection.memory());
+}
+
+#[test]
+fn frames_of_a_session_allocate_nothing() {
+    let mut talk = Talk::new();
+    let upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+    talk.say(Direction::Sent, format!("GET / HTTP/1.1\r\n{upgrade}").as_bytes(), usize::MAX);
+    talk.say(Direction::Received, format!("HTTP/1.1 101 Switching Protocols\r\n{upgrade}").as_bytes(), usize::MAX);
+    let mut before = 0;
+    for number in 0..220 {
+        if number == 20 {
+            before = COUNT.with(Cell::get);
+        }
+        talk.say(Direction::Sent, b"\x81\x85\x01\x02\x03\x04hello", 3);
+        talk.say(Direction::Received, b"\x82\x05hello", 3);
+    }
+    // The upgrade; the session is told at its end.
+    assert_eq!((talk.exchanges, COUNT.with(Cell::get) - before), (1, 0));
+    talk.connection.shrink();
+    println!("websocket: {} B of heap when idle", talk.connection.memory());
+    assert!(talk.connection.memory() <= 512, "{}", talk.connection.memory());
+}
+
 #[test]
 fn a_pipeline_allocates_nothing_either() {
     let (_, request, response) = conversations().remove(0);
@@ -295,8 +346,18 @@ fn a_pipeline_allocates_nothing_either() {
 fn an_idle_connection_is_small() {
     println!("Connection: {} B", size_of::<Connection>());
     assert!(size_of::<Connection>() <= 392, "{}", size_of::<Connection>());
-    for (name, most) in [("http", 120), ("redis", 120), ("mqtt", 640), ("mysql, text", 800), ("postgres, simple", 320)]
-    {
+    let most = [
+        ("http", 120),
+        ("redis", 120),
+        ("mqtt", 640),
+        ("mysql, text", 800),
+        ("postgres, simple", 320),
+        ("mongodb", 120),
+        ("fastcgi", 120),
+        ("dns over TCP", 120),
+        ("kafka, group", 640),
+    ];
+    for (name, most) in most {
         let (_, request, response) = conversations().into_iter().find(|(other, ..)| *other == name).unwrap();
         let mut talk = Talk::new();
         talk.say(Direction::Sent, &request, 5);

@@ -4,6 +4,12 @@
 //! Works on tokens, not on a grammar: any bytes are accepted, the cost is linear in their number, and a statement
 //! that was cut in the middle gives what its beginning says. Nothing is executed, looked up or guessed.
 //!
+//! The summary is that of [`db.query.summary`](https://opentelemetry.io/docs/specs/semconv/db/database-spans/#generating-a-summary-of-the-query):
+//! at most 255 bytes. Lexical rules are those of [PostgreSQL](https://www.postgresql.org/docs/current/sql-syntax-lexical.html)
+//! (§4.1) and [MySQL](https://dev.mysql.com/doc/refman/8.4/en/language-structure.html) (chapter 11).
+//!
+//! Limits: 32 levels of parentheses are told apart, 16 names of common table expressions remembered for a statement.
+//!
 //! ```
 //! use obtrace_protocols::sql::{Dialect, Digest};
 //! let mut digest = Digest::new();
