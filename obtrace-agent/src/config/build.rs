@@ -122,6 +122,7 @@ impl Config {
             _ => QueryText::Sanitized,
         };
         settings.connections.raw_sql = traces.query_text == QueryText::Raw;
+        settings.connections.heuristic_sql = value::switch(self.get("traces.heuristic_sql")).unwrap_or(false);
         settings.connections.gen_ai_content = value::switch(self.get("traces.gen_ai_content")).unwrap_or(false);
         settings.connections.gen_ai_endpoints =
             value::list(self.get("traces.gen_ai_endpoints")).iter().filter_map(|text| endpoint(text)).collect();

@@ -1,7 +1,7 @@
 //! One observed socket.
 
 use obtrace_probes::event::{self, Close, Data};
-use obtrace_protocols::{Config, Connection, Protocol, Shared, Stage, State, Timestamp};
+use obtrace_protocols::{Connection, Protocol, Shared, Stage, State, Timestamp};
 
 use super::{Account, Observer, Settings, datagrams::SocketPeers, protocol_direction, stream::Stream, tag};
 use crate::traces::{ConnectionInfo, Transport};
@@ -120,13 +120,8 @@ impl Socket {
     /// The parser of the socket; made when it is needed.
     fn connection(&mut self, settings: &Settings, shared: &Shared) -> Option<&mut Connection> {
         if let Use::Resting(hint) = self.traffic {
-            let config = Config::new()
-                .with_role(self.info.role)
-                .with_hint(hint)
-                .with_max_buffered(settings.max_buffered)
-                .with_raw_sql(settings.raw_sql)
-                .with_gen_ai_content(settings.gen_ai_content)
-                .with_gap_timeout(settings.gap_timeout);
+            let config = settings.parsers().with_role(self.info.role).with_hint(hint);
+            let config = config.with_gap_timeout(settings.gap_timeout);
             let mut connection = Connection::new(config, shared);
             if std::mem::take(&mut self.joined) {
                 connection.join();

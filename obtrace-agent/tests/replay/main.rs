@@ -7,6 +7,7 @@ mod files;
 mod links;
 mod order;
 mod property;
+mod settings;
 mod streams;
 
 use obtrace_agent::{

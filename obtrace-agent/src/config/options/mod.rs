@@ -166,6 +166,14 @@ const AGENT: &[Opt] = &[
         "what of a statement is recorded as db.query.text; raw: SQL as it is, with all the data in it",
     ),
     option(
+        "traces.heuristic_sql",
+        Switch,
+        "false",
+        "",
+        "tell statements of SQL on connections whose protocol is not known (db.system.name other_sql); they are guessed",
+    )
+    .or(&["OTEL_EBPF_HEURISTIC_SQL_DETECT"]),
+    option(
         "traces.gen_ai_content",
         Switch,
         "false",
