@@ -5,6 +5,8 @@
 
 use std::{fs, path::Path};
 
+use obtrace_protocols::Protocol;
+
 #[path = "../../fuzz/checks.rs"]
 mod checks;
 
@@ -16,6 +18,15 @@ fn targets() -> Vec<String> {
     targets.sort();
     assert!(targets.len() >= 18, "{targets:?}");
     targets.iter().map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned()).collect()
+}
+
+/// gRPC is what HTTP/2 carries.
+#[test]
+fn every_protocol_has_a_target() {
+    let targets = targets();
+    let has_one = |protocol: &Protocol| *protocol == Protocol::Grpc || targets.iter().any(|it| it == protocol.name());
+    let without: Vec<_> = Protocol::ALL.iter().filter(|protocol| !has_one(protocol)).collect();
+    assert!(without.is_empty(), "{without:?}");
 }
 
 #[test]
