@@ -27,6 +27,13 @@ def fields(path, ports, dissector, transport, show, name):
     return (packet[name] for packet in layers(path, ports, dissector, transport, show, name))
 
 
+def apart(protocol, record):
+    """Whether tshark does not count this operation of a client: a refused session start is neither query nor execution,
+    an inline command no array; of MySQL what is compressed or fails to be prepared; HTTP/2 is not found in single bytes."""
+    is_refused = record["what"][0] == "CONNECT" and protocol == "postgres"
+    return is_refused or any(record.get(name) for name in ("apart", "inline", "pieces"))
+
+
 def http(path, ports):
     return sum(len(values) for values in fields(path, ports, "http", "tcp", "http.request", "http.request.method"))
 
