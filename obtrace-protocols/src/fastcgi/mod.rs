@@ -16,9 +16,9 @@
 mod call;
 mod details;
 mod head;
-mod params;
+pub mod params;
 mod parser;
-mod record;
+pub mod record;
 #[cfg(test)]
 #[expect(clippy::arithmetic_side_effects, reason = "small numbers of a test")]
 mod tests;

@@ -7,9 +7,17 @@ const MAX_NAME: usize = 64;
 /// The lengths in front of a pair: four bytes each at most.
 const MAX_LENGTHS: usize = 8;
 
-/// The state between two pieces of the stream.
+/// Reads the names and values of a request piece by piece.
+///
+/// ```
+/// let (mut params, mut found) = (obtrace_protocols::fastcgi::params::Params::default(), String::new());
+/// for piece in [&b"\x0e\x03REQUEST_METHOD"[..], b"GET\x01\x01a"] {
+///     params.feed(piece, 100, |name, value| found += &format!("{} {}", name.escape_ascii(), value.escape_ascii()));
+/// }
+/// assert_eq!(found, "REQUEST_METHOD GET");
+/// ```
 #[derive(Debug, Default)]
-pub(super) struct Params {
+pub struct Params {
     /// The front of a pair that is not whole.
     carry: Vec<u8>,
     /// Bytes of a value that are still to come and of no interest.
@@ -50,8 +58,9 @@ impl Params {
         self.carry.capacity()
     }
 
-    /// Takes the next bytes of the stream. `found` is given each pair, of a value at most `most` bytes.
-    pub(super) fn feed(&mut self, mut bytes: &[u8], most: usize, mut found: impl FnMut(&[u8], &[u8])) {
+    /// Takes the next bytes of the stream. `found` is given each pair, of a value at most `most` bytes; pairs whose name is
+    /// longer than 64 bytes are passed over.
+    pub fn feed(&mut self, mut bytes: &[u8], most: usize, mut found: impl FnMut(&[u8], &[u8])) {
         while !bytes.is_empty() {
             if self.skip > 0 {
                 let skipped = (self.skip as usize).min(bytes.len());

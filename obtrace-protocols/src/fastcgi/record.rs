@@ -1,6 +1,6 @@
 //! Records, and how they are told from other bytes.
 
-use crate::{detect::Verdict, parser::Side};
+use crate::{Role, detect::Verdict, parser::Side};
 
 /// Bytes of a record's header.
 pub(super) const HEADER: usize = 8;
@@ -11,15 +11,24 @@ pub(super) const FIXED: usize = 16;
 const MAX_FIELD: usize = 48;
 
 /// What a record is (§8 of the specification).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Kind {
+    /// A request begins.
     Begin,
+    /// The web server waits for no answer any more.
     Abort,
+    /// A request is over.
     End,
+    /// Parameters of a request.
     Params,
+    /// Of a request's body.
     Stdin,
+    /// Of an answer.
     Stdout,
+    /// What is written as errors.
     Stderr,
+    /// Of the file that a filter is given.
     Data,
     /// About the application as a whole: no request.
     Management,
@@ -119,6 +128,64 @@ impl Header {
         };
         // Management records have the number 0, all others another one.
         ((request_id == 0) == (kind == Kind::Management)).then_some(Self { kind, request_id, content, padding })
+    }
+}
+
+/// One record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Record<'a> {
+    /// What it is.
+    pub kind: Kind,
+    /// The request that it belongs to; 0 if none.
+    pub request_id: u16,
+    /// What it holds, without padding.
+    pub content: &'a [u8],
+}
+
+/// The whole records at the front of what one side sent.
+///
+/// ```
+/// use obtrace_protocols::{Role, fastcgi::record::{Kind, Records}};
+/// let mut records = Records::new(b"\x01\x05\0\x07\0\x02\x01\0Hi\0\x01\x05", Role::Client);
+/// let record = records.next().unwrap();
+/// assert_eq!((record.kind, record.request_id, record.content), (Kind::Stdin, 7, &b"Hi"[..]));
+/// assert_eq!((records.next(), records.rest()), (None, &b"\x01\x05"[..]));
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Records<'a> {
+    rest: &'a [u8],
+    sender: Side,
+}
+
+impl<'a> Records<'a> {
+    /// Starts at the first of `bytes`, which has to be the first byte of a record. The web server is the client.
+    #[must_use]
+    pub const fn new(bytes: &'a [u8], sender: Role) -> Self {
+        let sender = match sender {
+            Role::Client => Side::Client,
+            Role::Server => Side::Server,
+        };
+        Self { rest: bytes, sender }
+    }
+
+    /// What is not read yet: once the iterator has ended, a record that is not whole or none of this side.
+    #[must_use]
+    pub const fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+}
+
+impl<'a> Iterator for Records<'a> {
+    type Item = Record<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Record<'a>> {
+        let (header, behind) = self.rest.split_first_chunk::<HEADER>()?;
+        let header = Header::read(*header, self.sender)?;
+        let (content, behind) = behind.split_at_checked(header.content.into())?;
+        self.rest = behind.get(header.padding.into()..)?;
+        Some(Record { kind: header.kind, request_id: header.request_id, content })
     }
 }
 

@@ -28,7 +28,8 @@
 //! MQTT over WebSocket is a WebSocket session.
 
 mod details;
-mod packet;
+mod fields;
+pub mod packet;
 mod parser;
 mod reason;
 mod session;

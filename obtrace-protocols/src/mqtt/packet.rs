@@ -1,26 +1,44 @@
-//! Control packets: the fixed header, and the fields behind it.
+//! Control packets ([§2](https://docs.oasis-open.org/mqtt/mqtt/v5.0/os/mqtt-v5.0-os.html#_Toc3901019)), where each ends
+//! and what those say that are read most.
 
-use crate::parser::Side;
+use super::fields::Cursor;
+use crate::{Role, parser::Side};
 
 /// The type of a control packet
 /// ([§2.1.2](https://docs.oasis-open.org/mqtt/mqtt/v5.0/os/mqtt-v5.0-os.html#_Toc3901022)).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Kind {
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Kind {
+    /// The client asks for a connection.
     #[default]
     Connect,
+    /// The server's answer to it.
     Connack,
+    /// A message.
     Publish,
+    /// Answers a message of QoS 1.
     Puback,
+    /// A message of QoS 2 has come.
     Pubrec,
+    /// It may be handed on.
     Pubrel,
+    /// It was handed on.
     Pubcomp,
+    /// The client asks for messages.
     Subscribe,
+    /// The server's answer to it.
     Suback,
+    /// The client wants no more of them.
     Unsubscribe,
+    /// The server's answer to it.
     Unsuback,
+    /// The client is there.
     Pingreq,
+    /// The server is there.
     Pingresp,
+    /// The connection ends.
     Disconnect,
+    /// Authentication goes on.
     Auth,
 }
 
@@ -143,103 +161,151 @@ pub(super) fn variable(bytes: &[u8]) -> Option<(u32, usize)> {
     None
 }
 
-/// Takes fields off the front. Each is `None` if it is not there whole.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Cursor<'a>(pub(super) &'a [u8]);
-
-impl<'a> Cursor<'a> {
-    pub(super) fn take(&mut self, n: usize) -> Option<&'a [u8]> {
-        let (taken, rest) = self.0.split_at_checked(n)?;
-        self.0 = rest;
-        Some(taken)
-    }
-
-    pub(super) fn byte(&mut self) -> Option<u8> {
-        let (byte, rest) = self.0.split_first()?;
-        self.0 = rest;
-        Some(*byte)
-    }
-
-    pub(super) fn number(&mut self) -> Option<u16> {
-        let (bytes, rest) = self.0.split_first_chunk()?;
-        self.0 = rest;
-        Some(u16::from_be_bytes(*bytes))
-    }
-
-    /// Bytes behind their length: binary data and UTF-8 strings (§1.5.4, §1.5.6).
-    pub(super) fn string(&mut self) -> Option<&'a [u8]> {
-        let length = self.number()?;
-        self.take(usize::from(length))
-    }
-
-    pub(super) fn variable(&mut self) -> Option<u32> {
-        let (value, width) = variable(self.0)?;
-        self.take(width)?;
-        Some(value)
-    }
-
-    /// The properties behind their length (§2.2.2).
-    pub(super) fn properties(&mut self) -> Option<Properties<'a>> {
-        let length = self.variable()?;
-        Some(Properties(Cursor(self.take(usize::try_from(length).ok()?)?)))
-    }
-
-    /// As [`Cursor::properties`], what is there of them.
-    pub(super) fn some_properties(&mut self) -> Option<Properties<'a>> {
-        let length = usize::try_from(self.variable()?).ok()?.min(self.0.len());
-        Some(Properties(Cursor(self.take(length)?)))
-    }
-}
-
-/// One property. Only those that are of interest have their value.
+/// One packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Property<'a> {
-    TopicAlias(u16),
-    AssignedClientId(&'a [u8]),
-    User(&'a [u8], &'a [u8]),
-    Other,
-    /// It is none, or not whole.
-    Broken,
+#[non_exhaustive]
+pub struct Packet<'a> {
+    /// Its type.
+    pub kind: Kind,
+    /// The lower half of its first byte.
+    pub flags: u8,
+    /// What is behind the fixed header.
+    pub body: &'a [u8],
 }
 
-/// Ends behind the first that is broken.
+/// The whole packets at the front of what one end sent.
+///
+/// ```
+/// use obtrace_protocols::{Role, mqtt::packet::{Kind, Packets}};
+/// let mut packets = Packets::new(b"\x30\x05\0\x01tHi\x32", Role::Client);
+/// let packet = packets.next().unwrap();
+/// let message = packet.publish(4).unwrap();
+/// assert_eq!((packet.kind, message.topic, message.payload), (Kind::Publish, &b"t"[..], &b"Hi"[..]));
+/// assert_eq!((packets.next(), packets.rest()), (None, &b"\x32"[..]));
+/// ```
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Properties<'a>(Cursor<'a>);
+pub struct Packets<'a> {
+    rest: &'a [u8],
+    sender: Side,
+}
 
-impl<'a> Iterator for Properties<'a> {
-    type Item = Property<'a>;
+impl<'a> Packets<'a> {
+    /// Starts at the first of `bytes`, which has to be the first byte of a packet. `sender` sent them.
+    #[must_use]
+    pub const fn new(bytes: &'a [u8], sender: Role) -> Self {
+        let sender = match sender {
+            Role::Client => Side::Client,
+            Role::Server => Side::Server,
+        };
+        Self { rest: bytes, sender }
+    }
 
-    fn next(&mut self) -> Option<Property<'a>> {
-        if self.0.0.is_empty() {
-            return None;
-        }
-        let found = self.property().unwrap_or(Property::Broken);
-        if found == Property::Broken {
-            self.0 = Cursor(&[]);
-        }
-        Some(found)
+    /// What is not read yet: once the iterator has ended, a packet that is not whole or none of this end.
+    #[must_use]
+    pub const fn rest(&self) -> &'a [u8] {
+        self.rest
     }
 }
 
-impl<'a> Properties<'a> {
-    fn property(&mut self) -> Option<Property<'a>> {
-        let cursor = &mut self.0;
-        match cursor.byte()? {
-            0x01 | 0x17 | 0x19 | 0x24 | 0x25 | 0x28 | 0x29 | 0x2a => cursor.take(1)?,
-            0x13 | 0x21 | 0x22 => cursor.take(2)?,
-            0x23 => return cursor.number().map(Property::TopicAlias),
-            0x02 | 0x11 | 0x18 | 0x27 => cursor.take(4)?,
-            0x0b => return cursor.variable().map(|_| Property::Other),
-            0x12 => return cursor.string().map(Property::AssignedClientId),
-            0x03 | 0x08 | 0x09 | 0x15 | 0x16 | 0x1a | 0x1c | 0x1f => cursor.string()?,
-            0x26 => return Some(Property::User(cursor.string()?, cursor.string()?)),
-            _ => return None,
-        };
-        Some(Property::Other)
+impl<'a> Iterator for Packets<'a> {
+    type Item = Packet<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Packet<'a>> {
+        let Read::Whole(fixed) = Fixed::read(self.rest, self.sender) else { return None };
+        let (body, rest) = self.rest.get(fixed.size..)?.split_at_checked(fixed.length as usize)?;
+        self.rest = rest;
+        Some(Packet { kind: fixed.kind, flags: fixed.flags, body })
+    }
+}
+
+/// What CONNECT says in front of what is secret
+/// ([§3.1](https://docs.oasis-open.org/mqtt/mqtt/v5.0/os/mqtt-v5.0-os.html#_Toc3901033)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Connect<'a> {
+    /// The protocol level: 4 is version 3.1.1.
+    pub version: u8,
+    /// Asks for a new session.
+    pub clean_start: bool,
+    /// Seconds.
+    pub keep_alive: u16,
+    /// The client identifier.
+    pub client_id: &'a [u8],
+}
+
+/// PUBLISH ([§3.3](https://docs.oasis-open.org/mqtt/mqtt/v5.0/os/mqtt-v5.0-os.html#_Toc3901100)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Publish<'a> {
+    /// Empty if an alias stands for it.
+    pub topic: &'a [u8],
+    /// `None` of QoS 0.
+    pub packet_id: Option<u16>,
+    /// The message itself.
+    pub payload: &'a [u8],
+}
+
+impl<'a> Packet<'a> {
+    /// The quality of service of PUBLISH.
+    #[must_use]
+    pub const fn qos(&self) -> u8 {
+        self.flags >> 1 & 3
     }
 
-    pub(super) fn are_valid(mut self) -> bool {
-        self.all(|property| property != Property::Broken)
+    /// The fields of CONNECT. `None` if it is not one or not whole.
+    #[must_use]
+    #[inline]
+    pub fn connect(&self) -> Option<Connect<'a>> {
+        let mut cursor = Cursor(self.body);
+        (self.kind == Kind::Connect).then_some(())?;
+        cursor.string()?;
+        let version = cursor.byte()? & 0x7f;
+        let (flags, keep_alive) = (cursor.byte()?, cursor.number()?);
+        if version == 5 {
+            cursor.properties()?;
+        }
+        Some(Connect { version, clean_start: flags & 2 != 0, keep_alive, client_id: cursor.string()? })
+    }
+
+    /// The fields of PUBLISH on a connection of this protocol level. `None` if it is not one or not whole.
+    #[must_use]
+    #[inline]
+    pub fn publish(&self, version: u8) -> Option<Publish<'a>> {
+        let mut cursor = Cursor(self.body);
+        (self.kind == Kind::Publish).then_some(())?;
+        let topic = cursor.string()?;
+        let packet_id = if self.qos() > 0 { Some(cursor.number()?) } else { None };
+        if version == 5 {
+            cursor.properties()?;
+        }
+        Some(Publish { topic, packet_id, payload: cursor.0 })
+    }
+
+    /// The packet identifier, of all but PUBLISH, which has it behind its topic.
+    #[must_use]
+    #[inline]
+    pub fn packet_id(&self) -> Option<u16> {
+        match self.kind {
+            Kind::Puback | Kind::Pubrec | Kind::Pubrel | Kind::Pubcomp => Cursor(self.body).number(),
+            Kind::Subscribe | Kind::Suback | Kind::Unsubscribe | Kind::Unsuback => Cursor(self.body).number(),
+            _ => None,
+        }
+    }
+
+    /// The topic filters of SUBSCRIBE and UNSUBSCRIBE on a connection of this protocol level, as far as they are whole.
+    pub fn filters(&self, version: u8) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        let (mut cursor, subscribes) = (Cursor(self.body), self.kind == Kind::Subscribe);
+        let has_filters = subscribes || self.kind == Kind::Unsubscribe;
+        let is_there = has_filters && cursor.number().is_some() && (version != 5 || cursor.properties().is_some());
+        core::iter::from_fn(move || {
+            let filter = if is_there { cursor.string()? } else { return None };
+            if subscribes {
+                // Its options.
+                cursor.byte()?;
+            }
+            Some(filter)
+        })
     }
 }
 
@@ -276,17 +342,20 @@ mod tests {
     }
 
     #[test]
-    fn properties_of_every_type() {
-        let bytes = b"\x2b\x01\x01\x23\0\x05\x02\0\0\0\x09\x0b\x81\x01\x08\0\x01r\x09\0\x02\0\xff\x26\0\x01k\0\x01v\x12\0\x01c\x2a\x01\x13\0\x09\x1f\0\x02ok";
-        assert_eq!(bytes.len() - 1, 0x2b);
-        let found: alloc::vec::Vec<_> = Cursor(bytes).properties().unwrap().collect();
-        let known = [Property::TopicAlias(5), Property::User(b"k", b"v"), Property::AssignedClientId(b"c")];
-        assert_eq!((found.len(), found[1], found[6], found[7]), (11, known[0], known[1], known[2]));
-        assert!(Cursor(bytes).properties().unwrap().are_valid());
-        for broken in [&b"\x01\x7f"[..], b"\x02\x23\0", b"\x04\x26\0\x01k", b"\x03\x08\0\x09"] {
-            assert!(!Cursor(broken).properties().unwrap().are_valid(), "{broken:?}");
-        }
-        assert!(Cursor(b"\x05\x01").properties().is_none());
-        assert_eq!(Cursor(b"\x05\x01\x01").some_properties().unwrap().count(), 1);
+    fn packets_one_after_the_other() {
+        let sent = b"\x10\x0d\0\x04MQTT\x04\x02\0\x3c\0\x01c\x82\x0a\0\x07\0\x01a\0\0\x01b\x01\x32\x07\0\x01a\0\x09Hi\xc0\0\x20\x02";
+        let mut packets = Packets::new(sent, Role::Client);
+        let connect = Connect { version: 4, clean_start: true, keep_alive: 60, client_id: b"c" };
+        assert_eq!(packets.next().and_then(|packet| packet.connect()), Some(connect));
+        let subscribe = packets.next().unwrap();
+        assert_eq!((subscribe.packet_id(), subscribe.publish(4)), (Some(7), None));
+        assert_eq!(subscribe.filters(4).collect::<alloc::vec::Vec<_>>(), [b"a", b"b"]);
+        let publish = packets.next().unwrap();
+        let message = Publish { topic: b"a", packet_id: Some(9), payload: b"Hi" };
+        assert_eq!((publish.qos(), publish.publish(4), publish.connect()), (1, Some(message), None));
+        assert_eq!(publish.filters(4).count(), 0);
+        assert_eq!(packets.next().map(|packet| (packet.kind, packet.body)), Some((Kind::Pingreq, &[][..])));
+        // CONNACK is none of the client's.
+        assert_eq!((packets.next(), packets.rest()), (None, &b"\x20\x02"[..]));
     }
 }

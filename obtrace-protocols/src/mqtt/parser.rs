@@ -3,7 +3,8 @@
 use alloc::{boxed::Box, string::String, vec::Vec};
 
 use super::{
-    packet::{Cursor, Fixed, Kind, Read, variable},
+    fields::Cursor,
+    packet::{Fixed, Kind, Read, variable},
     session::{Session, Taken, of},
     slot::Place,
     strict::{self, Front},

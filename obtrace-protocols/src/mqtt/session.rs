@@ -4,7 +4,8 @@ use alloc::{boxed::Box, collections::VecDeque, string::String, vec::Vec};
 use core::ops::Range;
 
 use super::{
-    packet::{Cursor, Fixed, Kind, Property},
+    fields::{Cursor, Property},
+    packet::{Fixed, Kind},
     parser::Aliases,
     slot::{Place, Slot},
     strict,

@@ -2,7 +2,8 @@
 //! without the leniency that a packet in its place is read with.
 
 use super::{
-    packet::{Cursor, Fixed, Kind, Property, Read, variable},
+    fields::{Cursor, Properties, Property},
+    packet::{Fixed, Kind, Read, variable},
     reason,
 };
 use crate::{detect::Verdict, parser::Side};
@@ -164,7 +165,7 @@ fn is_valid(fixed: &Fixed, body: &[u8]) -> bool {
             let codes = |codes: &[u8]| codes.iter().all(|&code| reason::is_known(fixed.kind, code));
             let id = cursor.number().is_some_and(|id| id != 0);
             let plain = codes(cursor.0);
-            let newer = cursor.properties().is_some_and(super::packet::Properties::are_valid);
+            let newer = cursor.properties().is_some_and(Properties::are_valid);
             id && (plain || newer && !cursor.0.is_empty() && codes(cursor.0))
         }
         Kind::Pingreq | Kind::Pingresp => true,
@@ -177,7 +178,7 @@ fn has_alias(mut cursor: Cursor<'_>) -> bool {
 }
 
 fn ends_with_properties(mut cursor: Cursor<'_>) -> bool {
-    cursor.properties().is_some_and(super::packet::Properties::are_valid) && cursor.0.is_empty()
+    cursor.properties().is_some_and(Properties::are_valid) && cursor.0.is_empty()
 }
 
 /// Nothing, or a reason code, or one and properties.

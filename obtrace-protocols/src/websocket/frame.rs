@@ -1,29 +1,39 @@
 //! Frame headers ([RFC 6455 §5.2](https://www.rfc-editor.org/rfc/rfc6455#section-5.2)).
 
-use crate::parser::Side;
+use crate::{Role, parser::Side};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Opcode {
+/// What a frame is ([§5.2](https://www.rfc-editor.org/rfc/rfc6455#section-5.2)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Opcode {
+    /// A message goes on.
     Continuation,
+    /// A text message begins.
     Text,
+    /// A binary message begins.
     Binary,
+    /// Nothing follows.
     Close,
+    /// Asks for a pong.
     Ping,
+    /// Answers a ping.
     Pong,
 }
 
 /// What the handshake agreed upon, as far as headers show it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Extensions {
+#[non_exhaustive]
+pub struct Extensions {
     /// `permessage-deflate`: RSV1 marks the first frame of a compressed message.
-    pub(super) deflate: bool,
+    pub deflate: bool,
     /// One whose use of the reserved bits is not known.
-    pub(super) other: bool,
+    pub other: bool,
 }
 
 impl Extensions {
     /// Reads `Sec-WebSocket-Extensions` of the response (§9.1).
-    pub(super) fn of(field: &[u8]) -> Self {
+    #[must_use]
+    pub fn of(field: &[u8]) -> Self {
         let mut found = Self::default();
         for extension in field.split(|&byte| byte == b',') {
             let name = extension.split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii();
@@ -37,20 +47,27 @@ impl Extensions {
 
 /// A header, with the beginning of a Close frame's payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Header {
-    pub(super) fin: bool,
-    pub(super) compressed: bool,
-    pub(super) opcode: Opcode,
+#[non_exhaustive]
+pub struct Header {
+    /// The last frame of a message.
+    pub fin: bool,
+    /// The message is compressed: told by its first frame.
+    pub compressed: bool,
+    /// What it is.
+    pub opcode: Opcode,
     /// Bytes of the header.
-    pub(super) size: usize,
+    pub size: usize,
     /// Bytes of the payload, behind the header.
-    pub(super) length: u64,
+    pub length: u64,
     /// Of a Close frame; 1005 if it has none.
-    pub(super) code: u16,
+    pub code: u16,
 }
 
+/// What reading a header came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Read {
+#[non_exhaustive]
+pub enum Read {
+    /// A header.
     Whole(Header),
     /// So many bytes are needed.
     Partial(usize),
@@ -64,8 +81,22 @@ const MAX_CONTROL: u64 = 125;
 pub(super) const NO_STATUS: u16 = 1005;
 
 impl Header {
-    /// Reads the header at the front of the bytes. What the standard forbids is invalid: only so can frames be told
-    /// from other bytes.
+    /// Reads the header at the front of what this end sent. What the standard forbids is invalid: only so can frames be
+    /// told from other bytes.
+    ///
+    /// ```
+    /// use obtrace_protocols::{Role, websocket::frame::{Extensions, Header, Opcode, Read}};
+    /// let Read::Whole(header) = Header::parse(b"\x81\x05Hello", Role::Server, Extensions::default()) else { panic!() };
+    /// assert_eq!((header.opcode, header.size, header.length), (Opcode::Text, 2, 5));
+    /// ```
+    #[must_use]
+    #[inline]
+    pub fn parse(bytes: &[u8], sender: Role, extensions: Extensions) -> Read {
+        let side = if sender == Role::Client { Side::Client } else { Side::Server };
+        Self::read(bytes, side, extensions)
+    }
+
+    #[inline]
     pub(super) fn read(bytes: &[u8], side: Side, extensions: Extensions) -> Read {
         let Some(&first) = bytes.first() else { return Read::Partial(2) };
         let (fin, rsv1) = (first & 0x80 != 0, first & 0x40 != 0);

@@ -22,7 +22,7 @@
 //! [`Truncated`](crate::Completeness::Truncated), as is one of which not both Close frames were seen. The text of a Close frame may hold anything and is not kept.
 
 mod details;
-mod frame;
+pub mod frame;
 mod half;
 mod session;
 #[cfg(test)]
