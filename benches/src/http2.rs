@@ -38,6 +38,10 @@ pub(crate) fn run(run: Run, goals: &mut Goals) {
     for block in REQUESTS {
         assert_eq!(ours(&mut decoder, block), peer.decode(block).expect("a block"));
     }
+    // The table is full: what it evicts gives place to what comes.
+    for block in REQUESTS.repeat(200) {
+        sums(&mut decoder, block);
+    }
     // The index of an entry is the same again when the three have come once more.
     let bytes = REQUESTS.iter().map(|block| block.len()).sum();
     let outcome = Group::new("HPACK: the requests of RFC 7541 C.4", "block", REQUESTS.len())

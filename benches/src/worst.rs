@@ -70,6 +70,9 @@ fn numbered(size: usize, unit: impl Fn(u16) -> Vec<u8>) -> Vec<u8> {
 /// CONNECT.
 const MQTT: &[u8] = b"\x10\x0d\0\x04MQTT\x04\x02\0\x3c\0\x01c";
 
+/// `FCGI_BEGIN_REQUEST` of number 1.
+const FASTCGI: &[u8] = b"\x01\x01\0\x01\0\x08\0\0\0\x01\x01\0\0\0\0\0";
+
 const UPGRADE: &[u8] = b"GET / HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
 const SWITCHED: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
 
@@ -96,14 +99,14 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
 }
 
-/// Requests of HTTP/2 that nobody answers.
-fn requests(size: usize) -> Vec<u8> {
+/// Requests with this block of header fields.
+fn headers(block: &[u8], size: usize) -> Vec<u8> {
     let mut out = PREFACE.to_vec();
     for stream in (1..).step_by(2).take_while(|stream| *stream < 200_000) {
         if out.len() >= size {
             break;
         }
-        out.extend_from_slice(&frame(1, 5, stream, b"\x82\x86\x84"));
+        out.extend_from_slice(&frame(1, 5, stream, block));
     }
     out.truncate(size);
     out
@@ -149,7 +152,7 @@ fn chat(head: &[u8], unit: &[u8], size: usize) -> Vec<u8> {
     repeat(&[start, head].concat(), unit, size)
 }
 
-const CASES: [Case; 39] = [
+const CASES: [Case; 46] = [
     Case {
         name: "HTTP/1: shortest fields",
         protocol: Protocol::Http,
@@ -185,22 +188,17 @@ const CASES: [Case; 39] = [
         protocol: Protocol::Http2,
         make: |n| repeat(PREFACE, b"\0\0\0\0\0\0\0\0\x01", n),
     },
-    Case { name: "HTTP/2: requests", protocol: Protocol::Http2, make: requests },
+    Case { name: "HTTP/2: requests", protocol: Protocol::Http2, make: |n| headers(b"\x82\x86\x84", n) },
     Case {
         name: "HTTP/2: entries of the table",
         protocol: Protocol::Http2,
-        make: |n| repeat(PREFACE, &frame(1, 4, 1, &repeat(b"\x82\x86\x84", b"\x40\x01a\x01b", 16_000)), n),
+        make: |n| headers(&repeat(b"\x82\x86\x84", b"\x40\x01a\x01b", 1_003), n),
     },
     Case {
         name: "HTTP/2: long codes",
         protocol: Protocol::Http2,
-        make: |n| {
-            repeat(
-                PREFACE,
-                &frame(1, 4, 1, &repeat(b"\x82\x86\x04\xff\xc0\x6d", b"\xff\xff\xfe\x3f\xff\xff\x8f", 14_000)),
-                n,
-            )
-        },
+        // A path of 924 bytes: 231 codes of thirty bits.
+        make: |n| headers(&[&b"\x82\x86\x04\xff\x9d\x06"[..], &b"\xff\xff\xfe\x3f".repeat(231)].concat(), n),
     },
     Case {
         name: "HTTP/2: what may be frames",
@@ -211,6 +209,22 @@ const CASES: [Case; 39] = [
         name: "MQTT: acknowledgements of nothing",
         protocol: Protocol::Mqtt,
         make: |n| numbered(n, |id| [b"\x40\x02", &id.to_be_bytes()[..]].concat()),
+    },
+    Case { name: "MQTT: pings", protocol: Protocol::Mqtt, make: |n| repeat(MQTT, b"\xc0\0", n) },
+    Case {
+        name: "MQTT: messages of no bytes",
+        protocol: Protocol::Mqtt,
+        make: |n| repeat(MQTT, b"\x30\x03\0\x01t", n),
+    },
+    Case {
+        name: "MQTT: the same message again and again",
+        protocol: Protocol::Mqtt,
+        make: |n| repeat(MQTT, b"\x3a\x05\0\x01t\0\x01", n),
+    },
+    Case {
+        name: "MySQL: packets of no bytes",
+        protocol: Protocol::MySql,
+        make: |n| repeat(b"\x09\0\0\0\x03SELECT 1", &[0; 4], n),
     },
     Case {
         name: "MySQL: PING in a pipeline",
@@ -263,7 +277,9 @@ const CASES: [Case; 39] = [
     Case {
         name: "MongoDB: shortest commands",
         protocol: Protocol::MongoDb,
-        make: |n| repeat(b"", b"\x22\0\0\0\x01\0\0\0\0\0\0\0\xdd\x07\0\0\0\0\0\0\0\x0d\0\0\0\x10a\0\x01\0\0\0\0", n),
+        make: |n| {
+            repeat(b"", b"\x25\0\0\0\x01\0\0\0\0\0\0\0\xdd\x07\0\0\0\0\0\0\0\x10\0\0\0\x10hello\0\x01\0\0\0\0", n)
+        },
     },
     Case {
         name: "MongoDB: empty documents in a section",
@@ -280,8 +296,23 @@ const CASES: [Case; 39] = [
         protocol: Protocol::FastCgi,
         make: |n| {
             let record = [&b"\x01\x04\0\x01\x0f\xf0\0\0"[..], &b"\x01\0a".repeat(1360)].concat();
-            repeat(b"\x01\x01\0\x01\0\x08\0\0\0\x01\x01\0\0\0\0\0", &record, n)
+            repeat(FASTCGI, &record, n)
         },
+    },
+    Case {
+        name: "FastCGI: input without a request",
+        protocol: Protocol::FastCgi,
+        make: |n| repeat(FASTCGI, b"\x01\x05\0\x02\0\0\0\0", n),
+    },
+    Case {
+        name: "FastCGI: input of no bytes",
+        protocol: Protocol::FastCgi,
+        make: |n| repeat(FASTCGI, b"\x01\x05\0\x01\0\0\0\0", n),
+    },
+    Case {
+        name: "FastCGI: questions",
+        protocol: Protocol::FastCgi,
+        make: |n| repeat(FASTCGI, b"\x01\x09\0\0\0\0\0\0", n),
     },
     Case { name: "Kafka: smallest requests", protocol: Protocol::Kafka, make: |n| repeat(KAFKA, KAFKA, n) },
     Case {
@@ -347,7 +378,8 @@ pub(crate) fn run(run: Run, goals: &mut Goals) {
     let run = Run { rounds: run.rounds.min(40) };
     for case in &CASES {
         let (small, large) = ((case.make)(SMALL), (case.make)(LARGE));
-        let outcome = Group::new(format!("Worst case, {}", case.name), "input", 1)
+        let exchanges = feed(case, &shared, &large, LARGE);
+        let outcome = Group::new(format!("Worst case, {}: {exchanges} exchanges", case.name), "input", 1)
             .add("8 KiB whole", SMALL, || feed(case, &shared, &small, SMALL))
             .add("64 KiB whole", LARGE, || feed(case, &shared, &large, LARGE))
             .add("8 KiB in pieces of 64 bytes", SMALL, || feed(case, &shared, &small, 64))
@@ -355,6 +387,10 @@ pub(crate) fn run(run: Run, goals: &mut Goals) {
             .run(run);
         let nanos = &outcome.nanos;
         goals.rate(format!("{}: MB/s", case.name), LARGE as f64 / nanos[1] * 1_000.0, 200.0);
+        if exchanges > 1_000 {
+            // Each is announced and handed out: that is what such an input costs.
+            goals.time(format!("{}: ns an exchange, in pieces", case.name), nanos[3] / exchanges as f64, 300.0);
+        }
         goals.growth(format!("{}: times for eightfold input", case.name), nanos[1] / nanos[0]);
         goals.growth(format!("{}: the same in pieces", case.name), nanos[3] / nanos[2]);
     }
