@@ -371,26 +371,3 @@ fn an_idle_connection_is_small() {
         assert_eq!(talk.exchanges, 2);
     }
 }
-
-#[test]
-fn one_byte_at_a_time_is_linear() {
-    let head = |length: usize| {
-        let mut bytes = b"GET / HTTP/1.1\r\nCookie: ".to_vec();
-        bytes.resize(length, b'x');
-        bytes.extend_from_slice(b"\r\n\r\n");
-        bytes
-    };
-    let time = |length: usize| {
-        let bytes = head(length);
-        let run = || {
-            let mut talk = Talk::new();
-            let start = std::time::Instant::now();
-            talk.say(Direction::Sent, &bytes, 1);
-            start.elapsed()
-        };
-        (0..5).map(|_| run()).min().unwrap()
-    };
-    let (short, long) = (time(8 * 1024), time(64 * 1024));
-    // Eight times the bytes; a parser that began again with every byte would take sixty-four times as long.
-    assert!(long < short * 24, "{short:?} for 8 KiB, {long:?} for 64 KiB");
-}
