@@ -21,17 +21,34 @@ pub(super) struct Pending {
     done: VecDeque<Box<Request>>,
     free: VecDeque<Box<Request>>,
     current: Option<Box<Request>>,
+    /// Heap bytes of all these requests. They do not change while they are here.
+    held: usize,
+}
+
+fn size_of_one(request: &Request) -> usize {
+    size_of::<Request>().saturating_add(request.memory())
 }
 
 impl Pending {
+    fn comes(&mut self, request: &Request) {
+        self.held = self.held.saturating_add(size_of_one(request));
+    }
+
+    fn goes(&mut self, request: &Request) {
+        self.held = self.held.saturating_sub(size_of_one(request));
+    }
+
     /// A request with nothing in it.
     pub(super) fn fresh(&mut self) -> Box<Request> {
-        self.free.pop_back().unwrap_or_default()
+        let Some(request) = self.free.pop_back() else { return Box::default() };
+        self.goes(&request);
+        request
     }
 
     fn give_back(&mut self, mut request: Box<Request>) {
         if self.free.len() < MAX_FREE && request.memory() <= MAX_KEPT {
             request.reset();
+            self.comes(&request);
             self.free.push_back(request);
         }
     }
@@ -42,12 +59,14 @@ impl Pending {
             self.drop_front(Completeness::ResponseMissing, shared);
         }
         self.ids.push_back(request.correlation);
+        self.comes(&request);
         self.waiting.push_back(request);
     }
 
     fn drop_front(&mut self, otherwise: Completeness, shared: &Shared) {
         self.ids.pop_front();
         let Some(request) = self.waiting.pop_front() else { return };
+        self.goes(&request);
         let completeness = if request.gap { Completeness::Gap } else { otherwise };
         self.end(request, completeness, shared);
     }
@@ -59,6 +78,7 @@ impl Pending {
         }
         request.completeness = completeness;
         name_topics(&mut request, shared);
+        self.comes(&request);
         self.done.push_back(request);
     }
 
@@ -96,13 +116,16 @@ impl Pending {
             at
         };
         self.ids.remove(at);
-        self.waiting.remove(at)
+        let request = self.waiting.remove(at)?;
+        self.goes(&request);
+        Some(request)
     }
 
     /// The next response is the answer to bytes of an authentication, which then wait no longer.
     pub(super) fn take_token(&mut self) {
         self.ids.pop_front();
         if let Some(request) = self.waiting.pop_front() {
+            self.goes(&request);
             self.give_back(request);
         }
     }
@@ -120,6 +143,7 @@ impl Pending {
 
     pub(super) fn next(&mut self) -> Option<&Request> {
         if let Some(last) = self.current.take() {
+            self.goes(&last);
             self.give_back(last);
         }
         self.current = self.done.pop_front();
@@ -136,16 +160,20 @@ impl Pending {
 
     pub(super) fn memory(&self) -> usize {
         let queues = [&self.waiting, &self.done, &self.free];
-        let requests = queues.iter().flat_map(|queue| queue.iter()).chain(&self.current);
-        let held = |request: &Request| size_of::<Request>().saturating_add(request.memory());
+        #[cfg(test)]
+        {
+            let requests = queues.iter().flat_map(|queue| queue.iter()).chain(&self.current);
+            assert_eq!(self.held, requests.map(|request| size_of_one(request)).sum::<usize>());
+        }
         let places = queues.iter().map(|queue| queue.capacity().saturating_mul(size_of::<usize>())).sum::<usize>();
         let ids = self.ids.capacity().saturating_mul(size_of::<i32>());
-        requests.map(|request| held(request)).sum::<usize>().saturating_add(places).saturating_add(ids)
+        self.held.saturating_add(places).saturating_add(ids)
     }
 
     pub(super) fn shrink(&mut self) {
-        self.free = VecDeque::new();
-        self.current = None;
+        for request in core::mem::take(&mut self.free).into_iter().chain(self.current.take()) {
+            self.goes(&request);
+        }
         for queue in [&mut self.waiting, &mut self.done] {
             queue.shrink_to_fit();
         }

@@ -25,12 +25,28 @@ pub(super) struct Table {
     some_may_be_lost: bool,
     /// How many wait for more answers than they had.
     streams: u32,
+    /// Heap bytes of all these calls. They do not change while they are here.
+    held: usize,
+}
+
+fn size_of_one(call: &Call) -> usize {
+    size_of::<Call>().saturating_add(call.capacity())
 }
 
 impl Table {
     /// An empty call.
     pub(super) fn fresh(&mut self) -> Box<Call> {
-        self.spare.pop().unwrap_or_default()
+        let Some(call) = self.spare.pop() else { return Box::default() };
+        self.goes(&call);
+        call
+    }
+
+    fn comes(&mut self, call: &Call) {
+        self.held = self.held.saturating_add(size_of_one(call));
+    }
+
+    fn goes(&mut self, call: &Call) {
+        self.held = self.held.saturating_sub(size_of_one(call));
     }
 
     /// A request was read: its answer is to come. If too many wait, the oldest are over.
@@ -39,12 +55,14 @@ impl Table {
         while self.waiting.len() >= cx.config.max_pending.max(1) as usize {
             self.miss_oldest(cx);
         }
+        self.comes(&call);
         self.awaited.push_back(call.awaits);
         self.waiting.push_back(call);
     }
 
     /// More answers come to this call.
     pub(super) fn wait_on(&mut self, call: Box<Call>) {
+        self.comes(&call);
         self.awaited.push_front(call.awaits);
         self.waiting.push_front(call);
         self.streams = self.streams.saturating_add(1);
@@ -89,6 +107,7 @@ impl Table {
     fn take(&mut self, index: usize) -> Option<Box<Call>> {
         self.awaited.remove(index);
         let call = self.waiting.remove(index)?;
+        self.goes(&call);
         if call.response.is_some() {
             self.streams = self.streams.saturating_sub(1);
         }
@@ -129,6 +148,7 @@ impl Table {
     /// The call is over.
     pub(super) fn finish(&mut self, mut call: Box<Call>) {
         call.settle();
+        self.comes(&call);
         self.done.push_back(call);
     }
 
@@ -153,12 +173,13 @@ impl Table {
 
     /// The next one that is over; the one before it is forgotten.
     pub(super) fn take_done(&mut self) -> Option<&Call> {
-        if let Some(mut call) = self.current.take()
-            && self.spare.len() < MAX_SPARE
-            && call.capacity() <= MAX_SPARE_TEXT
-        {
-            call.clear();
-            self.spare.push(call);
+        if let Some(mut call) = self.current.take() {
+            self.goes(&call);
+            if self.spare.len() < MAX_SPARE && call.capacity() <= MAX_SPARE_TEXT {
+                call.clear();
+                self.comes(&call);
+                self.spare.push(call);
+            }
         }
         self.current = self.done.pop_front();
         self.current.as_deref()
@@ -174,10 +195,13 @@ impl Table {
 
     /// Heap bytes held.
     pub(super) fn memory(&self) -> usize {
-        let calls = self.waiting.iter().chain(&self.done).chain(&self.current).chain(&self.spare);
-        let calls = calls.map(|call| size_of::<Call>().saturating_add(call.capacity())).sum::<usize>();
+        #[cfg(test)]
+        {
+            let calls = self.waiting.iter().chain(&self.done).chain(&self.current).chain(&self.spare);
+            assert_eq!(self.held, calls.map(|call| size_of_one(call)).sum::<usize>());
+        }
         let places = self.waiting.capacity().saturating_add(self.done.capacity()).saturating_add(self.spare.capacity());
         let awaited = self.awaited.capacity().saturating_mul(size_of::<i32>());
-        places.saturating_mul(size_of::<Box<Call>>()).saturating_add(calls).saturating_add(awaited)
+        places.saturating_mul(size_of::<Box<Call>>()).saturating_add(self.held).saturating_add(awaited)
     }
 }

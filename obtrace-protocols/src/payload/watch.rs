@@ -140,6 +140,7 @@ impl<S: Subject> Watch<S> {
 
     /// The body of a side, and what takes what is found in it.
     #[inline]
+    #[expect(clippy::type_complexity, reason = "a closure has no name")]
     fn parts(&mut self, side: Side) -> (&mut Body<S::Field>, impl FnMut(Found<'_, S::Field>)) {
         let (subject, payload, at) = (&mut self.subject, &mut *self.payload, self.at);
         let body = match side {

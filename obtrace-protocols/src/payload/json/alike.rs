@@ -53,7 +53,7 @@ impl Alike {
 impl<F: Copy> Reader<F> {
     /// Takes the beginning of a document, if it is as that of the one before.
     #[inline]
-    pub(super) fn begin_alike<'i>(&mut self, input: &mut &'i [u8], sink: &mut impl FnMut(Told<'_, F>)) {
+    pub(super) fn begin_alike(&mut self, input: &mut &[u8], sink: &mut impl FnMut(Told<'_, F>)) {
         if self.alike.known == Known::Beginning
             && let Some(rest) = input.strip_prefix(&*self.alike.beginning)
         {
@@ -69,7 +69,7 @@ impl<F: Copy> Reader<F> {
         }
     }
 
-    fn begin_other<'i>(&mut self, input: &mut &'i [u8], sink: &mut impl FnMut(Told<'_, F>)) {
+    fn begin_other(&mut self, input: &mut &[u8], sink: &mut impl FnMut(Told<'_, F>)) {
         match self.alike.known {
             Known::Nothing => {
                 self.alike.known = Known::One;
@@ -98,7 +98,7 @@ impl<F: Copy> Reader<F> {
     }
 
     /// Takes members that may say the same again, or are of no interest. How long the beginning is that they make.
-    fn steady_members<'i>(&mut self, whole: &[u8], input: &mut &'i [u8], sink: &mut impl FnMut(Told<'_, F>)) -> usize {
+    fn steady_members(&mut self, whole: &[u8], input: &mut &[u8], sink: &mut impl FnMut(Told<'_, F>)) -> usize {
         let mut length = 0;
         while let Some((name, value)) = simple_name(input) {
             let node = self.root.member(&name);

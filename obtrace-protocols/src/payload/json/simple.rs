@@ -10,7 +10,7 @@ use super::{
 impl<F: Copy> Reader<F> {
     /// Takes members from the front, and what they end, as long as they are simple.
     #[inline]
-    pub(super) fn simple_members<'i>(&mut self, input: &mut &'i [u8], sink: &mut impl FnMut(Told<'_, F>)) {
+    pub(super) fn simple_members(&mut self, input: &mut &[u8], sink: &mut impl FnMut(Told<'_, F>)) {
         while let Some((name, value)) = simple_name(input) {
             let node = self.level().and_then(|level| level.member(&name));
             if node.is_some_and(|node| node.steady) {
