@@ -5,12 +5,15 @@ mod table;
 mod tcp;
 mod udp;
 
-use std::{cmp::Ordering, net::SocketAddr};
+use std::net::SocketAddr;
 
 use obtrace_protocols::{Config, Connection, Direction, Protocol, Role, Shared, State, Tag, Timestamp};
 
 use super::spans::Spans;
-use crate::traces::{ConnectionInfo, SpanRecord, Transport};
+use crate::{
+    ports::likely_role,
+    traces::{ConnectionInfo, SpanRecord, Transport},
+};
 
 pub(super) use order::{End, Patience};
 pub(super) use table::{EntryId, Pair, Table};
@@ -169,19 +172,5 @@ impl Conversation {
         while let Some(exchange) = self.connection.poll_exchange() {
             spans.exchange(&self.info, &exchange);
         }
-    }
-}
-
-/// The first port that systems give to those that connect.
-const FIRST_EPHEMERAL: u16 = 32_768;
-
-/// What an end seems to be by its port and the other's: the one that others connect to is well known, or below those
-/// that systems choose.
-fn likely_role(own: u16, other: u16) -> Option<Role> {
-    let listens = |port: u16| (Protocol::usual_on(port).is_some(), port < FIRST_EPHEMERAL);
-    match listens(own).cmp(&listens(other)) {
-        Ordering::Greater => Some(Role::Server),
-        Ordering::Less => Some(Role::Client),
-        Ordering::Equal => None,
     }
 }
