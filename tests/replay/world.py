@@ -32,14 +32,15 @@ NGHTTPD, APACHE, GRPC = (8090, 18090), (8091, 18091), (50051, 15051)
 
 
 def enter_namespace():
-    """Starts this program again in a network namespace of its own, in which `lo` carries nothing but the test."""
+    """Starts this program again in a network namespace of its own, in which `lo` carries nothing but the test. What it
+    mounts is its own, too."""
     if os.environ.get(INSIDE):
         subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
         return
     if os.geteuid() != 0:
         sys.exit("tests/replay makes a network namespace and records in it: run it as root")
     os.environ[INSIDE] = "1"
-    os.execvp("unshare", ["unshare", "--net", "--fork", "--kill-child", sys.executable, *sys.argv])
+    os.execvp("unshare", ["unshare", "--net", "--mount", "--fork", "--kill-child", sys.executable, *sys.argv])
 
 
 def python():

@@ -120,4 +120,5 @@ def main():
     by_hand(port, script)
 
 
-main()
+if __name__ == "__main__":
+    main()

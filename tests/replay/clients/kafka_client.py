@@ -248,4 +248,5 @@ def main():
     by_kafkajs(port)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -21,11 +21,11 @@ def names(port, **more):
 class Run:
     """Statements of one PyMySQL connection, each logged."""
 
-    def __init__(self, port, **more):
+    def __init__(self, port, silent=False, **more):
         self.port, start = port, time.time_ns()
         self.connection = pymysql.connect(**names(port, ssl_disabled=True, **more))
         # What the driver says of its own.
-        for _ in range(2):
+        for _ in range(0 if silent else 2):
             log("mysql", port, ["SET", None], None, start, time.time_ns())
         self.cursor = self.connection.cursor()
 
@@ -163,4 +163,5 @@ def main():
         refused(port)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -164,4 +164,5 @@ def main():
         refused(port)
 
 
-main()
+if __name__ == "__main__":
+    main()
