@@ -282,8 +282,17 @@ impl Work {
     fn admit(&mut self, header: Header, bytes: &[u8], cx: &mut Context<'_>) -> Option<bool> {
         let Some(place) = self.place(header.request_id) else { return Some(true) };
         let Some(call) = self.open.get_mut(place) else { return Some(true) };
+        if !call.progress.was_answered {
+            self.is_torn = false;
+            return Some(true);
+        }
+        if call.progress.was_followed && call.response.is_none() {
+            self.is_torn = false;
+            self.miss_at(place, Completeness::Gap, cx);
+            return Some(false);
+        }
         // An answer may begin with what is written as errors: then what is written besides shows.
-        if !call.progress.was_answered || header.kind == Kind::Stderr {
+        if header.kind == Kind::Stderr {
             self.is_torn = false;
             return Some(true);
         }
@@ -293,10 +302,6 @@ impl Work {
             verdict => verdict == Verdict::Yes,
         };
         self.is_torn = false;
-        if call.progress.was_followed && call.response.is_none() {
-            self.miss_at(place, Completeness::Gap, cx);
-            return Some(false);
-        }
         call.progress.was_answered = false;
         // Where the front of its own answer was lost, this is the front of another one.
         if !is_front || call.completeness != Completeness::Complete {
