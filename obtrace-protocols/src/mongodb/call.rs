@@ -52,6 +52,8 @@ pub(super) struct Asked {
     pub(super) is_bare: bool,
     /// An `OP_QUERY` that is answered until its cursor is at its end.
     pub(super) is_stream: bool,
+    /// An `OP_MSG` that may be answered more than once.
+    pub(super) is_exhaust: bool,
     pub(super) compressor: Option<Compressor>,
 }
 
@@ -215,6 +217,11 @@ impl Call {
     #[inline]
     pub(super) fn count_returned(&mut self, documents: u64) {
         self.answered.returned = Some(self.answered.returned.unwrap_or_default().saturating_add(documents));
+    }
+
+    /// Whether more answers than one may come.
+    pub(super) const fn may_have_several(&self) -> bool {
+        self.asked.is_exhaust || self.asked.is_stream || self.response.is_some()
     }
 
     /// An answer of the call was read to its end. Whether it is the last one.

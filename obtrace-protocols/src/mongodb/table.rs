@@ -74,7 +74,11 @@ impl Table {
         let (front, back) = self.awaited.as_slices();
         let within = |ids: &[i32]| ids.iter().position(|&id| id == response_to);
         let index = within(front).or_else(|| within(back).map(|at| at.saturating_add(front.len())));
-        let call = self.take(index.or_else(|| self.stream(response_to))?);
+        let mut call = self.take(index.or_else(|| self.stream(response_to))?);
+        if let Some(call) = call.as_mut().filter(|call| call.may_be_lost && call.may_have_several()) {
+            // This answer may be a later one.
+            call.completeness = Completeness::Gap;
+        }
         let index = index.unwrap_or_default();
         if self.some_may_be_lost {
             let mut left = index;

@@ -148,6 +148,7 @@ impl Walk {
             call.answered.more = more;
         } else {
             call.asked.is_unacknowledged = more;
+            call.asked.is_exhaust = word & flags::EXHAUST_ALLOWED != 0;
         }
         self.state = State::Section;
         Next::Used(4)

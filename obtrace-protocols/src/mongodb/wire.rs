@@ -80,6 +80,8 @@ impl Opcode {
 pub(super) mod flags {
     pub(in super::super) const CHECKSUM_PRESENT: u32 = 1;
     pub(in super::super) const MORE_TO_COME: u32 = 1 << 1;
+    /// The client takes several answers.
+    pub(in super::super) const EXHAUST_ALLOWED: u32 = 1 << 16;
     /// A receiver has to refuse a message with another one of these.
     pub(in super::super) const REQUIRED: u32 = 0xffff;
 }
@@ -159,7 +161,7 @@ pub(super) fn begins(bytes: &[u8; SIGNATURE], side: Side) -> bool {
 fn is_sections(length: u32, body: &[u8]) -> bool {
     let &[f0, f1, f2, f3, section, l0, l1, l2, l3, next, ..] = body else { return false };
     let flags = u32::from_le_bytes([f0, f1, f2, f3]);
-    let known = flags::CHECKSUM_PRESENT | flags::MORE_TO_COME | 1 << 16;
+    let known = flags::CHECKSUM_PRESENT | flags::MORE_TO_COME | flags::EXHAUST_ALLOWED;
     let size = u32::from_le_bytes([l0, l1, l2, l3]);
     let fits = size.saturating_add(21) <= length;
     let is_begun = match section {
