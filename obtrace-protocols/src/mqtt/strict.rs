@@ -21,6 +21,9 @@ pub(super) enum Front {
 /// What answers, and what ends a session, is not longer where it is looked for: little is waited for in vain.
 const MAX_ANSWER: usize = 512;
 
+/// So much of what answers is like few other bytes: an identifier and a reason, and how long the properties are.
+const TOLD: usize = 4;
+
 /// Looks at the packet at the front. One that cannot be judged within `limit` bytes is none.
 pub(super) fn packet(bytes: &[u8], side: Side, limit: usize) -> Front {
     let fixed = match Fixed::read(bytes, side) {
@@ -60,7 +63,13 @@ pub(super) fn packet(bytes: &[u8], side: Side, limit: usize) -> Front {
     let Some(body) = bytes.get(fixed.size..whole) else {
         // What is there already may show that it is none.
         let begun = bytes.get(fixed.size..).unwrap_or_default();
-        return if may_begin(&fixed, begun) { Front::More(whole) } else { Front::No };
+        if !may_begin(&fixed, begun) {
+            return Front::No;
+        }
+        // No more than shows that it is none: bytes that are waited for in vain are not looked at.
+        let told = if asks { needed } else { needed.min(TOLD) };
+        let needed = if begun.len() < told { told } else { needed };
+        return Front::More(fixed.size.saturating_add(needed));
     };
     if is_valid(&fixed, body) { Front::Packet(fixed.kind, fixed.size.saturating_add(length)) } else { Front::No }
 }
@@ -110,6 +119,12 @@ fn may_begin(fixed: &Fixed, body: &[u8]) -> bool {
     let kind = fixed.kind;
     let id = body.first_chunk::<2>().is_none_or(|id| *id != [0; 2]);
     let code = |at: usize| body.get(at).is_none_or(|&code| reason::is_known(kind, code));
+    // Properties fill the rest.
+    let fits = |at: usize| {
+        let rest = (fixed.length as usize).saturating_sub(at);
+        let known = body.get(at..).and_then(variable);
+        known.is_none_or(|(properties, width)| width.saturating_add(properties as usize) == rest)
+    };
     match kind {
         Kind::Connect => NAMES.iter().any(|name| name.iter().zip(body).all(|(name, byte)| name == byte)),
         Kind::Publish => {
@@ -118,8 +133,8 @@ fn may_begin(fixed: &Fixed, body: &[u8]) -> bool {
             cursor.0.iter().take(topic).all(|&byte| may_be_topic(byte))
         }
         Kind::Connack => body.first().is_none_or(|&flags| flags <= 1) && code(1),
-        Kind::Puback | Kind::Pubrec | Kind::Pubrel | Kind::Pubcomp => id && code(2),
-        Kind::Disconnect | Kind::Auth => code(0),
+        Kind::Puback | Kind::Pubrec | Kind::Pubrel | Kind::Pubcomp => id && code(2) && fits(3),
+        Kind::Disconnect | Kind::Auth => code(0) && fits(1),
         Kind::Subscribe | Kind::Suback | Kind::Unsubscribe | Kind::Unsuback => id,
         Kind::Pingreq | Kind::Pingresp => true,
     }
