@@ -237,15 +237,20 @@ impl Order {
         self.local.held.len() + self.remote.held.len()
     }
 
+    /// Whether the first waiting segment of a direction is waited for no longer.
+    fn is_ready(&self, end: End) -> bool {
+        let head = self.stream(end).head();
+        head.is_some_and(|head| {
+            self.stream(end).has_reached(head.key.0) && self.stream(end.other()).has_reached(head.needs)
+        })
+    }
+
     /// Hands on what waits no longer.
     fn release(&mut self, deliver: &mut impl FnMut(Delivery<'_>)) {
         while self.held_bytes > 0 {
-            let ready = [End::Local, End::Remote].into_iter().find(|end| {
-                let head = self.stream(*end).head();
-                head.is_some_and(|head| {
-                    self.stream(*end).has_reached(head.key.0) && self.stream(end.other()).has_reached(head.needs)
-                })
-            });
+            // Of two the one that was captured first.
+            let ready = [End::Local, End::Remote].into_iter().filter(|end| self.is_ready(*end));
+            let ready = ready.min_by_key(|end| self.stream(*end).head().map(|head| head.key.1));
             let Some(end) = ready else { return };
             self.take_head(end, deliver);
         }
