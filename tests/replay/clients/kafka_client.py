@@ -2,6 +2,7 @@
 counts is what each of them says that it sent and was answered."""
 
 import atexit
+import collections
 import json
 import logging
 import pathlib
@@ -24,6 +25,8 @@ OPERATIONS = {"Produce": "send", "Fetch": "poll", "OffsetCommit": "commit", "Txn
 QUIET = {"MetadataResponsePartition"}
 # What a request that nobody answers may take.
 UNANSWERED = 5_000_000_000
+# How long nothing is sent before a client that waits for nothing ends, and how long that may take to come, in seconds.
+QUIET_FOR, QUIET_WITHIN = 0.4, 20
 HERE = pathlib.Path(__file__).resolve().parent
 
 
@@ -78,12 +81,12 @@ class Watched:
     """What kafka-python's connections send and are answered."""
 
     def __init__(self, port):
-        self.port, self.open = port, {}
+        self.port, self.open, self.last = port, {}, 0
         send, receive = KafkaProtocol.send_request, KafkaProtocol.receive_bytes
         watch = self
 
         def send_request(parser, request, *others, **more):
-            start = time.time_ns()
+            start = watch.last = time.time_ns()
             correlation = send(parser, request, *others, **more)
             if request.expect_response():
                 watch.open[id(parser), correlation] = (parser, request, start)
@@ -122,42 +125,60 @@ class Watched:
         error = error_name(first_error(response)) if response is not None else None
         log("kafka", self.port, [name, parser._client_id, topic, count, group], error, start, end, completeness)
 
+    def waits(self):
+        return bool(self.open)
+
     def close(self):
         for parser, request, start in self.open.values():
             self.log(parser, request, None, start, time.time_ns() + UNANSWERED, "response_missing")
 
 
+def settle(watch, serve):
+    """Serves a client until nothing is in flight and nothing follows: what would be answered while the client ends, it
+    does not know of."""
+    until = time.time() + QUIET_WITHIN
+    while watch.waits() or time.time_ns() < watch.last + QUIET_FOR * 1e9:
+        assert time.time() < until, watch.open
+        serve(0.05)
+
+
 class Said(logging.Handler):
-    """What librdkafka says that it sent and was answered (`debug=protocol`)."""
+    """What librdkafka says that it sent and was answered (`debug=protocol`). A connection is called otherwise once the
+    broker's number is known: requests are told apart by their names and numbers alone."""
 
-    SENT = re.compile(r"(\S+): Sent (\w+)Request \(v\d+, \d+ bytes @ \d+, CorrId (\d+)\)")
-    ANSWERED = re.compile(r"(\S+): Received (\w+)Response \(v\d+, \d+ bytes, CorrId (\d+), rtt")
+    SENT = re.compile(r"\S+: Sent (\w+)Request \(v\d+, \d+ bytes @ \d+, CorrId (\d+)\)")
+    ANSWERED = re.compile(r"\S+: Received (\w+)Response \(v\d+, \d+ bytes, CorrId (\d+), rtt")
 
-    def __init__(self, port, client):
+    def __init__(self, port, client, silent=()):
         super().__init__()
-        self.port, self.client, self.open = port, client, {}
+        self.port, self.client, self.silent = port, client, silent
+        self.open, self.last, self.unknown = collections.defaultdict(list), 0, []
 
     def emit(self, record):
         text, now = record.getMessage(), time.time_ns()
         if found := self.SENT.search(text):
-            broker, name, correlation = found.groups()
-            self.open[broker, correlation] = (name, now)
+            self.last = now
+            if found.group(1) in self.silent:
+                self.log(found.group(1), now, now)
+            else:
+                self.open[found.groups()].append(now)
         elif found := self.ANSWERED.search(text):
-            broker, name, correlation = found.groups()
-            self.log(*self.open.pop((broker, correlation)), now)
+            if self.open[found.groups()]:
+                self.log(found.group(1), self.open[found.groups()].pop(0), now)
+            else:
+                self.unknown.append(text)
+
+    def waits(self):
+        return any(self.open.values())
 
     def log(self, name, start, end, completeness="complete"):
         # Lines are handed over in turns: a request may have been sent a while before its line comes.
         name = OPERATIONS.get(name, name)
         log("kafka", self.port, [name, self.client], None, start - UNANSWERED, end + UNANSWERED, completeness)
 
-    def close_open(self, silent=()):
-        for name, start in self.open.values():
-            self.log(name, start, start, "complete" if name in silent else "response_missing")
-
 
 def by_kafka_python(port):
-    Watched(port)
+    watch = Watched(port)
     broker = f"127.0.0.1:{port}"
     admin = kafka.KafkaAdminClient(bootstrap_servers=broker, client_id=token())
     admin.create_topics([NewTopic("orders", 3, 1), NewTopic("payments", 1, 1)])
@@ -175,6 +196,7 @@ def by_kafka_python(port):
             producer.send("orders", b"w" * 100, partition=number % 3)
         producer.send("payments", b"x" * 600_000)
         producer.flush()
+        settle(watch, time.sleep)
         producer.close()
     for version in (None, (0, 10, 0), (1, 0)):
         consumer = kafka.KafkaConsumer(
@@ -190,16 +212,17 @@ def by_kafka_python(port):
         consumer.pause(*consumer.assignment())
         consumer.poll(500)
         consumer.commit()
+        settle(watch, lambda seconds: consumer.poll(seconds * 1000))
         consumer.close()
         assert seen >= 200, seen
 
 
-def librdkafka(port, kind, settings):
+def librdkafka(port, kind, settings, silent=()):
     client = f"rd-{token()}"
     logger = logging.getLogger(client)
     logger.setLevel(logging.DEBUG)
     logger.propagate = False
-    said = Said(port, client)
+    said = Said(port, client, silent)
     logger.addHandler(said)
     common = {"bootstrap.servers": f"127.0.0.1:{port}", "client.id": client, "debug": "protocol", "log.queue": True}
     made = kind({**common, **settings}, logger=logger)
@@ -210,13 +233,13 @@ def by_librdkafka(port):
     for settings, silent in (
         ({"compression.type": "lz4", "linger.ms": 20}, ()), ({"acks": 0}, ("Produce",)), ({"enable.idempotence": True}, ()),
     ):
-        producer, said = librdkafka(port, confluent_kafka.Producer, settings)
+        producer, said = librdkafka(port, confluent_kafka.Producer, settings, silent)
         for number in range(60):
             producer.produce("orders", value=b"y" * number, partition=number % 3)
             producer.poll(0.02)
         producer.flush(10)
-        producer.poll(0.2)
-        said.close_open(silent)
+        settle(said, producer.poll)
+        assert not said.unknown, said.unknown
     consumer, said = librdkafka(port, confluent_kafka.Consumer, {"group.id": token(), "auto.offset.reset": "earliest", "fetch.wait.max.ms": 100})
     consumer.subscribe(["orders", "payments"])
     seen, until = 0, time.time() + 20
@@ -228,9 +251,11 @@ def by_librdkafka(port):
     consumer.pause(consumer.assignment())
     consumer.poll(0.5)
     consumer.commit(asynchronous=False)
+    # It leaves the group, and asks once more what there is.
+    consumer.unsubscribe()
+    settle(said, consumer.poll)
     consumer.close()
-    said.close_open()
-    assert seen >= 400, seen
+    assert seen >= 400 and not said.unknown, (seen, said.unknown)
 
 
 def by_kafkajs(port):
