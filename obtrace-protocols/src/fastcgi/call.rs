@@ -8,7 +8,7 @@ use super::{
     params::Params,
     record::{ApplicationRole, ProtocolStatus},
 };
-use crate::{Completeness, Message, Role, TraceContext, parser::Context};
+use crate::{Completeness, Message, Role, TraceContext, http::conceal, parser::Context};
 
 /// A place in the call's text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -103,7 +103,7 @@ impl Call {
     /// Takes the next bytes of the parameters.
     pub(super) fn feed_params(&mut self, bytes: &[u8], most: usize) {
         let (asked, text) = (&mut self.asked, &mut self.text);
-        self.params.feed(bytes, most, |name, value| asked.note(name, value, text));
+        self.params.feed(bytes, most, |name, value| asked.note(name, value, value.len() >= most, text));
     }
 
     /// Takes the next bytes of the output.
@@ -150,8 +150,8 @@ impl Call {
 }
 
 impl Asked {
-    /// Notes a parameter, the first of its name.
-    fn note(&mut self, name: &[u8], value: &[u8], text: &mut String) {
+    /// Notes a parameter, the first of its name. `is_cut`: there may be more of its value.
+    fn note(&mut self, name: &[u8], value: &[u8], is_cut: bool, text: &mut String) {
         let place = match name {
             b"REQUEST_METHOD" => &mut self.method,
             b"REQUEST_URI" => &mut self.uri,
@@ -180,7 +180,19 @@ impl Asked {
             _ => return,
         };
         if place.is_none() && !value.is_empty() {
+            let from = text.len();
+            let value = match name {
+                // Of one that is cut nobody knows whether a password comes first.
+                b"HTTP_HOST" if is_cut => return,
+                b"HTTP_HOST" => conceal::authority(value),
+                _ => value,
+            };
             *place = Some(keep(text, value));
+            match name {
+                b"REQUEST_URI" => conceal::target(text, from, is_cut),
+                b"QUERY_STRING" => conceal::query(text, from),
+                _ => {}
+            }
         }
     }
 }

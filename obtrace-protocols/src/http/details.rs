@@ -12,15 +12,16 @@ pub struct HttpDetails<'a> {
     /// The method as sent: any token. [`Exchange::operation`](crate::Exchange::operation) is the same if the method
     /// is registered with IANA, else `_OTHER`.
     pub method: Cow<'a, str>,
-    /// The request target as sent ([RFC 9112 §3.2](https://www.rfc-editor.org/rfc/rfc9112#section-3.2)).
+    /// The request target as sent ([RFC 9112 §3.2](https://www.rfc-editor.org/rfc/rfc9112#section-3.2)), but for a `*` in
+    /// place of each byte of what is secret: user and password, and parameters that are named like credentials.
     pub target: Cow<'a, str>,
     /// The path: no query, no authority. Empty for CONNECT.
     pub path: Cow<'a, str>,
-    /// What is after the first `?`.
+    /// What is after the first `?`, credentials concealed as in `target`.
     pub query: Option<Cow<'a, str>>,
     /// The minor version of the request: 0 or 1.
     pub version: u8,
-    /// The authority of an absolute target or of CONNECT, else the `Host` field.
+    /// The authority of an absolute target or of CONNECT, else the `Host` field; without user and password.
     pub host: Option<Cow<'a, str>>,
     /// The scheme of an absolute target.
     pub scheme: Option<Cow<'a, str>>,
@@ -82,7 +83,7 @@ pub(super) struct Target<'a> {
 /// Takes a target apart: origin-form, absolute-form, authority-form (CONNECT), asterisk-form.
 pub(super) fn split_target(is_connect: bool, target: &str) -> Target<'_> {
     if is_connect {
-        return Target { scheme: None, authority: Some(target), path: "", query: None };
+        return Target { scheme: None, authority: target.rsplit('@').next(), path: "", query: None };
     }
     let (target, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
     let absolute = if target.starts_with('/') { None } else { target.split_once("://") };
@@ -170,6 +171,7 @@ mod tests {
         assert_eq!(split("GET", "http://h:80/p?q"), [Some("http"), Some("h:80"), Some("/p"), Some("q")]);
         assert_eq!(split("GET", "http://u:pw@h"), [Some("http"), Some("h"), Some("/"), None]);
         assert_eq!(split("CONNECT", "h:443"), [None, Some("h:443"), Some(""), None]);
+        assert_eq!(split("CONNECT", "u:pw@h:443"), [None, Some("h:443"), Some(""), None]);
         assert_eq!(split("OPTIONS", "*"), [None, None, Some("*"), None]);
     }
 

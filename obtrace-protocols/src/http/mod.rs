@@ -18,6 +18,7 @@
 //! [`Config::max_pending`](crate::Config::max_pending) says.
 
 mod body;
+pub(crate) mod conceal;
 mod details;
 mod detection;
 mod head;

@@ -1,9 +1,9 @@
 //! One exchange while it is being put together, and the queue of them.
 
 use alloc::{borrow::Cow, boxed::Box, collections::VecDeque, string::String, vec::Vec};
-use core::ops::Range;
 
 use super::{
+    conceal,
     details::{HttpDetails, operation, split_target},
     head::Field,
     texts::{Piece, Span, Texts},
@@ -167,19 +167,6 @@ impl Slot {
     }
 }
 
-/// Where in the target of a call the key of its API is, if it is in its query.
-fn key_of(target: &str) -> Option<Range<usize>> {
-    let mut start = target.find('?')?.saturating_add(1);
-    for pair in target.get(start..)?.split('&') {
-        let end = start.saturating_add(pair.len());
-        if let Some(("key", _)) = pair.split_once('=') {
-            return Some(start.saturating_add("key=".len())..end);
-        }
-        start = end.saturating_add(1);
-    }
-    None
-}
-
 /// At most `limit` bytes, not cut inside a character, no white space left at the end.
 pub(super) fn shorten(bytes: &[u8], limit: usize) -> &[u8] {
     let Some(short) = bytes.get(..limit).filter(|short| short.len() < bytes.len()) else {
@@ -250,12 +237,7 @@ impl Queue {
         };
         match self.observers.observe(&request, cx.config, cx.shared) {
             Observed::No => {}
-            Observed::Yes(observer) => {
-                slot.observer = Some(observer);
-                if let Some(key) = key_of(target) {
-                    self.requests.mask(slot.text, slot.target, key);
-                }
-            }
+            Observed::Yes(observer) => slot.observer = Some(observer),
             Observed::TooMany => slot.truncated = true,
         }
     }
@@ -277,7 +259,7 @@ impl Queue {
         slot.is_head = method == "HEAD";
         slot.is_connect = method == "CONNECT";
         slot.method = self.requests.put_str(&mut slot.text, method);
-        slot.target = self.requests.put(&mut slot.text, target, limit);
+        slot.target = self.requests.put_target(&mut slot.text, target, limit);
     }
 
     /// Notes a field, unless it was there before.
@@ -290,6 +272,7 @@ impl Queue {
             _ => &mut slot.upgrade,
         };
         if !piece.is_some() {
+            let value = if field == Field::Host { conceal::authority(value) } else { value };
             *piece = self.requests.put(&mut slot.text, value, limit);
         }
     }
@@ -462,14 +445,6 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn keys_in_targets() {
-        assert_eq!(key_of("/p?alt=sse&key=abc&x=1"), Some(15..18));
-        assert_eq!(key_of("/p?key="), Some(7..7));
-        assert_eq!(key_of("/p?monkey=abc"), None);
-        assert_eq!(key_of("/key=abc"), None);
-    }
 
     #[test]
     fn texts_are_cut_between_characters() {

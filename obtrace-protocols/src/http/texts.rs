@@ -1,9 +1,8 @@
 //! The texts of the messages under way, one after the other in one place.
 
 use alloc::string::String;
-use core::ops::Range;
 
-use super::slot::shorten;
+use super::{conceal, slot::shorten};
 
 /// A part of the text of one message.
 #[derive(Clone, Copy, Debug, Default)]
@@ -75,16 +74,12 @@ impl Texts {
         self.buffer.get(start..start.checked_add(length)?)
     }
 
-    /// Overwrites a part of a text, given from its start on. All of its characters stay as many bytes.
-    pub(super) fn mask(&mut self, span: Span, piece: Piece, part: Range<usize>) {
-        let Some(start) = span.start.checked_sub(self.base).and_then(|start| usize::try_from(start).ok()) else {
-            return;
-        };
-        let start = start.saturating_add(piece.start as usize);
-        let part = start.saturating_add(part.start)..start.saturating_add(part.end);
-        let mut bytes = core::mem::take(&mut self.buffer).into_bytes();
-        bytes.get_mut(part).into_iter().flatten().for_each(|byte| *byte = b'*');
-        self.buffer = String::from_utf8(bytes).unwrap_or_default();
+    /// The same of a request target, the credentials in it concealed.
+    pub(super) fn put_target(&mut self, to: &mut Span, bytes: &[u8], limit: usize) -> Piece {
+        let (from, before) = (to.end, self.buffer.len());
+        self.put(to, bytes, limit);
+        conceal::target(&mut self.buffer, before, bytes.len() > limit);
+        self.piece(to, from)
     }
 
     /// Takes back the text that was begun last.
@@ -168,14 +163,14 @@ mod tests {
     }
 
     #[test]
-    fn a_part_can_be_masked() {
+    fn credentials_are_concealed() {
         let mut texts = Texts::default();
         let mut before = texts.begin();
         texts.put_str(&mut before, "before");
         texts.free(before);
         let mut span = texts.begin();
-        let (first, second) = (texts.put_str(&mut span, "/a"), texts.put_str(&mut span, "/p?key=s\u{e9}cret&x=1"));
-        texts.mask(span, second, 7..14);
+        let target = "/p?key=s\u{e9}cret&x=1".as_bytes();
+        let (first, second) = (texts.put_str(&mut span, "/a"), texts.put_target(&mut span, target, 100));
         assert_eq!((texts.get(span, first), texts.get(span, second)), (Some("/a"), Some("/p?key=*******&x=1")));
     }
 

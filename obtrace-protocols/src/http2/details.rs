@@ -26,7 +26,7 @@ pub struct Http2Details<'a> {
     pub method: Option<Cow<'a, str>>,
     /// `:path` without the query.
     pub path: Option<Cow<'a, str>>,
-    /// What is after the first `?` of `:path`.
+    /// What is after the first `?` of `:path`, with a `*` in place of each byte of a credential.
     pub query: Option<Cow<'a, str>>,
     /// `:scheme`.
     pub scheme: Option<Cow<'a, str>>,

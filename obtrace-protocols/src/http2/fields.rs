@@ -6,7 +6,7 @@ use super::{
     grpc,
     hpack::{Decoder, Name},
 };
-use crate::{Config, TraceContext};
+use crate::{Config, TraceContext, http::conceal};
 
 /// A part of [`Fields::text`]. Empty: there is none.
 #[derive(Clone, Copy, Debug, Default)]
@@ -109,7 +109,12 @@ impl Fields {
             _ => return self.note_number(name, value),
         };
         if piece.is_none() {
+            let value = if matches!(name, Name::Authority | Name::Host) { conceal::authority(value) } else { value };
+            let from = self.text.len();
             *piece = put(&mut self.text, value, limit);
+            if matches!(name, Name::Path) {
+                conceal::target(&mut self.text, from, value.len() > limit);
+            }
         }
         self.asks |= matches!(name, Name::Method | Name::Path | Name::Scheme | Name::Authority);
     }

@@ -171,9 +171,7 @@ impl Stream {
     }
 
     fn authority(&self) -> Option<&str> {
-        let authority = self.asked.get(self.asked.authority).or_else(|| self.asked.get(self.asked.host))?;
-        // What is before an @ is a user name and a password.
-        authority.rsplit('@').next()
+        self.asked.get(self.asked.authority).or_else(|| self.asked.get(self.asked.host))
     }
 
     pub(super) fn exchange(&self, role: Role) -> Exchange<'_> {

@@ -127,7 +127,8 @@ impl Call {
     pub(super) fn name(&mut self, name: &[u8]) -> Option<&'static Command> {
         self.asked.is_named = true;
         self.asked.command = command::known(name);
-        if self.asked.command.is_none() && is_word(name) {
+        // No command has a digit in its name; what a program sends by mistake may have.
+        if self.asked.command.is_none() && is_word(name) && !name.iter().any(u8::is_ascii_digit) {
             self.asked.operation = keep(&mut self.text, name, MAX_WORD);
         }
         self.asked.command
@@ -370,6 +371,7 @@ mod tests {
             (b"_configsvrAddShard", "_configsvrAddShard"),
             (b"what is this", OTHER),
             (b"7", OTHER),
+            (b"hunter2", OTHER),
             (&[b'a'; 65], OTHER),
         ] {
             let mut call = Call::default();
