@@ -1,7 +1,7 @@
 //! Is it Kafka? The header of a request, of a kind and version that there is.
 
 use super::{schema, walk::Walk};
-use crate::{detect::Verdict, reader::Reader};
+use crate::{detect::Verdict, http2, reader::Reader};
 
 /// Size, API key, version, correlation id.
 pub(super) const HEADER: usize = 12;
@@ -138,10 +138,14 @@ pub(crate) fn matches(client: &[u8], server: &[u8]) -> Verdict {
     if !Walk::request(header.key, header.version, left).fits(body.get(..MAX_PROBED).unwrap_or(body)) {
         return Verdict::No;
     }
+    // A frame of HTTP/2 has its length and kind where the size is: more will tell.
+    let whole = usize::try_from(header.size).unwrap_or(usize::MAX).saturating_add(4);
+    if client.len() < whole && http2::matches(client, b"") == Verdict::Maybe {
+        return Verdict::Maybe;
+    }
     let mut reader = Reader::new(server);
     let answer = reader.u32_be().zip(reader.i32_be());
-    let most = usize::try_from(header.size).unwrap_or(usize::MAX).saturating_add(4);
-    if name.is_empty() && client.len() < most.min(MIN_NAMELESS) {
+    if name.is_empty() && client.len() < whole.min(MIN_NAMELESS) {
         return match answer {
             Some((_, correlation)) if correlation != header.correlation => Verdict::No,
             _ => Verdict::Maybe,

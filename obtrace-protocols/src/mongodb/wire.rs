@@ -190,8 +190,13 @@ pub(crate) fn matches(client: &[u8], server: &[u8]) -> Verdict {
 
 /// Whether one side begins with a message. What is too short for one is held to what is there.
 fn look(bytes: &[u8], side: Side) -> Verdict {
-    if let Some(bytes) = bytes.first_chunk::<SIGNATURE>() {
-        return if begins(bytes, side) { Verdict::Yes } else { Verdict::No };
+    if let Some(front) = bytes.first_chunk::<SIGNATURE>() {
+        let opcode = front.first_chunk().and_then(|header| Header::read(header, side)).map(|header| header.opcode);
+        return match (begins(front, side), opcode) {
+            (true, Some(Opcode::Reply)) => reply(bytes),
+            (true, _) => Verdict::Yes,
+            (false, _) => Verdict::No,
+        };
     }
     let word =
         |at: usize| bytes.get(at..).and_then(|bytes| bytes.first_chunk()).map(|bytes| u32::from_le_bytes(*bytes));
@@ -200,6 +205,22 @@ fn look(bytes: &[u8], side: Side) -> Verdict {
     let opcode = word(12)
         .is_none_or(|opcode| i32::try_from(opcode).ok().and_then(Opcode::of).is_some_and(|opcode| opcode.is_of(side)));
     if is_length && is_answer && opcode { Verdict::Maybe } else { Verdict::No }
+}
+
+/// Whether `OP_REPLY` goes on with as many documents as it says, the first of them inside of it: its opcode is 1 and
+/// says little, in the middle of a message of another protocol there is as much.
+fn reply(bytes: &[u8]) -> Verdict {
+    const FIXED: u32 = HEADER as u32 + 20;
+    let word = |at: usize| bytes.get(at..).and_then(bson::int32).and_then(|word| u32::try_from(word).ok());
+    let length = word(0).unwrap_or_default();
+    let is_right = match (bytes.get(32..36).map(|_| word(32)), bytes.get(36..40).map(|_| word(36))) {
+        (None, _) => return Verdict::Maybe,
+        (Some(Some(0)), _) => length == FIXED,
+        (Some(Some(1..=MAX_MESSAGE)), None) => return Verdict::Maybe,
+        (Some(Some(1..=MAX_MESSAGE)), Some(Some(size))) => (5..=length.saturating_sub(FIXED)).contains(&size),
+        _ => false,
+    };
+    if is_right { Verdict::Yes } else { Verdict::No }
 }
 
 /// Whether these bytes, which may as well be the record of another protocol, begin with a message. `None`: there are
