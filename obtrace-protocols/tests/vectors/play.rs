@@ -52,6 +52,9 @@ pub(crate) fn play_with(vector: &Vector, role: Observed, plays: &[Play], joined:
             Play::Timeout { at } => connection.handle_timeout(Timestamp::from_nanos(*at)),
             Play::Close { at } => connection.handle_close(Timestamp::from_nanos(*at)),
         }
+        let limit = vector.config(role).max_buffered as usize;
+        assert!(connection.buffered() <= 2 * limit, "{}: {} bytes", vector.name, connection.buffered());
+        assert!(connection.memory() < 64 * limit + (1 << 20), "{}: {} bytes", vector.name, connection.memory());
         while let Some(one) = connection.poll_opened() {
             let known = opened.iter().position(|other| other.id == one.id);
             let Some(known) = known else {
