@@ -371,3 +371,50 @@ fn an_idle_connection_is_small() {
         assert_eq!(talk.exchanges, 2);
     }
 }
+
+/// HTTP/2: every request has a stream of its own. Header fields come by the table, a call of gRPC beside one of a model.
+#[test]
+fn streams_allocate_nothing() {
+    const BOTH: [Direction; 2] = [Direction::Sent, Direction::Received];
+    let frame = |kind: u8, flags: u8, stream: u32, payload: &[u8]| {
+        let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+        [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+    };
+    let indexed = b"\x83\x44\x14/v1/chat/completions\x41\x01h\x5f\x10application/json";
+    let answer = b"data: {\"id\":\"i\",\"model\":\"m-1\",\"choices\":[{\"index\":0,\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n";
+    let asked = br#"{"model":"m","messages":[{"role":"user","content":"x"}]}"#;
+    for piece in [usize::MAX, 7, 1] {
+        let mut talk = Talk::new();
+        talk.say(Direction::Sent, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", piece);
+        talk.say(Direction::Received, &frame(4, 0, 0, b""), piece);
+        let rounds: Vec<_> = (1..881)
+            .step_by(4)
+            .map(|stream| {
+                let call = b"\x83\x44\x04/a/B\x41\x01h\x5f\x10application/grpc";
+                let sent = [
+                    frame(1, 4, stream, indexed),
+                    frame(1, 4, stream + 2, call),
+                    frame(0, 1, stream, asked),
+                    frame(0, 1, stream + 2, b"\0\0\0\0\x01a"),
+                ];
+                let received = [
+                    frame(1, 4, stream, b"\x88\x5f\x11text/event-stream"),
+                    frame(1, 4, stream + 2, b"\x88\x5f\x10application/grpc"),
+                    frame(0, 1, stream, answer),
+                    frame(0, 0, stream + 2, b"\0\0\0\0\x01a"),
+                    frame(1, 5, stream + 2, b"\x40\x0bgrpc-status\x010"),
+                ];
+                [sent.concat(), received.concat()]
+            })
+            .collect();
+        let mut before = 0;
+        for (number, round) in rounds.iter().enumerate() {
+            if number == 100 {
+                before = COUNT.with(Cell::get);
+            }
+            BOTH.into_iter().zip(round).for_each(|(direction, bytes)| talk.say(direction, bytes, piece));
+        }
+        let allocations = COUNT.with(Cell::get) - before;
+        assert_eq!((talk.exchanges, allocations), (440, 0), "in pieces of {piece}");
+    }
+}

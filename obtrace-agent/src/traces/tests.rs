@@ -339,6 +339,51 @@ fn calls_of_models_are_named_by_what_was_asked() {
     assert!(!format!("{span:?}").contains("secret"));
 }
 
+/// A frame of HTTP/2 that is text.
+fn frame(kind: u8, flags: u8, stream: u32, payload: &str) -> String {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    let head = [&length[1..], &[kind, flags], &stream.to_be_bytes()].concat();
+    String::from_utf8(head).unwrap() + payload
+}
+
+#[test]
+fn calls_of_models_are_the_same_on_http2() {
+    let asked = r#"{"model":"m","messages":[{"role":"user","content":"secret"}]}"#;
+    let answered = r#"{"id":"i","model":"m-1","choices":[{"finish_reason":"stop"}],"usage":{"prompt_tokens":7}}"#;
+    let mut rig = Rig::new(Settings::default());
+    let mut client = End::new(1, Role::Client, 80);
+    rig.pass(&mut client, Direction::Sent, &with_body("POST /v1/chat/completions HTTP/1.1", asked), FRONT);
+    rig.pass(&mut client, Direction::Received, &with_body("HTTP/1.1 200 OK", answered), FRONT);
+    let first = rig.spans.pop().unwrap().span;
+    let field = |name: &str, value: &str| {
+        let length = |text: &str| char::from(u8::try_from(text.len()).unwrap());
+        format!("\0{}{name}{}{value}", length(name), length(value))
+    };
+    let head = [
+        field(":method", "POST"),
+        field(":scheme", "http"),
+        field(":authority", "h"),
+        field(":path", "/v1/chat/completions"),
+        field("content-type", "application/json"),
+    ];
+    let mut client = End::new(2, Role::Client, 80);
+    let preface = format!("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n{}", frame(4, 0, 0, ""));
+    rig.pass(&mut client, Direction::Sent, &preface, FRONT);
+    rig.pass(&mut client, Direction::Received, &frame(4, 0, 0, ""), FRONT);
+    rig.pass(&mut client, Direction::Sent, &(frame(1, 4, 1, &head.concat()) + &frame(0, 1, 1, asked)), FRONT);
+    let head = [field(":status", "200"), field("content-type", "application/json")].concat();
+    rig.pass(&mut client, Direction::Received, &(frame(1, 4, 1, &head) + &frame(0, 1, 1, answered)), FRONT);
+    let second = rig.spans.pop().unwrap().span;
+    assert_eq!((&*first.name, &*second.name), ("chat m", "chat m"));
+    let said = |span: &Span| -> Vec<_> {
+        let named = span.attributes.iter().filter(|attribute| attribute.key != "network.protocol.version");
+        named.map(|attribute| (attribute.key.to_string(), attribute.value.clone())).collect()
+    };
+    assert_eq!(said(&first), said(&second));
+    assert!(said(&second).iter().any(|(key, _)| key == "gen_ai.usage.input_tokens"));
+    assert!(!format!("{second:?}").contains("secret"));
+}
+
 #[test]
 fn searches_in_vector_stores_are_named_by_their_collection() {
     let mut rig = Rig::new(Settings::default());

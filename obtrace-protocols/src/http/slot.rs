@@ -235,7 +235,13 @@ impl Queue {
             coding,
             start: slot.request.start,
         };
-        match self.observers.observe(&request, cx.config, cx.shared) {
+        let observed = self.observers.observe(&request, cx.config, cx.shared);
+        if !matches!(observed, Observed::No)
+            && let Some(key) = payload::key_of(target)
+        {
+            self.requests.mask(slot.text, slot.target, key);
+        }
+        match observed {
             Observed::No => {}
             Observed::Yes(observer) => slot.observer = Some(observer),
             Observed::TooMany => slot.truncated = true,

@@ -1,9 +1,9 @@
 //! What an exchange over HTTP/2 has beyond the common fields.
 
-use alloc::borrow::Cow;
+use alloc::{borrow::Cow, boxed::Box};
 
 use super::{ErrorCode, GrpcStatus};
-use crate::{Role, exchange::own};
+use crate::{Role, exchange::own, payload::Payload};
 
 /// A stream that was ended by RST_STREAM ([RFC 9113 §6.4](https://www.rfc-editor.org/rfc/rfc9113#section-6.4)) before
 /// its response was whole.
@@ -54,6 +54,9 @@ pub struct Http2Details<'a> {
     pub pushed: bool,
     /// Fields refer to a table of which a part was not seen: what is `None` may be one of them.
     pub unresolved: bool,
+    /// What its bodies said, if it is a call of an API that is read
+    /// ([`payload`](crate::payload)).
+    pub payload: Option<Cow<'a, Box<Payload>>>,
 }
 
 impl Http2Details<'_> {
@@ -77,6 +80,7 @@ impl Http2Details<'_> {
             reset: self.reset,
             pushed: self.pushed,
             unresolved: self.unresolved,
+            payload: self.payload.map(|payload| Cow::Owned(payload.into_owned())),
         }
     }
 }

@@ -1,12 +1,13 @@
 //! The header fields of one block that somebody reads.
 
 use alloc::string::String;
+use core::ops::Range;
 
 use super::{
     grpc,
     hpack::{Decoder, Name},
 };
-use crate::{Config, TraceContext, http::conceal};
+use crate::{Config, TraceContext, http::conceal, payload::coding::Coding};
 
 /// A part of [`Fields::text`]. Empty: there is none.
 #[derive(Clone, Copy, Debug, Default)]
@@ -42,6 +43,8 @@ pub(super) struct Fields {
     /// `grpc-timeout`.
     pub(super) timeout: Option<u64>,
     pub(super) trace_context: Option<TraceContext>,
+    /// `content-encoding`.
+    pub(super) coding: Coding,
     /// A field of a request was among them.
     pub(super) asks: bool,
     /// A name or a value that may be read is not known.
@@ -66,6 +69,9 @@ impl Fields {
                 Ok(Some((name, None))) => {
                     self.asks |= matches!(name, Name::Method | Name::Path | Name::Scheme | Name::Authority);
                     self.unresolved = true;
+                    if name == Name::ContentEncoding {
+                        self.coding = Coding::Other;
+                    }
                 }
                 Ok(None) => return,
                 Err(_) => {
@@ -106,7 +112,7 @@ impl Fields {
             Name::ForwardedFor => &mut self.forwarded_for,
             Name::GrpcEncoding => &mut self.encoding,
             Name::GrpcMessage if error_text => &mut self.message,
-            _ => return self.note_number(name, value),
+            _ => return self.note_other(name, value),
         };
         if piece.is_none() {
             let value = if matches!(name, Name::Authority | Name::Host) { conceal::authority(value) } else { value };
@@ -119,8 +125,11 @@ impl Fields {
         self.asks |= matches!(name, Name::Method | Name::Path | Name::Scheme | Name::Authority);
     }
 
-    fn note_number(&mut self, name: Name, value: &[u8]) {
+    fn note_other(&mut self, name: Name, value: &[u8]) {
         match name {
+            // Several are one that nobody reads.
+            Name::ContentEncoding if self.coding == Coding::Identity => self.coding = Coding::parse(value),
+            Name::ContentEncoding => self.coding = Coding::Other,
             Name::Status => {
                 let status = grpc::decimal(value, 3).and_then(|status| u16::try_from(status).ok());
                 self.status = self.status.or(status.filter(|status| *status >= 100));
@@ -138,6 +147,14 @@ impl Fields {
     #[inline]
     pub(super) fn get(&self, piece: Piece) -> Option<&str> {
         if piece.is_none() { None } else { self.text.get(piece.start as usize..piece.end as usize) }
+    }
+
+    /// Makes a part of one of the texts unreadable.
+    pub(super) fn mask(&mut self, piece: Piece, part: Range<usize>) {
+        let part = (piece.start as usize).saturating_add(part.start)..(piece.start as usize).saturating_add(part.end);
+        let mut bytes = core::mem::take(&mut self.text).into_bytes();
+        bytes.get_mut(part).into_iter().flatten().for_each(|byte| *byte = b'*');
+        self.text = String::from_utf8(bytes).unwrap_or_default();
     }
 
     /// What trailers add.

@@ -36,6 +36,7 @@ mod fields;
 mod frame;
 mod grpc;
 pub mod hpack;
+mod observing;
 mod parser;
 mod resync;
 mod stream;

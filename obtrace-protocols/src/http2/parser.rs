@@ -243,9 +243,14 @@ impl Http2Parser {
     fn ended(&mut self, side: Side, id: u32) {
         let Some(stream) = self.streams.get(id) else { return };
         stream.half(side).ended = true;
+        let is_observed = stream.observer.is_some();
         // The end of a request that may have been lost will not come.
         let asked = stream.client.ended || stream.client.adrift;
-        if asked && stream.server.ended {
+        let is_over = asked && stream.server.ended;
+        if is_observed {
+            self.streams.with_observer(id, |observer| observer.end(side));
+        }
+        if is_over {
             self.streams.finish(id);
         }
     }

@@ -6,8 +6,13 @@ use super::{
     ErrorCode, GrpcDetails, GrpcStatus, Http2Details, Reset,
     fields::{Fields, Piece},
     grpc::{self, Messages},
+    observing::{cut, find},
 };
-use crate::{Completeness, Details, Exchange, Message, Protocol, Role, Timestamp, http, parser::Side};
+use crate::{
+    Completeness, Details, Exchange, Message, Protocol, Role, Timestamp, http,
+    parser::Side,
+    payload::{Observer, Observers, Payload, Unread},
+};
 
 /// Whether a stream is a gRPC call.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,10 +38,23 @@ pub(super) struct Half {
     pub(super) missed: bool,
     /// Bytes in DATA frames, padding left out, once there was such a frame.
     pub(super) body: Option<u64>,
+    /// There may have been more of it than that.
+    body_lost: bool,
     pub(super) messages: Messages,
 }
 
 impl Half {
+    /// How much there is of its body is not known any more, nor where its messages begin.
+    pub(super) const fn lose_body(&mut self) {
+        self.messages.lost = true;
+        self.body_lost = true;
+    }
+
+    /// Bytes of its body, if it has one.
+    fn body_size(&self) -> Option<u64> {
+        self.body.filter(|size| *size > 0 && !self.body_lost)
+    }
+
     /// A frame of it.
     pub(super) fn touch(&mut self, size: u64, at: Timestamp) {
         self.message.size = self.message.size.saturating_add(size);
@@ -64,6 +82,10 @@ pub(super) struct Stream {
     pub(super) reset: Option<Reset>,
     /// The server said that it does nothing with it.
     pub(super) refused: bool,
+    /// Looks at its bodies.
+    pub(super) observer: Option<Box<dyn Observer>>,
+    /// Bytes that it would have looked at were lost.
+    pub(super) unread: bool,
 }
 
 /// A caller may round the time it gives to the server, and clocks differ in their last digits: what a deadline may be
@@ -84,6 +106,24 @@ impl Stream {
             Side::Client => self.client.ended,
             Side::Server => self.server.ended,
         }
+    }
+
+    /// Whether more of this side's body is looked at.
+    #[inline]
+    pub(super) fn wants(&self, side: Side) -> bool {
+        self.observer.as_ref().is_some_and(|observer| !self.has_ended(side) && observer.wants(side))
+    }
+
+    /// What was found in its bodies.
+    #[expect(clippy::borrowed_box, reason = "it is told as it is, see `Http2Details::payload`")]
+    fn payload(&self) -> Option<&Box<Payload>> {
+        self.observer.as_ref()?.payload()
+    }
+
+    /// Whether a limit kept a body of interest from being read to its end.
+    fn left_unread(&self) -> bool {
+        let left = |unread| unread == Some(Unread::Limit);
+        self.payload().is_some_and(|payload| left(payload.request_unread()) || left(payload.response_unread()))
     }
 
     /// Text buffers are kept for the next one.
@@ -130,11 +170,11 @@ impl Stream {
 
     fn completeness(&self) -> Completeness {
         let lost = self.grpc == Grpc::Yes && (self.client.messages.lost || self.server.messages.lost);
-        if self.gap || lost || self.unresolved() {
+        if self.gap || lost || self.unresolved() || (self.unread && self.payload().is_some()) {
             Completeness::Gap
         } else if !self.server.begun && self.reset.is_none() {
             Completeness::ResponseMissing
-        } else if self.truncated {
+        } else if self.truncated || self.left_unread() {
             Completeness::Truncated
         } else {
             Completeness::Complete
@@ -170,7 +210,7 @@ impl Stream {
         took >= timeout.saturating_sub(timeout / 50).saturating_sub(DEADLINE_SLACK)
     }
 
-    fn authority(&self) -> Option<&str> {
+    pub(super) fn authority(&self) -> Option<&str> {
         self.asked.get(self.asked.authority).or_else(|| self.asked.get(self.asked.host))
     }
 
@@ -193,10 +233,16 @@ impl Stream {
             _ => (target, None),
         };
         let least = if common.role == Role::Client { 400 } else { 500 };
-        let error = match (self.reset, self.answered.status) {
-            (Some(reset), _) => Some(code_name(reset.code)),
-            (None, Some(status)) if status >= least => Some(Cow::Owned(status.to_string())),
-            (None, _) => self.refused.then_some(Cow::Borrowed("GOAWAY")),
+        let payload = self.payload();
+        // What the API says of the error says more than the status; a stream may fail behind a good one.
+        let failed = self.answered.status.filter(|status| *status >= least);
+        let counts = failed.is_some() || self.answered.status.is_some_and(|status| status < 400);
+        let said = payload.and_then(|payload| payload.error()).filter(|_| counts);
+        let error = match (said, self.reset, failed) {
+            (Some(said), ..) => Some(Cow::Borrowed(said)),
+            (None, Some(reset), _) => Some(code_name(reset.code)),
+            (None, None, Some(status)) => Some(Cow::Owned(status.to_string())),
+            (None, None, None) => self.refused.then_some(Cow::Borrowed("GOAWAY")),
         };
         let details = Http2Details {
             method: method.map(Cow::Borrowed),
@@ -209,12 +255,13 @@ impl Stream {
             request_content_type: asked(self.asked.content_type),
             response_content_type: self.answered.get(self.answered.content_type).map(Cow::Borrowed),
             forwarded_for: asked(self.asked.forwarded_for),
-            request_body_size: self.client.body.filter(|size| *size > 0),
-            response_body_size: self.server.body.filter(|size| *size > 0),
+            request_body_size: self.client.body_size(),
+            response_body_size: self.server.body_size(),
             stream: self.id,
             reset: self.reset,
             pushed: self.pushed,
             unresolved: self.unresolved(),
+            payload: payload.map(Cow::Borrowed),
         };
         let operation = method.map_or("_OTHER", http::operation);
         common.exchange(Protocol::Http2, operation, path.unwrap_or_default(), error, Details::Http2(details))
@@ -315,6 +362,7 @@ pub(super) struct Streams {
     /// Heap bytes of all texts.
     texts: usize,
     kinds: Kinds,
+    observers: Observers,
 }
 
 /// What was spoken on the connection as far as it is known.
@@ -328,7 +376,8 @@ impl Kinds {
     /// Of a stream whose content type stands in a part of the table that was not seen, the bodies tell whether it is a
     /// call of gRPC, else what all others of the connection are.
     fn settle(&mut self, stream: &mut Stream) {
-        if stream.grpc == Grpc::Maybe && (stream.is_framed() || (self.grpc && !self.other)) {
+        let is_payload = stream.payload().is_some();
+        if stream.grpc == Grpc::Maybe && !is_payload && (stream.is_framed() || (self.grpc && !self.other)) {
             stream.grpc = Grpc::Yes;
         }
         self.grpc |= stream.grpc == Grpc::Yes;
@@ -342,8 +391,12 @@ impl Streams {
     }
 
     pub(super) fn get(&mut self, id: u32) -> Option<&mut Stream> {
-        let place = self.open.binary_search_by_key(&id, |(id, _)| *id).ok()?;
-        self.open.get_mut(place).map(|(_, stream)| &mut **stream)
+        find(&mut self.open, id)
+    }
+
+    /// The open ones, and those who look at their bodies.
+    pub(super) const fn parts(&mut self) -> (&mut Vec<(u32, Box<Stream>)>, &mut Observers) {
+        (&mut self.open, &mut self.observers)
     }
 
     pub(super) fn contains(&self, id: u32) -> bool {
@@ -368,6 +421,7 @@ impl Streams {
     pub(super) fn finish(&mut self, id: u32) {
         let Ok(place) = self.open.binary_search_by_key(&id, |(id, _)| *id) else { return };
         let (_, mut stream) = self.open.remove(place);
+        cut(&mut self.observers, &mut stream);
         self.kinds.settle(&mut stream);
         self.finished.push_back(stream);
     }
@@ -385,8 +439,9 @@ impl Streams {
     /// Ends those that `over` says are.
     pub(super) fn finish_where(&mut self, mut over: impl FnMut(&mut Stream) -> bool) {
         let ended = self.open.extract_if(.., |(_, stream)| over(stream));
-        let kinds = &mut self.kinds;
+        let (kinds, observers) = (&mut self.kinds, &mut self.observers);
         self.finished.extend(ended.map(|(_, mut stream)| {
+            cut(observers, &mut stream);
             kinds.settle(&mut stream);
             stream
         }));
@@ -409,6 +464,9 @@ impl Streams {
 
     fn drop_lent(&mut self) {
         let Some(mut stream) = self.lent.take() else { return };
+        if let Some(observer) = stream.observer.take() {
+            self.observers.give_back(observer);
+        }
         if self.spare.len() < MAX_SPARE && stream.texts() <= MAX_SPARE_TEXTS {
             stream.clear();
             self.spare.push(stream);
@@ -423,7 +481,11 @@ impl Streams {
         let places = self.open.capacity().saturating_mul(size_of::<(u32, Box<Stream>)>());
         let others = self.finished.capacity().saturating_add(self.spare.capacity());
         let places = places.saturating_add(others.saturating_mul(size_of::<Box<Stream>>()));
-        count.saturating_mul(size_of::<Stream>()).saturating_add(places).saturating_add(self.texts)
+        count
+            .saturating_mul(size_of::<Stream>())
+            .saturating_add(places)
+            .saturating_add(self.texts)
+            .saturating_add(self.observers.memory())
     }
 
     pub(super) fn shrink(&mut self) {
@@ -431,6 +493,7 @@ impl Streams {
         for stream in core::mem::take(&mut self.spare) {
             self.texts = self.texts.saturating_sub(stream.texts());
         }
+        self.observers.shrink();
         self.open.shrink_to_fit();
         self.finished.shrink_to_fit();
     }

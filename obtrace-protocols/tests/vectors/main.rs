@@ -26,4 +26,3 @@ use std::{
     path::{Path, PathBuf},
     thread,
 };
-

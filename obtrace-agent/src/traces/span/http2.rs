@@ -27,6 +27,7 @@ pub(super) fn describe(input: &Input<'_>, details: &Http2Details<'_>, names: &mu
     view.forwarded_for = borrow(&details.forwarded_for);
     view.request_body_size = details.request_body_size;
     view.response_body_size = details.response_body_size;
+    view.payload = details.payload.as_deref().map(Cow::Borrowed);
     describe_version(input, &view, "2", names, span);
 }
 

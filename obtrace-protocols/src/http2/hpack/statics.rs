@@ -11,6 +11,7 @@ pub(in super::super) enum Name {
     /// It stands in a part of the table that was not seen.
     Unknown,
     Authority,
+    ContentEncoding,
     ContentLength,
     ContentType,
     ForwardedFor,
@@ -32,6 +33,7 @@ impl Name {
     pub(super) fn of(name: &[u8]) -> Self {
         match name {
             b":authority" => Self::Authority,
+            b"content-encoding" => Self::ContentEncoding,
             b"content-length" => Self::ContentLength,
             b"content-type" => Self::ContentType,
             b"x-forwarded-for" => Self::ForwardedFor,
@@ -51,7 +53,7 @@ impl Name {
     }
 
     /// Longest name of those that are read.
-    pub(super) const LONGEST: usize = 15;
+    pub(super) const LONGEST: usize = 16;
 }
 
 /// A line of the table.
@@ -103,7 +105,7 @@ static LINES: [Line; COUNT] = [
     other("authorization", ""),
     other("cache-control", ""),
     other("content-disposition", ""),
-    other("content-encoding", ""),
+    known(Name::ContentEncoding, "content-encoding", ""),
     other("content-language", ""),
     known(Name::ContentLength, "content-length", ""),
     other("content-location", ""),
@@ -154,6 +156,6 @@ mod tests {
         assert_eq!(line(1).map(|line| line.text), Some(":authority"));
         assert_eq!(line(61).map(|line| line.text), Some("www-authenticate"));
         assert!(line(62).is_none());
-        assert_eq!(b"x-forwarded-for".len(), Name::LONGEST);
+        assert_eq!(b"content-encoding".len(), Name::LONGEST);
     }
 }

@@ -210,6 +210,9 @@ impl Http2Parser {
         stream.look_at_request();
         // Its response may have been among what was lost before the protocol was known.
         stream.server.missed = self.server.is_unsure || self.client.is_unsure;
+        if id & 1 == 1 {
+            self.streams.observe(id, cx);
+        }
     }
 
     /// Ends a stream because there are too many.
@@ -230,7 +233,8 @@ impl Http2Parser {
             return;
         }
         let mut grown = (0, 0);
-        if !stream.server.begun {
+        let is_head = !stream.server.begun;
+        if is_head {
             stream.server.begun = true;
             let Mark { offset, at, tag } = about.start;
             let server = &mut stream.server.message;
@@ -249,6 +253,9 @@ impl Http2Parser {
         stream.trailers = about.ends_stream;
         stream.look_at_response();
         self.streams.grew(grown.0, grown.1);
+        if is_head {
+            self.streams.observe_response(about.stream);
+        }
         if about.ends_stream {
             self.ended(Side::Server, about.stream);
         }

@@ -1,5 +1,5 @@
 //! DATA frames ([RFC 9113 §6.1](https://www.rfc-editor.org/rfc/rfc9113#section-6.1)): walked over; of gRPC's the
-//! messages are counted.
+//! messages are counted, bodies of interest are shown to those who look at them.
 
 use super::{
     super::{
@@ -58,7 +58,7 @@ impl Http2Parser {
                 half.begun = true;
                 let start = cx.mark_at(offset);
                 half.message = Message { start: start.at, offset, tag: start.tag, ..Message::default() };
-                half.messages.lost = true;
+                half.lose_body();
                 stream.gap = true;
             }
             let half = stream.half(side);
@@ -91,21 +91,22 @@ impl Http2Parser {
         }
         let bytes = rest.get(taken..).unwrap_or_default();
         let here = u32::try_from(bytes.len()).unwrap_or(u32::MAX).min(data.left);
-        let stream = self.streams.get(data.stream);
-        let mut skip = 0;
-        if let Some(stream) = stream.filter(|_| data.content() > 0)
-            && counts(stream, side)
-        {
-            let messages = &mut stream.half(side).messages;
-            messages.read(bytes.get(..here.min(data.content()) as usize).unwrap_or_default());
-            data.left = data.left.saturating_sub(here);
-            skip = messages.left().min(data.content());
-            if messages.lost || data.content() == skip {
-                skip = data.left;
+        let content = bytes.get(..here.min(data.content()) as usize).unwrap_or_default();
+        let newest = offset.saturating_add(taken as u64).saturating_add(content.len() as u64).saturating_sub(1);
+        let had_content = data.content() > 0;
+        data.left = data.left.saturating_sub(here);
+        let mut skip = data.left;
+        if let Some(stream) = self.streams.get(data.stream).filter(|_| had_content) {
+            if counts(stream, side) {
+                let messages = &mut stream.half(side).messages;
+                messages.read(content);
+                if !messages.lost && messages.left() < data.content() {
+                    skip = messages.left();
+                }
             }
-        } else {
-            data.left = data.left.saturating_sub(here);
-            skip = skip.max(data.left);
+            if stream.wants(side) && self.show(side, data.stream, content, cx, newest) && data.content() > 0 {
+                skip = 0;
+            }
         }
         taken = taken.saturating_add(here as usize);
         if data.left == 0 {
@@ -134,6 +135,14 @@ impl Http2Parser {
         Progress::Stop(taken, Then::Skip(u64::from(skip)))
     }
 
+    /// Shows bytes of a body, the newest of which is at `newest` of the stream. Whether more are wanted.
+    fn show(&mut self, side: Side, id: u32, bytes: &[u8], cx: &Context<'_>, newest: u64) -> bool {
+        if !bytes.is_empty() {
+            self.streams.show(side, id, bytes, cx.mark_at(newest).at);
+        }
+        self.streams.get(id).is_some_and(|stream| stream.wants(side))
+    }
+
     fn data_ended(&mut self, side: Side, id: u32, end: Timestamp) {
         if let Some(stream) = self.streams.get(id) {
             stream.half(side).touch(0, end);
@@ -145,14 +154,22 @@ impl Http2Parser {
     pub(super) fn lose_data(&mut self, side: Side, mut data: Data, length: u64, now: Timestamp) -> u64 {
         let lost = u32::try_from(length).unwrap_or(u32::MAX).min(data.left);
         if let Some(stream) = self.streams.get(data.stream) {
-            // How much of it is padding is not known any more.
-            stream.gap |= data.is_padded;
-            if counts(stream, side) && data.content() > 0 {
+            if data.is_padded {
+                // How much of it is padding is not known any more.
+                stream.gap = true;
+                stream.half(side).lose_body();
+            } else if counts(stream, side) && data.content() > 0 {
                 stream.half(side).messages.lose(u64::from(lost.min(data.content())));
             }
+            if data.content() > 0 {
+                self.streams.lose_observed(side, data.stream);
+            }
         }
-        data.is_padded = false;
         data.left = data.left.saturating_sub(lost);
+        if data.is_padded {
+            data.is_padded = false;
+            data.padding = data.left;
+        }
         self.half(side).state = State::Data(data);
         if data.left == 0 {
             self.half(side).state = State::Head;

@@ -74,6 +74,7 @@ impl Http2Parser {
 
     /// Frames of this side may have passed unread.
     fn missed(&mut self, side: Side, now: Timestamp) {
+        self.streams.lose_all_observed(side);
         for stream in self.streams.iter() {
             let half = stream.half(side);
             half.missed = true;
@@ -82,7 +83,7 @@ impl Http2Parser {
             }
             half.adrift = true;
             if half.begun {
-                half.messages.lost = true;
+                half.lose_body();
                 stream.gap = true;
             }
             self.adrift_until = Some(now.saturating_add(ADRIFT));
