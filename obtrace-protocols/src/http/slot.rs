@@ -235,13 +235,7 @@ impl Queue {
             coding,
             start: slot.request.start,
         };
-        let observed = self.observers.observe(&request, cx.config, cx.shared);
-        if !matches!(observed, Observed::No)
-            && let Some(key) = payload::key_of(target)
-        {
-            self.requests.mask(slot.text, slot.target, key);
-        }
-        match observed {
+        match self.observers.observe(&request, cx.config, cx.shared) {
             Observed::No => {}
             Observed::Yes(observer) => slot.observer = Some(observer),
             Observed::TooMany => slot.truncated = true,

@@ -1,7 +1,6 @@
 //! The header fields of one block that somebody reads.
 
 use alloc::string::String;
-use core::ops::Range;
 
 use super::{
     grpc,
@@ -147,14 +146,6 @@ impl Fields {
     #[inline]
     pub(super) fn get(&self, piece: Piece) -> Option<&str> {
         if piece.is_none() { None } else { self.text.get(piece.start as usize..piece.end as usize) }
-    }
-
-    /// Makes a part of one of the texts unreadable.
-    pub(super) fn mask(&mut self, piece: Piece, part: Range<usize>) {
-        let part = (piece.start as usize).saturating_add(part.start)..(piece.start as usize).saturating_add(part.end);
-        let mut bytes = core::mem::take(&mut self.text).into_bytes();
-        bytes.get_mut(part).into_iter().flatten().for_each(|byte| *byte = b'*');
-        self.text = String::from_utf8(bytes).unwrap_or_default();
     }
 
     /// What trailers add.

@@ -29,13 +29,7 @@ impl Streams {
             coding: stream.asked.coding,
             start: stream.client.message.start,
         };
-        let observed = observers.observe(&request, cx.config, cx.shared);
-        if !matches!(observed, Observed::No)
-            && let Some(key) = payload::key_of(target)
-        {
-            stream.asked.mask(stream.asked.path, key);
-        }
-        match observed {
+        match observers.observe(&request, cx.config, cx.shared) {
             Observed::No => {}
             Observed::Yes(observer) => stream.observer = Some(observer),
             Observed::TooMany => stream.truncated = true,
@@ -116,5 +110,4 @@ pub(super) fn cut(observers: &mut Observers, stream: &mut Stream) {
 }
 
 #[cfg(test)]
-#[expect(clippy::arithmetic_side_effects, reason = "small numbers of a test")]
 mod tests;

@@ -59,7 +59,6 @@ mod watch;
 mod words;
 
 use alloc::{boxed::Box, vec::Vec};
-use core::ops::Range;
 
 pub use gen_ai::{GenAi, GenAiEndpoint, ToolCall};
 pub use retrieval::Retrieval;
@@ -152,19 +151,6 @@ impl<'a> Request<'a> {
         let (name, port) = self.host.rsplit_once(':').unwrap_or((self.host, ""));
         if port.bytes().all(|byte| byte.is_ascii_digit()) { name } else { self.host }
     }
-}
-
-/// Where in the target of a call the key of its API is, if it is in its query.
-pub(crate) fn key_of(target: &str) -> Option<Range<usize>> {
-    let mut start = target.find('?')?.saturating_add(1);
-    for pair in target.get(start..)?.split('&') {
-        let end = start.saturating_add(pair.len());
-        if let Some(("key", _)) = pair.split_once('=') {
-            return Some(start.saturating_add("key=".len())..end);
-        }
-        start = end.saturating_add(1);
-    }
-    None
 }
 
 /// The head of a response.

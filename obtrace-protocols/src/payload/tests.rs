@@ -382,11 +382,3 @@ fn numbers_are_as_they_were_told() {
     assert_eq!((call.input_tokens, call.output_tokens, call.cache_read_tokens), (None, None, None));
     assert_eq!(call.response_id().map(ToString::to_string), Some("i".into()));
 }
-
-#[test]
-fn keys_in_targets() {
-    assert_eq!(key_of("/p?alt=sse&key=abc&x=1"), Some(15..18));
-    assert_eq!(key_of("/p?key="), Some(7..7));
-    assert_eq!(key_of("/p?monkey=abc"), None);
-    assert_eq!(key_of("/key=abc"), None);
-}
