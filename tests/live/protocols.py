@@ -51,6 +51,8 @@ CONVENTIONS = {
     "websocket": {"network.protocol.name": ["websocket"]},
 }
 THE_END = "agent-ends"
+# The attribute of the resource that tells processes of this run.
+RUN = "live.run"
 # What stands for the port where a socket of a file is asked.
 LOCAL = 1
 
@@ -191,6 +193,18 @@ class Ends:
         return lines
 
 
+def living():
+    """The processes in this network namespace: nothing but this run."""
+    own, found = os.readlink("/proc/self/ns/net"), set()
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            if os.readlink(f"/proc/{name}/ns/net") == own:
+                found.add(int(name))
+        except OSError:
+            pass  # it is gone
+    return found
+
+
 def is_last_word(span):
     """Librdkafka asks for metadata while it is closed, and does not say so any more."""
     client = attribute(span, "messaging.client.id") or ""
@@ -309,7 +323,9 @@ def play(options, interpreter, only):
     agent.settle()
     ended = agent.stop()
     agent.said = agent.log()
-    spans = agent.spans()
+    # The agent sees the whole machine. What writes over its environment is told by its number.
+    alive = living()
+    spans = [span for span in agent.spans() if span["resource"].get(RUN) == str(os.getpid()) or span["resource"].get("process.pid") in alive]
     if options.keep:
         keep(options.keep, agent, selected)
     place.close()
@@ -354,6 +370,7 @@ def main():
         sys.exit(77)
     interpreter = world.python()
     world.enter_namespace()
+    os.environ["OTEL_RESOURCE_ATTRIBUTES"] = f"{RUN}={os.getpid()}"
     if not os.listdir("/sys/kernel/tracing"):
         subprocess.run(["mount", "-t", "tracefs", "tracefs", "/sys/kernel/tracing"], check=True)
     sys.exit(run(options, interpreter))

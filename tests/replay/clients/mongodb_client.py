@@ -39,7 +39,7 @@ class Log(monitoring.CommandListener):
 
     def started(self, event):
         value = event.command.get("collection") if event.command_name == "getMore" else event.command.get(event.command_name)
-        self.begun[event.request_id] = value if isinstance(value, str) and TOKEN.fullmatch(value) else None
+        self.begun[event.request_id] = (value if isinstance(value, str) and TOKEN.fullmatch(value) else None, time.time_ns())
 
     def succeeded(self, event):
         self.done(event, code(event.reply))
@@ -48,11 +48,11 @@ class Log(monitoring.CommandListener):
         self.done(event, str(event.failure.get("code")))
 
     def done(self, event, outcome):
-        end, collection = time.time_ns(), self.begun.pop(event.request_id)
+        end, (collection, start) = time.time_ns(), self.begun.pop(event.request_id)
         if self.is_silent:
             return
         for port in self.ports:
-            log("mongodb", port, [event.command_name.upper(), collection], outcome, end - event.duration_micros * 1000 - 1_000_000, end + self.slack)
+            log("mongodb", port, [event.command_name.upper(), collection], outcome, start, end + self.slack)
 
 
 class Heartbeats(monitoring.ServerHeartbeatListener):
