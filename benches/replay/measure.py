@@ -13,6 +13,7 @@ import collections
 import json
 import os
 import pathlib
+import struct
 import subprocess
 import sys
 import tempfile
@@ -22,11 +23,14 @@ sys.path.insert(0, str(HERE.parents[1] / "tests/replay"))
 
 import capture  # noqa: E402
 import compare  # noqa: E402
+import oracle  # noqa: E402
 import run  # noqa: E402
 import witness  # noqa: E402
 import world  # noqa: E402
 
 GOAL = 100
+# Bytes of a segment on an Ethernet; `lo` carries up to 64 KiB in one packet.
+SEGMENT = 1448
 
 # tshark's name of each protocol, and what it is asked for: what spans are made of.
 DISSECTORS = {"http": "http", "http2": "http2", "grpc": "http2", "fastcgi": "fcgi", "kafka": "kafka", "mongodb": "mongo", "mysql": "mysql",
@@ -49,7 +53,8 @@ BETWEEN = "\x1f"
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--agent", required=True, type=pathlib.Path, help="obtrace-agent, a release build")
-    parser.add_argument("--captures", type=pathlib.Path, help="a folder with a folder for each protocol; made if it is not there")
+    parser.add_argument("--captures", type=pathlib.Path, help="a folder with a folder for each protocol; what is missing is recorded, as root")
+    parser.add_argument("--as-recorded", action="store_true", help="packets as large as `lo` carries them, not as an Ethernet does")
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
     folder = arguments.captures or pathlib.Path(tempfile.mkdtemp(prefix="obtrace-mixed-"))
@@ -61,6 +66,9 @@ def main():
     paths = [folder / protocol / "standard.pcap" for protocol in run.CLIENTS]
     subprocess.run(["mergecap", "-F", "nsecpcap", "-w", mixed, *paths], check=True)
     head, packets = capture.read(mixed)
+    if not arguments.as_recorded:
+        packets = [segment for packet in packets for segment in segments(packet)]
+        capture.write(mixed, head, packets)
     capture.write(empty, head, packets[:1])
     ours = [arguments.agent.resolve(), "replay", mixed, "--print", "jsonl", "--perspective", "client"]
     theirs = tshark(mixed, truth)
@@ -80,6 +88,26 @@ def main():
     work = [min(costs[name]) - min(costs[name, "start"]) for name in ("tshark", "obtrace-agent")]
     print(f"\ntshark takes {ratio:.0f} times as long (goal: {GOAL}), {work[0] / work[1]:.0f} times without what starting takes")
     sys.exit(1 if failed or ratio < GOAL else 0)
+
+
+def segments(packet):
+    """A packet as an Ethernet would have carried it: TCP in segments, all else as it is."""
+    seconds, fraction, length, data = packet
+    known = oracle.payload(packet)
+    if known is None or data[23] != oracle.TCP or known[2] <= SEGMENT or length != len(data):
+        return [packet]
+    at = oracle.packet_head(packet)
+    behind = at + (data[at + 12] >> 4) * 4
+    head, body = data[:behind], data[behind:14 + struct.unpack_from(">H", data, 16)[0]]
+    sequence, flags, out = struct.unpack_from(">I", data, at + 4)[0], data[at + 13], []
+    for start in range(0, len(body), SEGMENT):
+        part, changed = body[start:start + SEGMENT], bytearray(head)
+        is_last = start + SEGMENT >= len(body)
+        struct.pack_into(">H", changed, 16, behind - 14 + len(part))
+        struct.pack_into(">I", changed, at + 4, (sequence + start) & 0xffffffff)
+        changed[at + 13] = flags if is_last else flags & ~(oracle.FIN | 8)
+        out.append((seconds, fraction, len(changed) + len(part), bytes(changed) + part))
+    return out
 
 
 def record(folder, protocols):
