@@ -374,7 +374,7 @@ fn an_idle_connection_is_small() {
 
 /// HTTP/2: every request has a stream of its own. Header fields come by the table, a call of gRPC beside one of a model.
 #[test]
-fn streams_allocate_nothing() {
+fn streams_of_models_allocate_nothing() {
     const BOTH: [Direction; 2] = [Direction::Sent, Direction::Received];
     let frame = |kind: u8, flags: u8, stream: u32, payload: &[u8]| {
         let length = u32::try_from(payload.len()).unwrap().to_be_bytes();

@@ -4,16 +4,19 @@ use obtrace_protocols::Role;
 
 use crate::{HINTS, Judged, Numbers};
 
-/// What clients and servers of them say first, one after the other; `true`: the client.
+/// One after the other; `true`: the client.
+type Said = &'static [(bool, &'static [u8])];
+
+/// What clients and servers of them say first.
 #[rustfmt::skip]
-const STRANGERS: [(&str, &[(bool, &[u8])]); 32] = [
+const STRANGERS: [(&str, Said); 32] = [
     ("SSH", &[(false, b"SSH-2.0-OpenSSH_9.6\r\n"), (true, b"SSH-2.0-OpenSSH_9.6\r\n"), (true, b"\0\0\x05\xdc\x07\x14\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b\x0c\x0d\x0e\x0f\x10\0\0\0\x9ecurve25519-sha256")]),
     ("SMTP", &[(false, b"220 mail.example ESMTP Postfix\r\n"), (true, b"EHLO client.example\r\n"), (false, b"250-mail.example\r\n250-PIPELINING\r\n250 SIZE 10240000\r\n"), (true, b"MAIL FROM:<a@b.example>\r\n"), (false, b"250 2.1.0 Ok\r\n")]),
     ("FTP", &[(false, b"220 (vsFTPd 3.0.5)\r\n"), (true, b"USER bob\r\n"), (false, b"331 Please specify the password.\r\n"), (true, b"PASS secret\r\n"), (false, b"230 Login successful.\r\n"), (true, b"RETR a.txt\r\n")]),
     ("IMAP", &[(false, b"* OK [CAPABILITY IMAP4rev1 LITERAL+] Dovecot ready.\r\n"), (true, b"a1 LOGIN bob secret\r\n"), (false, b"a1 OK Logged in\r\n"), (true, b"a2 SELECT INBOX\r\n"), (false, b"* 3 EXISTS\r\n* FLAGS (\\Seen)\r\na2 OK [READ-WRITE] Select completed.\r\n")]),
     ("POP3", &[(false, b"+OK POP3 ready <1.2@mail.example>\r\n"), (true, b"USER bob\r\n"), (false, b"+OK\r\n"), (true, b"PASS secret\r\n"), (false, b"-ERR [AUTH] failed\r\n"), (true, b"STAT\r\n"), (false, b"+OK 2 320\r\n")]),
     ("LDAP", &[(true, b"\x30\x2a\x02\x01\x01\x60\x25\x02\x01\x03\x04\x18cn=admin,dc=example,dc=de\x80\x06secret"), (false, b"\x30\x0c\x02\x01\x01\x61\x07\x0a\x01\0\x04\0\x04\0"), (true, b"\x30\x25\x02\x01\x02\x63\x20\x04\0\x0a\x01\0\x0a\x01\0\x02\x01\0\x02\x01\0\x01\x01\0\x87\x0bobjectClass\x30\0")]),
-    ("TDS", &[(true, b"\x12\x01\0\x2f\0\0\x01\0\0\0\x1a\0\x06\x01\0\x20\0\x01\x02\0\x21\0\x01\x03\0\x22\0\x04\x04\0\x26\0\x01\xff\x11\0\0\0\0\0\x01\0\0\0\0\0\0\0"), (false, b"\x04\x01\0\x2b\0\0\x01\0\0\0\x1a\0\x06\x01\0\x20\0\x01\x02\0\x21\0\x01\x03\0\x22\0\0\x04\0\x22\0\x01\xff\x0f\0\x07\xd0\0\0\x02\0\0"), (true, b"\x01\x01\0\x2a\0\0\x01\0S\0E\0L\0E\0C\0T\0 \01\0F\0R\0O\0M\0 \0t\0")]),
+    ("TDS", &[(true, b"\x12\x01\0\x2f\0\0\x01\0\0\0\x1a\0\x06\x01\0\x20\0\x01\x02\0\x21\0\x01\x03\0\x22\0\x04\x04\0\x26\0\x01\xff\x11\0\0\0\0\0\x01\0\0\0\0\0\0\0"), (false, b"\x04\x01\0\x2b\0\0\x01\0\0\0\x1a\0\x06\x01\0\x20\0\x01\x02\0\x21\0\x01\x03\0\x22\0\0\x04\0\x22\0\x01\xff\x0f\0\x07\xd0\0\0\x02\0\0"), (true, b"\x01\x01\0\x2a\0\0\x01\0S\0E\0L\0E\0C\0T\0 \0\x31\0F\0R\0O\0M\0 \0t\0")]),
     ("AMQP 0-9-1", &[(true, b"AMQP\0\0\x09\x01"), (false, b"\x01\0\0\0\0\0\x1e\0\x0a\0\x0a\0\x09\0\0\0\0\0\0\0\x05PLAIN\0\0\0\x05en_US\xce"), (true, b"\x01\0\0\0\0\0\x0c\0\x0a\0\x1f\x07\xff\0\x02\0\0\0\x3c\xce")]),
     ("AMQP 1.0", &[(true, b"AMQP\0\x01\0\0"), (false, b"AMQP\0\x01\0\0"), (true, b"\0\0\0\x1f\x02\0\0\0\0\x53\x10\xc0\x12\x03\xa1\x03app\xa1\x09localhost\x40")]),
     ("NATS", &[(false, b"INFO {\"server_id\":\"NA\",\"version\":\"2.10.7\",\"proto\":1,\"port\":4222}\r\n"), (true, b"CONNECT {\"verbose\":false}\r\nPING\r\n"), (false, b"PONG\r\n"), (true, b"SUB orders 1\r\n"), (true, b"PUB orders 5\r\nhello\r\n"), (false, b"MSG orders 1 5\r\nhello\r\n")]),
