@@ -26,3 +26,117 @@ use std::{
     path::{Path, PathBuf},
     thread,
 };
+
+use conversation::{Observed, Transport, Vector, entries, files};
+use damage::damaged;
+use expected::check;
+use gaps::{joined, with_gaps};
+use obtrace_protocols::{Exchange, Protocol};
+use play::{Outcome, play, split, together};
+
+fn run(vector: &Vector, folder: &Path, told: &mut [usize; 2], protocols: &mut HashSet<Protocol>) {
+    let plays = vector.plays(folder);
+    let whole = play(vector, vector.role, &plays);
+    check(vector, &whole);
+    protocols.extend(whole.iter().map(|outcome| outcome.exchange.protocol));
+    if vector.transport == Transport::Stream {
+        let bytewise = split(&plays, |_| 1);
+        assert_eq!(whole, play(vector, vector.role, &bytewise), "{}: byte by byte", vector.name);
+        let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
+        for round in 0..24 {
+            let random = split(&plays, |left| {
+                seed ^= seed << 13;
+                seed ^= seed >> 7;
+                seed ^= seed << 17;
+                1 + seed as usize % left.min(1 << (round % 12))
+            });
+            assert_eq!(whole, play(vector, vector.role, &random), "{}: random split {round}", vector.name);
+        }
+    }
+    if vector.transport == Transport::Stream {
+        let [parts, wholes] = together(&plays).map(|plays| play(vector, vector.role, &plays));
+        assert_eq!(parts, wholes, "{}: what is said in a row in one chunk", vector.name);
+    }
+    let mirrored = match vector.role {
+        Observed::Client => Observed::Server,
+        Observed::Server | Observed::Unknown => Observed::Client,
+    };
+    let strip = |outcomes: &[Outcome]| -> Vec<_> {
+        let parts = outcomes.iter().map(|outcome| {
+            let Exchange { id, protocol, operation, target, request, response, completeness, .. } = &outcome.exchange;
+            let common = (*id, *protocol, operation.clone(), target.clone());
+            (common, *request, *response, *completeness, outcome.trace)
+        });
+        parts.collect()
+    };
+    assert_eq!(strip(&whole), strip(&play(vector, mirrored, &plays)), "{}: seen from the peer", vector.name);
+    with_gaps(vector, &plays, &whole);
+    damaged(vector, &plays, &whole);
+    if vector.transport == Transport::Stream {
+        joined(vector, &plays, &whole, told);
+    }
+}
+
+/// Plays the vectors of a folder. Gives the protocols of what they told.
+fn run_folder(name: &str, folder: &Path) -> HashSet<Protocol> {
+    let (mut count, mut told, mut protocols) = (0, [0; 2], HashSet::new());
+    for (path, file) in files(folder) {
+        let mut names = HashSet::new();
+        for vector in &file.vector {
+            assert!(names.insert(&vector.name), "{}: two vectors named {:?}", path.display(), vector.name);
+            count += 1;
+            if vector.is_built() {
+                run(vector, folder, &mut told, &mut protocols);
+            }
+        }
+    }
+    assert!(count >= fewest(name), "only {count} vectors in {}", folder.display());
+    assert!(told[0] * 10 >= told[1] * 8, "{}: joined: {} of {} exchanges", folder.display(), told[0], told[1]);
+    protocols
+}
+
+/// How many vectors a folder must have. A folder in that of a protocol holds what only some builds read.
+fn fewest(name: &str) -> usize {
+    match name {
+        "payload" => 70,
+        "http2" => 65,
+        "mysql" => 60,
+        "redis" | "http" | "postgres" => 40,
+        "dns" | "mongodb" => 35,
+        "websocket" => 12,
+        part if part.contains('/') => 2,
+        _ => 20,
+    }
+}
+
+/// The folders below one, and those below them, by name.
+fn folders(below: &Path) -> Vec<(String, PathBuf)> {
+    let mut found = Vec::new();
+    for folder in entries(below).into_iter().filter(|path| path.is_dir()) {
+        let name = folder.file_name().unwrap().to_str().unwrap().to_owned();
+        let parts = folders(&folder).into_iter().map(|(part, path)| (format!("{name}/{part}"), path));
+        found.extend(parts.collect::<Vec<_>>());
+        found.push((name, folder));
+    }
+    found
+}
+
+/// Each folder in a thread of its name, which a failure tells.
+#[test]
+fn every_folder() {
+    let folders = folders(&Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata"));
+    assert!(!folders.is_empty());
+    let told: HashSet<Protocol> = thread::scope(|scope| {
+        let play = |(name, folder): &(String, PathBuf)| {
+            let (name, folder) = (name.clone(), folder.clone());
+            let thread = thread::Builder::new().name(name.clone());
+            thread.spawn_scoped(scope, move || run_folder(&name, &folder)).unwrap()
+        };
+        let threads: Vec<_> = folders.iter().map(play).collect();
+        let outcomes: Vec<_> = threads.into_iter().map(thread::ScopedJoinHandle::join).collect();
+        outcomes.into_iter().flat_map(|outcome| outcome.expect("a folder failed")).collect()
+    });
+    // Guesses have no vectors.
+    let untold = Protocol::ALL.iter().filter(|protocol| **protocol != Protocol::Sql && !told.contains(protocol));
+    assert_eq!(untold.collect::<Vec<_>>(), Vec::<&Protocol>::new(), "no vector tells of it");
+}
