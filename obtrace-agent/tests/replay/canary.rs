@@ -74,7 +74,7 @@ fn outputs(records: &[SpanRecord]) -> Vec<(String, Vec<u8>)> {
 
 #[test]
 fn no_secret_leaves() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../obtrace-protocols/testdata/canary");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../obtrace-protocols/tests/canary/conversations");
     let (mut spans, mut leaks, mut written) = (0, Vec::new(), BTreeMap::<String, usize>::new());
     for (path, file) in files(&folder) {
         let name = path.file_stem().unwrap().to_string_lossy().into_owned();
