@@ -102,7 +102,7 @@ pub struct GrpcDetails<'a> {
     pub status: Option<GrpcStatus>,
     /// `grpc-status` was sent.
     pub status_sent: bool,
-    /// `grpc-message`, percent-encoded as it was sent; only with [`Config::error_text`](crate::Config::error_text), as
+    /// `grpc-message`, decoded; only with [`Config::error_text`](crate::Config::error_text), as
     /// it may hold data.
     pub message: Option<Cow<'a, str>>,
     /// `:status`.

@@ -1,6 +1,6 @@
 //! The header fields of one block that somebody reads.
 
-use alloc::string::String;
+use alloc::{string::String, vec::Vec};
 
 use super::{
     grpc,
@@ -110,7 +110,7 @@ impl Fields {
             Name::ContentType => &mut self.content_type,
             Name::ForwardedFor => &mut self.forwarded_for,
             Name::GrpcEncoding => &mut self.encoding,
-            Name::GrpcMessage if error_text => &mut self.message,
+            Name::GrpcMessage if error_text => return self.note_message(value, limit),
             _ => return self.note_other(name, value),
         };
         if piece.is_none() {
@@ -122,6 +122,28 @@ impl Fields {
             }
         }
         self.asks |= matches!(name, Name::Method | Name::Path | Name::Scheme | Name::Authority);
+    }
+
+    /// `grpc-message` is
+    /// [percent-encoded](https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#responses); what is no code
+    /// stays as it is.
+    fn note_message(&mut self, value: &[u8], limit: usize) {
+        if !self.message.is_none() {
+            return;
+        }
+        let mut bytes = core::mem::take(&mut self.text).into_bytes();
+        let start = bytes.len();
+        let mut rest = value.get(..limit.saturating_mul(3)).unwrap_or(value);
+        while let Some((first, behind)) = rest.split_first()
+            && bytes.len().saturating_sub(start) < limit
+        {
+            let code = behind.first_chunk::<2>().filter(|_| *first == b'%').and_then(hexadecimal);
+            bytes.push(code.unwrap_or(*first));
+            rest = if code.is_some() { behind.get(2..).unwrap_or_default() } else { behind };
+        }
+        self.text = text_of(bytes);
+        let place = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
+        self.message = Piece { start: place(start), end: place(self.text.len()) };
     }
 
     fn note_other(&mut self, name: Name, value: &[u8]) {
@@ -160,6 +182,21 @@ impl Fields {
     pub(super) const fn capacity(&self) -> usize {
         self.text.capacity()
     }
+}
+
+/// What is not UTF-8 is replaced; a character that was cut at the end is left out.
+fn text_of(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).unwrap_or_else(|error| {
+        let (valid, cut) = (error.utf8_error().valid_up_to(), error.utf8_error().error_len().is_none());
+        let whole = error.as_bytes().get(..valid).filter(|_| cut).unwrap_or(error.as_bytes());
+        String::from_utf8_lossy(whole).into_owned()
+    })
+}
+
+/// The byte that two hexadecimal digits stand for.
+fn hexadecimal(digits: &[u8; 2]) -> Option<u8> {
+    let [high, low] = digits.map(|digit| char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok()));
+    Some(high? << 4 | low?)
 }
 
 /// Appends a text, cut between characters; what is not UTF-8 is replaced.
@@ -210,6 +247,9 @@ mod tests {
         assert_eq!((fields.grpc_status, fields.get(fields.message)), (Some(13), None));
         let fields = read(block, &Config::new().with_error_text(true));
         assert_eq!(fields.get(fields.message), Some("boom"));
+        let block = b"\x00\x0cgrpc-message\x14a%20b%C3%a9%%4%zz%0D";
+        let fields = read(block, &Config::new().with_error_text(true));
+        assert_eq!(fields.get(fields.message), Some("a b\u{e9}%%4%zz\r"));
     }
 
     #[test]
