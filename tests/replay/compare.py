@@ -65,7 +65,7 @@ WITH_TOPIC = ("send", "poll", "commit", "OffsetFetch", "ListOffsets")
 def kafka(span):
     """Librdkafka and kafkajs say of a request what it is called, kafka-python all of it."""
     name, client = attribute(span, "messaging.operation.name"), attribute(span, "messaging.client.id")
-    if not TOKEN.fullmatch(client):
+    if not TOKEN.fullmatch(client or ""):
         return (name, client)
     count, topic = attribute(span, "messaging.batch.message_count"), attribute(span, "messaging.destination.name")
     if name not in WITH_TOPIC or name == "poll" and not count:
@@ -85,7 +85,7 @@ def outcome(span):
     if span["protocol"] == "mqtt":
         return message_outcome(span)
     if span["protocol"] == "kafka":
-        return attribute(span, "error.type") if TOKEN.fullmatch(attribute(span, "messaging.client.id")) else None
+        return attribute(span, "error.type") if TOKEN.fullmatch(attribute(span, "messaging.client.id") or "") else None
     return attribute(span, "db.response.status_code")
 
 

@@ -136,8 +136,10 @@ class Watched:
 def settle(watch, serve):
     """Serves a client until nothing is in flight and nothing follows: what would be answered while the client ends, it
     does not know of."""
+    # What a client says of itself it may say late.
+    start = time.time_ns()
     until = time.time() + QUIET_WITHIN
-    while watch.waits() or time.time_ns() < watch.last + QUIET_FOR * 1e9:
+    while watch.waits() or time.time_ns() < max(start, watch.last) + QUIET_FOR * 1e9:
         assert time.time() < until, watch.open
         serve(0.05)
 
