@@ -228,7 +228,8 @@ def split(spans, records):
     exact, others, cut = [], [], []
     for span in sorted(spans, key=lambda span: span["start_unix_nano"]):
         # Of those that are called alike the one in whose time it lies.
-        record = next((record for record in waiting[compare.key(span)] if agrees(span, record)), None)
+        record = min((record for record in waiting[compare.key(span)] if agrees(span, record)),
+                     key=lambda record: abs(record["start"] - span["start_unix_nano"]), default=None)
         if record:
             waiting[compare.key(span)].remove(record)
         (exact if record else others).append(span)
