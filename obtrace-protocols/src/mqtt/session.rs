@@ -1,17 +1,24 @@
 //! What packets come to: exchanges.
 
+mod connect;
+mod ping;
+mod publish;
+mod subscribe;
+
 use alloc::{boxed::Box, collections::VecDeque, string::String, vec::Vec};
 use core::ops::Range;
 
 use super::{
-    fields::{Cursor, Property},
+    fields::Cursor,
     packet::{Fixed, Kind},
     parser::Aliases,
     slot::{Place, Slot},
-    strict,
     table::{Key, Table},
 };
-use crate::{Exchange, Message, Role, Stage, Timestamp, TraceContext, parser::Context, parser::Side};
+use crate::{
+    Exchange, Message, Role, Stage, Timestamp, TraceContext,
+    parser::{Context, Side},
+};
 
 /// Most pings that wait; others wait for their answer before they ask again.
 const MAX_PINGS: usize = 16;
@@ -191,143 +198,6 @@ impl Session {
         Taken::Yes
     }
 
-    fn connect(&mut self, mut cursor: Cursor<'_>, cut: bool, place: &Place, limit: usize, cx: &mut Context<'_>) {
-        if let Some(before) = self.connect.take() {
-            self.give_up(before);
-        }
-        let mut slot = self.slot(Kind::Connect, Side::Client, place);
-        slot.truncated = cut;
-        self.client_id.clear();
-        self.aliases.iter_mut().for_each(Aliases::forget);
-        // Each field is there or the packet is cut: what could be read is kept.
-        let _ = self.read_connect(&mut slot, &mut cursor, limit);
-        Self::open(&mut slot, None, cx);
-        self.connect = Some(slot);
-        *of(&mut self.sending, Side::Client) = Sending::Connect;
-    }
-
-    /// Never past the topic of the will: the message, the user name and the password come behind it (§3.1.3).
-    fn read_connect(&mut self, slot: &mut Slot, cursor: &mut Cursor<'_>, limit: usize) -> Option<()> {
-        cursor.string()?;
-        self.version = cursor.byte()? & 0x7f;
-        let flags = cursor.byte()?;
-        slot.clean_start = flags & 2 != 0;
-        slot.keep_alive = cursor.number()?;
-        if self.version == 5 {
-            cursor.properties()?;
-        }
-        put(&mut self.client_id, cursor.string()?, limit);
-        if flags & 4 != 0 {
-            if self.version == 5 {
-                cursor.properties()?;
-            }
-            put(&mut slot.text, cursor.string()?, limit);
-        }
-        Some(())
-    }
-
-    fn connack(&mut self, mut cursor: Cursor<'_>, place: &Place, limit: usize, cx: &Context<'_>) -> Taken {
-        let flags = cursor.byte().unwrap_or_default();
-        let code = cursor.byte().unwrap_or_default();
-        if self.connect.is_none() && may_come(self.needs, Side::Server, place, cx) {
-            return Taken::Wait;
-        }
-        if self.version == 0 && !cursor.0.is_empty() {
-            self.version = 5;
-        }
-        for property in cursor.some_properties().into_iter().flatten() {
-            if let Property::AssignedClientId(assigned) = property {
-                self.client_id.clear();
-                put(&mut self.client_id, assigned, limit);
-            }
-        }
-        if let Some(mut slot) = self.connect.take_if(|connect| connect.asked_before(place)) {
-            slot.session_present = flags & 1 != 0;
-            slot.note_reason(code);
-            slot.answer(place, true);
-            if slot.is_finished() {
-                self.finish(slot);
-            } else {
-                self.connect = Some(slot);
-            }
-        }
-        Taken::Yes
-    }
-
-    fn publish(
-        &mut self,
-        side: Side,
-        fixed: &Fixed,
-        mut cursor: Cursor<'_>,
-        cut: bool,
-        place: &Place,
-        cx: &mut Context<'_>,
-    ) -> Taken {
-        let (qos, fields) = (fixed.qos(), cursor.0.len());
-        let begun = cursor.0.get(2..);
-        let topic = cursor.string().or(begun);
-        let id = if qos > 0 { cursor.number() } else { None };
-        if id == Some(0) {
-            return Taken::No;
-        }
-        let key = id.map(|id| Key { sender: side, id });
-        if let Some(key) = key {
-            let duplicate = fixed.flags & 8 != 0;
-            if let Some(slot) = self.waiting.get_mut(key).filter(|slot| duplicate && slot.kind == Kind::Publish) {
-                // The same once more: it is one exchange from the first on.
-                slot.duplicate = true;
-                return Taken::Yes;
-            }
-            self.make_room(key, cx);
-        }
-        let mut slot = self.slot(Kind::Publish, side, place);
-        (slot.qos, slot.packet_id) = (qos, id.unwrap_or_default());
-        (slot.retain, slot.duplicate, slot.truncated) = (fixed.flags & 1 != 0, fixed.flags & 8 != 0, cut);
-        put(&mut slot.text, topic.unwrap_or_default(), cx.config.max_text as usize);
-        let trace_context = self.read_properties(&mut slot, &mut cursor, side);
-        // Without a version nobody knows whether properties come first.
-        slot.payload = (!cut && self.version > 0).then_some(u64::from(fixed.length).saturating_sub(fields as u64));
-        // Nothing is waited for, or the identifier is behind a topic that does not fit.
-        slot.answered = key.is_none();
-        Self::open(&mut slot, trace_context, cx);
-        let sending = of(&mut self.sending, side);
-        match key {
-            Some(key) => {
-                *sending = Sending::Waiting(key);
-                self.waiting.insert(key, slot);
-            }
-            None => *sending = Sending::Own(slot),
-        }
-        Taken::Yes
-    }
-
-    /// The properties of PUBLISH (§3.3.2.3): the alias and the trace context.
-    fn read_properties(&mut self, slot: &mut Slot, cursor: &mut Cursor<'_>, side: Side) -> Option<TraceContext> {
-        if self.version != 5 {
-            return None;
-        }
-        let (mut traces, mut context) = (0_u32, None);
-        for property in cursor.some_properties().into_iter().flatten() {
-            match property {
-                Property::TopicAlias(alias) => slot.alias = Some(alias),
-                Property::User(name, value) if name.eq_ignore_ascii_case(b"traceparent") => {
-                    traces = traces.saturating_add(1);
-                    context = TraceContext::parse(value).filter(|_| traces == 1);
-                }
-                _ => {}
-            }
-        }
-        if let Some(alias) = slot.alias {
-            let aliases = of(&mut self.aliases, side);
-            if slot.text.is_empty() {
-                slot.text.push_str(aliases.get(alias));
-            } else {
-                aliases.set(alias, &slot.text);
-            }
-        }
-        context
-    }
-
     /// Nothing else is to wait under this key, and one place is to be free.
     fn make_room(&mut self, key: Key, cx: &Context<'_>) {
         if let Some(before) = self.waiting.remove(key) {
@@ -340,182 +210,12 @@ impl Session {
         }
     }
 
-    fn acknowledge(
-        &mut self,
-        side: Side,
-        kind: Kind,
-        mut cursor: Cursor<'_>,
-        place: &Place,
-        cx: &Context<'_>,
-    ) -> Taken {
-        let Some(id) = cursor.number() else { return Taken::No };
-        let code = cursor.byte();
-        if self.version == 0 && code.is_some() {
-            self.version = 5;
-        }
-        let key = Key { sender: side.other(), id };
-        let Some(slot) = self.waiting.get_mut(key) else {
-            return if may_come(self.needs, side, place, cx) { Taken::Wait } else { Taken::Yes };
-        };
-        let expected = if kind == Kind::Puback { 1 } else { 2 };
-        if slot.kind != Kind::Publish || slot.qos != expected || !slot.asked_before(place) {
-            return Taken::Yes;
-        }
-        let code = code.unwrap_or_default();
-        slot.note_reason(code);
-        // Its PUBREC was lost.
-        slot.gap |= kind == Kind::Pubcomp && !slot.heard;
-        // A refused one is not released (§4.3.3).
-        slot.answer(place, kind != Kind::Pubrec || code >= 0x80);
-        self.settle(key);
-        Taken::Yes
-    }
-
     /// Moves it to where it is polled if it is over.
     fn settle(&mut self, key: Key) {
         if self.waiting.get_mut(key).is_some_and(|slot| slot.is_finished())
             && let Some(slot) = self.waiting.remove(key)
         {
             self.finish(slot);
-        }
-    }
-
-    fn subscribe(
-        &mut self,
-        kind: Kind,
-        mut cursor: Cursor<'_>,
-        cut: bool,
-        place: &Place,
-        cx: &mut Context<'_>,
-    ) -> Taken {
-        let Some(id) = cursor.number().filter(|id| *id != 0) else { return Taken::No };
-        if self.version == 0 && !cut {
-            self.version = strict::version_of(kind, cursor).unwrap_or_default();
-        }
-        if self.version == 5 {
-            let _ = cursor.some_properties();
-        }
-        let key = Key { sender: Side::Client, id };
-        self.make_room(key, cx);
-        let mut slot = self.slot(kind, Side::Client, place);
-        (slot.packet_id, slot.truncated) = (id, cut);
-        let limit = cx.config.max_text as usize;
-        while let Some(filter) = cursor.string() {
-            slot.filters = slot.filters.saturating_add(1);
-            if slot.text.len().saturating_add(filter.len()) < limit {
-                put(&mut slot.text, filter, limit.saturating_sub(1));
-                slot.text.push('\n');
-            }
-            if kind == Kind::Subscribe && cursor.byte().is_none() {
-                break;
-            }
-        }
-        Self::open(&mut slot, None, cx);
-        *of(&mut self.sending, Side::Client) = Sending::Waiting(key);
-        self.waiting.insert(key, slot);
-        Taken::Yes
-    }
-
-    fn subscribed(
-        &mut self,
-        fixed: &Fixed,
-        mut cursor: Cursor<'_>,
-        cut: bool,
-        place: &Place,
-        cx: &Context<'_>,
-    ) -> Taken {
-        let Some(id) = cursor.number() else { return Taken::No };
-        if self.version == 0 && fixed.kind == Kind::Unsuback {
-            self.version = if fixed.length > 2 { 5 } else { 4 };
-        }
-        if self.version == 5 {
-            let _ = cursor.some_properties();
-        }
-        let key = Key { sender: Side::Client, id };
-        let asked = if fixed.kind == Kind::Suback { Kind::Subscribe } else { Kind::Unsubscribe };
-        let Some(slot) = self.waiting.get_mut(key) else {
-            return if may_come(self.needs, Side::Server, place, cx) { Taken::Wait } else { Taken::Yes };
-        };
-        if slot.kind != asked || !slot.asked_before(place) {
-            return Taken::Yes;
-        }
-        cursor.0.iter().for_each(|&code| slot.note_reason(code));
-        slot.truncated |= cut;
-        slot.answer(place, true);
-        self.settle(key);
-        Taken::Yes
-    }
-
-    fn ping(&mut self, place: &Place, cx: &mut Context<'_>) {
-        if self.pings.len() >= MAX_PINGS
-            && let Some(oldest) = self.pings.pop_front()
-        {
-            self.give_up(oldest);
-        }
-        let mut slot = self.slot(Kind::Pingreq, Side::Client, place);
-        slot.sent = true;
-        Self::open(&mut slot, None, cx);
-        if self.unasked.is_some_and(|unasked| place.start <= unasked) {
-            // Found late behind lost bytes: its answer was passed over.
-            slot.abandon();
-            return self.finish(slot);
-        }
-        self.pings.push_back(slot);
-    }
-
-    fn pong(&mut self, place: &Place, cx: &Context<'_>) -> Taken {
-        if self.pings.front().is_some_and(|oldest| !oldest.asked_before(place)) {
-            // It answers one that was lost.
-            return Taken::Yes;
-        }
-        let Some(mut slot) = self.pings.pop_front() else {
-            if may_come(self.needs, Side::Server, place, cx) {
-                return Taken::Wait;
-            }
-            self.unasked = Some(place.start);
-            return Taken::Yes;
-        };
-        slot.answer(place, true);
-        self.finish(slot);
-        Taken::Yes
-    }
-
-    fn disconnect(&mut self, side: Side, mut cursor: Cursor<'_>, place: &Place, cx: &mut Context<'_>) {
-        let mut slot = self.slot(Kind::Disconnect, side, place);
-        let code = cursor.byte();
-        if self.version == 0 && (code.is_some() || side == Side::Server) {
-            self.version = 5;
-        }
-        slot.reason = code.or((self.version == 5).then_some(0));
-        slot.answered = true;
-        Self::open(&mut slot, None, cx);
-        *of(&mut self.sending, side) = Sending::Own(slot);
-    }
-
-    /// Part of CONNECT until that is answered; later the client authenticates once more (§4.12).
-    fn authenticate(&mut self, side: Side, mut cursor: Cursor<'_>, place: &Place, cx: &mut Context<'_>) {
-        if self.connect.is_some() {
-            return;
-        }
-        self.version = 5;
-        let code = cursor.byte().unwrap_or_default();
-        match (side, self.auth.take()) {
-            (Side::Client, None) => {
-                let mut slot = self.slot(Kind::Auth, side, place);
-                Self::open(&mut slot, None, cx);
-                self.auth = Some(slot);
-                *of(&mut self.sending, side) = Sending::Auth;
-            }
-            (Side::Server, Some(mut slot)) => {
-                slot.reason = Some(code);
-                slot.answer(place, code == 0);
-                if slot.is_finished() {
-                    self.finish(slot);
-                } else {
-                    self.auth = Some(slot);
-                }
-            }
-            (_, slot) => self.auth = slot,
         }
     }
 
