@@ -171,10 +171,11 @@ def kafka(port):
     producer.send("pool", b"before", partition=0).get(20)
     time.sleep(1)
     ready()
-    kafka_client.Watched(port)
+    watch = kafka_client.Watched(port)
     for number in range(EACH * KEPT):
         producer.send("pool", b"v" * number, partition=0).get(10)
     producer.close()
+    watch.close()
 
 
 def fastcgi(port, socket):
