@@ -3,10 +3,13 @@
 import contextlib
 import itertools
 import json
+import os
 import sys
 import time
 
 NUMBERS = itertools.count(1)
+# Seconds between the operations of a client that is to take its time.
+PAUSE = float(os.environ.get("TRUTH_PAUSE", "0"))
 
 
 def token():
@@ -37,4 +40,7 @@ def operation(protocol, port, *what):
     """Times one operation and logs it with the outcome that the body sets."""
     running, start = Operation(), time.time_ns()
     yield running
-    log(protocol, port, [*what], running.outcome, start, time.time_ns(), running.completeness, **running.more)
+    ended = time.time_ns()
+    log(protocol, port, [*what], running.outcome, start, ended, running.completeness, **running.more)
+    if PAUSE:
+        time.sleep(PAUSE)
