@@ -227,17 +227,6 @@ impl Step {
 }
 
 impl Vector {
-    /// Whether this build can play it.
-    pub(crate) fn is_built(&self) -> bool {
-        match self.feature.as_deref() {
-            None => true,
-            Some("brotli") => cfg!(feature = "brotli"),
-            Some("deflate") => cfg!(feature = "deflate"),
-            Some("zstd") => cfg!(feature = "zstd"),
-            Some(other) => panic!("{}: unknown feature {other}", self.name),
-        }
-    }
-
     pub(crate) fn plays(&self, folder: &Path) -> Vec<Play> {
         let (mut client, mut server, mut at) = (self.client_offset, self.server_offset, 0);
         let mut plays = Vec::new();
