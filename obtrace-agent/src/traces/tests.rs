@@ -298,6 +298,36 @@ fn http_attributes_are_those_of_the_conventions() {
     assert_eq!(text(&span, "client.address"), Some("10.0.0.9"));
 }
 
+#[test]
+fn a_fastcgi_span_has_the_port_and_the_scheme_of_the_request_or_none() {
+    let span = |params: &[(&str, &str)]| {
+        let pair = |(name, value): &(&str, &str)| {
+            let lengths = [name.len(), value.len()].map(|length| char::from(u8::try_from(length).unwrap()));
+            lengths.into_iter().collect::<String>() + name + value
+        };
+        let params: String = params.iter().map(pair).collect();
+        let length = char::from(u8::try_from(params.len()).unwrap());
+        let mut rig = Rig::new(Settings::default());
+        let mut end = End::new(1, Role::Client, 9000);
+        let begin = "\x01\x01\0\x01\0\x08\0\0\0\x01\x01\0\0\0\0\0";
+        let request = format!("{begin}\x01\x04\0\x01\0{length}\0\0{params}\x01\x04\0\x01\0\0\0\0");
+        rig.pass(&mut end, Direction::Sent, &request, FRONT);
+        let answer = "\x01\x06\0\x01\0\x12\0\0Status: 200 OK\r\n\r\n\x01\x03\0\x01\0\x08\0\0\0\0\0\0\0\0\0\0";
+        rig.pass(&mut end, Direction::Received, answer, FRONT);
+        let span = rig.spans.pop().unwrap().span;
+        let port = span.attributes.iter().find(|attribute| &*attribute.key == "server.port");
+        let port = port.map(|port| port.value.clone());
+        (text(&span, "url.scheme").map(String::from), text(&span, "url.full").map(String::from), port)
+    };
+    let asked = [("REQUEST_METHOD", "GET"), ("REQUEST_URI", "/a"), ("HTTP_HOST", "shop.example")];
+    assert_eq!(span(&asked), (None, None, None));
+    let secure = [&asked[..], &[("HTTPS", "on")]].concat();
+    let url = String::from("https://shop.example/a");
+    assert_eq!(span(&secure), (Some("https".into()), Some(url), Some(Value::Int(443))));
+    let other = [("HTTP_HOST", "shop.example:8080"), ("REQUEST_URI", "/a"), ("REQUEST_METHOD", "GET")];
+    assert_eq!(span(&other).2, Some(Value::Int(8080)));
+}
+
 fn with_body(head: &str, body: &str) -> String {
     format!("{head}\r\nHost: h\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}", body.len())
 }

@@ -1,7 +1,7 @@
 //! FastCGI: told as the HTTP request that the application answers.
 
 use obtrace_export::model::Span;
-use obtrace_protocols::{Role, fastcgi::FastCgiDetails};
+use obtrace_protocols::{Role, fastcgi::FastCgiDetails, http::HttpDetails};
 
 use super::{Input, Templates, http, push_text};
 
@@ -13,7 +13,28 @@ pub(super) fn describe(input: &Input<'_>, details: &FastCgiDetails<'_>, names: &
     }
     http::describe(input, &told, names, span);
     // The version that is known is that of the user's request; on this connection another protocol is spoken.
-    let (version, name) = (key!("network.protocol.version"), key!("network.protocol.name"));
+    let version = key!("network.protocol.version");
     span.attributes.retain(|attribute| attribute.key != version);
-    push_text(span, name, "fastcgi");
+    push_text(span, key!("network.protocol.name"), "fastcgi");
+    if told.scheme.is_none() {
+        let (scheme, url) = (key!("url.scheme"), key!("url.full"));
+        span.attributes.retain(|attribute| attribute.key != scheme && attribute.key != url);
+    }
+    describe_address(&told, span);
+}
+
+/// The host that is named is that of the user's request: the port of this connection is not its. Its scheme is told only
+/// by the parameters.
+fn describe_address(told: &HttpDetails<'_>, span: &mut Span) {
+    let (Some(_), port) = told.host.as_deref().map_or((None, None), http::split_host) else { return };
+    let default = match told.scheme.as_deref() {
+        Some("https") => Some(443),
+        Some("http") => Some(80),
+        _ => None,
+    };
+    let key = key!("server.port");
+    span.attributes.retain(|attribute| attribute.key != key);
+    if let Some(port) = port.or(default) {
+        span.push(key, i64::from(port));
+    }
 }
