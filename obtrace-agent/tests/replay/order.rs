@@ -119,7 +119,8 @@ fn what_waited_for_a_hole_keeps_its_times() {
     talk.frames.remove(lost);
     let result = replay(&talk.close().frames);
     assert_eq!(result.summary.gaps, 1);
-    let times = result.spans.iter().map(|span| (span.span.start_unix_nano, span.span.end_unix_nano)).collect::<Vec<_>>();
+    let times =
+        result.spans.iter().map(|span| (span.span.start_unix_nano, span.span.end_unix_nano)).collect::<Vec<_>>();
     assert!(times.contains(&(asked, answered)), "{asked} to {answered}: {times:?}");
 }
 
