@@ -149,9 +149,13 @@ impl MqttParser {
 /// Bytes from the front that begin no packet, and how many are needed to say more; 0 if one begins there.
 fn search(bytes: &[u8], side: Side, first: bool, limit: usize) -> (usize, usize) {
     for start in 0..bytes.len() {
-        let count = if first && start == 0 { 1 } else { 2 };
-        match strict::chain(bytes.get(start..).unwrap_or_default(), side, count, limit) {
-            Front::Packet(..) => return (start, 0),
+        let rest = bytes.get(start..).unwrap_or_default();
+        let shows_itself = strict::shows_itself(rest, side);
+        let count = if first && start == 0 && shows_itself { 1 } else { 2 };
+        match strict::chain(rest, side, count, limit) {
+            Front::Packet(..) if shows_itself => return (start, 0),
+            // It may be the end of a message: what is behind it is a packet in any case.
+            Front::Packet(_, size) => return (start.saturating_add(size), 0),
             Front::More(needed) => return (start, needed),
             Front::No => {}
         }
@@ -194,6 +198,10 @@ impl MqttParser {
                 State::Lost { first } => {
                     let (passed, needed) = search(rest, side, first, limit);
                     at = at.saturating_add(passed);
+                    if passed > 0 {
+                        let last = here.saturating_add(passed as u64).saturating_sub(1);
+                        self.session.passed_over(side, cx.mark_at(last).at);
+                    }
                     let state = if needed > 0 { State::Lost { first: first && passed == 0 } } else { State::Start };
                     self.half(side).state = state;
                     if needed > 0 {

@@ -264,6 +264,17 @@ impl Session {
         }
     }
 
+    /// Bytes of this side up to then were passed over: pings may have been answered among them.
+    pub(super) fn passed_over(&mut self, side: Side, until: Timestamp) {
+        while side == Side::Server
+            && self.pings.front().is_some_and(|ping| ping.request.start <= until)
+            && let Some(mut ping) = self.pings.pop_front()
+        {
+            ping.abandon();
+            self.finish(ping);
+        }
+    }
+
     /// The connection has ended; how far each side got.
     pub(super) fn close(&mut self, positions: [u64; 2], now: Timestamp) {
         for (side, position) in [Side::Client, Side::Server].into_iter().zip(positions) {

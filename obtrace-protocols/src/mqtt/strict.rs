@@ -100,6 +100,13 @@ pub(super) fn chain(bytes: &[u8], side: Side, count: usize, limit: usize) -> Fro
     first
 }
 
+/// Whether a packet of this kind has a name or an identifier. One that has none is two bytes that any message may end
+/// with.
+pub(super) fn shows_itself(bytes: &[u8], side: Side) -> bool {
+    let Read::Whole(fixed) = Fixed::read(bytes, side) else { return true };
+    !matches!(fixed.kind, Kind::Pingreq | Kind::Pingresp | Kind::Disconnect | Kind::Auth)
+}
+
 /// Whether nothing can be seen behind the packet in front, or its fields are many: text that looks like the front of a
 /// packet every few bytes is not to be read as often.
 fn is_too_long(bytes: &[u8], side: Side, limit: usize) -> bool {
