@@ -94,7 +94,7 @@ impl Settings {
         self
     }
 
-    /// Sets [`Settings::parsers`] and [`Settings::gen_ai_endpoints`] to what the agent is told about connections.
+    /// Reads connections as the agent is told to: what its parsers keep, and which hosts speak an API of models.
     #[must_use]
     pub fn with_connections(mut self, connections: &connections::Settings) -> Self {
         self.parsers = connections.parsers().with_datagram_timeout(connections.datagram_timeout);
