@@ -9,7 +9,7 @@ type Said = &'static [(bool, &'static [u8])];
 
 /// What clients and servers of them say first.
 #[rustfmt::skip]
-const STRANGERS: [(&str, Said); 32] = [
+const STRANGERS: [(&str, Said); 34] = [
     ("SSH", &[(false, b"SSH-2.0-OpenSSH_9.6\r\n"), (true, b"SSH-2.0-OpenSSH_9.6\r\n"), (true, b"\0\0\x05\xdc\x07\x14\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b\x0c\x0d\x0e\x0f\x10\0\0\0\x9ecurve25519-sha256")]),
     ("SMTP", &[(false, b"220 mail.example ESMTP Postfix\r\n"), (true, b"EHLO client.example\r\n"), (false, b"250-mail.example\r\n250-PIPELINING\r\n250 SIZE 10240000\r\n"), (true, b"MAIL FROM:<a@b.example>\r\n"), (false, b"250 2.1.0 Ok\r\n")]),
     ("FTP", &[(false, b"220 (vsFTPd 3.0.5)\r\n"), (true, b"USER bob\r\n"), (false, b"331 Please specify the password.\r\n"), (true, b"PASS secret\r\n"), (false, b"230 Login successful.\r\n"), (true, b"RETR a.txt\r\n")]),
@@ -20,6 +20,8 @@ const STRANGERS: [(&str, Said); 32] = [
     ("AMQP 0-9-1", &[(true, b"AMQP\0\0\x09\x01"), (false, b"\x01\0\0\0\0\0\x1e\0\x0a\0\x0a\0\x09\0\0\0\0\0\0\0\x05PLAIN\0\0\0\x05en_US\xce"), (true, b"\x01\0\0\0\0\0\x0c\0\x0a\0\x1f\x07\xff\0\x02\0\0\0\x3c\xce")]),
     ("AMQP 1.0", &[(true, b"AMQP\0\x01\0\0"), (false, b"AMQP\0\x01\0\0"), (true, b"\0\0\0\x1f\x02\0\0\0\0\x53\x10\xc0\x12\x03\xa1\x03app\xa1\x09localhost\x40")]),
     ("NATS", &[(false, b"INFO {\"server_id\":\"NA\",\"version\":\"2.10.7\",\"proto\":1,\"port\":4222}\r\n"), (true, b"CONNECT {\"verbose\":false}\r\nPING\r\n"), (false, b"PONG\r\n"), (true, b"SUB orders 1\r\n"), (true, b"PUB orders 5\r\nhello\r\n"), (false, b"MSG orders 1 5\r\nhello\r\n")]),
+    ("NATS, every line answered", &[(false, b"INFO {\"server_id\":\"NA\",\"version\":\"2.10.7\",\"proto\":1,\"port\":4222}\r\n"), (true, b"CONNECT {\"verbose\":true}\r\n"), (false, b"+OK\r\n"), (true, b"PING\r\n"), (false, b"PONG\r\n"), (true, b"SUB orders 1\r\n"), (false, b"+OK\r\n"), (true, b"PUB orders 5\r\nhello\r\n"), (false, b"+OK\r\nMSG orders 1 5\r\nhello\r\n"), (false, b"PING\r\n"), (true, b"PONG\r\n"), (true, b"PUB orders 5 5\r\nhello\r\n"), (false, b"-ERR 'Parser Error'\r\n")]),
+    ("NATS, at once", &[(false, b"INFO {\"server_id\":\"NA\"}\r\n"), (true, b"CONNECT {\"verbose\":true}\r\nPING\r\nSUB orders 1\r\n"), (false, b"+OK\r\n"), (false, b"PONG\r\n"), (false, b"+OK\r\n"), (true, b"PING\r\nPUB orders 5\r\nhello\r\n"), (false, b"PONG\r\n"), (false, b"+OK\r\n")]),
     ("Memcached", &[(true, b"set k 0 0 5\r\nhello\r\n"), (false, b"STORED\r\n"), (true, b"get k\r\n"), (false, b"VALUE k 0 5\r\nhello\r\nEND\r\n"), (true, b"mg k v\r\n"), (false, b"VA 5\r\nhello\r\n")]),
     ("Memcached, binary", &[(true, b"\x80\0\0\x01\0\0\0\0\0\0\0\x01\0\0\0\x07\0\0\0\0\0\0\0\0k"), (false, b"\x81\0\0\0\x04\0\0\0\0\0\0\x09\0\0\0\x07\0\0\0\0\0\0\0\x01\0\0\0\0hello")]),
     ("Cassandra", &[(true, b"\x04\0\0\0\x05\0\0\0\0"), (false, b"\x84\0\0\0\x06\0\0\0\x1a\0\x01\0\x0bCQL_VERSION\0\x01\0\x053.4.6"), (true, b"\x04\0\0\x01\x07\0\0\0\x16\0\0\0\x0fSELECT a FROM t\0\x01\0"), (false, b"\x84\0\0\x01\x08\0\0\0\x04\0\0\0\x01")]),
