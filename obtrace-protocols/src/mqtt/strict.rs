@@ -257,6 +257,16 @@ const ENOUGH: u32 = 2;
 /// So many bytes of a message that is not whole are waited for.
 const MAX_UNDECIDED: usize = 2048;
 
+/// A topic of fewer bytes shows nothing before the packet's end is seen: a digit, another character, and the kind and
+/// name of an element are like one in the documents of MongoDB.
+const LEAST_TOPIC: u16 = 5;
+
+fn has_short_topic(bytes: &[u8], side: Side) -> bool {
+    let Read::Whole(fixed) = Fixed::read(bytes, side) else { return false };
+    let topic = bytes.get(fixed.size..).and_then(|body| Cursor(body).number());
+    fixed.kind == Kind::Publish && topic.is_some_and(|topic| topic < LEAST_TOPIC)
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Weight {
     /// A whole CONNECT up to its level.
@@ -275,7 +285,8 @@ fn weigh(bytes: &[u8], side: Side) -> Weight {
         match packet(rest, side, MAX_UNDECIDED) {
             Front::Packet(Kind::Connect, _) if at == 0 => return Weight::Connect,
             Front::Packet(kind, size) => {
-                let names = matches!(kind, Kind::Publish | Kind::Subscribe | Kind::Unsubscribe);
+                let names = matches!(kind, Kind::Publish | Kind::Subscribe | Kind::Unsubscribe)
+                    && (size <= rest.len() || !has_short_topic(rest, side));
                 sum = sum.saturating_add(if names { ENOUGH } else { 1 });
                 of_one |= !kind.is_of(side.other());
                 at = at.saturating_add(size);
@@ -324,6 +335,11 @@ mod tests {
         assert_eq!(matches(b"\x30\xff\x7f\0\x05a/b/cxxxxx", b""), Verdict::Either);
         assert_eq!(matches(b"\x82\x08\0\x01\0\x03a/#\x01", b"\x90\x03\0\x01\x01"), Verdict::Yes);
         assert_eq!(matches(b"", b""), Verdict::Maybe);
+        // "10", its end, and a string with the name "name".
+        let document = b"10\0\x02name\0\x04\0\0\0Anna\0\x02town\0\x05\0\0\0Paris\0\x02street\0\x04\0\0\0Alba\0";
+        assert_eq!(matches(&document[..30], b""), Verdict::Maybe);
+        assert_eq!(matches(document, b""), Verdict::No);
+        assert_eq!(matches(b"\x30\x05\0\x02na!", b""), Verdict::Either);
     }
 
     #[test]
