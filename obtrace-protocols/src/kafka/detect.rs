@@ -143,16 +143,9 @@ pub(crate) fn matches(client: &[u8], server: &[u8]) -> Verdict {
     if client.len() < whole && http2::matches(client, b"") == Verdict::Maybe {
         return Verdict::Maybe;
     }
-    // A length and a text are much else's too: something has to be behind them.
-    if !name.is_empty() && client.len() <= name.len().saturating_add(HEADER.saturating_add(2)) && client.len() < whole {
-        return Verdict::Maybe;
-    }
     let mut reader = Reader::new(server);
     let answer = reader.u32_be().zip(reader.i32_be());
-    // Nothing but zeros is no header.
-    let is_zero = (header.key, header.version, header.correlation) == (0, 0, 0);
-    let least = if is_zero { whole } else { whole.min(MIN_NAMELESS) };
-    if name.is_empty() && client.len() < least {
+    if name.is_empty() && client.len() < whole.min(MIN_NAMELESS) {
         return match answer {
             Some((_, correlation)) if correlation != header.correlation => Verdict::No,
             _ => Verdict::Maybe,

@@ -4,8 +4,7 @@ use proptest::prelude::*;
 
 use super::schema;
 use crate::{
-    Completeness, Config, Connection, Details, Direction, Exchange, Role, Shared, Tag, Timestamp, detect::Verdict,
-    kafka::KafkaDetails,
+    Completeness, Config, Connection, Details, Direction, Exchange, Role, Shared, Tag, Timestamp, kafka::KafkaDetails,
 };
 
 /// What the classes of Kafka write: see the file.
@@ -717,12 +716,4 @@ fn the_end_of_a_lost_response_is_no_response() {
     talk.say(false, &produced(3, 0), usize::MAX);
     let told: Vec<_> = talk.close().iter().map(|it| (details(it).correlation_id, it.completeness)).collect();
     assert_eq!(told, [(0, Completeness::Gap), (3, Completeness::Complete)]);
-}
-
-/// What other protocols have in the middle of their messages.
-#[test]
-fn a_few_fields_that_fit_are_no_request() {
-    // The end of the head of a frame of HTTP/2, and trailers in a body.
-    let trailers = b"\0\0\x01\0\0\0\0\x01b\x80\0\0\0\x0dgrpc-status:0";
-    assert_eq!(super::matches(trailers, b""), Verdict::Maybe);
 }
