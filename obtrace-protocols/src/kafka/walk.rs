@@ -132,10 +132,15 @@ impl Walk {
 
     /// Whether the message may go on with these bytes: nothing in them contradicts it, and if it is whole it is read to
     /// its end.
-    pub(super) fn fits(mut self, bytes: &[u8]) -> bool {
-        let mut likely = Likely(true);
+    pub(super) fn fits(self, bytes: &[u8]) -> bool {
+        self.probe(bytes).is_some()
+    }
+
+    /// The same; and whether there are records in them. `None`: it may not.
+    pub(super) fn probe(mut self, bytes: &[u8]) -> Option<bool> {
+        let mut likely = Likely { fits: true, has_records: false };
         self.go(bytes, &mut likely);
-        likely.0 && !self.is_broken && !self.has_more
+        (likely.fits && !self.is_broken && !self.has_more).then_some(likely.has_records)
     }
 
     /// Reads what is there. How many bytes are done with, and why it goes no further.
@@ -494,14 +499,18 @@ impl Visitor for Blind {
 }
 
 /// Whether values are of a size that they usually have.
-struct Likely(bool);
+struct Likely {
+    fits: bool,
+    /// The head of a batch of records was there.
+    has_records: bool,
+}
 
 /// Longest time of throttling believed, in milliseconds.
 const MAX_THROTTLE: i64 = 3_600_000;
 
 impl Visitor for Likely {
     fn number(&mut self, means: Means, value: i64) {
-        self.0 &= match means {
+        self.fits &= match means {
             Means::Error => i16::try_from(value).is_ok_and(|code| ErrorCode::new(code).name().is_some()),
             Means::Throttle => (0..=MAX_THROTTLE).contains(&value),
             Means::Partition => value >= 0,
@@ -511,10 +520,12 @@ impl Visitor for Likely {
     }
 
     fn text(&mut self, _means: Means, text: Option<&[u8]>) {
-        self.0 &= text.is_none_or(|text| text.iter().all(|byte| *byte >= b' '));
+        self.fits &= text.is_none_or(|text| text.iter().all(|byte| *byte >= b' '));
     }
 
     fn id(&mut self, _means: Means, _id: [u8; 16]) {}
     fn end(&mut self, _means: Means) {}
-    fn batch(&mut self, _batch: &Batch) {}
+    fn batch(&mut self, _batch: &Batch) {
+        self.has_records = true;
+    }
 }

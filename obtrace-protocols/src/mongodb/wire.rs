@@ -207,20 +207,33 @@ fn look(bytes: &[u8], side: Side) -> Verdict {
     if is_length && is_answer && opcode { Verdict::Maybe } else { Verdict::No }
 }
 
-/// Whether `OP_REPLY` goes on with as many documents as it says, the first of them inside of it: its opcode is 1 and
-/// says little, in the middle of a message of another protocol there is as much.
+/// Whether `OP_REPLY` holds as many documents as it says, and ends with the last of them where it says: its opcode is 1
+/// and says little, in the middle of a message of another protocol there is as much. Of what is not whole the next
+/// request tells.
 fn reply(bytes: &[u8]) -> Verdict {
-    const FIXED: u32 = HEADER as u32 + 20;
-    let word = |at: usize| bytes.get(at..).and_then(bson::int32).and_then(|word| u32::try_from(word).ok());
+    const FIXED: usize = HEADER + 20;
+    let word = |at: usize| bytes.get(at..).and_then(bson::int32).and_then(|word| usize::try_from(word).ok());
     let length = word(0).unwrap_or_default();
-    let is_right = match (bytes.get(32..36).map(|_| word(32)), bytes.get(36..40).map(|_| word(36))) {
-        (None, _) => return Verdict::Maybe,
-        (Some(Some(0)), _) => length == FIXED,
-        (Some(Some(1..=MAX_MESSAGE)), None) => return Verdict::Maybe,
-        (Some(Some(1..=MAX_MESSAGE)), Some(Some(size))) => (5..=length.saturating_sub(FIXED)).contains(&size),
-        _ => false,
+    let Some(count) = bytes.get(32..FIXED) else { return Verdict::Maybe };
+    let Some(count) = bson::int32(count).filter(|count| (0..=MAX_MESSAGE as i32 / 5).contains(count)) else {
+        return Verdict::No;
     };
-    if is_right { Verdict::Yes } else { Verdict::No }
+    let mut at = FIXED;
+    for _ in 0..count {
+        let end = at.saturating_add(4);
+        if end > bytes.len() && end <= length {
+            return Verdict::Maybe;
+        }
+        match word(at) {
+            Some(size) if size >= 5 && size <= length.saturating_sub(at) => at = at.saturating_add(size),
+            _ => return Verdict::No,
+        }
+    }
+    match (at == length, bytes.len() >= length) {
+        (true, true) => Verdict::Yes,
+        (false, true) => Verdict::No,
+        (_, false) => Verdict::Maybe,
+    }
 }
 
 /// Whether these bytes, which may as well be the record of another protocol, begin with a message. `None`: there are
@@ -281,6 +294,22 @@ mod tests {
         }
         assert_eq!(matches(&answer, b""), Verdict::No);
         assert_eq!(matches(b"", &request), Verdict::No);
+    }
+
+    #[test]
+    fn an_old_answer_is_one_when_its_documents_fill_it() {
+        let fixed = |count: u8| [&[8, 0, 0, 0][..], &[0; 12], &[count, 0, 0, 0]].concat();
+        let document = b"\x05\0\0\0\0";
+        for (count, documents, found) in
+            [(0, 0, Verdict::Yes), (2, 2, Verdict::Yes), (1, 2, Verdict::No), (2, 1, Verdict::No), (1, 0, Verdict::No)]
+        {
+            let answer = message(1, 7, 1, &[fixed(count), document.repeat(documents)].concat());
+            assert_eq!(matches(b"", &answer), found, "{count} of {documents}");
+        }
+        let answer = message(1, 7, 1, &[&fixed(1)[..], document].concat());
+        for end in 1..answer.len() {
+            assert_eq!(matches(b"", &answer[..end]), Verdict::Maybe, "{end}");
+        }
     }
 
     #[test]

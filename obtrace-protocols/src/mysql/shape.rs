@@ -53,6 +53,8 @@ pub(super) mod command {
 const MAX_UNDECIDED: usize = 4 * 1024;
 /// Read of a text to tell whether it is a statement.
 const MAX_PROBE: usize = 256;
+/// Most commands in a row that are looked at.
+const MAX_FOLLOWING: usize = 64;
 /// Most columns that a result has.
 const MAX_COLUMNS: u64 = 4096;
 /// The first number of an error of a server.
@@ -208,11 +210,12 @@ fn shape(bytes: &[u8]) -> Shape {
             Some(_) => Shape::Wrong,
         },
         command::INIT_DB | command::CREATE_DB | command::DROP_DB | command::FIELD_LIST | command::CHANGE_USER => {
-            let is_name = head.length <= MAX_PROBE && body.iter().all(|&byte| byte >= b' ' || byte == 0);
-            if first == command::CHANGE_USER && head.length <= MAX_UNDECIDED || is_name {
-                Shape::Good
-            } else {
-                Shape::Wrong
+            let may_end = first == command::FIELD_LIST;
+            let is_name = head.length <= MAX_PROBE && body.iter().all(|&byte| byte >= b' ' || byte == 0 && may_end);
+            match first == command::CHANGE_USER && head.length <= MAX_UNDECIDED || is_name {
+                true if is_whole => Shape::Good,
+                true => Shape::Open,
+                false => Shape::Wrong,
             }
         }
         _ if is_whole => Shape::Good,
@@ -271,6 +274,20 @@ fn is_whole(bytes: &[u8]) -> bool {
 fn ends_or_goes_on(bytes: &[u8]) -> bool {
     let rest = Head::read(bytes).and_then(|head| bytes.get(head.size()..));
     rest.is_some_and(<[u8]>::is_empty) || goes_on(bytes)
+}
+
+/// Whether what follows the command in front is no command. Small numbers in the middle of other messages are often one;
+/// to their end they are not.
+fn breaks_off(mut bytes: &[u8]) -> bool {
+    for _ in 0..MAX_FOLLOWING {
+        let Some(rest) = Head::read(bytes).and_then(|head| bytes.get(head.size()..)) else { return false };
+        let is_last = bytes.get(HEAD) == Some(&command::QUIT);
+        if !rest.is_empty() && (is_last || shape(rest) == Shape::Wrong) {
+            return true;
+        }
+        bytes = rest;
+    }
+    false
 }
 
 /// Whether another command follows the one in front.
@@ -410,6 +427,7 @@ fn commands(client: &[u8], server: &[u8], greeted: Option<bool>) -> Verdict {
         Shape::Strong if matches!(client, [b'P' | b'Q', 0, 0, 0, command::STMT_PREPARE, ..]) && !is_whole(client) => {
             Shape::Open
         }
+        Shape::Good if breaks_off(client) => Shape::Wrong,
         Shape::Good if goes_on(client) => Shape::Strong,
         found => found,
     };

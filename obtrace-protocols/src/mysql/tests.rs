@@ -305,6 +305,22 @@ fn a_joined_connection_is_told_from_either_side() {
     }
 }
 
+/// Small numbers in the middle of other messages are a command, and then none.
+#[test]
+fn what_breaks_off_is_no_command() {
+    for other in [
+        &b"\x01\0\0\0\x01\x01\0\0\0\x03abc"[..],
+        b"\x15\0\0\0\x15B\0\0\0\x1e\0\0\0\x02\0\x01\0\x01\0\x02\0\0\0\x02\0\x01\0\0\0\x02\0c\0\x01\0\0D",
+        b"\x02\0\0\0\x02a\x01\0\0\0\x0e\0c\0\x01",
+    ] {
+        assert_eq!(matches(other, b""), Verdict::No, "{}", other.escape_ascii());
+    }
+    assert_eq!(matches(b"\x01\0\0\0\x0e\x01\0\0\0\x0e\x01\0\0\0\x01", b""), Verdict::Yes);
+    // A name that is not all there, and an answer that is one of PostgreSQL's rows.
+    let row = b"\0\x0c\0\x01\0\0\0\x02n2C\0\0\0\x0dSELECT 1\0Z\0\0\0\x05I";
+    assert_eq!(matches(b"Q\0\0\0\x05\0", row), Verdict::No);
+}
+
 /// Pushes in pieces as they come from sockets.
 fn push_in_pieces(driver: &mut Driver, direction: Direction, bytes: &[u8]) {
     for part in bytes.chunks(60_000) {

@@ -152,6 +152,11 @@ pub(super) const fn has_client_id(key: i16, version: i16) -> bool {
     key != CONTROLLED_SHUTDOWN || version > 0
 }
 
+/// Whether more of a request than its header is read.
+pub(super) fn is_read(key: i16, version: i16) -> bool {
+    !matches!(request(key, version), [Field { wire: Wire::Rest, .. }])
+}
+
 /// What a request has in front of its body, behind the correlation id.
 pub(super) fn request_header(key: i16, version: i16) -> &'static [Field] {
     if has_client_id(key, version) { requests::HEADER } else { requests::NO_CLIENT }
