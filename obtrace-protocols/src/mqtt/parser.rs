@@ -146,6 +146,13 @@ impl MqttParser {
     }
 }
 
+/// Whether what is there behind a packet of this size is none: then it was part of another, and the text that seems to
+/// be its topic may be anything.
+fn breaks_off(bytes: &[u8], side: Side, size: usize, limit: usize) -> bool {
+    let behind = bytes.get(size..).unwrap_or_default();
+    !behind.is_empty() && strict::packet(behind, side, limit) == Front::No
+}
+
 /// Bytes from the front that begin no packet, and how many are needed to say more; 0 if one begins there.
 fn search(bytes: &[u8], side: Side, first: bool, limit: usize) -> (usize, usize) {
     for start in 0..bytes.len() {
@@ -153,6 +160,7 @@ fn search(bytes: &[u8], side: Side, first: bool, limit: usize) -> (usize, usize)
         let shows_itself = strict::shows_itself(rest, side);
         let count = if first && start == 0 && shows_itself { 1 } else { 2 };
         match strict::chain(rest, side, count, limit) {
+            Front::Packet(_, size) if count == 1 && breaks_off(rest, side, size, limit) => {}
             Front::Packet(..) if shows_itself => return (start, 0),
             // It may be the end of a message: what is behind it is a packet in any case.
             Front::Packet(_, size) => return (start.saturating_add(size), 0),
