@@ -33,9 +33,16 @@ impl Connection {
         let taken = bytes.len().saturating_sub(left);
         if let Some(rest) = bytes.get(taken..).filter(|rest| !rest.is_empty() && self.parser.is_some()) {
             let offset = mark.offset.saturating_add(taken as u64);
-            self.feed(side, rest, Mark { offset, ..mark });
-            self.wake();
+            self.feed_rest(side, rest, Mark { offset, ..mark });
         }
+    }
+
+    /// Apart, so that what every chunk goes through stays in one place.
+    #[cold]
+    #[inline(never)]
+    fn feed_rest(&mut self, side: Side, rest: &[u8], mark: Mark) {
+        self.feed(side, rest, mark);
+        self.wake();
     }
 
     /// Keeps as much of a chunk as there is room for, and looks at that. How many bytes of it are left over; `None`:

@@ -288,6 +288,7 @@ impl Connection {
     }
 
     /// The next exchange that is finished. Every one was announced by [`Connection::poll_opened`] before.
+    #[inline]
     pub fn poll_exchange(&mut self) -> Option<Exchange<'_>> {
         if self.retired.has_exchange() {
             return self.retired.poll_exchange();
@@ -320,6 +321,7 @@ impl Connection {
     }
 
     /// Heap bytes held, in use or not.
+    #[inline]
     #[must_use]
     pub fn memory(&self) -> usize {
         let parser = self.parser.as_ref().map_or(0, |parser| parser.0.memory());

@@ -26,7 +26,13 @@ impl Retired {
     }
 
     /// Whether there is something to hand out; what has nothing is let go of.
+    #[inline]
     pub(super) fn has_exchange(&mut self) -> bool {
+        self.0.is_some() && self.tidy()
+    }
+
+    #[cold]
+    fn tidy(&mut self) -> bool {
         let Some(List(parsers)) = self.0.as_deref_mut() else { return false };
         let empty = parsers.iter().take_while(|parser| !parser.0.has_exchange()).count();
         parsers.drain(..empty);
@@ -40,6 +46,7 @@ impl Retired {
         self.0.as_deref_mut()?.0.first_mut()?.0.poll_exchange()
     }
 
+    #[inline]
     pub(super) fn memory(&self) -> usize {
         let Some(list) = self.0.as_deref() else { return 0 };
         let parsers = list.0.iter().map(|parser| parser.0.memory()).sum::<usize>();

@@ -28,8 +28,11 @@ const MAX_NAME: usize = 64;
 const STARS: &str = "********************************";
 
 /// Conceals what is secret in a request target, which is the text from `from` on. `is_cut`: there was more of it.
+#[inline]
 pub(crate) fn target(text: &mut String, from: usize, is_cut: bool) {
-    user(text, from, is_cut);
+    if text.as_bytes().get(from) != Some(&b'/') {
+        user(text, from, is_cut);
+    }
     let bytes = text.as_bytes().get(from..).unwrap_or_default();
     if let Some(at) = bytes.iter().position(|&byte| byte == b'?') {
         query(text, from.saturating_add(at).saturating_add(1));
@@ -46,7 +49,11 @@ pub(crate) fn query(text: &mut String, mut from: usize) {
 }
 
 /// The authority without what is before an @: a user's name and password.
+#[inline]
 pub(crate) fn authority(authority: &[u8]) -> &[u8] {
+    if !authority.contains(&b'@') {
+        return authority;
+    }
     authority.rsplit(|&byte| byte == b'@').next().unwrap_or_default()
 }
 

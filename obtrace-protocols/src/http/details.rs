@@ -85,7 +85,12 @@ pub(super) fn split_target(is_connect: bool, target: &str) -> Target<'_> {
     if is_connect {
         return Target { scheme: None, authority: target.rsplit('@').next(), path: "", query: None };
     }
-    let (target, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
+    // Targets are short: a search in words costs more.
+    let mark = target.bytes().position(|byte| byte == b'?');
+    let (target, query) = match mark.and_then(|at| target.split_at_checked(at)) {
+        Some((path, query)) => (path, query.get(1..)),
+        None => (target, None),
+    };
     let absolute = if target.starts_with('/') { None } else { target.split_once("://") };
     let Some((scheme, rest)) = absolute else {
         return Target { scheme: None, authority: None, path: target, query };

@@ -98,7 +98,7 @@ fn client(input: &Input<'_>, details: &HttpDetails<'_>, span: &mut Span) {
 pub(super) fn split_host(authority: &str) -> (Option<&str>, Option<u16>) {
     let (host, port) = match authority.strip_prefix('[') {
         Some(rest) => rest.split_once(']').map_or((rest, ""), |(host, port)| (host, port)),
-        None => authority.split_at(authority.find(':').unwrap_or(authority.len())),
+        None => authority.split_at(authority.bytes().position(|byte| byte == b':').unwrap_or(authority.len())),
     };
     let port = port.strip_prefix(':').and_then(|port| port.parse().ok());
     ((!host.is_empty()).then_some(host), port)

@@ -95,8 +95,11 @@ impl HttpParser {
     }
 
     /// A message is over.
+    #[inline]
     pub(super) fn end_observed(&mut self, side: Side) {
-        self.with_observer(side, |observer| observer.end(side));
+        if self.queue.observers.observe_any() {
+            self.with_observer(side, |observer| observer.end(side));
+        }
         self.half(side).observed = None;
     }
 }
