@@ -14,7 +14,7 @@ const FORGIVEN_AFTER: u64 = 64;
 
 impl Connection {
     /// Takes a chunk while the protocol is known.
-    #[inline]
+    #[inline(always)]
     pub(super) fn feed(&mut self, side: Side, mut bytes: &[u8], mut mark: Mark) {
         // Each round takes bytes, gives up a hole or empties the buffer.
         while self.parser.is_some() && !self.stream(side).ignored {

@@ -22,6 +22,7 @@ fn text_limit(config: &Config) -> usize {
 }
 
 /// Keeps a field, unless it was there before.
+#[inline]
 fn keep(text: &mut Vec<u8>, value: &[u8], limit: usize) {
     if text.is_empty() {
         text.extend_from_slice(shorten(value, limit));
