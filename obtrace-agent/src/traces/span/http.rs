@@ -6,7 +6,7 @@ use obtrace_protocols::{Role, http::HttpDetails};
 use super::{Input, Templates, payload, push_count, push_text, query};
 
 pub(super) fn describe(input: &Input<'_>, details: &HttpDetails<'_>, names: &mut Templates, span: &mut Span) {
-    let version = if details.version == 0 { "1.0" } else { "1.1" };
+    let version = if details.version == 0 { const { Text::constant("1.0") } } else { const { Text::constant("1.1") } };
     describe_version(input, details, version, names, span);
 }
 
@@ -15,7 +15,7 @@ pub(super) fn describe(input: &Input<'_>, details: &HttpDetails<'_>, names: &mut
 pub(super) fn describe_version(
     input: &Input<'_>,
     details: &HttpDetails<'_>,
-    version: &'static str,
+    version: Text,
     names: &mut Templates,
     span: &mut Span,
 ) {
@@ -33,7 +33,11 @@ pub(super) fn describe_version(
     if let Some(query) = &query {
         push_text(span, key!("url.query"), query);
     }
-    push_text(span, key!("url.scheme"), scheme);
+    match scheme {
+        "http" => span.push(key!("url.scheme"), const { Text::constant("http") }),
+        "https" => span.push(key!("url.scheme"), const { Text::constant("https") }),
+        _ => push_text(span, key!("url.scheme"), scheme),
+    }
     let (host, port) = details.host.as_deref().map_or((None, None), split_host);
     let is_known = !details.path.is_empty() || method == "CONNECT";
     if let (Role::Client, Some(authority), true) = (input.exchange.role, details.host.as_deref(), is_known) {
@@ -50,7 +54,7 @@ pub(super) fn describe_version(
         None => input.push_server(span),
     }
     client(input, details, span);
-    push_text(span, key!("network.protocol.version"), version);
+    span.push(key!("network.protocol.version"), version);
     if let Some(status) = details.status {
         span.push(key!("http.response.status_code"), i64::from(status));
     }

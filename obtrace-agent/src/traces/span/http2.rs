@@ -28,7 +28,7 @@ pub(super) fn describe(input: &Input<'_>, details: &Http2Details<'_>, names: &mu
     view.request_body_size = details.request_body_size;
     view.response_body_size = details.response_body_size;
     view.payload = details.payload.as_deref().map(Cow::Borrowed);
-    describe_version(input, &view, "2", names, span);
+    describe_version(input, &view, const { Text::constant("2") }, names, span);
 }
 
 fn borrow<'a>(text: &'a Option<Cow<'_, str>>) -> Option<Cow<'a, str>> {
