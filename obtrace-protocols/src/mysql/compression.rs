@@ -358,6 +358,9 @@ fn find_outer(bytes: &[u8], side: Side) -> Result<usize, usize> {
     Err(bytes.len())
 }
 
+/// Bytes of zlib around a short text that is not made shorter.
+const MAX_AROUND: usize = 16;
+
 /// Whether an outer packet begins in front, of a client with a command in it.
 pub(super) fn is_outer(bytes: &[u8], side: Side) -> Option<bool> {
     let Some(head) = OuterHead::read(bytes) else {
@@ -372,7 +375,9 @@ pub(super) fn is_outer(bytes: &[u8], side: Side) -> Option<bool> {
     if head.unpacked > 0 {
         // The two bytes that zlib begins with.
         let begins = |magic: &[u8; 2]| magic[0] == 0x78 && u16::from_be_bytes(*magic).is_multiple_of(31);
-        return held.first_chunk().map(|magic| begins(magic) && head.unpacked > head.length);
+        // Some compress what that makes longer, by what zlib needs around stored bytes.
+        let most = head.unpacked.saturating_add(head.unpacked / 1024).saturating_add(MAX_AROUND);
+        return held.first_chunk().map(|magic| begins(magic) && head.length <= most);
     }
     let inner = Head::read(held)?;
     let &first = held.get(HEAD)?;
@@ -387,5 +392,19 @@ impl super::client::ClientState {
     fn resume(&mut self) {
         self.phase = Phase::Commands;
         self.forget_packet();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_zlib_makes_longer_is_a_packet_too() {
+        // A query of 70 bytes in 73, and the answer to another.
+        assert_eq!(is_outer(b"\x49\0\0\0\x46\0\0\x78\x9csb```", Side::Client), Some(true));
+        assert_eq!(is_outer(b"\x7f\0\0\x01\xba\0\0\x78\x9cccd", Side::Server), Some(true));
+        assert_eq!(is_outer(b"\x49\0\0\0\x26\0\0\x78\x9csb```", Side::Client), Some(false));
+        assert_eq!(is_outer(b"\x49\0\0\0\x46\0\0\x78\x9dsb```", Side::Client), Some(false));
     }
 }
