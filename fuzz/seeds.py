@@ -13,6 +13,7 @@ import pathlib
 import re
 import sys
 import tomllib
+import zlib
 
 HERE = pathlib.Path(__file__).resolve().parent
 CORPUS = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else HERE / "corpus"
@@ -20,9 +21,23 @@ VECTORS = HERE.parent / "obtrace-protocols" / "testdata"
 CASES = HERE.parent / "obtrace-detect" / "testdata" / "cases"
 RECORDED = HERE.parent / "obtrace-export" / "testdata" / "receive"
 GOLDEN = HERE.parent / "obtrace-patch" / "testdata" / "golden"
-# The protocols in the order of `PROTOCOLS` in checks.rs: a connection's hint is its place.
-PROTOCOLS = ["http", "postgres", "redis", "dns"]
+# The protocols: those that have vectors and a target. `payload` has its own inputs.
+TARGETS = {path.stem for path in (HERE / "fuzz_targets").glob("*.rs")} - {"payload"}
+PROTOCOLS = sorted(path.name for path in VECTORS.iterdir() if path.name in TARGETS)
+# In the order of `HINTS` in checks.rs: a connection's hint is its place.
+HINTS = ["http", "postgres", "redis", "dns", "mqtt", "mysql", "mongodb", "fastcgi"]
+# The first steps of these are what the target begins with by itself.
+BEGUN = {"websocket": 2}
 PIECE = 255
+# Of HTTP/2.
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+# The blocks of RFC 7541 C.4 and C.6.
+BLOCKS = [
+    "828684418cf1e3c2e5f23a6ba0ab90f4ff", "828684be5886a8eb10649cbf", "828785bf408825a849e95ba97d7f8925a849e95bb8e8b4bf",
+    "488264025885aec3771a4b6196d07abe941054d444a8200595040b8166e082a62d1bff6e919d29ad171863c78f0b97c8e9ae82ae43d3", "4883640effc1c0bf",
+    "88c16196d07abe941054d444a8200595040b8166e084a62d1bffc05a839bd9ab77ad94e7821dd7f2e6c7b335dfdfcd5b3960d5af27087f3672c1ab270fb5291f"
+    "9587316065c003ed4ee5b1063d5007",
+]
 CLOSE = 0xFE
 LONGEST = 64 << 10
 # The bits of `receive.rs`, and the signals in its order.
@@ -93,7 +108,26 @@ def pieces(data):
 
 
 def conversation(steps):
-    return b"".join(bytes([index, len(p)]) + p for index, data in steps if isinstance(data, bytes) for p in pieces(data))
+    """What `checks.rs` begins with is left out."""
+    told = ((index, data.removeprefix(PREFACE)) for index, data in steps if isinstance(data, bytes))
+    return b"".join(bytes([index, len(p)]) + p for index, data in told for p in pieces(data))
+
+
+def packed(steps):
+    """Packets of MySQL in outer ones, every second one compressed."""
+    for number, (index, data) in enumerate(steps):
+        if isinstance(data, bytes):
+            held = zlib.compress(data) if number % 2 else data
+            head = len(held).to_bytes(3, "little") + bytes([index]) + (len(data) if number % 2 else 0).to_bytes(3, "little")
+            yield index, head + held
+
+
+def statements():
+    """Statements of the tests of the tokenizer, for each dialect."""
+    tests = (HERE.parent / "obtrace-protocols/src/sql/tests.rs").read_bytes()
+    for text in re.findall(rb'"((?:[^"\\]|\\.){8,})"', tests):
+        for dialect in range(4):
+            keep("sql", bytes([dialect]) + text.replace(b'\\"', b'"').replace(b"\\n", b"\n").replace(b"\\\\", b"\\"))
 
 
 def connection(steps, vector, hint):
@@ -168,21 +202,74 @@ def spools():
     keep("spool", bytes([1, 2, 40, 0]) + b"OBTSPL\0\1" + bytes(32) + bytes([3, 12, 0]) + bytes(12))
 
 
+def calls():
+    """The bodies of the recorded calls, as requests and responses of every kind of call they may be."""
+    bodies = []
+    for path in sorted((VECTORS / "payload").glob("*.toml")):
+        for vector in tomllib.loads(path.read_text())["vector"]:
+            sides = [b"", b""]
+            for side, data in turns(vector, path.parent):
+                if isinstance(data, bytes):
+                    sides[side] += data
+            head, _, asked = sides[0].partition(b"\r\n\r\n")
+            answer, _, answered = sides[1].partition(b"\r\n\r\n")
+            if b"chunked" in answer.lower():
+                answered = dechunked(answered)
+            kind = next((at for at, name in enumerate((b"application/json", b"event-stream", b"ndjson")) if name in answer.lower()), 3)
+            coding = next((at for at, name in enumerate((b"gzip", b"deflate", b"br", b"zstd"), 1) if b"content-encoding: " + name in answer.lower()), 0)
+            target = head.split(b" ")[1]
+            call = next((at for at, end in enumerate(CALLS) if end in target), 0)
+            bodies.append((call, kind | coding << 2, asked, answered))
+    for call, form, asked, answered in bodies:
+        for kept in range(4):
+            keep("payload", bytes([call, form, kept]) + len(asked).to_bytes(2, "little") + asked + answered)
+
+
+# In the order of `CALLS` in checks.rs, by what is in their targets.
+CALLS = [b"chat/completions", b"/completions", b"/responses", b"/embeddings", b"/messages", b":generateContent", b":streamGenerateContent", b"/generation",
+         b"/api/chat", b"/api/generate", b"/points/", b"/query", b"/entities/", b"/tenants/", b"/graphql", b"/records/"]
+
+
+def dechunked(data):
+    out = b""
+    while data:
+        size, _, data = data.partition(b"\r\n")
+        length = int(size.split(b";")[0] or b"0", 16)
+        out, data = out + data[:length], data[length + 2:]
+        if not length:
+            break
+    return out
+
+
+def header_blocks():
+    """Blocks one behind the other, the second decoder from the beginning and from the second on."""
+    blocks = [bytes.fromhex(block) for block in BLOCKS]
+    for size_update in (b"", b"\x01\x20", b"\x03\x3f\xe1\x01"):
+        for joined in (b"", b"\xf0"):
+            keep("hpack", size_update + b"".join(bytes([len(block)]) + block + (joined if at == 0 else b"") for at, block in enumerate(blocks)))
+
+
 def main():
+    header_blocks()
     detection_cases()
+    calls()
     golden_pods()
     bodies()
     spools()
+    statements()
     count = 0
-    for hint, protocol in enumerate(PROTOCOLS):
-        for path in sorted((VECTORS / protocol).glob("*.toml")):
+    for protocol in PROTOCOLS:
+        hint = HINTS.index(protocol) if protocol in HINTS else 0
+        for path in sorted((VECTORS / protocol).rglob("*.toml")):
             for vector in tomllib.loads(path.read_text())["vector"]:
                 steps = list(turns(vector, path.parent))
-                keep(protocol, conversation(steps))
+                keep(protocol, conversation(steps[BEGUN.get(protocol, 0) :]))
+                if protocol == "mysql":
+                    keep("mysql_compressed", conversation(packed(steps)))
                 keep("connection", connection(steps, vector, hint))
                 keep("detect", detection(steps))
                 count += 1
-    print(f"{count} vectors written as inputs of {len(PROTOCOLS) + 2} fuzz targets, cases, Pods, bodies and spools of six more")
+    print(f"{count} vectors written as inputs of {len(PROTOCOLS) + 3} fuzz targets, cases, Pods, bodies, spools, statements and header blocks of eight more")
 
 
 if __name__ == "__main__":

@@ -3,15 +3,24 @@
 mod admission;
 mod detect;
 mod dns;
+mod fastcgi;
 mod harness;
 mod http;
+mod http2;
+mod kafka;
+mod mongodb;
+mod mqtt;
+mod mysql;
 mod otlp;
+mod payload;
 mod postgres;
 mod random;
 mod redis;
 mod span_metrics;
 mod spine;
 mod spool;
+mod sql;
+mod websocket;
 mod worst;
 
 use std::process::ExitCode;
@@ -21,14 +30,23 @@ use harness::{Goals, Run};
 /// A part of the suite: its name, and what runs it.
 type Part = (&'static str, fn(Run, &mut Goals));
 
-const PARTS: [Part; 11] = [
+const PARTS: [Part; 20] = [
     ("otlp", otlp::run),
     ("spool", spool::run),
     ("span-metrics", span_metrics::run),
     ("http", http::run),
+    ("http2", http2::run),
+    ("websocket", websocket::run),
+    ("fastcgi", fastcgi::run),
+    ("mongodb", mongodb::run),
+    ("mqtt", mqtt::run),
+    ("mysql", mysql::run),
+    ("payload", payload::run),
     ("postgres", postgres::run),
     ("redis", redis::run),
     ("dns", dns::run),
+    ("kafka", kafka::run),
+    ("sql", sql::run),
     ("detect", detect::run),
     ("admission", admission::run),
     ("worst", worst::run),

@@ -55,6 +55,63 @@ fn query(unit: &[u8], size: usize) -> Vec<u8> {
     out
 }
 
+/// `unit` of the numbers from 1 on.
+fn numbered(size: usize, unit: impl Fn(u16) -> Vec<u8>) -> Vec<u8> {
+    let mut out = MQTT.to_vec();
+    let mut number = 0_u16;
+    while out.len() < size {
+        number = number.checked_add(1).unwrap_or(1);
+        out.extend(unit(number));
+    }
+    out.truncate(size);
+    out
+}
+
+/// CONNECT.
+const MQTT: &[u8] = b"\x10\x0d\0\x04MQTT\x04\x02\0\x3c\0\x01c";
+
+/// `FCGI_BEGIN_REQUEST` of number 1.
+const FASTCGI: &[u8] = b"\x01\x01\0\x01\0\x08\0\0\0\x01\x01\0\0\0\0\0";
+
+const UPGRADE: &[u8] = b"GET / HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+const SWITCHED: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+
+/// ApiVersions of version 0.
+const KAFKA: &[u8] = b"\0\0\0\x0b\0\x12\0\0\0\0\0\x07\0\x01a";
+/// The beginnings of a Produce of version 0 and of a Fetch of version 7, without their sizes.
+const PRODUCE: &[u8] = b"\0\0\0\0\0\0\0\x07\0\x01a\0\x01\0\0\0\x01\0\0\0\x01\0\x01t\0\0\0\x01\0\0\0\0";
+const FETCH: &[u8] =
+    b"\0\x01\0\x07\0\0\0\x07\0\x01a\xff\xff\xff\xff\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x07\0\0\0\x01\0\0\0\x01\0\x01t";
+
+/// One message: what it begins with, how often the unit follows or how many bytes that is, and the units.
+fn kafka(head: &[u8], unit: &[u8], size: usize) -> Vec<u8> {
+    let body = size - head.len() - 8;
+    let count = if head == PRODUCE { body } else { body / unit.len() };
+    let number = |value: usize| u32::try_from(value).expect("a short message").to_be_bytes();
+    repeat(&[&number(size - 4)[..], head, &number(count)].concat(), unit, size)
+}
+
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// A frame of HTTP/2.
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).expect("a short frame").to_be_bytes();
+    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+}
+
+/// Requests with this block of header fields.
+fn headers(block: &[u8], size: usize) -> Vec<u8> {
+    let mut out = PREFACE.to_vec();
+    for stream in (1..).step_by(2).take_while(|stream| *stream < 200_000) {
+        if out.len() >= size {
+            break;
+        }
+        out.extend_from_slice(&frame(1, 5, stream, block));
+    }
+    out.truncate(size);
+    out
+}
+
 /// Records whose names point to the end of a chain of pointers, as long as one may be.
 fn pointers(size: usize) -> Vec<u8> {
     let mut out = vec![0, 1, 0x81, 0x80, 0, 0, 0xff, 0xff, 0, 0, 0, 0];
@@ -78,7 +135,24 @@ fn pointers(size: usize) -> Vec<u8> {
     out
 }
 
-const CASES: [Case; 15] = [
+/// A section of an `OP_MSG` with one thing again and again, as large as the input.
+fn mongodb(kind: &[u8], name: &[u8], unit: &[u8], end: &[u8], size: usize) -> Vec<u8> {
+    let inside = size - 16 - 4 - 1 - 4;
+    let units = unit.repeat((inside - name.len() - end.len()) / unit.len());
+    let section = [name, &units, end].concat();
+    let length = |bytes: usize| u32::try_from(bytes).expect("a short message").to_le_bytes();
+    let body = [&[0; 4], kind, &length(section.len() + 4), &section].concat();
+    [&length(body.len() + 16), &b"\x01\0\0\0\0\0\0\0\xdd\x07\0\0"[..], &body].concat()
+}
+
+/// A call of a model whose body is `head`, then `unit` again and again.
+fn chat(head: &[u8], unit: &[u8], size: usize) -> Vec<u8> {
+    let start =
+        b"POST /v1/chat/completions HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: 9000000\r\n\r\n";
+    repeat(&[start, head].concat(), unit, size)
+}
+
+const CASES: [Case; 46] = [
     Case {
         name: "HTTP/1: shortest fields",
         protocol: Protocol::Http,
@@ -109,6 +183,69 @@ const CASES: [Case; 15] = [
         protocol: Protocol::Http,
         make: |n| repeat(b"", b"GET / HTTP/1.1\r\n\r\n", n),
     },
+    Case {
+        name: "HTTP/2: empty DATA frames",
+        protocol: Protocol::Http2,
+        make: |n| repeat(PREFACE, b"\0\0\0\0\0\0\0\0\x01", n),
+    },
+    Case { name: "HTTP/2: requests", protocol: Protocol::Http2, make: |n| headers(b"\x82\x86\x84", n) },
+    Case {
+        name: "HTTP/2: entries of the table",
+        protocol: Protocol::Http2,
+        make: |n| headers(&repeat(b"\x82\x86\x84", b"\x40\x01a\x01b", 1_003), n),
+    },
+    Case {
+        name: "HTTP/2: long codes",
+        protocol: Protocol::Http2,
+        // A path of 924 bytes: 231 codes of thirty bits.
+        make: |n| headers(&[&b"\x82\x86\x04\xff\x9d\x06"[..], &b"\xff\xff\xfe\x3f".repeat(231)].concat(), n),
+    },
+    Case {
+        name: "HTTP/2: what may be frames",
+        protocol: Protocol::Http2,
+        make: |n| repeat(&frame(1, 5, 1, b"\x82\x86\x84"), b"\0\0\x09\x01\x04\0\0\0\x01\x82\0\x01a\x01b", n),
+    },
+    Case {
+        name: "MQTT: acknowledgements of nothing",
+        protocol: Protocol::Mqtt,
+        make: |n| numbered(n, |id| [b"\x40\x02", &id.to_be_bytes()[..]].concat()),
+    },
+    Case { name: "MQTT: pings", protocol: Protocol::Mqtt, make: |n| repeat(MQTT, b"\xc0\0", n) },
+    Case {
+        name: "MQTT: messages of no bytes",
+        protocol: Protocol::Mqtt,
+        make: |n| repeat(MQTT, b"\x30\x03\0\x01t", n),
+    },
+    Case {
+        name: "MQTT: the same message again and again",
+        protocol: Protocol::Mqtt,
+        make: |n| repeat(MQTT, b"\x3a\x05\0\x01t\0\x01", n),
+    },
+    Case {
+        name: "MySQL: packets of no bytes",
+        protocol: Protocol::MySql,
+        make: |n| repeat(b"\x09\0\0\0\x03SELECT 1", &[0; 4], n),
+    },
+    Case {
+        name: "MySQL: PING in a pipeline",
+        protocol: Protocol::MySql,
+        make: |n| repeat(b"\x09\0\0\0\x03SELECT 1", b"\x01\0\0\0\x0e", n),
+    },
+    Case {
+        name: "MySQL: statements that are closed",
+        protocol: Protocol::MySql,
+        make: |n| repeat(b"\x09\0\0\0\x03SELECT 1", b"\x05\0\0\0\x19\x07\0\0\0", n),
+    },
+    Case {
+        name: "MySQL: statements that are prepared",
+        protocol: Protocol::MySql,
+        make: |n| repeat(b"\x09\0\0\0\x03SELECT 1", b"\x03\0\0\0\x16/*", n),
+    },
+    Case { name: "JSON: brackets", protocol: Protocol::Http, make: |n| chat(b"{\"model\":\"m\",\"x\":[", b"[],", n) },
+    Case { name: "JSON: escapes", protocol: Protocol::Http, make: |n| chat(b"{\"model\":\"", b"\\n", n) },
+    Case { name: "JSON: names of nothing", protocol: Protocol::Http, make: |n| chat(b"{", b"\"tempo\":1,", n) },
+    Case { name: "JSON: numbers of interest", protocol: Protocol::Http, make: |n| chat(b"{", b"\"top_p\":1,", n) },
+    Case { name: "JSON: documents", protocol: Protocol::Http, make: |n| chat(b"{}", b"{\"n\":1}\n", n) },
     Case { name: "PostgreSQL: quotes", protocol: Protocol::Postgres, make: |n| query(b"'", n) },
     Case { name: "PostgreSQL: comments that open", protocol: Protocol::Postgres, make: |n| query(b"/*", n) },
     Case { name: "PostgreSQL: brackets", protocol: Protocol::Postgres, make: |n| query(b"(", n) },
@@ -137,7 +274,73 @@ const CASES: [Case; 15] = [
         protocol: Protocol::Redis,
         make: |n| repeat(b"*100000\r\n$4\r\nMGET\r\n", b"$0\r\n\r\n", n),
     },
+    Case {
+        name: "MongoDB: shortest commands",
+        protocol: Protocol::MongoDb,
+        make: |n| {
+            repeat(b"", b"\x25\0\0\0\x01\0\0\0\0\0\0\0\xdd\x07\0\0\0\0\0\0\0\x10\0\0\0\x10hello\0\x01\0\0\0\0", n)
+        },
+    },
+    Case {
+        name: "MongoDB: empty documents in a section",
+        protocol: Protocol::MongoDb,
+        make: |n| mongodb(b"\x01", b"documents\0", b"\x05\0\0\0\0", b"", n),
+    },
+    Case {
+        name: "MongoDB: elements without a value",
+        protocol: Protocol::MongoDb,
+        make: |n| mongodb(b"\0", b"", b"\x0a\0", b"\0", n),
+    },
+    Case {
+        name: "FastCGI: parameters without a value",
+        protocol: Protocol::FastCgi,
+        make: |n| {
+            let record = [&b"\x01\x04\0\x01\x0f\xf0\0\0"[..], &b"\x01\0a".repeat(1360)].concat();
+            repeat(FASTCGI, &record, n)
+        },
+    },
+    Case {
+        name: "FastCGI: input without a request",
+        protocol: Protocol::FastCgi,
+        make: |n| repeat(FASTCGI, b"\x01\x05\0\x02\0\0\0\0", n),
+    },
+    Case {
+        name: "FastCGI: input of no bytes",
+        protocol: Protocol::FastCgi,
+        make: |n| repeat(FASTCGI, b"\x01\x05\0\x01\0\0\0\0", n),
+    },
+    Case {
+        name: "FastCGI: questions",
+        protocol: Protocol::FastCgi,
+        make: |n| repeat(FASTCGI, b"\x01\x09\0\0\0\0\0\0", n),
+    },
+    Case { name: "Kafka: smallest requests", protocol: Protocol::Kafka, make: |n| repeat(KAFKA, KAFKA, n) },
+    Case {
+        name: "Kafka: topics without partitions",
+        protocol: Protocol::Kafka,
+        make: |n| kafka(b"\0\x09\0\x01\0\0\0\x07\0\x01a\0\0", b"\0\0\0\0\0\0", n),
+    },
+    Case {
+        name: "Kafka: messages without a key or a value",
+        protocol: Protocol::Kafka,
+        make: |n| kafka(PRODUCE, b"\0\0\0\0\0\0\0\0\0\0\0\x0e\0\0\0\0\0\0\xff\xff\xff\xff\xff\xff\xff\xff", n),
+    },
+    Case {
+        name: "Kafka: a fetch session of many partitions",
+        protocol: Protocol::Kafka,
+        make: |n| kafka(FETCH, &[&b"\0\0\0\x07"[..], &[0; 12]].concat(), n),
+    },
     Case { name: "DNS: chains of pointers", protocol: Protocol::Dns, make: pointers },
+    Case {
+        name: "WebSocket: pings without a payload",
+        protocol: Protocol::WebSocket,
+        make: |n| repeat(b"", b"\x89\x80abcd", n),
+    },
+    Case {
+        name: "WebSocket: messages of one byte",
+        protocol: Protocol::WebSocket,
+        make: |n| repeat(b"", b"\x81\x81abcdx", n),
+    },
 ];
 
 /// A new connection takes all of the input, in pieces of `piece` bytes.
@@ -150,6 +353,11 @@ fn feed(case: &Case, shared: &Shared, bytes: &[u8], piece: usize) -> usize {
         connection.handle_datagram(Direction::Received, bytes, at, tag);
     }
     let mut offset = 0;
+    if case.protocol == Protocol::WebSocket {
+        connection.handle_data(Direction::Received, 0, UPGRADE, at, tag);
+        connection.handle_data(Direction::Sent, 0, SWITCHED, at, tag);
+        offset = UPGRADE.len() as u64;
+    }
     for piece in bytes.chunks(piece).filter(|_| case.protocol != Protocol::Dns) {
         connection.handle_data(Direction::Received, offset, piece, at, tag);
         offset += piece.len() as u64;
@@ -170,7 +378,8 @@ pub(crate) fn run(run: Run, goals: &mut Goals) {
     let run = Run { rounds: run.rounds.min(40) };
     for case in &CASES {
         let (small, large) = ((case.make)(SMALL), (case.make)(LARGE));
-        let outcome = Group::new(format!("Worst case, {}", case.name), "input", 1)
+        let exchanges = feed(case, &shared, &large, LARGE);
+        let outcome = Group::new(format!("Worst case, {}: {exchanges} exchanges", case.name), "input", 1)
             .add("8 KiB whole", SMALL, || feed(case, &shared, &small, SMALL))
             .add("64 KiB whole", LARGE, || feed(case, &shared, &large, LARGE))
             .add("8 KiB in pieces of 64 bytes", SMALL, || feed(case, &shared, &small, 64))
@@ -178,6 +387,10 @@ pub(crate) fn run(run: Run, goals: &mut Goals) {
             .run(run);
         let nanos = &outcome.nanos;
         goals.rate(format!("{}: MB/s", case.name), LARGE as f64 / nanos[1] * 1_000.0, 200.0);
+        if exchanges > 1_000 {
+            // Each is announced and handed out: that is what such an input costs.
+            goals.time(format!("{}: ns an exchange, in pieces", case.name), nanos[3] / exchanges as f64, 300.0);
+        }
         goals.growth(format!("{}: times for eightfold input", case.name), nanos[1] / nanos[0]);
         goals.growth(format!("{}: the same in pieces", case.name), nanos[3] / nanos[2]);
     }

@@ -10,6 +10,7 @@ pub mod enrich;
 pub mod kubernetes;
 pub mod metrics;
 pub mod pipeline;
+mod ports;
 pub mod print;
 pub mod replay;
 pub mod traces;

@@ -6,7 +6,10 @@
 
 use alloc::boxed::Box;
 
-use crate::{Config, Direction, Protocol, Role, dns, http, parser::NewParser, parser::Parser, postgres, redis};
+use crate::{
+    Config, Direction, Protocol, Role, dns, fastcgi, http, http2, kafka, mongodb, mqtt, mysql, parser::NewParser,
+    parser::Parser, postgres, redis, sql,
+};
 
 /// What the first bytes of a connection say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +37,8 @@ pub enum Detection {
 pub(crate) enum Verdict {
     /// It is.
     Yes,
+    /// It is, and either end may be the client: the role says which, else what cannot be of the other end.
+    Either,
     /// It looks like it, and nothing better is known.
     Likely,
     /// It may be: more bytes will tell.
@@ -50,13 +55,24 @@ struct Entry {
     new: NewParser,
 }
 
-/// All stream matchers in the order they are asked, and why in this order: strictest first. PostgreSQL's startup packet is a
-/// length and a version number that nothing else begins with; an HTTP/1 request line ends in its version; DNS over
-/// TCP has to parse whole; RESP's type characters are common text, so that it comes last.
-static TABLE: [Entry; 4] = [
+/// All stream matchers in the order they are asked, and why in this order: strictest first. HTTP/2's
+/// preface is 24 bytes, and of a connection joined later a whole header block has to parse. PostgreSQL's startup packet is a
+/// length and a version number that nothing else begins with; a message of MongoDB has a length, an opcode and what follows from
+/// it in their places; the first record of FastCGI is fixed but for its numbers; a MySQL server greets with its version, and a
+/// client's command is a length, a zero, a command and a statement of SQL; an HTTP/1 request line ends in its version; DNS over
+/// TCP has to parse whole; of Kafka there is the header of a request, most bytes of which are small numbers and zeros
+/// as others have them; MQTT's packets in the middle of a connection are lengths that have to fit and few fixed bits;
+/// RESP's type characters are common text, so that it comes last.
+static TABLE: &[Entry] = &[
+    Entry { protocol: Protocol::Http2, matches: http2::matches, new: http2::new_parser },
     Entry { protocol: Protocol::Postgres, matches: postgres::matches, new: postgres::new_parser },
+    Entry { protocol: Protocol::MongoDb, matches: mongodb::matches, new: mongodb::new_parser },
+    Entry { protocol: Protocol::FastCgi, matches: fastcgi::matches, new: fastcgi::new_parser },
+    Entry { protocol: Protocol::MySql, matches: mysql::matches, new: mysql::new_parser },
     Entry { protocol: Protocol::Http, matches: http::matches, new: http::new_parser },
     Entry { protocol: Protocol::Dns, matches: dns::matches, new: dns::new_parser },
+    Entry { protocol: Protocol::Kafka, matches: kafka::matches, new: kafka::new_parser },
+    Entry { protocol: Protocol::Mqtt, matches: mqtt::matches, new: mqtt::new_parser },
     Entry { protocol: Protocol::Redis, matches: redis::matches, new: redis::new_parser },
 ];
 
@@ -74,14 +90,33 @@ static TABLE: [Entry; 4] = [
 /// ```
 #[must_use]
 pub fn detect(sent: &[u8], received: &[u8], role: Option<Role>, hint: Option<Protocol>) -> Detection {
-    if is_tls(sent) || is_tls(received) {
-        return Detection::Tls;
+    find(sent, received, role, None, hint)
+}
+
+/// As [`detect`]; what may be either end's is taken as `likely` says.
+pub(crate) fn find(
+    sent: &[u8],
+    received: &[u8],
+    role: Option<Role>,
+    likely_role: Option<Role>,
+    hint: Option<Protocol>,
+) -> Detection {
+    match (tls(sent), tls(received)) {
+        (Verdict::Yes, _) | (_, Verdict::Yes) => return Detection::Tls,
+        (Verdict::Maybe, _) | (_, Verdict::Maybe) => return Detection::NeedMore,
+        _ => {}
     }
+    let seems = role.or(likely_role).map(|role| match role {
+        Role::Client => Direction::Sent,
+        Role::Server => Direction::Received,
+    });
     let mut likely = None;
     let mut undecided = false;
+    let hint = hint.map(carrier);
     let hinted = TABLE.iter().filter(|entry| Some(entry.protocol) == hint);
     let others = TABLE.iter().filter(|entry| Some(entry.protocol) != hint);
     for entry in hinted.chain(others) {
+        let mut either = None;
         for requests in [Direction::Sent, Direction::Received] {
             let (client, server) = match requests {
                 Direction::Sent => (sent, received),
@@ -93,10 +128,19 @@ pub fn detect(sent: &[u8], received: &[u8], role: Option<Role>, hint: Option<Pro
             let found = |heuristic| Detection::Match { protocol: entry.protocol, requests, heuristic };
             match (entry.matches)(client, server) {
                 Verdict::Yes => return found(false),
+                Verdict::Either if seems == Some(requests) => return found(false),
+                Verdict::Either => {
+                    // Of both ends: more will tell.
+                    undecided |= either.is_some();
+                    either = if either.is_none() { Some(found(false)) } else { None };
+                }
                 Verdict::Likely => likely = likely.or(Some(found(true))),
                 Verdict::Maybe => undecided = true,
                 Verdict::No => {}
             }
+        }
+        if let Some(found) = either {
+            return found;
         }
     }
     if undecided {
@@ -117,14 +161,34 @@ pub(crate) fn detect_datagram(bytes: &[u8], direction: Direction, role: Option<R
     }
 }
 
+/// The protocol of a connection on which exchanges of this one are found.
+const fn carrier(protocol: Protocol) -> Protocol {
+    match protocol {
+        Protocol::Grpc => Protocol::Http2,
+        other => other,
+    }
+}
+
 pub(crate) fn new_parser(protocol: Protocol, config: &Config) -> Box<dyn Parser> {
+    if protocol == Protocol::Sql {
+        return sql::wire::new_parser(config);
+    }
+    let protocol = carrier(protocol);
     let entry = TABLE.iter().find(|entry| entry.protocol == protocol);
     entry.map_or_else(|| http::new_parser(config), |entry| (entry.new)(config))
 }
 
-/// A TLS record header: handshake, alert or application data, version 3.x, a length that is allowed.
-fn is_tls(bytes: &[u8]) -> bool {
-    let &[kind @ 0x14..=0x17, 3, 0..=4, high, low, ..] = bytes else { return false };
+/// A TLS record header: handshake, alert or application data, version 3.x, a length that is allowed. Of SSL 3.0, which
+/// nobody speaks any more, it may as well be the length of a message of MongoDB, 788 to 791 bytes.
+fn tls(bytes: &[u8]) -> Verdict {
+    let &[kind @ 0x14..=0x17, 3, minor @ 0..=4, high, low, ..] = bytes else { return Verdict::No };
     let length = u16::from_be_bytes([high, low]);
-    length > 0 && length <= 0x4100 && (kind != 0x16 || bytes.get(5).is_none_or(|&kind| kind <= 24))
+    if length == 0 || length > 0x4100 || (kind == 0x16 && bytes.get(5).is_some_and(|&kind| kind > 24)) {
+        return Verdict::No;
+    }
+    match mongodb::is_message(bytes).filter(|_| minor == 0) {
+        None if minor == 0 => Verdict::Maybe,
+        Some(true) => Verdict::No,
+        _ => Verdict::Yes,
+    }
 }

@@ -1,9 +1,8 @@
 //! What comes out: an [`Exchange`] is a request with its response, whatever the protocol.
 
 use alloc::borrow::Cow;
-use core::fmt;
 
-use crate::{dns::DnsDetails, http::HttpDetails, postgres::PostgresDetails, redis::RedisDetails};
+use crate::{Details, Protocol};
 
 /// A point in time: nanoseconds in the caller's clock. The crate never reads a clock itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -87,39 +86,6 @@ impl Role {
             Self::Client => Self::Server,
             Self::Server => Self::Client,
         }
-    }
-}
-
-/// The protocols that this crate can tell apart and parse.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
-pub enum Protocol {
-    /// HTTP/1.0 and HTTP/1.1 ([RFC 9112](https://www.rfc-editor.org/rfc/rfc9112)).
-    Http,
-    /// PostgreSQL frontend/backend protocol 3.0 and 3.2.
-    Postgres,
-    /// Redis serialization protocol, versions 2 and 3, and inline commands.
-    Redis,
-    /// DNS over UDP and TCP ([RFC 1035](https://www.rfc-editor.org/rfc/rfc1035)).
-    Dns,
-}
-
-impl Protocol {
-    /// The name used in output: `http`, `postgres`, `redis`, `dns`.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Http => "http",
-            Self::Postgres => "postgres",
-            Self::Redis => "redis",
-            Self::Dns => "dns",
-        }
-    }
-}
-
-impl fmt::Display for Protocol {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
     }
 }
 
@@ -268,6 +234,9 @@ pub struct Opened {
     pub tag: Tag,
     /// The stream offset of that byte.
     pub offset: u64,
+    /// Who sends the request: the client, but for what a server sends unasked, as MQTT delivers messages. The offset is
+    /// that of the sender's stream.
+    pub sender: Role,
     /// The context that the request carries.
     pub trace_context: Option<TraceContext>,
     /// Whether the exchange is certain to come.
@@ -284,7 +253,7 @@ pub struct Exchange<'a> {
     pub protocol: Protocol,
     /// The role of the observed socket.
     pub role: Role,
-    /// What was asked for: an HTTP method, an SQL operation, a Redis command, a DNS query type. Never empty; of low
+    /// What was asked for: an HTTP method, an SQL operation, a Redis command, a DNS query type, a Kafka request. Never empty; of low
     /// cardinality.
     pub operation: Cow<'a, str>,
     /// What it was done to: the path without the query, the table, the name asked for. Empty where there is none.
@@ -304,6 +273,32 @@ pub struct Exchange<'a> {
 }
 
 impl Exchange<'_> {
+    /// An exchange of which nothing is known but this; its operation is `_OTHER`. For those who try out what they make
+    /// of exchanges: all else can be set.
+    ///
+    /// ```
+    /// use obtrace_protocols::{Exchange, Protocol, Role};
+    /// for &protocol in Protocol::ALL {
+    ///     let exchange = Exchange::unknown(protocol, Role::Client);
+    ///     assert_eq!(exchange.details.protocol(), protocol);
+    /// }
+    /// ```
+    #[must_use]
+    pub fn unknown(protocol: Protocol, role: Role) -> Exchange<'static> {
+        Exchange {
+            id: 0,
+            protocol,
+            role,
+            operation: Cow::Borrowed("_OTHER"),
+            target: Cow::Borrowed(""),
+            error: None,
+            request: Message::default(),
+            response: None,
+            completeness: Completeness::default(),
+            details: Details::unknown(protocol),
+        }
+    }
+
     /// When the exchange ended: the last byte of the response, or of the request where there was none.
     #[must_use]
     pub fn end(&self) -> Timestamp {
@@ -330,31 +325,4 @@ impl Exchange<'_> {
 
 pub(crate) fn own(text: Cow<'_, str>) -> Cow<'static, str> {
     Cow::Owned(text.into_owned())
-}
-
-/// What only one protocol has.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub enum Details<'a> {
-    /// HTTP/1.x.
-    Http(HttpDetails<'a>),
-    /// PostgreSQL.
-    Postgres(PostgresDetails<'a>),
-    /// Redis.
-    Redis(RedisDetails<'a>),
-    /// DNS.
-    Dns(DnsDetails<'a>),
-}
-
-impl Details<'_> {
-    /// Copies what is borrowed.
-    #[must_use]
-    pub fn into_owned(self) -> Details<'static> {
-        match self {
-            Self::Http(details) => Details::Http(details.into_owned()),
-            Self::Postgres(details) => Details::Postgres(details.into_owned()),
-            Self::Redis(details) => Details::Redis(details.into_owned()),
-            Self::Dns(details) => Details::Dns(details.into_owned()),
-        }
-    }
 }

@@ -9,18 +9,26 @@ mod connection;
 mod detect;
 pub mod dns;
 mod exchange;
+pub mod fastcgi;
 pub mod http;
+pub mod http2;
+pub mod kafka;
+pub mod mongodb;
+pub mod mqtt;
+pub mod mysql;
 mod pairing;
 mod parser;
+pub mod payload;
 pub mod postgres;
+mod protocol;
 pub mod reader;
 pub mod redis;
 mod scan;
 pub mod sql;
 pub mod stream;
+pub mod websocket;
 
 pub use connection::{Config, Connection, Interest, Shared, State};
 pub use detect::{Detection, detect};
-pub use exchange::{
-    Completeness, Details, Direction, Exchange, Message, Opened, Protocol, Role, Stage, Tag, Timestamp, TraceContext,
-};
+pub use exchange::{Completeness, Direction, Exchange, Message, Opened, Role, Stage, Tag, Timestamp, TraceContext};
+pub use protocol::{Details, Protocol};

@@ -4,7 +4,7 @@
 use alloc::{boxed::Box, collections::VecDeque};
 
 use crate::{
-    Config, Exchange, Message, Opened, Role, Stage, Tag, Timestamp, TraceContext,
+    Config, Exchange, Message, Opened, Protocol, Role, Shared, Stage, Tag, Timestamp, TraceContext,
     stream::{Assembler, Mark},
 };
 
@@ -15,6 +15,15 @@ pub(crate) enum Side {
     Client,
     /// Responses.
     Server,
+}
+
+impl Side {
+    pub(crate) const fn other(self) -> Self {
+        match self {
+            Self::Client => Self::Server,
+            Self::Server => Self::Client,
+        }
+    }
 }
 
 /// What a parser has done with the bytes it was shown, and what it waits for.
@@ -36,6 +45,9 @@ pub(crate) enum Then {
     Skip(u64),
     /// Not before more of the other side was parsed: call again with the same bytes then.
     Wait,
+    /// The connection goes on in another protocol: this side from the byte after the consumed ones, the other side
+    /// from its first that is not consumed. [`Parser::successor`] reads them; the old parser is closed.
+    Switch,
     /// The bytes after the consumed ones are not what this protocol sends. The parser has dropped what it was
     /// reading; the connection counts it, and gives the protocol up after some of them.
     Misframed,
@@ -69,6 +81,8 @@ pub(crate) struct Context<'c> {
     pub(crate) other_waits: bool,
     /// The stream of the other side.
     pub(crate) other: &'c Assembler,
+    /// What connections have in common.
+    pub(crate) shared: &'c Shared,
     pub(crate) opened: &'c mut VecDeque<Opened>,
     pub(crate) next_id: &'c mut u64,
 }
@@ -99,14 +113,27 @@ impl Context<'_> {
         trace_context: Option<TraceContext>,
     ) -> u64 {
         let id = self.take_id();
-        self.opened.push_back(Opened { id, start, tag, offset, trace_context, stage: Stage::Certain });
+        let request = Message { start, end: start, size: 0, offset, tag };
+        self.announce(id, &request, trace_context, Stage::Certain, Role::Client);
         id
     }
 
     /// Announces a request under its id, or says what became of a tentative announcement.
     pub(crate) fn tell(&mut self, id: u64, request: &Message, stage: Stage) {
+        self.announce(id, request, None, stage, Role::Client);
+    }
+
+    /// The same, of a request that may carry a context and may be the server's.
+    pub(crate) fn announce(
+        &mut self,
+        id: u64,
+        request: &Message,
+        trace_context: Option<TraceContext>,
+        stage: Stage,
+        sender: Role,
+    ) {
         let Message { start, tag, offset, .. } = *request;
-        self.opened.push_back(Opened { id, start, tag, offset, trace_context: None, stage });
+        self.opened.push_back(Opened { id, start, tag, offset, sender, trace_context, stage });
     }
 }
 
@@ -127,6 +154,12 @@ pub(crate) trait Parser: Send {
     /// The connection was there before its first bytes were seen; called before any are shown. Answers may come to
     /// requests that nobody saw.
     fn join(&mut self) {}
+
+    /// What reads the connection after [`Then::Switch`]: asked for once, before [`Parser::close`]. `None`: nothing of
+    /// it is read any more.
+    fn successor(&mut self) -> Option<Successor> {
+        None
+    }
 
     /// One datagram, whole. Stream protocols need not have it.
     fn datagram(&mut self, _side: Side, _bytes: &[u8], _cx: &mut Context<'_>) {}
@@ -158,6 +191,50 @@ pub(crate) trait Parser: Send {
     /// Gives back heap memory that is not in use now.
     fn shrink(&mut self);
 }
+
+/// What takes a connection over from the protocol that it began with.
+pub(crate) struct Successor {
+    pub(crate) protocol: Protocol,
+    pub(crate) parser: Box<dyn Parser>,
+}
+
+impl core::fmt::Debug for Successor {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        self.protocol.fmt(f)
+    }
+}
+
+/// The HTTP/1 exchange by which a connection went over to another protocol
+/// ([RFC 9110 §7.8](https://www.rfc-editor.org/rfc/rfc9110#section-7.8)).
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Upgrade<'a> {
+    /// The id of the exchange. A protocol that answers the request itself goes on with it: HTTP/1 does not tell it then.
+    pub(crate) id: u64,
+    /// The request, body included. What the client sends behind it is the other protocol's.
+    pub(crate) request: Message,
+    /// The head of the `101` response. What the server sends behind it is the other protocol's.
+    pub(crate) response: Message,
+    pub(crate) method: &'a str,
+    /// As sent.
+    pub(crate) target: &'a str,
+    /// That without authority and query.
+    pub(crate) path: &'a str,
+    /// `User-Agent`.
+    pub(crate) user_agent: Option<&'a str>,
+    /// `Host`.
+    pub(crate) host: Option<&'a str>,
+    pub(crate) trace_context: Option<TraceContext>,
+    /// `HTTP2-Settings` of the request; empty if there is none.
+    pub(crate) settings: &'a [u8],
+    /// `Sec-WebSocket-Extensions` of the response; empty if there is none.
+    pub(crate) extensions: &'a [u8],
+    /// `Sec-WebSocket-Protocol` of the response; empty if there is none.
+    pub(crate) subprotocol: &'a [u8],
+}
+
+/// Makes the parser that takes an upgraded connection over. The context is that of the `101`'s last byte: what the
+/// new protocol has to announce it may announce there.
+pub(crate) type TakeOver = fn(&Upgrade<'_>, &mut Context<'_>) -> Box<dyn Parser>;
 
 /// Makes a parser for a connection whose protocol has just been found.
 pub(crate) type NewParser = fn(&Config) -> Box<dyn Parser>;

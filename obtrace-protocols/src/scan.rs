@@ -54,11 +54,15 @@ fn find_long(bytes: &[u8]) -> Option<usize> {
 pub(crate) fn find_from(bytes: &[u8], mut at: usize, byte: u8) -> Option<usize> {
     let (blocks, tail) = bytes.get(at..)?.as_chunks::<BLOCK>();
     for block in blocks {
+        #[cfg(test)]
+        looked::add(BLOCK);
         if holds(block, byte) {
             return Some(at.wrapping_add(first(u128::from_le_bytes(*block), byte)));
         }
         at = at.wrapping_add(BLOCK);
     }
+    #[cfg(test)]
+    looked::add(tail.len());
     find_in_tail(bytes, at, tail, byte)
 }
 
@@ -99,6 +103,25 @@ const fn first(block: u128, byte: u8) -> usize {
     let differs = block ^ all(byte);
     // A borrow may mark bytes behind the first that fits, never one before it.
     lowest(differs.wrapping_sub(all(1)) & !differs & all(0x80))
+}
+
+/// Counts the bytes that searches of this thread looked at.
+#[cfg(test)]
+pub(crate) mod looked {
+    use std::cell::Cell;
+
+    std::thread_local! {
+        static BYTES: Cell<usize> = const { Cell::new(0) };
+    }
+
+    pub(crate) fn add(bytes: usize) {
+        BYTES.with(|sum| sum.set(sum.get().saturating_add(bytes)));
+    }
+
+    /// How many since the last time.
+    pub(crate) fn take() -> usize {
+        BYTES.with(|sum| sum.replace(0))
+    }
 }
 
 #[cfg(test)]

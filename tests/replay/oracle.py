@@ -49,8 +49,8 @@ class Oracle:
         # By connection: times in nanoseconds and indexes of the packets that carry something.
         self.flows = collections.defaultdict(lambda: ([], []))
         self.opening, self.closing = {}, {}
-        # When segments were sent again: what a lost one completed then ends later.
-        self.again, seen = set(), set()
+        # When segments were sent again, and when before: what a lost one began or completed then begins or ends later.
+        self.again, seen = {}, {}
         begins = collections.defaultdict(list)
         for index, packet in enumerate(packets):
             known = payload(packet)
@@ -67,9 +67,11 @@ class Oracle:
                 if flow[0] == TCP:
                     segment = packet[3][packet_head(packet):][:8]
                     if segment in seen:
-                        self.again.add(at)
-                    seen.add(segment)
-                begins[at, destination].append(flow)
+                        self.again[at] = seen[segment]
+                    seen.setdefault(segment, at)
+                # What a server sends unasked begins there, too.
+                for port in {destination, *flow[1:]}:
+                    begins[at, port].append(flow)
                 times.append(at)
                 indexes.append(index)
         self.spans = []
@@ -92,17 +94,18 @@ class Oracle:
         times, indexes = self.flows[flow]
         return indexes[bisect.bisect_left(times, start):bisect.bisect_right(times, end)]
 
-    def apart(self, flow, start, end):
+    def apart(self, span, flow, start, end):
         """The packets of an exchange and of those under way at the same time, of the exchanges before and after, and
-        for the first and the last of a connection those that open and close it."""
+        for the first and the last of a connection those that open and close it. Header fields of HTTP/2 refer to all
+        that was said before."""
         groups = self.groups[flow]
         at = bisect.bisect_right(groups, [start, float("inf")]) - 1
-        first = groups[at - 1][0] if at > 0 else 0
+        first = groups[at - 1][0] if at > 0 and span["protocol"] not in ("http2", "grpc") else 0
         last = groups[at + 1][0] if at + 1 < len(groups) else groups[at][1]
-        opening = self.opening.get(flow, []) if at == 0 else []
+        opening = self.opening.get(flow, []) if first == 0 else []
         closing = self.closing.get(flow, []) if at + 1 == len(groups) else []
         return opening + closing + self.own(flow, first, last)
 
     def untouched(self, kept):
         """The exchanges that a loss of all packets but these does not touch."""
-        return [span for span, flow, start, end in self.spans if kept.issuperset(self.apart(flow, start, end))]
+        return [span for span, flow, start, end in self.spans if kept.issuperset(self.apart(span, flow, start, end))]

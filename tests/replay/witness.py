@@ -27,8 +27,40 @@ def fields(path, ports, dissector, transport, show, name):
     return (packet[name] for packet in layers(path, ports, dissector, transport, show, name))
 
 
+def apart(protocol, record):
+    """Whether tshark does not count this operation of a client: a refused session start is neither query nor execution,
+    an inline command no array; of MySQL what is compressed or fails to be prepared; HTTP/2 is not found in single bytes."""
+    is_refused = record["what"][0] == "CONNECT" and protocol == "postgres"
+    return is_refused or any(record.get(name) for name in ("apart", "inline", "pieces"))
+
+
 def http(path, ports):
     return sum(len(values) for values in fields(path, ports, "http", "tcp", "http.request", "http.request.method"))
+
+
+def mqtt(path, ports):
+    """Packets that ask: CONNECT, PUBLISH of both ends, SUBSCRIBE, UNSUBSCRIBE, PINGREQ, DISCONNECT."""
+    packets = fields(path, ports, "mqtt", "tcp", "mqtt", "mqtt.msgtype")
+    return sum(sum(int(value) in (1, 3, 8, 10, 12, 14) for value in values) for values in packets)
+
+
+def websocket(path, ports):
+    """Upgrades, and connections on which there are frames."""
+    streams = fields(path, ports, "http", "tcp", "websocket", "tcp.stream")
+    return http(path, ports) + len({value for values in streams for value in values})
+
+
+def genai(path, ports):
+    return http(path, ports)
+
+
+def http2(path, ports):
+    """Header fields of requests, those of pushes too."""
+    return sum(map(len, fields(path, ports, "http2", "tcp", "http2.headers.method", "http2.headers.method")))
+
+
+def grpc(path, ports):
+    return http2(path, ports)
 
 
 def postgres(path, ports):
@@ -36,6 +68,25 @@ def postgres(path, ports):
     wanted = {"Simple query", "Execute"}
     packets = fields(path, ports, "pgsql", "tcp", "pgsql.frontend == 1", "pgsql.type")
     return sum(sum(value in wanted for value in values) for values in packets)
+
+
+def mysql(path, ports):
+    """Queries, executions and the other commands that the clients send. A file that is loaded is told as commands, too, and what one of the
+    clients compresses."""
+    wanted = {"2", "3", "9", "14", "23"}
+    packets = fields(path, ports, "mysql", "tcp", "mysql.command", "mysql.command")
+    return sum(sum(value in wanted for value in values) for values in packets)
+
+
+def fastcgi(path, ports):
+    """Records that begin a request."""
+    packets = fields(path, ports, "fcgi", "tcp", "fcgi", "fcgi.type")
+    return sum(sum(value == "1" for value in values) for values in packets)
+
+
+def mongodb(path, ports):
+    """Messages that answer nothing, all those that a client sends."""
+    return sum(len(values) for values in fields(path, ports, "mongo", "tcp", "mongo.response_to == 0", "mongo.request_id"))
 
 
 def redis(path, ports):
@@ -69,3 +120,8 @@ def dns(path, ports):
     over_udp = fields(path, ports, "dns", "udp", "udp && !icmp && dns.flags.response == 0", "dns.id")
     over_tcp = fields(path, ports, "dns", "tcp", "tcp && dns.flags.response == 0", "dns.id")
     return sum(map(len, over_udp)) + sum(map(len, over_tcp))
+
+
+def kafka(path, ports):
+    wanted = "kafka && (" + " || ".join(f"tcp.dstport == {port}" for port in ports) + ")"
+    return sum(len(values) for values in fields(path, ports, "kafka", "tcp", wanted, "kafka.api_key"))

@@ -19,18 +19,28 @@ PR_SET_PDEATHSIG = 1
 LIBC = ctypes.CDLL(None)
 
 NGINX, UVICORN, GUNICORN, NODE, ODD = (80, 18080), (8001, 18001), (8002, 18002), (8003, 18003), (8004, 18004)
-POSTGRES, REDIS, DNS, SILENT = (5432, 15999), (6379, 16999), (53, 15353), 15354
+MQTT, WEBSOCKET, UVICORN_SOCKETS = (1883, 18830), (8005, 18005), (8006, 18006)
+MYSQL, POSTGRES, REDIS, DNS, SILENT = (3306, 14999), (5432, 15999), (6379, 16999), (53, 15353), 15354
+FASTCGI = (9000, 19000)
+MONGODB = (27017, 17999)
+# Relays to it that compress.
+COMPRESSING = {"snappy": (27018, 17996), "zlib": (27019, 17997), "zstd": (27020, 17998)}
+KAFKA = (9092, 17992)
+KAFKA_VERSION, KAFKAJS_VERSION = "3.9.1", "2.2.4"
+GENAI = (11434, 18011)
+NGHTTPD, APACHE, GRPC = (8090, 18090), (8091, 18091), (50051, 15051)
 
 
 def enter_namespace():
-    """Starts this program again in a network namespace of its own, in which `lo` carries nothing but the test."""
+    """Starts this program again in a network namespace of its own, in which `lo` carries nothing but the test. What it
+    mounts is its own, too."""
     if os.environ.get(INSIDE):
         subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
         return
     if os.geteuid() != 0:
         sys.exit("tests/replay makes a network namespace and records in it: run it as root")
     os.environ[INSIDE] = "1"
-    os.execvp("unshare", ["unshare", "--net", "--fork", "--kill-child", sys.executable, *sys.argv])
+    os.execvp("unshare", ["unshare", "--net", "--mount", "--fork", "--kill-child", sys.executable, *sys.argv])
 
 
 def python():
@@ -44,6 +54,49 @@ def python():
         subprocess.run([folder / "bin/pip", "install", "--quiet", "--disable-pip-version-check", "-r", HERE / "requirements.txt"], check=True)
         done.write_text(wanted)
     return folder / "bin/python"
+
+
+def cache():
+    return pathlib.Path(os.environ.get("OBTRACE_CACHE") or pathlib.Path.home() / ".cache/obtrace-zero")
+
+
+def kafka_jars():
+    """The broker as Maven has it, kept in a cache folder."""
+    folder = cache() / "kafka" / KAFKA_VERSION
+    if not (folder / "done").exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        project = f"""<project><modelVersion>4.0.0</modelVersion><groupId>test</groupId><artifactId>broker</artifactId><version>1</version>
+            <dependencies><dependency><groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>{KAFKA_VERSION}</version></dependency>
+            </dependencies></project>"""
+        (folder / "pom.xml").write_text(project)
+        subprocess.run(["mvn", "-q", "dependency:copy-dependencies", f"-DoutputDirectory={folder / 'lib'}"], cwd=folder, check=True)
+        (folder / "done").write_text(KAFKA_VERSION)
+    return folder / "lib"
+
+
+def kafkajs():
+    """The folder in which Node.js finds kafkajs."""
+    folder = cache() / "kafkajs" / KAFKAJS_VERSION
+    if not (folder / "node_modules/kafkajs").exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        subprocess.run(["npm", "install", "--silent", "--prefix", folder, f"kafkajs@{KAFKAJS_VERSION}"], check=True)
+    return folder / "node_modules"
+
+
+KAFKA_PROPERTIES = """process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:{controller}
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+controller.listener.names=CONTROLLER
+log.dirs={folder}/logs
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=1
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+group.initial.rebalance.delay.ms=0
+"""
 
 
 def as_child():
@@ -95,10 +148,74 @@ class World:
             self.start(f"odd-{port}", self.python, servers / "odd.py", port)
         self.answers(*NGINX, *UVICORN, *GUNICORN, *NODE, *ODD)
 
+    def fastcgi(self):
+        program = sorted(pathlib.Path("/usr/sbin").glob("php-fpm*"))[-1]
+        servers = ""
+        for port in FASTCGI:
+            (self.folder / f"fpm-{port}.conf").write_text(
+                f"[global]\nerror_log = {self.folder}/fpm-{port}.errors\ndaemonize = no\n"
+                f"[www]\nuser = root\ngroup = root\nlisten = 127.0.0.1:{port}\npm = static\npm.max_children = 3\n")
+            self.start(f"fpm-{port}", program, "--allow-to-run-as-root", "-d", "display_errors=0", "-d", "log_errors=1", "-F", "-y", self.folder / f"fpm-{port}.conf")
+            servers += f"upstream kept{port} {{ server 127.0.0.1:{port}; keepalive 2; }}\n"
+            for name, keeps in ((f"fastcgi-{port}", f"fastcgi_pass 127.0.0.1:{port};"), (f"fastcgi-kept-{port}", f"fastcgi_pass kept{port}; fastcgi_keep_conn on;")):
+                servers += f"server {{ listen unix:{self.folder}/{name}; location / {{ {keeps} }} }}\n"
+        text = (HERE / "servers/fastcgi.conf").read_text()
+        text = text.replace("FOLDER", str(self.folder)).replace("SCRIPT;", f"{HERE}/servers/index.php;").replace("SERVERS", servers)
+        (self.folder / "fastcgi.conf").write_text(text)
+        self.start("nginx-fastcgi", "nginx", "-e", self.folder / "fastcgi.error.log", "-c", self.folder / "fastcgi.conf")
+        self.answers(*FASTCGI)
+
+    def mongodb(self):
+        program = pathlib.Path(self.python).with_name("secantusd-py")
+        for at, port in enumerate(MONGODB):
+            self.start(f"mongodb-{port}", program, "--host", "127.0.0.1", "--port", port, "--storage-path", ":memory:", "--standalone")
+            relays = [f"{name}={ports[at]}" for name, ports in COMPRESSING.items()]
+            self.start(f"compressing-{port}", self.python, HERE / "servers/compressing.py", port, *relays)
+        self.answers(*MONGODB, *(port for ports in COMPRESSING.values() for port in ports))
+
+    def genai(self):
+        for port in GENAI:
+            self.start(f"genai-{port}", self.python, HERE / "servers/genai.py", port)
+        self.answers(*GENAI)
+
+    def http2(self):
+        pages = self.folder / "www"
+        pages.mkdir()
+        for name, text in (("small.txt", "small"), ("index.html", "<p>"), ("style.css", "p {}"), ("big.bin", "x" * 300_000)):
+            (pages / name).write_text(text)
+        for port in NGHTTPD:
+            self.start(f"nghttpd-{port}", "nghttpd", "--no-tls", "--htdocs", pages, "--push", "/index.html=/style.css", "--max-concurrent-streams", 100, port)
+        apache = (HERE / "servers/apache.conf").read_text()
+        listen = "\n".join(f"Listen 127.0.0.1:{port}" for port in APACHE)
+        for name, value in (("FOLDER", str(self.folder)), ("MODULES", "/usr/lib/apache2/modules"), ("LISTEN", listen)):
+            apache = apache.replace(name, value)
+        (self.folder / "apache.conf").write_text(apache)
+        self.start("apache", "apache2", "-D", "FOREGROUND", "-f", self.folder / "apache.conf")
+        self.answers(*NGHTTPD, *APACHE)
+
+    def grpc(self):
+        for port in GRPC:
+            self.start(f"grpc-{port}", self.python, HERE / "servers/grpc_server.py", port)
+        self.answers(*GRPC)
+
     def redis(self):
         for port in REDIS:
             self.start(f"redis-{port}", "redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "", "--dir", self.folder)
         self.answers(*REDIS)
+
+    def kafka(self):
+        jars = kafka_jars()
+        for port in KAFKA:
+            folder = self.folder / f"kafka-{port}"
+            folder.mkdir()
+            properties = folder / "server.properties"
+            properties.write_text(KAFKA_PROPERTIES.format(port=port, controller=port + 1, folder=folder))
+            java = ["java", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", f"{jars}/*"]
+            subprocess.run([*java, "kafka.tools.StorageTool", "format", "-t", "4L6g3nShT-eMCtK--X86sw", "-c", properties],
+                           check=True, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            self.start(f"kafka-{port}", *java, "kafka.Kafka", properties)
+        self.answers(*KAFKA)
+        os.environ["NODE_PATH"] = str(kafkajs())
 
     def dns(self):
         lines = ["no-resolv", "no-hosts", "bind-interfaces", "listen-address=127.0.0.1", "local=/nx/", "address=/test/192.0.2.1",
@@ -109,6 +226,26 @@ class World:
         for port in DNS:
             self.start(f"dnsmasq-{port}", "dnsmasq", "-k", "-C", self.folder / "dnsmasq.conf", "-p", port, "-x", self.folder / f"dnsmasq-{port}.pid")
         self.answers(*DNS)
+
+    def mysql(self):
+        made = self.folder / "mysql"
+        subprocess.run(["mariadb-install-db", "--no-defaults", "--user=mysql", f"--datadir={made}", "--skip-test-db",
+                        "--auth-root-authentication-method=normal"], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        for port in MYSQL:
+            data, runs = self.folder / f"mysql-{port}", self.folder / f"mysql-{port}-run"
+            subprocess.run(["cp", "-a", made, data], check=True)
+            runs.mkdir()
+            shutil.chown(runs, "mysql", "mysql")
+            self.start(f"mysql-{port}", "mariadbd", "--no-defaults", f"--datadir={data}", f"--socket={runs}/socket", f"--port={port}",
+                       "--bind-address=127.0.0.1", f"--pid-file={runs}/pid", "--skip-name-resolve", "--local-infile=1", "--max-allowed-packet=64M", user="mysql")
+        self.answers(*MYSQL)
+        for port in MYSQL:
+            # Through the socket, before anything is recorded.
+            made = """CREATE DATABASE shop // CREATE DATABASE other // CREATE USER app IDENTIFIED BY 'secret' // GRANT ALL ON *.* TO app //
+                USE shop // CREATE TABLE scratch (id int, word text) //
+                CREATE PROCEDURE two() BEGIN SELECT 1; SELECT seq FROM seq_1_to_3; END //"""
+            subprocess.run(["mariadb", "--no-defaults", "--user=root", f"--socket={self.folder}/mysql-{port}-run/socket", "--delimiter=//"],
+                           input=made.encode(), check=True)
 
     def postgres(self):
         programs = sorted(pathlib.Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parts[4]))[-1]
@@ -135,6 +272,22 @@ class World:
             else:
                 sys.exit("PostgreSQL does not take statements")
 
+    def mqtt(self):
+        settings = (HERE / "servers/mosquitto.conf").read_text()
+        listeners = "\n".join(f"listener {port} 127.0.0.1" for port in MQTT)
+        (self.folder / "mosquitto.conf").write_text(settings.replace("LISTENERS", listeners).replace("FOLDER", str(self.folder)))
+        (self.folder / "mosquitto.acl").write_text("topic readwrite #\ntopic deny denied/#\n")
+        self.start("mosquitto", "mosquitto", "-c", self.folder / "mosquitto.conf")
+        self.answers(*MQTT)
+
+    def websocket(self):
+        servers = HERE / "servers"
+        self.start("websocket", self.python, servers / "websocket.py", *WEBSOCKET)
+        for port in UVICORN_SOCKETS:
+            self.start(f"uvicorn-sockets-{port}", self.python, "-m", "uvicorn", "--app-dir", servers, "websocket:app", "--port", port, "--log-level", "warning",
+                       "--ws", "websockets")
+        self.answers(*WEBSOCKET, *UVICORN_SOCKETS)
+
     def answers(self, *ports):
         """Waits until something answers on all of these ports."""
         for port in ports:
@@ -158,7 +311,7 @@ class World:
             if capture.poll() is not None:
                 sys.exit("tcpdump does not run")
         environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
-        done = subprocess.run([str(word) for word in client], stdout=subprocess.PIPE, env=environment, preexec_fn=as_child, timeout=120)
+        done = subprocess.run([str(word) for word in client], stdout=subprocess.PIPE, env=environment, cwd=self.folder, preexec_fn=as_child, timeout=120)
         time.sleep(0.5)
         capture.send_signal(signal.SIGINT)
         told = capture.stderr.read().decode()

@@ -106,14 +106,9 @@ fn replay_file(flags: &Replay) -> u8 {
         }
     };
     let perspective = if flags.perspective == "server" { Role::Server } else { Role::Client };
-    let connections = &built.application.connections;
-    let parsers = obtrace_protocols::Config::new()
-        .with_max_buffered(connections.max_buffered)
-        .with_raw_sql(connections.raw_sql)
-        .with_datagram_timeout(connections.datagram_timeout);
     let settings = replay::Settings::new()
         .with_perspective(perspective)
-        .with_parsers(parsers)
+        .with_connections(&built.application.connections)
         .with_traces(built.application.traces);
     let format: Format = config.get("print").parse().unwrap_or_default();
     let options = replay::Options::new()

@@ -3,6 +3,7 @@
 use std::{fs, path::PathBuf, sync::Arc, time::Duration};
 
 use obtrace_probes::Backend;
+use obtrace_protocols::payload::GenAiEndpoint;
 
 use super::{
     Config, ConfigError,
@@ -121,6 +122,10 @@ impl Config {
             _ => QueryText::Sanitized,
         };
         settings.connections.raw_sql = traces.query_text == QueryText::Raw;
+        settings.connections.heuristic_sql = value::switch(self.get("traces.heuristic_sql")).unwrap_or(false);
+        settings.connections.gen_ai_content = value::switch(self.get("traces.gen_ai_content")).unwrap_or(false);
+        settings.connections.gen_ai_endpoints =
+            value::list(self.get("traces.gen_ai_endpoints")).iter().filter_map(|text| endpoint(text)).collect();
         // As the loaders have it: what is no number is as if nothing were set.
         traces.sampler = Sampler::parse(self.get("traces.sample_ratio")).unwrap_or_default();
         traces.max_adopted_spans = u32::try_from(self.count("traces.max_adopted_spans")).unwrap_or(u32::MAX);
@@ -233,5 +238,28 @@ impl Config {
 
     fn nanos(&self, key: &str) -> u64 {
         u64::try_from(self.duration(key).as_nanos()).unwrap_or(u64::MAX)
+    }
+}
+
+/// `HOST=PROVIDER` or `HOST:PORT=PROVIDER`.
+fn endpoint(text: &str) -> Option<GenAiEndpoint> {
+    let (host, provider) = text.split_once('=').map(|(host, provider)| (host.trim(), provider.trim()))?;
+    let port = host.rsplit_once(':').and_then(|(name, port)| Some((name, port.parse().ok()?)));
+    let (name, port) = port.map_or((host, None), |(name, port)| (name, Some(port)));
+    (!name.is_empty() && !provider.is_empty()).then(|| GenAiEndpoint::new(name, provider).with_port(port))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn endpoints_have_a_host_and_a_provider() {
+        assert_eq!(endpoint("llm.test = own"), Some(GenAiEndpoint::new("llm.test", "own")));
+        assert_eq!(endpoint("llm.test:80=own"), Some(GenAiEndpoint::new("llm.test", "own").with_port(Some(80))));
+        assert_eq!(endpoint("[::1]=own"), Some(GenAiEndpoint::new("[::1]", "own")));
+        for wrong in ["llm.test", "=own", "llm.test="] {
+            assert_eq!(endpoint(wrong), None, "{wrong}");
+        }
     }
 }

@@ -67,7 +67,7 @@ impl Connections {
     #[must_use]
     pub fn new(settings: Settings) -> Self {
         Self {
-            shared: Shared::new(settings.memory),
+            shared: Shared::new(settings.memory).with_gen_ai_endpoints(settings.gen_ai_endpoints.clone()),
             sockets: Table::default(),
             timers: FxHashSet::default(),
             peers: Peers::default(),

@@ -2,6 +2,8 @@
 
 use std::ops::RangeInclusive;
 
+use obtrace_protocols::{Config, payload::GenAiEndpoint};
+
 /// Bounds of the connection table. Times are in nanoseconds.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -27,6 +29,12 @@ pub struct Settings {
     pub datagram_timeout: u64,
     /// Whether SQL is kept as it is, with the data in it. No.
     pub raw_sql: bool,
+    /// Whether statements of SQL are looked for where the protocol is not known. No.
+    pub heuristic_sql: bool,
+    /// Whether what models of generative AI are asked and answer is kept. No.
+    pub gen_ai_content: bool,
+    /// Endpoints of generative AI beside those that are known.
+    pub gen_ai_endpoints: Vec<GenAiEndpoint>,
     /// Only connections whose server has one of these ports; empty: all.
     pub ports: Vec<RangeInclusive<u16>>,
 }
@@ -45,6 +53,9 @@ impl Default for Settings {
             gap_timeout: SECOND / 5,
             datagram_timeout: 5 * SECOND,
             raw_sql: false,
+            heuristic_sql: false,
+            gen_ai_content: false,
+            gen_ai_endpoints: Vec::new(),
             ports: Vec::new(),
         }
     }
@@ -55,5 +66,14 @@ impl Settings {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// What is told to every parser of a stream.
+    pub(crate) fn parsers(&self) -> Config {
+        Config::new()
+            .with_max_buffered(self.max_buffered)
+            .with_raw_sql(self.raw_sql)
+            .with_heuristic_sql(self.heuristic_sql)
+            .with_gen_ai_content(self.gen_ai_content)
     }
 }

@@ -1,10 +1,13 @@
 //! One observed socket.
 
 use obtrace_probes::event::{self, Close, Data};
-use obtrace_protocols::{Config, Connection, Protocol, Shared, Stage, State, Timestamp};
+use obtrace_protocols::{Connection, Protocol, Role, Shared, Stage, State, Timestamp};
 
 use super::{Account, Observer, Settings, datagrams::SocketPeers, protocol_direction, stream::Stream, tag};
-use crate::traces::{ConnectionInfo, Transport};
+use crate::{
+    ports::likely_role,
+    traces::{ConnectionInfo, Transport},
+};
 
 /// What is done with the bytes of a socket.
 #[derive(Debug)]
@@ -120,12 +123,8 @@ impl Socket {
     /// The parser of the socket; made when it is needed.
     fn connection(&mut self, settings: &Settings, shared: &Shared) -> Option<&mut Connection> {
         if let Use::Resting(hint) = self.traffic {
-            let config = Config::new()
-                .with_role(self.info.role)
-                .with_hint(hint)
-                .with_max_buffered(settings.max_buffered)
-                .with_raw_sql(settings.raw_sql)
-                .with_gap_timeout(settings.gap_timeout);
+            let config = settings.parsers().with_role(self.info.role).with_likely_role(self.likely_role());
+            let config = config.with_hint(hint).with_gap_timeout(settings.gap_timeout);
             let mut connection = Connection::new(config, shared);
             if std::mem::take(&mut self.joined) {
                 connection.join();
@@ -134,6 +133,14 @@ impl Socket {
         }
         match &mut self.traffic {
             Use::Parsed(connection) => Some(connection),
+            _ => None,
+        }
+    }
+
+    /// What its ports suggest where nobody saw who connected, and who listens was not known yet.
+    fn likely_role(&self) -> Option<Role> {
+        match (self.info.role, self.info.local, self.info.remote) {
+            (None, Some(local), Some(remote)) => likely_role(local.port(), remote.port()),
             _ => None,
         }
     }

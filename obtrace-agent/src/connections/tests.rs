@@ -395,3 +395,21 @@ fn the_end_finishes_what_waits() {
 fn an_open_socket_is_small() {
     assert!(size_of::<Socket>() <= 400, "{} bytes", size_of::<Socket>());
 }
+
+#[test]
+fn ports_decide_who_asks_where_nothing_else_does() {
+    // Both ends publish; that of a broker is an answer elsewhere, and nothing says who is the broker.
+    let publish = |remote: &str| {
+        let mut rig = Rig::new(Settings::default());
+        let mut open = Open::new(rig.time, SOCKET, TASK, event::Transport::Tcp);
+        open.joined = true;
+        open.start = START;
+        open.local = "127.0.0.1:40000".parse().ok();
+        open.remote = remote.parse().ok();
+        rig.table.open(&open, &mut rig.seen);
+        rig.data(SENT, 500, b"\x32\x08\0\x03a/b\0\x01x");
+        rig.data(RECEIVED, 900, b"\x40\x02\0\x01");
+        rig.operations().len()
+    };
+    assert_eq!((publish("127.0.0.1:1883"), publish("127.0.0.1:40001")), (1, 0));
+}

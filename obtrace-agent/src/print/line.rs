@@ -62,7 +62,8 @@ impl Display for Peer<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let get = |key| self.0.attributes.iter().find(|a| a.key == key).map(|a| &a.value);
         let Some(Value::Str(address)) = get("network.peer.address") else { return Ok(()) };
-        let arrow = if self.0.kind == SpanKind::Client { "→" } else { "←" };
+        let asks = matches!(self.0.kind, SpanKind::Client | SpanKind::Producer);
+        let arrow = if asks { "→" } else { "←" };
         match get("network.peer.port") {
             Some(Value::Int(port)) if address.contains(':') => write!(f, " {arrow} [{}]:{port}", Clean(address)),
             Some(Value::Int(port)) => write!(f, " {arrow} {}:{port}", Clean(address)),

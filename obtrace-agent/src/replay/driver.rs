@@ -2,7 +2,7 @@
 
 use std::{cmp::Reverse, collections::BinaryHeap, fmt};
 
-use obtrace_protocols::{Config, Role, Shared};
+use obtrace_protocols::{Config, Role, Shared, payload::GenAiEndpoint};
 
 use super::{
     Packet, Skipped, Summary,
@@ -10,7 +10,10 @@ use super::{
     packet::{Datagram, Decoded, Decoder, Segment, Transport},
     spans::Spans,
 };
-use crate::traces::{self, SpanRecord, Traces};
+use crate::{
+    connections,
+    traces::{self, SpanRecord, Traces},
+};
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -38,6 +41,8 @@ pub struct Settings {
     pub max_held: usize,
     /// What the parsers keep; whose side they tell is [`Settings::perspective`].
     pub parsers: Config,
+    /// Endpoints of generative AI beside those that are known.
+    pub gen_ai_endpoints: Vec<GenAiEndpoint>,
     /// How spans are made.
     pub traces: traces::Settings,
 }
@@ -55,6 +60,7 @@ impl Default for Settings {
             max_waiting: 1024 * 1024,
             max_held: 256 * 1024 * 1024,
             parsers: Config::new(),
+            gen_ai_endpoints: Vec::new(),
             traces: traces::Settings::new(),
         }
     }
@@ -85,6 +91,14 @@ impl Settings {
     #[must_use]
     pub fn with_parsers(mut self, parsers: Config) -> Self {
         self.parsers = parsers;
+        self
+    }
+
+    /// Reads connections as the agent is told to: what its parsers keep, and which hosts speak an API of models.
+    #[must_use]
+    pub fn with_connections(mut self, connections: &connections::Settings) -> Self {
+        self.parsers = connections.parsers().with_datagram_timeout(connections.datagram_timeout);
+        self.gen_ai_endpoints.clone_from(&connections.gen_ai_endpoints);
         self
     }
 
@@ -152,7 +166,7 @@ impl<S: FnMut(&SpanRecord, u64)> Replay<S> {
     pub fn new(settings: Settings, sink: S) -> Self {
         Self {
             patience: settings.patience(),
-            shared: Shared::new(settings.max_held),
+            shared: Shared::new(settings.max_held).with_gen_ai_endpoints(settings.gen_ai_endpoints.clone()),
             decoder: Decoder::default(),
             spans: Spans::new(Traces::new(settings.traces.clone()), settings.perspective, sink),
             tcp: Table::new(settings.max_tcp_streams),

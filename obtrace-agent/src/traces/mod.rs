@@ -296,7 +296,8 @@ impl Traces {
         }
         let strand = Strand::from_tag(opened.tag);
         let start = opened.start.as_nanos();
-        let is_server = info.role == Some(Role::Server);
+        // What a server sends unasked is received by the client.
+        let is_server = info.role == Some(opened.sender.peer());
         let place = if is_server {
             self.server_place(info, opened, start)
         } else {

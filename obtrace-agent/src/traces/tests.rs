@@ -299,6 +299,145 @@ fn http_attributes_are_those_of_the_conventions() {
 }
 
 #[test]
+fn a_fastcgi_span_has_the_port_and_the_scheme_of_the_request_or_none() {
+    let span = |params: &[(&str, &str)]| {
+        let pair = |(name, value): &(&str, &str)| {
+            let lengths = [name.len(), value.len()].map(|length| char::from(u8::try_from(length).unwrap()));
+            lengths.into_iter().collect::<String>() + name + value
+        };
+        let params: String = params.iter().map(pair).collect();
+        let length = char::from(u8::try_from(params.len()).unwrap());
+        let mut rig = Rig::new(Settings::default());
+        let mut end = End::new(1, Role::Client, 9000);
+        let begin = "\x01\x01\0\x01\0\x08\0\0\0\x01\x01\0\0\0\0\0";
+        let request = format!("{begin}\x01\x04\0\x01\0{length}\0\0{params}\x01\x04\0\x01\0\0\0\0");
+        rig.pass(&mut end, Direction::Sent, &request, FRONT);
+        let answer = "\x01\x06\0\x01\0\x12\0\0Status: 200 OK\r\n\r\n\x01\x03\0\x01\0\x08\0\0\0\0\0\0\0\0\0\0";
+        rig.pass(&mut end, Direction::Received, answer, FRONT);
+        let span = rig.spans.pop().unwrap().span;
+        let port = span.attributes.iter().find(|attribute| &*attribute.key == "server.port");
+        let port = port.map(|port| port.value.clone());
+        (text(&span, "url.scheme").map(String::from), text(&span, "url.full").map(String::from), port)
+    };
+    let asked = [("REQUEST_METHOD", "GET"), ("REQUEST_URI", "/a"), ("HTTP_HOST", "shop.example")];
+    assert_eq!(span(&asked), (None, None, None));
+    let secure = [&asked[..], &[("HTTPS", "on")]].concat();
+    let url = String::from("https://shop.example/a");
+    assert_eq!(span(&secure), (Some("https".into()), Some(url), Some(Value::Int(443))));
+    let other = [("HTTP_HOST", "shop.example:8080"), ("REQUEST_URI", "/a"), ("REQUEST_METHOD", "GET")];
+    assert_eq!(span(&other).2, Some(Value::Int(8080)));
+}
+
+fn with_body(head: &str, body: &str) -> String {
+    format!("{head}\r\nHost: h\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+}
+
+#[test]
+fn calls_of_models_are_named_by_what_was_asked() {
+    let mut rig = Rig::new(Settings::default());
+    let mut client = End::new(1, Role::Client, 80);
+    let asked = r#"{"model":"m","temperature":0.5,"stop":["a","b"],"messages":[{"role":"user","content":"secret"}]}"#;
+    rig.pass(&mut client, Direction::Sent, &with_body("POST /v1/chat/completions HTTP/1.1", asked), FRONT);
+    let answered = r#"{"id":"i","model":"m-1","choices":[{"finish_reason":"tool_calls","message":{"content":"secret",
+        "tool_calls":[{"id":"c","function":{"name":"f","arguments":"secret"}}]}}],"usage":{"prompt_tokens":7}}"#;
+    rig.pass(&mut client, Direction::Received, &with_body("HTTP/1.1 200 OK", answered), FRONT);
+    let span = rig.spans.pop().unwrap().span;
+    assert_eq!((&*span.name, span.kind), ("chat m", SpanKind::Client));
+    let value = |key: &str| span.attributes.iter().find(|a| a.key == key).map(|a| a.value.clone());
+    let word = |text: &'static str| Value::Str(text.into());
+    for (key, wanted) in [
+        ("gen_ai.operation.name", word("chat")),
+        ("gen_ai.provider.name", word("openai")),
+        ("gen_ai.request.model", word("m")),
+        ("gen_ai.request.temperature", Value::Double(0.5)),
+        ("gen_ai.request.stop_sequences", Value::Array([word("a"), word("b")].into())),
+        ("gen_ai.response.id", word("i")),
+        ("gen_ai.response.model", word("m-1")),
+        ("gen_ai.response.finish_reasons", Value::Array([word("tool_calls")].into())),
+        ("gen_ai.usage.input_tokens", Value::Int(7)),
+        ("gen_ai.tool.name", word("f")),
+        ("gen_ai.tool.call.id", word("c")),
+        ("http.request.method", word("POST")),
+    ] {
+        assert_eq!(value(key), Some(wanted), "{key}");
+    }
+    for key in
+        ["gen_ai.usage.output_tokens", "gen_ai.input.messages", "gen_ai.output.messages", "gen_ai.request.stream"]
+    {
+        assert_eq!(value(key), None, "{key}");
+    }
+    assert!(!format!("{span:?}").contains("secret"));
+}
+
+/// A frame of HTTP/2 that is text.
+fn frame(kind: u8, flags: u8, stream: u32, payload: &str) -> String {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    let head = [&length[1..], &[kind, flags], &stream.to_be_bytes()].concat();
+    String::from_utf8(head).unwrap() + payload
+}
+
+#[test]
+fn calls_of_models_are_the_same_on_http2() {
+    let asked = r#"{"model":"m","messages":[{"role":"user","content":"secret"}]}"#;
+    let answered = r#"{"id":"i","model":"m-1","choices":[{"finish_reason":"stop"}],"usage":{"prompt_tokens":7}}"#;
+    let mut rig = Rig::new(Settings::default());
+    let mut client = End::new(1, Role::Client, 80);
+    rig.pass(&mut client, Direction::Sent, &with_body("POST /v1/chat/completions HTTP/1.1", asked), FRONT);
+    rig.pass(&mut client, Direction::Received, &with_body("HTTP/1.1 200 OK", answered), FRONT);
+    let first = rig.spans.pop().unwrap().span;
+    let field = |name: &str, value: &str| {
+        let length = |text: &str| char::from(u8::try_from(text.len()).unwrap());
+        format!("\0{}{name}{}{value}", length(name), length(value))
+    };
+    let head = [
+        field(":method", "POST"),
+        field(":scheme", "http"),
+        field(":authority", "h"),
+        field(":path", "/v1/chat/completions"),
+        field("content-type", "application/json"),
+    ];
+    let mut client = End::new(2, Role::Client, 80);
+    let preface = format!("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n{}", frame(4, 0, 0, ""));
+    rig.pass(&mut client, Direction::Sent, &preface, FRONT);
+    rig.pass(&mut client, Direction::Received, &frame(4, 0, 0, ""), FRONT);
+    rig.pass(&mut client, Direction::Sent, &(frame(1, 4, 1, &head.concat()) + &frame(0, 1, 1, asked)), FRONT);
+    let head = [field(":status", "200"), field("content-type", "application/json")].concat();
+    rig.pass(&mut client, Direction::Received, &(frame(1, 4, 1, &head) + &frame(0, 1, 1, answered)), FRONT);
+    let second = rig.spans.pop().unwrap().span;
+    assert_eq!((&*first.name, &*second.name), ("chat m", "chat m"));
+    let said = |span: &Span| -> Vec<_> {
+        let named = span.attributes.iter().filter(|attribute| attribute.key != "network.protocol.version");
+        named.map(|attribute| (attribute.key.to_string(), attribute.value.clone())).collect()
+    };
+    assert_eq!(said(&first), said(&second));
+    assert!(said(&second).iter().any(|(key, _)| key == "gen_ai.usage.input_tokens"));
+    assert!(!format!("{second:?}").contains("secret"));
+}
+
+#[test]
+fn searches_in_vector_stores_are_named_by_their_collection() {
+    let mut rig = Rig::new(Settings::default());
+    let mut client = End::new(1, Role::Client, 6333);
+    let asked = with_body("POST /collections/books/points/query HTTP/1.1", r#"{"query":[0.5],"limit":3}"#);
+    rig.pass(&mut client, Direction::Sent, &asked, FRONT);
+    let answered = with_body("HTTP/1.1 404 Not Found", r#"{"status":{"error":"no such collection"}}"#);
+    rig.pass(&mut client, Direction::Received, &answered, FRONT);
+    let span = rig.spans.pop().unwrap().span;
+    assert_eq!(&*span.name, "retrieval books");
+    for (key, wanted) in [
+        ("gen_ai.operation.name", "retrieval"),
+        ("gen_ai.data_source.id", "books"),
+        ("db.system.name", "qdrant"),
+        ("db.collection.name", "books"),
+        ("db.operation.name", "query"),
+        ("error.type", "404"),
+    ] {
+        assert_eq!(text(&span, key), Some(wanted), "{key}");
+    }
+    assert!(span.attributes.iter().any(|a| a.key == "gen_ai.request.top_k" && a.value == Value::Double(3.0)));
+}
+
+#[test]
 fn a_failed_connect_is_a_client_span_of_its_own() {
     let mut rig = Rig::new(Settings::default());
     let mut server = End::new(1, Role::Server, 80);
@@ -348,13 +487,24 @@ fn names_are_those_of_the_published_conventions() {
         semconv::DB_RESPONSE_RETURNED_ROWS,
         semconv::DNS_QUESTION_NAME,
         semconv::DNS_ANSWERS,
+        semconv::MESSAGING_SYSTEM,
+        semconv::MESSAGING_OPERATION_NAME,
+        semconv::MESSAGING_OPERATION_TYPE,
+        semconv::MESSAGING_DESTINATION_NAME,
+        semconv::MESSAGING_DESTINATION_PARTITION_ID,
+        semconv::MESSAGING_KAFKA_OFFSET,
+        semconv::MESSAGING_BATCH_MESSAGE_COUNT,
+        semconv::MESSAGING_CONSUMER_GROUP_NAME,
+        semconv::MESSAGING_CLIENT_ID,
     ];
     let written = [
         include_str!("span/mod.rs"),
         include_str!("span/http.rs"),
         include_str!("span/database.rs"),
         include_str!("span/dns.rs"),
+        include_str!("span/kafka.rs"),
         include_str!("span/connect.rs"),
+        include_str!("span/payload.rs"),
     ]
     .concat();
     for name in names {
@@ -362,7 +512,8 @@ fn names_are_those_of_the_published_conventions() {
     }
     // Names in the code that look like attributes are conventions, or the contract's own.
     for word in written.split('"').skip(1).step_by(2) {
-        let prefixes = ["http.", "url.", "server.", "client.", "network.", "db.", "dns.", "user_agent.", "error."];
+        let prefixes =
+            ["http.", "url.", "server.", "client.", "network.", "db.", "dns.", "messaging.", "user_agent.", "error."];
         if prefixes.iter().any(|prefix| word.starts_with(prefix)) {
             assert!(names.contains(&word) || word == "dns.response_code", "{word}");
         }

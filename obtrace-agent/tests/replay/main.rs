@@ -2,11 +2,17 @@
 #![expect(clippy::unwrap_used, reason = "helper functions of tests may panic like the tests")]
 
 mod build;
+mod canary;
+#[path = "../../../obtrace-protocols/tests/conversation/mod.rs"]
+mod conversation;
 mod datagrams;
 mod files;
+#[path = "../../../obtrace-protocols/tests/conversation/leak.rs"]
+mod leak;
 mod links;
 mod order;
 mod property;
+mod settings;
 mod streams;
 
 use obtrace_agent::{

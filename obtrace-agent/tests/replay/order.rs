@@ -104,6 +104,27 @@ fn a_segment_missing_from_the_capture_costs_what_it_carried() {
 }
 
 #[test]
+fn what_waited_for_a_hole_keeps_its_times() {
+    let mut talk = Talk::new().open().script(&redis(2));
+    let (lost, read) = (talk.frames.len() - 1, talk.next[1]);
+    talk.say(true, 0, &command(&["SET", "a", "1"]));
+    talk.say(false, 0, b"+OK\r\n");
+    let (asked, answered) = (talk.time - MILLI / 10, talk.time);
+    // Sent before the answer was read.
+    let next = command(&["SET", "b", "2"]);
+    let start = talk.next[0];
+    talk.raw(true, ACK, start, read, &next);
+    talk.next[0] = start.wrapping_add(next.len() as u32);
+    talk.say(false, 0, b"+OK\r\n");
+    talk.frames.remove(lost);
+    let result = replay(&talk.close().frames);
+    assert_eq!(result.summary.gaps, 1);
+    let times =
+        result.spans.iter().map(|span| (span.span.start_unix_nano, span.span.end_unix_nano)).collect::<Vec<_>>();
+    assert!(times.contains(&(asked, answered)), "{asked} to {answered}: {times:?}");
+}
+
+#[test]
 fn a_hole_ends_when_capture_time_passes() {
     let mut talk = talk();
     talk.frames.remove(5);
@@ -239,6 +260,19 @@ fn data_in_the_syn_and_with_the_fin() {
     talk.raw(false, FIN | ACK, talk.next[1], talk.next[0], b"+PONG\r\n");
     let result = replay(&talk.frames);
     assert_eq!(lines(&result), ["redis PING complete"]);
+}
+
+#[test]
+fn data_that_acknowledges_a_fin() {
+    let mut talk = talk();
+    let quit = command(&["QUIT"]);
+    talk.raw(false, FIN | ACK, talk.next[1], talk.next[0], b"");
+    talk.raw(true, ACK, talk.next[0], talk.next[1].wrapping_add(1), &quit);
+    talk.raw(false, RST, talk.next[1].wrapping_add(1), 0, b"");
+    let result = replay(&talk.frames);
+    let unanswered = ["redis QUIT response_missing".to_owned()];
+    assert_eq!(lines(&result), [redis_lines(3), unanswered.to_vec()].concat());
+    assert_eq!(result.summary.gaps, 0);
 }
 
 #[test]

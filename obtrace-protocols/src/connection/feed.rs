@@ -3,7 +3,7 @@
 use super::{Connection, State, told_role};
 use crate::{
     Timestamp,
-    parser::{Context, Parser, Side, Then},
+    parser::{Context, Parser, Side, Step, Then},
     stream::{Mark, Pushed},
 };
 
@@ -14,6 +14,7 @@ const FORGIVEN_AFTER: u64 = 64;
 
 impl Connection {
     /// Takes a chunk while the protocol is known.
+    #[inline(always)]
     pub(super) fn feed(&mut self, side: Side, mut bytes: &[u8], mut mark: Mark) {
         // Each round takes bytes, gives up a hole or empties the buffer.
         while self.parser.is_some() && !self.stream(side).ignored {
@@ -111,6 +112,7 @@ impl Connection {
             self.stream_mut(side).torn = true;
             if !self.stream(side).assembler.readable().is_empty() {
                 // What is behind the gap may be the start of a message.
+                self.newest = side;
                 self.look();
             }
         }
@@ -139,6 +141,7 @@ impl Connection {
             direct,
             other_waits: other.assembler.waiting_since().is_some(),
             other: &other.assembler,
+            shared: &self.shared,
             opened: &mut self.opened,
             next_id: &mut self.next_id,
         };
@@ -163,7 +166,7 @@ impl Connection {
                 self.stream_mut(side).assembler.advance(here);
                 self.stream_mut(side).assembler.skip(n.saturating_sub(here as u64));
             }
-            if !self.after(side, step.then, bytes.len(), consumed, &mut stuck) {
+            if !self.after(side, step, bytes.len(), mark.at, &mut stuck) {
                 break;
             }
         }
@@ -191,15 +194,17 @@ impl Connection {
             if bytes.is_empty() || bytes.len() < stream.need as usize || stream.ignored || stream.blocked {
                 return;
             }
+            let now = stream.assembler.newest().at;
             let mut cx = Context {
                 config: &self.config,
                 role: told_role(&self.config, self.requests),
-                now: stream.assembler.newest().at,
+                now,
                 offset: stream.assembler.position(),
                 assembler: &stream.assembler,
                 direct: None,
                 other_waits: other.assembler.waiting_since().is_some(),
                 other: &other.assembler,
+                shared: &self.shared,
                 opened: &mut self.opened,
                 next_id: &mut self.next_id,
             };
@@ -209,16 +214,16 @@ impl Connection {
                 stream.assembler.skip(n);
             }
             let left = stream.assembler.readable().len();
-            if !self.after(side, step.then, left, step.consumed, &mut stuck) {
+            if !self.after(side, step, left, now, &mut stuck) {
                 return;
             }
         }
     }
 
     /// Notes what the parser waits for. Whether it may go on with what is left.
-    pub(super) fn after(&mut self, side: Side, then: Then, left: usize, consumed: usize, stuck: &mut bool) -> bool {
+    pub(super) fn after(&mut self, side: Side, step: Step, left: usize, now: Timestamp, stuck: &mut bool) -> bool {
         let limit = self.config.max_buffered;
-        match then {
+        match step.then {
             Then::Need(n) => {
                 // A parser that asks for nothing new would be called for ever.
                 let need = n.max(left.saturating_add(1));
@@ -237,6 +242,11 @@ impl Connection {
                 *stuck = false;
                 left > 0
             }
+            Then::Switch => {
+                *stuck = false;
+                self.switch(side, now);
+                left > 0
+            }
             Then::Misframed => {
                 self.stream_mut(side).need = 1;
                 if self.next_id.saturating_sub(self.misframed_at) >= FORGIVEN_AFTER {
@@ -249,8 +259,8 @@ impl Connection {
                     self.give_up(side);
                     return false;
                 }
-                let again = consumed > 0 || !*stuck;
-                *stuck = consumed == 0;
+                let again = step.consumed > 0 || !*stuck;
+                *stuck = step.consumed == 0;
                 again && left > 0
             }
         }

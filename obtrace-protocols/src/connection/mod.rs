@@ -4,11 +4,14 @@ mod config;
 mod detection;
 mod feed;
 mod shared;
+mod switch;
+mod topics;
 
 use alloc::{boxed::Box, collections::VecDeque};
 
 pub use config::Config;
 pub use shared::Shared;
+use switch::Retired;
 
 use crate::{
     Direction, Exchange, Opened, Protocol, Role, Tag, Timestamp, detect,
@@ -65,8 +68,7 @@ pub struct Connection {
     client: Stream,
     server: Stream,
     parser: Option<ParserBox>,
-    /// A protocol that was given up and has exchanges left to hand out.
-    retired: Option<ParserBox>,
+    retired: Retired,
     opened: VecDeque<Opened>,
     next_id: u64,
     held: usize,
@@ -93,6 +95,8 @@ struct Stream {
     blocked: bool,
     /// Bytes were lost before the protocol was known.
     torn: bool,
+    /// A statement of SQL was seen in it before the protocol was known.
+    stated: bool,
 }
 
 struct ParserBox(Box<dyn Parser>);
@@ -106,7 +110,7 @@ impl core::fmt::Debug for ParserBox {
 impl Stream {
     fn new(config: &Config) -> Self {
         let assembler = Assembler::new(config.max_buffered as usize);
-        Self { assembler, need: 1, ignored: false, blocked: false, torn: false }
+        Self { assembler, need: 1, ignored: false, blocked: false, torn: false, stated: false }
     }
 }
 
@@ -119,7 +123,7 @@ impl Connection {
             server: Stream::new(&config),
             shared: shared.clone(),
             parser: None,
-            retired: None,
+            retired: Retired::default(),
             opened: VecDeque::new(),
             next_id: 0,
             held: 0,
@@ -284,11 +288,11 @@ impl Connection {
     }
 
     /// The next exchange that is finished. Every one was announced by [`Connection::poll_opened`] before.
+    #[inline]
     pub fn poll_exchange(&mut self) -> Option<Exchange<'_>> {
-        if self.retired.as_ref().is_some_and(|retired| retired.0.has_exchange()) {
-            return self.retired.as_mut()?.0.poll_exchange();
+        if self.retired.has_exchange() {
+            return self.retired.poll_exchange();
         }
-        self.retired = None;
         self.parser.as_mut()?.0.poll_exchange()
     }
 
@@ -317,12 +321,13 @@ impl Connection {
     }
 
     /// Heap bytes held, in use or not.
+    #[inline]
     #[must_use]
     pub fn memory(&self) -> usize {
-        let parsers = self.parser.iter().chain(&self.retired).map(|parser| parser.0.memory()).sum::<usize>();
+        let parser = self.parser.as_ref().map_or(0, |parser| parser.0.memory());
         let opened = self.opened.capacity().saturating_mul(size_of::<Opened>());
         let streams = self.client.assembler.memory().saturating_add(self.server.assembler.memory());
-        parsers.saturating_add(opened).saturating_add(streams)
+        parser.saturating_add(self.retired.memory()).saturating_add(opened).saturating_add(streams)
     }
 
     fn side(&self, direction: Direction) -> Side {

@@ -1,12 +1,13 @@
 //! What connections have in common, and what each of them counts there.
 
-use alloc::sync::Arc;
+use alloc::{sync::Arc, vec::Vec};
 use core::sync::atomic::{AtomicUsize, Ordering};
 
-use super::Connection;
-use crate::parser::Side;
+use super::{Connection, topics::Topics};
+use crate::{parser::Side, payload::GenAiEndpoint};
 
-/// What connections have in common: the bytes that all of them together may hold.
+/// What connections have in common: the bytes that all of them together may hold, and the names of Kafka's topics, which
+/// one connection is told and others refer to by id.
 #[derive(Clone, Debug)]
 pub struct Shared(Arc<SharedInner>);
 
@@ -15,6 +16,8 @@ struct SharedInner {
     held: AtomicUsize,
     given_up: AtomicUsize,
     max_held: usize,
+    topics: Topics,
+    gen_ai_endpoints: Vec<GenAiEndpoint>,
 }
 
 impl Default for Shared {
@@ -28,7 +31,35 @@ impl Shared {
     /// what it holds, which counts as a gap.
     #[must_use]
     pub fn new(max_held: usize) -> Self {
-        Self(Arc::new(SharedInner { held: AtomicUsize::new(0), given_up: AtomicUsize::new(0), max_held }))
+        let (held, given_up) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        Self(Arc::new(SharedInner {
+            held,
+            given_up,
+            max_held,
+            topics: Topics::default(),
+            gen_ai_endpoints: Vec::new(),
+        }))
+    }
+
+    /// Endpoints that speak the API of OpenAI beside those that are known. To be called before connections are made with
+    /// this value; it has no effect on clones of it.
+    #[must_use]
+    pub fn with_gen_ai_endpoints(mut self, endpoints: Vec<GenAiEndpoint>) -> Self {
+        match Arc::get_mut(&mut self.0) {
+            Some(inner) => inner.gen_ai_endpoints = endpoints,
+            None => {
+                let mut other = Self::new(self.0.max_held);
+                if let Some(inner) = Arc::get_mut(&mut other.0) {
+                    inner.gen_ai_endpoints = endpoints;
+                }
+                return other;
+            }
+        }
+        self
+    }
+
+    pub(crate) fn gen_ai_endpoints(&self) -> &[GenAiEndpoint] {
+        &self.0.gen_ai_endpoints
     }
 
     /// Heap bytes held now.
@@ -41,6 +72,16 @@ impl Shared {
     #[must_use]
     pub fn given_up(&self) -> usize {
         self.0.given_up.load(Ordering::Relaxed)
+    }
+
+    /// How many of Kafka's topics were forgotten so far to make room for others: 1024 are remembered.
+    #[must_use]
+    pub fn forgotten_topics(&self) -> usize {
+        self.0.topics.forgotten()
+    }
+
+    pub(crate) fn topics(&self) -> &Topics {
+        &self.0.topics
     }
 }
 

@@ -1,8 +1,15 @@
-//! DNS over UDP and TCP.
+//! DNS ([RFC 1035](https://www.rfc-editor.org/rfc/rfc1035)) over UDP and TCP (§4.2), with compressed names (§4.1.4), EDNS
+//! ([RFC 6891](https://www.rfc-editor.org/rfc/rfc6891)) and types without a name ([RFC 3597](https://www.rfc-editor.org/rfc/rfc3597)).
 //!
 //! A query and its response are an exchange. A query that is sent again (same number, same question) is the same one;
 //! asking again over TCP because the response was cut is another one. The transfer of a zone is one exchange however
 //! many messages it takes. Multicast DNS is left out.
+//!
+//! Limits: names of 255 bytes, 127 pointers in one; 16 answers are written out, TXT records up to 255 bytes, all of them up
+//! to [`Config::max_text`], and all are counted. Of a message over TCP half of
+//! [`Config::max_buffered`](crate::Config::max_buffered) is read. As many queries wait as
+//! [`Config::max_pending`](crate::Config::max_pending) says, over UDP as long as
+//! [`Config::datagram_timeout`](crate::Config::datagram_timeout); 16 responses whose queries were not seen yet.
 
 mod codes;
 mod detect;

@@ -1,4 +1,4 @@
-//! Walks over a body without reading it ([RFC 9112 §6 and §7](https://www.rfc-editor.org/rfc/rfc9112#section-6)).
+//! Walks over a body, and shows it to who reads it, if anybody does ([RFC 9112 §6 and §7](https://www.rfc-editor.org/rfc/rfc9112#section-6)).
 
 use super::{
     head::{ContentLength, Fields, Line, Lines, TransferEncoding},
@@ -20,6 +20,25 @@ pub(super) enum Body {
     Trailers(usize),
     /// All until the connection closes.
     UntilClose,
+}
+
+/// What the bytes of a body, without their framing, are shown to.
+pub(super) trait Sink {
+    /// Whether all bytes are wanted. Else those that were not captured are not missed.
+    const READS: bool;
+
+    /// The next bytes; they end at this place in what [`Body::walk`] goes over.
+    fn data(&mut self, bytes: &[u8], end: usize);
+}
+
+/// Nobody reads the body.
+pub(super) struct Nobody;
+
+impl Sink for Nobody {
+    const READS: bool = false;
+
+    #[inline]
+    fn data(&mut self, _bytes: &[u8], _end: usize) {}
 }
 
 /// What comes after the bytes that [`Body::walk`] went over.
@@ -71,14 +90,14 @@ pub(super) fn of_response(fields: &Fields) -> Framing {
 
 impl Body {
     /// Goes over `bytes`; how many of them are done with, and what then.
-    pub(super) fn walk(&mut self, bytes: &[u8]) -> (usize, Walk) {
+    pub(super) fn walk<S: Sink>(&mut self, bytes: &[u8], sink: &mut S) -> (usize, Walk) {
         let mut at = 0_usize;
         loop {
             let rest = bytes.get(at..).unwrap_or_default();
             if rest.is_empty() {
                 return (at, Walk::More(1));
             }
-            let (taken, stop) = self.step(rest);
+            let (taken, stop) = self.step(rest, at, sink);
             at = at.saturating_add(taken);
             if let Some(stop) = stop {
                 return (at, stop);
@@ -86,14 +105,17 @@ impl Body {
         }
     }
 
-    fn step(&mut self, rest: &[u8]) -> (usize, Option<Walk>) {
+    fn step<S: Sink>(&mut self, rest: &[u8], at: usize, sink: &mut S) -> (usize, Option<Walk>) {
         match self {
-            Self::UntilClose => (rest.len(), None),
+            Self::UntilClose => {
+                sink.data(rest, at.saturating_add(rest.len()));
+                (rest.len(), None)
+            }
             Self::Length(left) => {
-                let (taken, walk) = run_over(left, rest);
+                let (taken, walk) = run_over(left, rest, at, sink);
                 (taken, Some(walk))
             }
-            Self::ChunkData(left) => match run_over(left, rest) {
+            Self::ChunkData(left) => match run_over(left, rest, at, sink) {
                 (taken, Walk::Done) => {
                     *self = Self::ChunkEnd;
                     (taken, None)
@@ -175,12 +197,14 @@ pub(super) enum Lost {
 
 /// Takes what is here of `left` bytes. All but the last of the others can be skipped: the last one tells when the
 /// message ended.
-fn run_over(left: &mut u64, rest: &[u8]) -> (usize, Walk) {
+fn run_over<S: Sink>(left: &mut u64, rest: &[u8], at: usize, sink: &mut S) -> (usize, Walk) {
     let taken = usize::try_from(*left).unwrap_or(usize::MAX).min(rest.len());
     *left = left.saturating_sub(taken as u64);
+    sink.data(rest.get(..taken).unwrap_or_default(), at.saturating_add(taken));
     let walk = match *left {
         0 => Walk::Done,
         1 => Walk::More(1),
+        _ if S::READS => Walk::More(1),
         n => {
             *left = 1;
             Walk::Skip(n.saturating_sub(1))
@@ -220,15 +244,34 @@ mod tests {
     #[test]
     fn the_last_byte_is_not_skipped() {
         let mut body = Body::Length(10);
-        assert_eq!(body.walk(b"abc"), (3, Walk::Skip(6)));
-        assert_eq!(body.walk(b"z"), (1, Walk::Done));
+        assert_eq!(body.walk(b"abc", &mut Nobody), (3, Walk::Skip(6)));
+        assert_eq!(body.walk(b"z", &mut Nobody), (1, Walk::Done));
+    }
+
+    #[test]
+    fn who_reads_gets_what_is_inside_the_framing() {
+        struct Kept(alloc::vec::Vec<u8>, usize);
+        impl Sink for Kept {
+            const READS: bool = true;
+
+            fn data(&mut self, bytes: &[u8], end: usize) {
+                self.0.extend_from_slice(bytes);
+                self.1 = end;
+            }
+        }
+        let mut kept = Kept(alloc::vec::Vec::new(), 0);
+        let mut body = Body::ChunkSize(0);
+        assert_eq!(body.walk(b"3;x\r\nabc\r\n4\r\nd", &mut kept), (14, Walk::More(1)));
+        assert_eq!((&*kept.0, kept.1), (&b"abcd"[..], 14));
+        assert_eq!(body.walk(b"efg\r\n0\r\n\r\nGET", &mut kept), (10, Walk::Done));
+        assert_eq!((&*kept.0, kept.1), (&b"abcdefg"[..], 3));
     }
 
     #[test]
     fn losses_inside_a_known_length_do_not_lose_the_end() {
         let mut body = Body::Length(10);
         assert_eq!(body.lose(9), Some(Lost::Inside));
-        assert_eq!(body.walk(b"zG"), (1, Walk::Done));
+        assert_eq!(body.walk(b"zG", &mut Nobody), (1, Walk::Done));
         assert_eq!(Body::Length(10).lose(12), Some(Lost::Past(2)));
         assert_eq!(Body::Length(10).lose(0), None);
         assert_eq!(Body::ChunkSize(0).lose(3), None);

@@ -1,8 +1,8 @@
 //! What an HTTP exchange has beyond the common fields.
 
-use alloc::borrow::Cow;
+use alloc::{borrow::Cow, boxed::Box};
 
-use crate::exchange::own;
+use crate::{exchange::own, payload::Payload};
 
 /// What only HTTP/1 has. Texts are cut at [`Config::max_text`](crate::Config::max_text); bytes that are not UTF-8 are
 /// replaced.
@@ -12,15 +12,16 @@ pub struct HttpDetails<'a> {
     /// The method as sent: any token. [`Exchange::operation`](crate::Exchange::operation) is the same if the method
     /// is registered with IANA, else `_OTHER`.
     pub method: Cow<'a, str>,
-    /// The request target as sent ([RFC 9112 §3.2](https://www.rfc-editor.org/rfc/rfc9112#section-3.2)).
+    /// The request target as sent ([RFC 9112 §3.2](https://www.rfc-editor.org/rfc/rfc9112#section-3.2)), but for a `*` in
+    /// place of each byte of what is secret: user and password, and parameters that are named like credentials.
     pub target: Cow<'a, str>,
     /// The path: no query, no authority. Empty for CONNECT.
     pub path: Cow<'a, str>,
-    /// What is after the first `?`.
+    /// What is after the first `?`, credentials concealed as in `target`.
     pub query: Option<Cow<'a, str>>,
     /// The minor version of the request: 0 or 1.
     pub version: u8,
-    /// The authority of an absolute target or of CONNECT, else the `Host` field.
+    /// The authority of an absolute target or of CONNECT, else the `Host` field; without user and password.
     pub host: Option<Cow<'a, str>>,
     /// The scheme of an absolute target.
     pub scheme: Option<Cow<'a, str>>,
@@ -40,6 +41,9 @@ pub struct HttpDetails<'a> {
     pub response_body_size: Option<u64>,
     /// The protocol that the connection was given over to: `Upgrade` of a 101 response, `tunnel` after CONNECT.
     pub upgrade: Option<Cow<'a, str>>,
+    /// What the bodies are about, where the request is a call of an API that is known
+    /// ([`payload`](crate::payload)).
+    pub payload: Option<Cow<'a, Box<Payload>>>,
 }
 
 impl HttpDetails<'_> {
@@ -62,6 +66,7 @@ impl HttpDetails<'_> {
             request_body_size: self.request_body_size,
             response_body_size: self.response_body_size,
             upgrade: self.upgrade.map(own),
+            payload: self.payload.map(|payload| Cow::Owned(payload.into_owned())),
         }
     }
 }
@@ -78,9 +83,14 @@ pub(super) struct Target<'a> {
 /// Takes a target apart: origin-form, absolute-form, authority-form (CONNECT), asterisk-form.
 pub(super) fn split_target(is_connect: bool, target: &str) -> Target<'_> {
     if is_connect {
-        return Target { scheme: None, authority: Some(target), path: "", query: None };
+        return Target { scheme: None, authority: target.rsplit('@').next(), path: "", query: None };
     }
-    let (target, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
+    // Targets are short: a search in words costs more.
+    let mark = target.bytes().position(|byte| byte == b'?');
+    let (target, query) = match mark.and_then(|at| target.split_at_checked(at)) {
+        Some((path, query)) => (path, query.get(1..)),
+        None => (target, None),
+    };
     let absolute = if target.starts_with('/') { None } else { target.split_once("://") };
     let Some((scheme, rest)) = absolute else {
         return Target { scheme: None, authority: None, path: target, query };
@@ -147,7 +157,7 @@ pub(super) fn ends_method(bytes: &[u8]) -> bool {
 }
 
 /// The method as a low-cardinality name: itself if it is registered, else `_OTHER`.
-pub(super) fn operation(method: &str) -> &str {
+pub(crate) fn operation(method: &str) -> &str {
     if is_registered(method.as_bytes()) { method } else { "_OTHER" }
 }
 
@@ -166,6 +176,7 @@ mod tests {
         assert_eq!(split("GET", "http://h:80/p?q"), [Some("http"), Some("h:80"), Some("/p"), Some("q")]);
         assert_eq!(split("GET", "http://u:pw@h"), [Some("http"), Some("h"), Some("/"), None]);
         assert_eq!(split("CONNECT", "h:443"), [None, Some("h:443"), Some(""), None]);
+        assert_eq!(split("CONNECT", "u:pw@h:443"), [None, Some("h:443"), Some(""), None]);
         assert_eq!(split("OPTIONS", "*"), [None, None, Some("*"), None]);
     }
 

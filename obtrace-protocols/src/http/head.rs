@@ -161,8 +161,12 @@ pub(super) enum Field {
     Host,
     UserAgent,
     ContentType,
+    ContentEncoding,
     ForwardedFor,
     Upgrade,
+    Http2Settings,
+    WebSocketExtensions,
+    WebSocketProtocol,
 }
 
 /// A field name to compare with, whatever the case, in words that cover it.
@@ -221,12 +225,16 @@ const fn words<const N: usize>(bytes: &[u8; N]) -> [u64; 3] {
 }
 
 const CONTENT_LENGTH: Name<14> = Name::new(b"content-length");
+const CONTENT_ENCODING: Name<16> = Name::new(b"content-encoding");
 const CONTENT_TYPE: Name<12> = Name::new(b"content-type");
 const TRACEPARENT: Name<11> = Name::new(b"traceparent");
 const TRANSFER_ENCODING: Name<17> = Name::new(b"transfer-encoding");
 const HOST: Name<4> = Name::new(b"host");
 const USER_AGENT: Name<10> = Name::new(b"user-agent");
 const UPGRADE: Name<7> = Name::new(b"upgrade");
+const HTTP2_SETTINGS: Name<14> = Name::new(b"http2-settings");
+const WEBSOCKET_EXTENSIONS: Name<24> = Name::new(b"sec-websocket-extensions");
+const WEBSOCKET_PROTOCOL: Name<22> = Name::new(b"sec-websocket-protocol");
 const FORWARDED_FOR: Name<15> = Name::new(b"x-forwarded-for");
 
 /// Splits a field line whose name is one of those that are read. Most others are told by their first byte; none is
@@ -236,9 +244,16 @@ pub(super) fn known_field(line: &[u8]) -> Option<(Field, &[u8])> {
     let (field, rest) = match line.first()? | 0x20 {
         b'c' | b't' => match CONTENT_TYPE.strip(line) {
             Some(rest) => (Field::ContentType, rest),
-            None => return noted_field(line),
+            None => return noted_field(line).or_else(|| content_encoding(line)),
         },
-        b'h' => (Field::Host, HOST.strip(line)?),
+        b'h' => match HOST.strip(line) {
+            Some(rest) => (Field::Host, rest),
+            None => (Field::Http2Settings, HTTP2_SETTINGS.strip(line)?),
+        },
+        b's' => match WEBSOCKET_EXTENSIONS.strip(line) {
+            Some(rest) => (Field::WebSocketExtensions, rest),
+            None => (Field::WebSocketProtocol, WEBSOCKET_PROTOCOL.strip(line)?),
+        },
         b'u' => match USER_AGENT.strip(line) {
             Some(rest) => (Field::UserAgent, rest),
             None => (Field::Upgrade, UPGRADE.strip(line)?),
@@ -247,6 +262,11 @@ pub(super) fn known_field(line: &[u8]) -> Option<(Field, &[u8])> {
         _ => return None,
     };
     Some((field, field_value(rest)?))
+}
+
+#[inline]
+fn content_encoding(line: &[u8]) -> Option<(Field, &[u8])> {
+    Some((Field::ContentEncoding, field_value(CONTENT_ENCODING.strip(line)?)?))
 }
 
 /// As [`known_field`], for those only that [`Fields::note`] takes.

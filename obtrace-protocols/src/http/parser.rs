@@ -1,6 +1,7 @@
 //! Both sides of one HTTP/1 connection: heads, bodies, and which response answers which request.
 
 mod heads;
+mod observing;
 mod resting;
 
 use alloc::{boxed::Box, vec::Vec};
@@ -8,16 +9,18 @@ use alloc::{boxed::Box, vec::Vec};
 use resting::Resting;
 
 use super::{
-    body::{self, Body, Framing, Lost, Walk},
+    body::{self, Body, Framing, Lost, Nobody, Walk},
     head::Fields,
     matching::Cut,
     resync,
     slot::{Queue, Slot},
+    upgrade::Handshake,
 };
 use crate::{
     Config, Exchange, Timestamp,
     pairing::Pairing,
-    parser::{Context, Parser, Side, Step, Then},
+    parser::{Context, Parser, Side, Step, Successor, Then},
+    payload::coding::Coding,
     stream::Mark,
 };
 
@@ -61,7 +64,10 @@ pub(super) struct Half {
     scanned: usize,
     /// Of the message that is being read, once its first byte was seen.
     pub(super) start: Option<Mark>,
-    fields: Fields,
+    pub(super) fields: Fields,
+    coding: Coding,
+    /// The request whose body, or whose response's body, is looked at, by its id.
+    observed: Option<u64>,
     /// Where its body begins.
     body_offset: u64,
     /// When the newest byte of the body passed, and the offset behind it.
@@ -85,6 +91,7 @@ pub(super) struct HttpParser {
     /// The request whose head is being read.
     pub(super) request: Option<Box<Slot>>,
     draft: Draft,
+    pub(super) handshake: Handshake,
     /// Whether the response that is being read belongs to the request that waits longest.
     pub(super) paired: bool,
     pub(super) pairing: Pairing,
@@ -92,11 +99,15 @@ pub(super) struct HttpParser {
     pub(super) holed: bool,
     /// Responses to requests that were given up because too many waited.
     pub(super) forgotten: u64,
+    /// The client goes on in HTTP/1 after all: what it sent meanwhile comes before the next response.
+    released: bool,
     /// The connection was joined, and no start line of the client was seen yet.
     joined: bool,
     /// It is not observed any more and may go on.
     left: bool,
     role: Option<crate::Role>,
+    /// What the connection was given over to.
+    successor: Option<Successor>,
 }
 
 /// What reading a head came to.
@@ -141,12 +152,17 @@ impl HttpParser {
         slot.request.end = end;
         slot.request.size = offset.saturating_sub(start.offset);
         slot.may_upgrade = slot.offers_upgrade() || slot.is_connect;
+        let framing = body::of_request(&self.client.fields);
+        if matches!(framing, Framing::Body(_)) {
+            self.queue.observe(&mut slot, self.client.coding, cx);
+        }
+        self.client.observed = slot.observer.as_ref().filter(|observer| observer.wants(Side::Client)).map(|_| slot.id);
         self.place(&mut slot);
         if self.queue.open() >= cx.config.max_pending as usize {
             self.give_up_oldest();
         }
         self.queue.push(slot);
-        match body::of_request(&self.client.fields) {
+        match framing {
             Framing::Empty => self.request_done(offset, end),
             Framing::Body(body) => {
                 self.client.state = State::Body(body);
@@ -165,6 +181,7 @@ impl HttpParser {
 
     /// The request that was begun last is over.
     fn request_done(&mut self, offset: u64, end: Timestamp) {
+        self.end_observed(Side::Client);
         let body_offset = self.client.body_offset;
         self.client.state = State::Start;
         self.client.start = None;
@@ -183,7 +200,7 @@ impl HttpParser {
         self.queue.settle();
     }
 
-    fn response_head_done(&mut self, offset: u64, end: Timestamp, cx: &Context<'_>) -> Progress {
+    fn response_head_done(&mut self, offset: u64, end: Timestamp, cx: &mut Context<'_>) -> Progress {
         let status = self.draft.status;
         self.server.state = State::Start;
         let Some(start) = self.server.start.take() else { return Progress::On };
@@ -208,13 +225,12 @@ impl HttpParser {
             slot.request_done |= leaves;
             self.queue.note_response(&self.draft.content_type, &self.draft.upgrade);
         }
-        if bodiless || leaves {
+        self.observe_response(status);
+        if leaves {
+            return self.leaves(status, offset, end, cx);
+        }
+        if bodiless {
             self.response_done(offset, end);
-            if leaves {
-                self.leave();
-                let verdict = self.pairing.settle();
-                self.judge(verdict);
-            }
             return Progress::On;
         }
         match body::of_response(&self.server.fields) {
@@ -238,7 +254,25 @@ impl HttpParser {
         Progress::On
     }
 
+    /// The response ends HTTP/1 on this connection. Another protocol takes it over if it is known where each side of
+    /// that begins.
+    fn leaves(&mut self, status: u16, offset: u64, end: Timestamp, cx: &mut Context<'_>) -> Progress {
+        let undecided = self.client.state == State::Undecided;
+        let paired = self.paired && self.queue.answering().is_some_and(|slot| slot.may_upgrade);
+        self.response_done(offset, end);
+        self.leave();
+        let verdict = self.pairing.settle();
+        self.judge(verdict);
+        self.successor = if status == 101 && undecided && paired { self.take_over(cx) } else { None };
+        if self.successor.is_none() {
+            return Progress::On;
+        }
+        let consumed = usize::try_from(offset.saturating_sub(cx.offset)).unwrap_or(usize::MAX);
+        Progress::Stop(Step { consumed, then: Then::Switch })
+    }
+
     fn response_done(&mut self, offset: u64, end: Timestamp) {
+        self.end_observed(Side::Server);
         self.server.state = State::Start;
         self.server.start = None;
         self.server.scanned = 0;
@@ -263,6 +297,7 @@ impl HttpParser {
         drop(waiting);
         if released && self.client.state == State::Undecided {
             self.client.state = State::Start;
+            self.released = true;
         }
         self.queue.settle();
     }
@@ -295,7 +330,10 @@ impl HttpParser {
 
     fn body(&mut self, side: Side, mut body: Body, bytes: &[u8], at: &mut usize, cx: &Context<'_>) -> Progress {
         let rest = bytes.get(*at..).unwrap_or_default();
-        let (taken, walk) = body.walk(rest);
+        let (taken, walk) = match self.half(side).observed {
+            None => body.walk(rest, &mut Nobody),
+            Some(id) => self.show(side, id, &mut body, rest, *at, cx),
+        };
         *at = at.saturating_add(taken);
         let offset = cx.offset.saturating_add(*at as u64);
         let newest = cx.mark_at(offset.saturating_sub(1)).at;
@@ -337,6 +375,7 @@ impl HttpParser {
 
     /// Ends a message in whose body nothing can be found any more.
     fn spoil(&mut self, side: Side, offset: u64, now: Timestamp, gap: bool) {
+        self.lose_observed(side);
         if let Some(slot) = self.slot_of(side) {
             slot.gap |= gap;
             slot.truncated |= !gap;
@@ -380,6 +419,9 @@ impl HttpParser {
             if at >= bytes.len() {
                 return Step::need(at, 1);
             }
+            if core::mem::take(&mut self.released) && side == Side::Server {
+                return Step { consumed: at, then: Then::Wait };
+            }
             let progress = match self.half(side).state {
                 State::Start | State::Fields => self.head(side, bytes, &mut at, cx),
                 State::LongStart => self.long_start(side, bytes, &mut at),
@@ -411,6 +453,8 @@ impl HttpParser {
                 let timed = half.newest >= cx.now;
                 half.newest = cx.now;
                 half.end = cx.offset;
+                self.lose_observed(side);
+                let half = self.half(side);
                 match lost {
                     // Should nothing follow, nobody knows when it ended.
                     Some(Lost::Inside) if body == Body::UntilClose => half.torn = !timed,
@@ -488,7 +532,7 @@ impl HttpParser {
     fn memory(&self) -> usize {
         let request = self.request.as_ref().map_or(0, |_| size_of::<Slot>());
         let drafts = self.draft.content_type.capacity().saturating_add(self.draft.upgrade.capacity());
-        let drafts = drafts.saturating_add(request);
+        let drafts = drafts.saturating_add(request).saturating_add(self.handshake.memory());
         size_of::<Self>().saturating_add(drafts).saturating_add(self.queue.memory())
     }
 
@@ -496,6 +540,9 @@ impl HttpParser {
         self.queue.shrink();
         if self.server.start.is_none() {
             self.draft = Draft::default();
+        }
+        if self.client.state != State::Undecided {
+            self.handshake = Handshake::default();
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{
     details::{ends_method, is_registered},
-    head::{MAX_METHOD, may_be_status_line, request_line, status_line},
+    head::{MAX_METHOD, may_be_status_line, request_line, status_line, version},
     scan::LineEnds,
 };
 use crate::parser::Side;
@@ -48,11 +48,12 @@ fn start_line(side: Side, line: &[u8], torn: bool) -> Option<usize> {
             status_line(line.get(at..)?).map(|_| at)
         }
         Side::Client => {
-            let (_, target, _) = request_line(line).or_else(|| {
+            let known = request_line(line).or_else(|| {
                 let space = line.iter().position(|&byte| byte == b' ')?;
                 let method = line.get(..space)?.iter().rev().take_while(|&&byte| is_capital(byte)).count();
                 request_line(line.get(space.checked_sub(method)?..)?)
-            })?;
+            });
+            let (_, target, _) = known.or_else(|| behind_json(line))?;
             let after = line.len().checked_sub(" HTTP/1.1".len().saturating_add(target.len()))?;
             let before = line.get(..after.checked_sub(1)?)?;
             let capitals = before.iter().rev().take(MAX_METHOD).take_while(|&&byte| is_capital(byte)).count();
@@ -70,6 +71,17 @@ fn start_line(side: Side, line: &[u8], torn: bool) -> Option<usize> {
             }
         }
     }
+}
+
+/// The request line that follows a JSON document in its line, whatever spaces there are in the document.
+fn behind_json(line: &[u8]) -> Option<(&str, &[u8], u8)> {
+    let (front, _) = version(line)?;
+    let space = front.iter().rposition(|&byte| byte == b' ')?;
+    let before = front.get(..space)?;
+    let method = before.iter().rev().take(MAX_METHOD).take_while(|&&byte| is_capital(byte)).count();
+    let start = before.len().checked_sub(method)?;
+    let behind = matches!(line.get(start.checked_sub(1)?)?, b'}' | b']') && method > 0;
+    behind.then(|| request_line(line.get(start..)?)).flatten()
 }
 
 fn may_begin(side: Side, line: &[u8]) -> bool {
@@ -95,7 +107,10 @@ mod tests {
         let client = |line: &str| start_line(Side::Client, line.as_bytes(), false);
         assert_eq!(client("GET / HTTP/1.1\r"), Some(0));
         assert_eq!(client("MYOWN /a HTTP/1.0"), Some(0));
-        assert_eq!(client("{\"a\": \"b\"}GET /next HTTP/1.1\r"), None);
+        assert_eq!(client("{\"a\": \"b\"}GET /next HTTP/1.1\r"), Some(10));
+        assert_eq!(client("[1, {\"a\": 2}]POST /next?x HTTP/1.1\r"), Some(13));
+        assert_eq!(client("{\"a\": \"b\"} GET /next HTTP/1.1\r"), None);
+        assert_eq!(client("{\"a\": \"b\"}MYOWN /next HTTP/1.1\r"), None);
         assert_eq!(client("{\"a\":\"b\"}GET /next HTTP/1.1\r"), Some(9));
         assert_eq!(client("ABCPOST /next HTTP/1.1"), Some(3));
         assert_eq!(client("see GET /a HTTP/1.1"), None);

@@ -27,6 +27,8 @@ impl<'a> LineEnds<'a> {
         let rest = self.bytes.get(self.next..)?;
         let (blocks, tail) = rest.as_chunks::<BLOCK>();
         for block in blocks {
+            #[cfg(test)]
+            crate::scan::looked::add(BLOCK);
             self.block = self.next;
             self.next = self.next.wrapping_add(BLOCK);
             if holds(block, b'\n') {
@@ -37,6 +39,8 @@ impl<'a> LineEnds<'a> {
         if tail.is_empty() {
             return None;
         }
+        #[cfg(test)]
+        crate::scan::looked::add(tail.len());
         self.last(tail)
     }
 
@@ -77,6 +81,7 @@ impl Iterator for LineEnds<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Config, Connection, Direction, Role, Shared, Tag, Timestamp, scan::looked};
     use proptest::prelude::*;
 
     proptest! {
@@ -88,6 +93,27 @@ mod tests {
             let found: Vec<usize> = LineEnds::new(&bytes, from).collect();
             let expected: Vec<usize> = (from..bytes.len()).filter(|&at| bytes[at] == b'\n').collect();
             prop_assert_eq!(found, expected);
+        }
+    }
+
+    #[test]
+    fn one_byte_at_a_time_is_linear() {
+        for unit in [&b"x"[..], b"x\r\nA: ", b"x\r\n\tfolded "] {
+            let looked = |length: usize| {
+                let mut bytes = b"GET / HTTP/1.1\r\nCookie: ".to_vec();
+                bytes.extend(unit.iter().cycle().take(length));
+                let config = Config::new().with_role(Some(Role::Client));
+                let mut connection = Connection::new(config, &Shared::default());
+                let at = Timestamp::from_nanos(1);
+                looked::take();
+                for (offset, byte) in (0..).zip(&bytes) {
+                    connection.handle_data(Direction::Sent, offset, &[*byte], at, Tag::default());
+                }
+                looked::take()
+            };
+            let (short, long) = (looked(4 * 1024), looked(32 * 1024));
+            // A parser that began again with every byte would look at sixty-four times as much.
+            assert!(short >= 4 * 1024 && long < short * 10, "{unit:?}: {short} for 4 KiB, {long} for 32 KiB");
         }
     }
 }

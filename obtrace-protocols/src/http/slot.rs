@@ -3,14 +3,19 @@
 use alloc::{borrow::Cow, boxed::Box, collections::VecDeque, string::String, vec::Vec};
 
 use super::{
+    conceal,
     details::{HttpDetails, operation, split_target},
     head::Field,
     texts::{Piece, Span, Texts},
 };
-use crate::{Completeness, Details, Exchange, Message, Protocol, Role, Timestamp};
+use crate::{
+    Completeness, Details, Exchange, Message, Protocol, Role, Timestamp,
+    parser::{Context, Side, Upgrade},
+    payload::{self, Observed, Observer, Observers, Payload, Unread, coding::Coding},
+};
 
 /// A request and what is known of its response.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug, Default)]
 pub(super) struct Slot {
     pub(super) id: u64,
     pub(super) request: Message,
@@ -47,6 +52,8 @@ pub(super) struct Slot {
     pub(super) truncated: bool,
     /// Whether its response is its own is not known yet.
     pub(super) on_trial: bool,
+    /// Who looks at its bodies.
+    pub(super) observer: Option<Box<dyn Observer>>,
 }
 
 impl Slot {
@@ -78,12 +85,31 @@ impl Slot {
         self.response_done = true;
         self.on_trial = false;
         self.may_upgrade = false;
+        if let Some(observer) = self.observer.as_mut() {
+            observer.abandon();
+        }
+    }
+
+    /// What was found in its bodies.
+    #[expect(clippy::borrowed_box, reason = "it is told as it is, see `HttpDetails::payload`")]
+    fn payload(&self) -> Option<&Box<Payload>> {
+        self.observer.as_ref()?.payload()
+    }
+
+    /// Whether a body that is of interest was not read to its end for this reason.
+    #[inline]
+    fn left_unread(&self, reason: Unread) -> bool {
+        if self.observer.is_none() {
+            return false;
+        }
+        let left = |unread| unread == Some(reason);
+        self.payload().is_some_and(|payload| left(payload.request_unread()) || left(payload.response_unread()))
     }
 
     fn completeness(&self) -> Completeness {
-        if self.gap {
+        if self.gap || self.left_unread(Unread::Gap) {
             Completeness::Gap
-        } else if self.truncated {
+        } else if self.truncated || self.left_unread(Unread::Limit) {
             Completeness::Truncated
         } else if self.status == 0 {
             Completeness::ResponseMissing
@@ -101,6 +127,9 @@ impl Slot {
         let path = Cow::Borrowed(target.path);
         let threshold = if role == Role::Server { 500 } else { 400 };
         let failed = self.status >= threshold;
+        let payload = self.payload();
+        // What the API says of the error says more than the status; a stream may fail behind a good one.
+        let said = payload.and_then(|payload| payload.error()).filter(|_| failed || self.status < 400);
         let upgrade = match (self.upgraded, self.is_connect) {
             (false, _) => None,
             (true, true) => Some("tunnel"),
@@ -112,7 +141,7 @@ impl Slot {
             role,
             operation: Cow::Borrowed(operation(method)),
             target: path.clone(),
-            error: failed.then(|| String::from_utf8_lossy(&self.status_text)),
+            error: said.map(Cow::Borrowed).or_else(|| failed.then(|| String::from_utf8_lossy(&self.status_text))),
             request: self.request,
             response: (self.status != 0).then_some(self.response),
             completeness: self.completeness(),
@@ -132,6 +161,7 @@ impl Slot {
                 response_body_size: self.response_body,
                 upgrade: upgrade.map(Cow::Borrowed),
                 method: Cow::Borrowed(method),
+                payload: payload.map(Cow::Borrowed),
             }),
         }
     }
@@ -171,6 +201,7 @@ pub(super) struct Queue {
     finished: usize,
     requests: Texts,
     responses: Texts,
+    pub(super) observers: Observers,
 }
 
 impl Queue {
@@ -187,7 +218,36 @@ impl Queue {
         self.spare(slot);
     }
 
-    fn spare(&mut self, slot: Box<Slot>) {
+    /// Its head is over: whether somebody is to look at its bodies.
+    #[inline]
+    pub(super) fn observe(&mut self, slot: &mut Slot, coding: Coding, cx: &Context<'_>) {
+        let asked = |piece| self.requests.get(slot.text, piece).unwrap_or_default();
+        let method = asked(slot.method);
+        if method != "POST" {
+            return;
+        }
+        let target = asked(slot.target);
+        let request = payload::Request {
+            method,
+            target,
+            host: split_target(false, target).authority.unwrap_or_else(|| asked(slot.host)),
+            content_type: asked(slot.request_type),
+            coding,
+            start: slot.request.start,
+        };
+        match self.observers.observe(&request, cx.config, cx.shared) {
+            Observed::No => {}
+            Observed::Yes(observer) => slot.observer = Some(observer),
+            Observed::TooMany => slot.truncated = true,
+        }
+    }
+
+    fn spare(&mut self, mut slot: Box<Slot>) {
+        if slot.observer.is_some()
+            && let Some(observer) = slot.observer.take()
+        {
+            self.observers.give_back(observer);
+        }
         if self.spare.len() < MAX_SPARE {
             self.spare.push(slot);
         }
@@ -199,7 +259,7 @@ impl Queue {
         slot.is_head = method == "HEAD";
         slot.is_connect = method == "CONNECT";
         slot.method = self.requests.put_str(&mut slot.text, method);
-        slot.target = self.requests.put(&mut slot.text, target, limit);
+        slot.target = self.requests.put_target(&mut slot.text, target, limit);
     }
 
     /// Notes a field, unless it was there before.
@@ -212,6 +272,7 @@ impl Queue {
             _ => &mut slot.upgrade,
         };
         if !piece.is_some() {
+            let value = if field == Field::Host { conceal::authority(value) } else { value };
             *piece = self.requests.put(&mut slot.text, value, limit);
         }
     }
@@ -238,6 +299,40 @@ impl Queue {
     pub(super) fn newest_offer(&self) -> Option<&str> {
         let slot = self.slots.back().filter(|_| !self.is_empty())?;
         self.requests.get(slot.text, slot.upgrade)
+    }
+
+    /// What the newest request was answered with that took its connection over, and to which protocol.
+    pub(super) fn newest_upgrade(&self) -> Option<(&str, Upgrade<'_>)> {
+        let slot = self.slots.back().filter(|slot| slot.upgraded)?;
+        let name = self.responses.get(slot.response_text, slot.response_upgrade)?;
+        let asked = |piece| self.requests.get(slot.text, piece);
+        let target = asked(slot.target).unwrap_or_default();
+        let parts = split_target(slot.is_connect, target);
+        let upgrade = Upgrade {
+            id: slot.id,
+            request: slot.request,
+            response: slot.response,
+            method: asked(slot.method).unwrap_or_default(),
+            target,
+            path: parts.path,
+            user_agent: asked(slot.user_agent),
+            host: parts.authority.or_else(|| asked(slot.host)),
+            ..Upgrade::default()
+        };
+        Some((name, upgrade))
+    }
+
+    /// The exchange that was finished last is told by another protocol.
+    pub(super) fn hand_over_newest(&mut self) {
+        let Some(finished) = self.finished.checked_sub(1) else { return };
+        if self.open() > 0 {
+            return;
+        }
+        self.finished = finished;
+        if let Some(slot) = self.slots.pop_back() {
+            self.responses.take_back(slot.response_text);
+            self.give_back(slot);
+        }
     }
 
     /// How many in front are finished or lent.
@@ -311,6 +406,15 @@ impl Queue {
     /// Ends everything that is open at `now`.
     pub(super) fn close(&mut self, now: Timestamp) {
         for slot in self.iter_open() {
+            let (asked, answered) = (slot.request_done, slot.response_done);
+            if let Some(observer) = slot.observer.as_mut() {
+                for (side, done) in [(Side::Client, asked), (Side::Server, answered)] {
+                    if !done {
+                        observer.lose(side);
+                        observer.end(side);
+                    }
+                }
+            }
             if !slot.request_done {
                 slot.request.end = now;
                 slot.truncated |= slot.status != 0;
@@ -324,12 +428,14 @@ impl Queue {
     pub(super) fn memory(&self) -> usize {
         let slots = self.slots.len().saturating_add(self.spare.len()).saturating_mul(size_of::<Slot>());
         let boxes = self.slots.capacity().saturating_add(self.spare.capacity()).saturating_mul(size_of::<Box<Slot>>());
-        slots.saturating_add(boxes).saturating_add(self.requests.capacity()).saturating_add(self.responses.capacity())
+        let texts = self.requests.capacity().saturating_add(self.responses.capacity());
+        slots.saturating_add(boxes).saturating_add(texts).saturating_add(self.observers.memory())
     }
 
     pub(super) fn shrink(&mut self) {
         self.drop_lent();
         self.spare = Vec::new();
+        self.observers.shrink();
         self.slots.shrink_to_fit();
         self.requests.shrink();
         self.responses.shrink();

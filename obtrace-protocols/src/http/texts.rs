@@ -2,7 +2,7 @@
 
 use alloc::string::String;
 
-use super::slot::shorten;
+use super::{conceal, slot::shorten};
 
 /// A part of the text of one message.
 #[derive(Clone, Copy, Debug, Default)]
@@ -72,6 +72,14 @@ impl Texts {
         let length = piece.length.checked_sub(1)? as usize;
         let start = usize::try_from(span.start.checked_sub(self.base)?).ok()?.checked_add(piece.start as usize)?;
         self.buffer.get(start..start.checked_add(length)?)
+    }
+
+    /// The same of a request target, the credentials in it concealed.
+    pub(super) fn put_target(&mut self, to: &mut Span, bytes: &[u8], limit: usize) -> Piece {
+        let (from, before) = (to.end, self.buffer.len());
+        self.put(to, bytes, limit);
+        conceal::target(&mut self.buffer, before, bytes.len() > limit);
+        self.piece(to, from)
     }
 
     /// Takes back the text that was begun last.
@@ -152,6 +160,18 @@ mod tests {
             }
         }
         assert!(texts.capacity() < 512, "{}", texts.capacity());
+    }
+
+    #[test]
+    fn credentials_are_concealed() {
+        let mut texts = Texts::default();
+        let mut before = texts.begin();
+        texts.put_str(&mut before, "before");
+        texts.free(before);
+        let mut span = texts.begin();
+        let target = "/p?key=s\u{e9}cret&x=1".as_bytes();
+        let (first, second) = (texts.put_str(&mut span, "/a"), texts.put_target(&mut span, target, 100));
+        assert_eq!((texts.get(span, first), texts.get(span, second)), (Some("/a"), Some("/p?key=*******&x=1")));
     }
 
     #[test]

@@ -25,6 +25,13 @@
 //! Messages are found again where several in a row have the structure that their tags say. A hole in what the server
 //! sent touches the answer that was due; on a connection that was seen pipelining it touches all that were. A request
 //! that was lost as a whole is no exchange.
+//!
+//! # Limits
+//!
+//! 512 names of statements and as many of portals, 64 KiB of text for them; the one not used for longest goes first.
+//! Statements are cut at [`Config::max_text`](crate::Config::max_text). As many requests wait as
+//! [`Config::max_pending`](crate::Config::max_pending) says. A startup packet has 10,000 bytes, any other message 1 GiB, as
+//! servers have it.
 
 pub mod backend;
 mod chain;

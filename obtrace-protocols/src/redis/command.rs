@@ -144,10 +144,11 @@ pub(super) struct Word {
 }
 
 impl Word {
-    /// `bytes` in upper case. `None` if no command would be called that.
+    /// `bytes` in upper case. `None` if no command would be called that: none has a digit, as passwords have that were sent
+    /// by mistake.
     #[inline]
     pub(super) fn name(bytes: &[u8]) -> Option<Self> {
-        let is_name = |&byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+        let is_name = |&byte: &u8| byte.is_ascii_alphabetic() || matches!(byte, b'.' | b'_' | b'-');
         if !bytes.first()?.is_ascii_alphabetic() || !bytes.iter().all(is_name) {
             return None;
         }

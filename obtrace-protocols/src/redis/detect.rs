@@ -1,7 +1,7 @@
 //! Is it Redis? The type characters of RESP are common text, so that one of them is no evidence.
 
 use super::{
-    command::Word,
+    command::{Spec, Word},
     request::Words,
     resp::{self, Walker},
 };
@@ -13,7 +13,8 @@ const LOOK: usize = 256;
 const SHARED: [&str; 8] = ["AUTH", "QUIT", "APPEND", "TYPE", "INFO", "TIME", "SELECT", "EXEC"];
 
 /// Looks at what the client and the server began with. An array of strings whose first one may be the name of a
-/// command is taken for Redis; a line of words only together with an answer that frames.
+/// command is taken for Redis; a line of words only together with an
+/// answer that frames and that the command may have.
 pub(crate) fn matches(client: &[u8], server: &[u8]) -> Verdict {
     let client = client.get(..LOOK.min(client.len())).unwrap_or_default();
     let server = server.get(..LOOK.min(server.len())).unwrap_or_default();
@@ -104,19 +105,29 @@ fn inline(client: &[u8], server: &[u8]) -> Verdict {
         return if printable && is_word && known && client.len() < LOOK { Verdict::Maybe } else { Verdict::No };
     };
     let line = client.get(..end).unwrap_or_default();
-    let Some(name) = Words(line).next().and_then(known) else { return Verdict::No };
-    if line.windows(7).any(|window| window == b" HTTP/1") || SHARED.contains(&name) {
+    let Some(spec) = Words(line).next().and_then(known) else { return Verdict::No };
+    if line.windows(7).any(|window| window == b" HTTP/1") || SHARED.contains(&spec.name) {
         return Verdict::No;
     }
-    match (replies(server), name) {
-        (Verdict::Yes, "PING") if server.starts_with(b"+PONG\r\n") => Verdict::Yes,
-        (Verdict::Yes, _) => Verdict::Likely,
-        (verdict, _) => verdict,
+    match replies(server) {
+        Verdict::Yes if spec.name == "PING" && server.starts_with(b"+PONG\r\n") => Verdict::Yes,
+        Verdict::Yes if answers(spec, server) => Verdict::Likely,
+        Verdict::Yes => Verdict::No,
+        verdict => verdict,
     }
 }
 
-fn known(word: &[u8]) -> Option<&'static str> {
-    Word::name(word).and_then(|word| word.spec()).map(|spec| spec.name)
+fn known(word: &[u8]) -> Option<&'static Spec> {
+    Word::name(word).and_then(|word| word.spec())
+}
+
+/// Whether what the server's bytes begin with may answer this command. NATS has a PING too, and says `+OK` to other
+/// lines; its errors are in quotes.
+fn answers(spec: &Spec, server: &[u8]) -> bool {
+    let Ok(Some(first)) = Walker::new(server).next_element() else { return true };
+    let is_queued = first.text == b"QUEUED";
+    let is_ping = spec.name == "PING" && !is_queued && matches!(first.kind, resp::Kind::SimpleString);
+    !is_ping && !server.starts_with(b"-ERR '") && spec.answer.allows(first.kind, is_queued)
 }
 
 /// Whether the server's bytes begin with an answer. One that is longer than what is looked at is taken for one.
@@ -204,6 +215,12 @@ mod tests {
         assert_eq!(matches(b"PING\r\n", b""), Verdict::Maybe);
         assert_eq!(matches(b"PING\r\n", b"+PONG\r\n"), Verdict::Yes);
         assert_eq!(matches(b"PING\r\n", b"PONG\r\n"), Verdict::No);
+        assert_eq!(matches(b"PING\r\n", b"+OK\r\n"), Verdict::No);
+        assert_eq!(matches(b"PING\r\n", b"-ERR 'Stale Connection'\r\n"), Verdict::No);
+        assert_eq!(matches(b"PING\r\n", b"-NOAUTH Authentication required.\r\n"), Verdict::Likely);
+        assert_eq!(matches(b"PING\r\n", b"+QUEUED\r\n"), Verdict::Likely);
+        assert_eq!(matches(b"hello\r\n", b"+OK\r\n"), Verdict::No);
+        assert_eq!(matches(b"get key\r\n", b"+QUEUED\r\n"), Verdict::Likely);
         assert_eq!(matches(b"get key\r\n", b"VALUE key 0 1\r\nx\r\nEND\r\n"), Verdict::No);
         assert_eq!(matches(b"get key\r\n", b"$1\r\nx\r\n"), Verdict::Likely);
         assert_eq!(matches(b"get key\r\n", &[b"$5000\r\n", &[b'x'; LOOK][..]].concat()), Verdict::Likely);

@@ -7,6 +7,11 @@
 //! Values never leave the parser, so that no secret can: of a command its name and its keys are kept, of an answer
 //! its kind, its size and the first word of an error.
 //!
+//! Limits: keys are cut after 1 KiB, statements at [`Config::max_text`]; an inline command has 64 KiB, as servers have it,
+//! or [`Config::max_buffered`](crate::Config::max_buffered). Aggregates with a count may be nested as deep as they like,
+//! streamed ones 8 levels. As many commands wait as [`Config::max_pending`](crate::Config::max_pending) says, and 256
+//! answers that nobody is known to wait for.
+//!
 //! Sources: the [protocol](https://redis.io/docs/latest/develop/reference/protocol-spec/),
 //! [pub/sub](https://redis.io/docs/latest/develop/pubsub/), [transactions](https://redis.io/docs/latest/develop/using-commands/transactions/).
 

@@ -226,7 +226,7 @@ fn shown(client: &[u8], server: &[u8]) -> u64 {
     };
 
     let (mut parser, config) = (RedisParser::default(), Config::default());
-    let (mut opened, mut next_id) = (Default::default(), 0);
+    let (mut opened, mut next_id, shared) = (Default::default(), 0, Shared::default());
     let mut shown = 0;
     for (side, bytes) in [(Side::Client, client), (Side::Server, server)] {
         let mut stream = Assembler::new(1 << 20);
@@ -246,6 +246,7 @@ fn shown(client: &[u8], server: &[u8]) -> u64 {
                 direct: None,
                 other: &other,
                 other_waits: false,
+                shared: &shared,
                 opened: &mut opened,
                 next_id: &mut next_id,
             };

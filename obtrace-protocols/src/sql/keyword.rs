@@ -31,6 +31,7 @@ keywords! {
     Cast "CAST",
     Check "CHECK",
     Checkpoint "CHECKPOINT",
+    Checksum "CHECKSUM",
     Close "CLOSE",
     Cluster "CLUSTER",
     Collation "COLLATION",
@@ -45,6 +46,7 @@ keywords! {
     Deallocate "DEALLOCATE",
     Declare "DECLARE",
     Default "DEFAULT",
+    Delayed "DELAYED",
     Delete "DELETE",
     Desc "DESC",
     Describe "DESCRIBE",
@@ -53,6 +55,7 @@ keywords! {
     Do "DO",
     Domain "DOMAIN",
     Drop "DROP",
+    Dumpfile "DUMPFILE",
     End "END",
     Event "EVENT",
     Except "EXCEPT",
@@ -73,6 +76,7 @@ keywords! {
     Group "GROUP",
     Handler "HANDLER",
     Having "HAVING",
+    HighPriority "HIGH_PRIORITY",
     IdentifySystem "IDENTIFY_SYSTEM",
     If "IF",
     Ignore "IGNORE",
@@ -104,16 +108,20 @@ keywords! {
     Optimize "OPTIMIZE",
     Or "OR",
     Order "ORDER",
+    Outfile "OUTFILE",
     Policy "POLICY",
     Prepare "PREPARE",
     Procedural "PROCEDURAL",
     Procedure "PROCEDURE",
     Publication "PUBLICATION",
+    Purge "PURGE",
     Reassign "REASSIGN",
     Recursive "RECURSIVE",
     Refresh "REFRESH",
     Reindex "REINDEX",
     Release "RELEASE",
+    Rename "RENAME",
+    Repair "REPAIR",
     Replace "REPLACE",
     Reset "RESET",
     Returning "RETURNING",
@@ -130,14 +138,18 @@ keywords! {
     Server "SERVER",
     Set "SET",
     Show "SHOW",
+    Signal "SIGNAL",
     Start "START",
     StartReplication "START_REPLICATION",
     Statistics "STATISTICS",
     Stdin "STDIN",
     Stdout "STDOUT",
+    Stop "STOP",
+    StraightJoin "STRAIGHT_JOIN",
     Subscription "SUBSCRIPTION",
     System "SYSTEM",
     Table "TABLE",
+    Tables "TABLES",
     Tablespace "TABLESPACE",
     Temp "TEMP",
     Temporary "TEMPORARY",
@@ -152,6 +164,7 @@ keywords! {
     Union "UNION",
     Unique "UNIQUE",
     Unlisten "UNLISTEN",
+    Unlock "UNLOCK",
     Unlogged "UNLOGGED",
     Update "UPDATE",
     Use "USE",
@@ -264,6 +277,12 @@ impl Keyword {
                 | Self::Revoke
                 | Self::Declare
                 | Self::Start
+                | Self::Rename
+                | Self::Optimize
+                | Self::Repair
+                | Self::Check
+                | Self::Checksum
+                | Self::Load
         ) || self.is_plain_verb()
     }
 
@@ -293,7 +312,6 @@ impl Keyword {
                 | Self::Comment
                 | Self::Do
                 | Self::Checkpoint
-                | Self::Load
                 | Self::Security
                 | Self::Reassign
                 | Self::Import
@@ -303,9 +321,11 @@ impl Keyword {
                 | Self::Handler
                 | Self::Kill
                 | Self::Flush
-                | Self::Optimize
-                | Self::Check
                 | Self::Xa
+                | Self::Purge
+                | Self::Signal
+                | Self::Stop
+                | Self::Unlock
                 | Self::StartReplication
                 | Self::IdentifySystem
         )
@@ -327,6 +347,8 @@ impl Keyword {
                 | Self::Verbose
                 | Self::Analyze
                 | Self::LowPriority
+                | Self::HighPriority
+                | Self::Delayed
                 | Self::Ignore
                 | Self::Unlogged
                 | Self::Temp

@@ -89,6 +89,8 @@ pub(super) struct Lexer<'a> {
     last: Option<Token<'a>>,
     /// The last token was a string with backslash escapes: PostgreSQL reads a string that continues it the same way.
     escapes: bool,
+    /// Inside of a comment whose text MySQL runs.
+    conditional: bool,
     /// So many signs follow that are tokens of their own, known from the operator that they were cut off.
     signs: usize,
 }
@@ -135,11 +137,11 @@ fn class(byte: u8) -> Class {
 
 impl<'a> Lexer<'a> {
     pub(super) const fn new(sql: &'a [u8], dialect: Dialect) -> Self {
-        Self { rest: sql, dialect, last: None, escapes: false, signs: 0 }
+        Self { rest: sql, dialect, last: None, escapes: false, conditional: false, signs: 0 }
     }
 
     fn mysql(&self) -> bool {
-        self.dialect == Dialect::MySql
+        self.dialect.is_mysql()
     }
 
     /// Whether the last token can be the left side of a binary operator: a sign after it is not part of a number.
@@ -160,14 +162,22 @@ impl<'a> Lexer<'a> {
         let second = rest.get(1).copied();
         match first {
             b'.' if is_digit(second) && !self.operand() => (Kind::Literal, number(rest)),
-            b'-' if second == Some(b'-') && self.is_dash_comment() => (Kind::Comment, self.line_comment()),
+            b'-' if second == Some(b'-') => self.dashes(),
             b'#' if self.mysql() => (Kind::Comment, self.line_comment()),
+            b'/' if second == Some(b'*') && self.is_conditional() => {
+                self.conditional = true;
+                (Kind::Comment, conditional_head(rest))
+            }
+            b'*' if second == Some(b'/') && self.conditional => {
+                self.conditional = false;
+                (Kind::Comment, 2)
+            }
             b'/' if second == Some(b'*') => (Kind::Comment, block_comment(rest, !self.mysql())),
             b'-' | b'+' if self.number_follows_sign() && !self.operand() => {
                 (Kind::Literal, number(rest.get(1..).unwrap_or_default()).saturating_add(1))
             }
             b'\'' => (Kind::Literal, quoted(rest, self.escapes || self.dialect.backslash_escapes())),
-            b'"' if self.mysql() => (Kind::Literal, quoted(rest, true)),
+            b'"' if self.mysql() => (Kind::Literal, quoted(rest, self.dialect.backslash_escapes())),
             b'"' => (Kind::Name, quoted(rest, false)),
             b'`' if self.mysql() => (Kind::Name, quoted(rest, false)),
             b'$' => self.dollar(second),
@@ -226,9 +236,36 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    /// MySQL wants white space after the dashes.
-    fn is_dash_comment(&self) -> bool {
-        !self.mysql() || self.rest.get(2).is_none_or(|&byte| byte <= b' ')
+    /// MySQL wants white space after the dashes. So counts what becomes white space, or text that was read once would
+    /// not be read the same again.
+    fn dashes(&self) -> (Kind, usize) {
+        let count = run(self.rest, |byte| byte == b'-');
+        let is_comment = match self.rest.get(count..).unwrap_or_default() {
+            [] => false,
+            [b'#', ..] | [b'/', b'*', ..] => true,
+            [b'*', b'/', ..] => self.conditional,
+            [next, ..] => class(*next) == Class::Space,
+        };
+        if !self.mysql() || is_comment {
+            return (Kind::Comment, self.line_comment());
+        }
+        // The last one may be the sign of a number; the others are not looked at again.
+        (Kind::Symbol, count.saturating_sub(1))
+    }
+
+    /// Whether a `?` in front stands for a value: in PostgreSQL it begins operators, too.
+    fn is_placeholder(&self) -> bool {
+        let next = self.rest.get(1..).unwrap_or_default();
+        self.mysql()
+            || !next.first().is_some_and(|&byte| self.is_operator(byte))
+            || next.starts_with(b"/*")
+            || next.starts_with(b"--")
+    }
+
+    /// Whether the text of a comment is run: `/*! … */`, in MariaDB also `/*M! … */`
+    /// ([comments](https://dev.mysql.com/doc/refman/8.4/en/comments.html)).
+    fn is_conditional(&self) -> bool {
+        self.mysql() && matches!(self.rest, [_, _, b'!', ..] | [_, _, b'M', b'!', ..])
     }
 
     fn line_comment(&self) -> usize {
@@ -252,7 +289,8 @@ impl<'a> Lexer<'a> {
         let mut special = false;
         while let Some(&byte) = self.rest.get(length) {
             let next = self.rest.get(length.saturating_add(1));
-            let comment = matches!((byte, next), (b'-', Some(b'-')) | (b'/', Some(b'*')));
+            let comment = matches!((byte, next), (b'-', Some(b'-')) | (b'/', Some(b'*')))
+                || self.conditional && byte == b'*' && next == Some(&b'/');
             if !self.is_operator(byte) || (comment && length > 0) || length >= MAX_OPERATOR {
                 break;
             }
@@ -304,7 +342,7 @@ impl<'a> Lexer<'a> {
                     self.note(Kind::Literal, text);
                     to.literal(text);
                 }
-                Class::Question if !self.rest.get(1).is_some_and(|&byte| self.is_operator(byte)) => {
+                Class::Question if self.is_placeholder() => {
                     let text = self.cut(1);
                     self.note(Kind::Literal, text);
                     to.literal(text);
@@ -444,6 +482,13 @@ fn quoted(bytes: &[u8], backslash: bool) -> usize {
 
 fn quoted_after(bytes: &[u8], prefix: usize, backslash: bool) -> usize {
     prefix.saturating_add(quoted(bytes.get(prefix..).unwrap_or_default(), backslash))
+}
+
+/// What is in front of a text that is run: with the version from which it is, in five digits or six.
+fn conditional_head(bytes: &[u8]) -> usize {
+    let mark = if bytes.get(2) == Some(&b'!') { 3 } else { 4 };
+    let digits = run(bytes.get(mark..).unwrap_or_default(), |byte| byte.is_ascii_digit());
+    if matches!(digits, 5 | 6) { mark.saturating_add(digits) } else { mark }
 }
 
 fn block_comment(bytes: &[u8], nests: bool) -> usize {

@@ -4,6 +4,12 @@
 //! Works on tokens, not on a grammar: any bytes are accepted, the cost is linear in their number, and a statement
 //! that was cut in the middle gives what its beginning says. Nothing is executed, looked up or guessed.
 //!
+//! The summary is that of [`db.query.summary`](https://opentelemetry.io/docs/specs/semconv/db/database-spans/#generating-a-summary-of-the-query):
+//! at most 255 bytes. Lexical rules are those of [PostgreSQL](https://www.postgresql.org/docs/current/sql-syntax-lexical.html)
+//! (§4.1) and [MySQL](https://dev.mysql.com/doc/refman/8.4/en/language-structure.html) (chapter 11).
+//!
+//! Limits: 32 levels of parentheses are told apart, 16 names of common table expressions remembered for a statement.
+//!
 //! ```
 //! use obtrace_protocols::sql::{Dialect, Digest};
 //! let mut digest = Digest::new();
@@ -17,6 +23,7 @@ mod keyword;
 mod lexer;
 mod outline;
 mod sanitize;
+pub(crate) mod wire;
 
 use alloc::string::String;
 use core::ops::Range;
@@ -25,6 +32,7 @@ use keyword::Keyword;
 use lexer::{Lexer, Sink};
 use outline::Outline;
 use sanitize::Sanitizer;
+pub use wire::SqlDetails;
 
 /// Whose SQL it is: what the dialects disagree on is where a string and a comment end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -37,11 +45,17 @@ pub enum Dialect {
     PostgresBackslash,
     /// MySQL and MariaDB: `` `name` ``, strings in double quotes too, backslash escapes, `#` comments.
     MySql,
+    /// MySQL and MariaDB with `NO_BACKSLASH_ESCAPES`: a backslash is a character like others.
+    MySqlNoBackslash,
 }
 
 impl Dialect {
     fn backslash_escapes(self) -> bool {
-        self != Self::Postgres
+        matches!(self, Self::PostgresBackslash | Self::MySql)
+    }
+
+    fn is_mysql(self) -> bool {
+        matches!(self, Self::MySql | Self::MySqlNoBackslash)
     }
 }
 

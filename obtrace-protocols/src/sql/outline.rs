@@ -81,8 +81,8 @@ pub(super) struct Outline<'a, 'o> {
     full: bool,
     /// The last token was a dot.
     dotted: bool,
-    /// The last word was DISTINCT, as in IS DISTINCT FROM.
-    distinct: bool,
+    /// The last word, if it was DISTINCT, as in IS DISTINCT FROM, or FOR, as in USE INDEX FOR JOIN.
+    before: Keyword,
     /// The target was found outside of every WITH.
     target_is_main: bool,
     /// Where in the summary the name that is being read begins.
@@ -107,7 +107,7 @@ impl<'a, 'o> Outline<'a, 'o> {
             separate: false,
             full: false,
             dotted: false,
-            distinct: false,
+            before: Keyword::None,
             target_is_main: false,
             name: 0,
             expressions: [&[]; EXPRESSIONS],
@@ -213,7 +213,7 @@ impl<'a, 'o> Outline<'a, 'o> {
     }
 
     fn keyword_or_name(&mut self, keyword: Keyword, text: &'a [u8]) {
-        let distinct = core::mem::replace(&mut self.distinct, keyword == Keyword::Distinct);
+        let before = core::mem::replace(&mut self.before, keyword);
         match self.expect {
             Expect::Part { call } => return self.extend_name(text, call),
             Expect::Expression if keyword != Keyword::Recursive => return self.remember_expression(text),
@@ -229,9 +229,17 @@ impl<'a, 'o> Outline<'a, 'o> {
             Expect::Name { call } => match keyword {
                 Keyword::Select | Keyword::With | Keyword::Values => self.expect = Expect::Nothing,
                 Keyword::On if self.statement == Statement::Definition => return,
-                Keyword::Set | Keyword::Where | Keyword::To | Keyword::Stdin | Keyword::Stdout | Keyword::In => {
-                    self.expect = Expect::Nothing
-                }
+                Keyword::Set
+                | Keyword::Where
+                | Keyword::To
+                | Keyword::Stdin
+                | Keyword::Stdout
+                | Keyword::In
+                | Keyword::Outfile
+                | Keyword::Dumpfile => self.expect = Expect::Nothing,
+                // INSERT and REPLACE may go without it in MySQL.
+                Keyword::Into => return,
+                Keyword::Tables | Keyword::Local if self.statement == Statement::Plain => return,
                 _ if keyword.is_name_modifier() => return,
                 _ => return self.begin_name(text, call),
             },
@@ -245,7 +253,7 @@ impl<'a, 'o> Outline<'a, 'o> {
         if verb_next && self.statement == Statement::Begin && self.depth == 0 && !self.has(WITH) {
             self.statement = Statement::Plain;
         }
-        self.clause(keyword, distinct);
+        self.clause(keyword, before);
     }
 
     /// A word where a verb may stand. Whether it is one.
@@ -259,8 +267,15 @@ impl<'a, 'o> Outline<'a, 'o> {
             Keyword::Insert | Keyword::Update | Keyword::Delete | Keyword::Merge | Keyword::Replace
                 if !nested || self.withs > 0 =>
             {
-                let expect = if keyword == Keyword::Update { Expect::Name { call: false } } else { Expect::Nothing };
+                let expect = match keyword {
+                    Keyword::Update => Expect::Name { call: false },
+                    Keyword::Insert | Keyword::Replace => Expect::Name { call: true },
+                    _ => Expect::Nothing,
+                };
                 self.query(keyword, expect);
+                if keyword == Keyword::Update {
+                    self.set_flags(self.flags() | LIST);
+                }
                 if matches!(keyword, Keyword::Delete | Keyword::Merge) && !nested {
                     self.statement = Statement::Using;
                 }
@@ -301,12 +316,28 @@ impl<'a, 'o> Outline<'a, 'o> {
     /// The verbs that only a statement begins with.
     fn statement_verb(&mut self, keyword: Keyword) -> bool {
         let (statement, expect) = match keyword {
-            Keyword::Create | Keyword::Alter | Keyword::Drop | Keyword::Refresh | Keyword::Reindex => {
-                (Statement::Definition, Expect::Object)
-            }
-            Keyword::Truncate | Keyword::Lock | Keyword::Vacuum | Keyword::Analyze | Keyword::Cluster => {
+            Keyword::Create
+            | Keyword::Alter
+            | Keyword::Drop
+            | Keyword::Refresh
+            | Keyword::Reindex
+            | Keyword::Rename => (Statement::Definition, Expect::Object),
+            Keyword::Truncate
+            | Keyword::Lock
+            | Keyword::Vacuum
+            | Keyword::Analyze
+            | Keyword::Cluster
+            | Keyword::Optimize
+            | Keyword::Repair
+            | Keyword::Check
+            | Keyword::Checksum => {
                 self.set_flags(LIST);
                 (Statement::Plain, Expect::Name { call: true })
+            }
+            Keyword::Load => {
+                // INTO TABLE.
+                self.set_flags(CLAUSES);
+                (Statement::Plain, Expect::Nothing)
             }
             Keyword::Copy | Keyword::Call | Keyword::Execute => (Statement::Plain, Expect::Name { call: true }),
             Keyword::Prepare => (Statement::Prepare, Expect::Nothing),
@@ -323,7 +354,7 @@ impl<'a, 'o> Outline<'a, 'o> {
     }
 
     /// A word that is no name and begins nothing.
-    fn clause(&mut self, keyword: Keyword, distinct: bool) {
+    fn clause(&mut self, keyword: Keyword, before: Keyword) {
         let table = Expect::Name { call: false };
         match keyword {
             Keyword::Select
@@ -331,11 +362,12 @@ impl<'a, 'o> Outline<'a, 'o> {
             {
                 self.query(keyword, Expect::Nothing);
             }
-            Keyword::From if self.has(CLAUSES) && !distinct => {
+            Keyword::From if self.has(CLAUSES) && before != Keyword::Distinct => {
                 self.set_flags(self.flags() | LIST);
                 self.expect = table;
             }
-            Keyword::Join if self.has(CLAUSES) => self.expect = table,
+            Keyword::Join if self.has(CLAUSES) && before != Keyword::For => self.expect = table,
+            Keyword::StraightJoin if self.has(LIST) => self.expect = table,
             Keyword::Into if self.has(CLAUSES) => self.expect = Expect::Name { call: true },
             Keyword::Using if self.statement == Statement::Using && self.has(CLAUSES) => {
                 // Only the first: the next ones are conditions of joins.
@@ -440,7 +472,7 @@ impl<'a> Sink<'a> for Outline<'a, '_> {
         }
         let keyword = Keyword::of(text);
         if (keyword, self.expect, self.verb_next) == (Keyword::None, Expect::Nothing, false) {
-            self.distinct = false;
+            self.before = Keyword::None;
             return;
         }
         self.keyword_or_name(keyword, text);

@@ -4,6 +4,9 @@ use proptest::prelude::*;
 
 use super::*;
 
+const DIALECTS: [Dialect; 4] =
+    [Dialect::Postgres, Dialect::PostgresBackslash, Dialect::MySql, Dialect::MySqlNoBackslash];
+
 fn read(sql: &str) -> (String, String, String) {
     let mut digest = Digest::new();
     digest.read(sql.as_bytes(), Dialect::Postgres);
@@ -79,6 +82,71 @@ fn summaries() {
 }
 
 #[test]
+fn summaries_of_mysql() {
+    for (sql, summary, operation, target) in [
+        ("SELECT `a``b`.c FROM `my db`.`my table` AS t", "SELECT `my db`.`my table`", "SELECT", "`my db`.`my table`"),
+        ("SELECT \"x\" FROM t # FROM u\n, v -- FROM w\n WHERE a --1", "SELECT t v", "SELECT", "t"),
+        ("/*!40101 SET NAMES utf8 */", "SET", "SET", ""),
+        ("SELECT /*! STRAIGHT_JOIN */ a FROM t /*M!100100 , u */, v", "SELECT t u v", "SELECT", "t"),
+        ("/*!50003 CREATE*/ /*!50020 TABLE*/ t (a int)", "CREATE TABLE t", "CREATE TABLE", "t"),
+        ("INSERT t VALUES (1) ON DUPLICATE KEY UPDATE a = VALUES(a)", "INSERT t", "INSERT", "t"),
+        ("INSERT HIGH_PRIORITY IGNORE INTO t (a) SELECT a FROM u", "INSERT t SELECT u", "INSERT", "t"),
+        ("INSERT INTO t SET a = 1, b = 2", "INSERT t", "INSERT", "t"),
+        ("REPLACE DELAYED t (a) VALUES (1), (2)", "REPLACE t", "REPLACE", "t"),
+        ("UPDATE a, b LEFT JOIN c USING (id) SET a.x = 1, b.y = 2", "UPDATE a b c", "UPDATE", "a"),
+        ("DELETE a, b FROM a INNER JOIN b ON a.i = b.i", "DELETE a b", "DELETE", "a"),
+        ("SELECT * FROM a STRAIGHT_JOIN b FORCE INDEX FOR JOIN (i) WHERE x", "SELECT a b", "SELECT", "a"),
+        ("SELECT STRAIGHT_JOIN x FROM t USE INDEX (i), u", "SELECT t u", "SELECT", "t"),
+        ("SELECT a FROM t PARTITION (p0, p1), u LIMIT 5, 10", "SELECT t u", "SELECT", "t"),
+        ("SELECT a INTO OUTFILE '/tmp/x' FROM t", "SELECT t", "SELECT", "t"),
+        ("SELECT a, b INTO @x, @y FROM t", "SELECT t", "SELECT", "t"),
+        ("LOAD DATA LOCAL INFILE 'x' REPLACE INTO TABLE t FIELDS TERMINATED BY ','", "LOAD t", "LOAD", "t"),
+        ("LOCK TABLES a READ, b AS x WRITE", "LOCK a b", "LOCK", "a"),
+        ("SELECT * FROM tables", "SELECT tables", "SELECT", "tables"),
+        ("RENAME TABLE a TO b", "RENAME TABLE a", "RENAME TABLE", "a"),
+        ("RENAME USER bob TO eve", "RENAME USER", "RENAME USER", ""),
+        ("OPTIMIZE LOCAL TABLE a, b", "OPTIMIZE a b", "OPTIMIZE", "a"),
+        ("UNLOCK TABLES", "UNLOCK", "UNLOCK", ""),
+        (
+            "WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT * FROM c JOIN t",
+            "SELECT SELECT SELECT t",
+            "SELECT",
+            "t",
+        ),
+        ("SET @a := 'x'; SELECT @a", "SET; SELECT", "SET", ""),
+    ] {
+        let mut digest = Digest::new();
+        digest.read(sql.as_bytes(), Dialect::MySql);
+        assert_eq!((digest.summary(), digest.operation(), digest.target()), (summary, operation, target), "{sql}");
+    }
+}
+
+#[test]
+fn literals_of_mysql_go() {
+    for (sql, text) in [
+        ("select 'it\\'s', \"it\\\"s\", 'a''b' from t", "select ? from t"),
+        ("select _utf8mb4'secret', N'secret', x'5e', b'01', 0x5e, @'secret'", "select _utf8mb4?, @?"),
+        ("select a -- secret\n, b # secret\n, c --secret", "select a , b , c --secret"),
+        ("/*!40101 SET a = 'secret' */", "SET a = ?"),
+        ("select /*!1*/, /*!50000 2*/, /*!500001 'secret' */ a", "select ? a"),
+        ("select /*+ MAX_EXECUTION_TIME(1) */ 1 */ 2", "select ? */ ?"),
+        ("select /*M!100100 'secret' */ 1", "select ? ?"),
+        ("select /*! unterminated 'secret", "select unterminated ?"),
+        ("select 'unterminated \\' secret", "select ?"),
+        ("limit 5, 10", "limit ?"),
+        ("1 , ?/* x */ = ?", "? = ?"),
+        ("a ---- secret\nb", "a b"),
+        ("a --/**/ secret\n, b---1, c--", "a , b--?, c--"),
+        ("a->>'$.secret' and b=-1", "a->>? and b=?"),
+    ] {
+        assert_eq!(clean(sql, Dialect::MySql), text, "{sql}");
+        assert_eq!(clean(text, Dialect::MySql), text, "again: {text}");
+    }
+    let plain = "select 'it\\', 'secret', \"a\\\", \"secret\"";
+    assert_eq!(clean(plain, Dialect::MySqlNoBackslash), "select ?");
+}
+
+#[test]
 fn statements_are_counted() {
     let mut digest = Digest::new();
     for (sql, count) in
@@ -116,6 +184,7 @@ fn literals_go() {
         ("select a::int, b->>'k', c ? 'd', e ?| array['f']", "select a::int, b->>?, c ? ?, e ?| array[?]"),
         ("select \"it's\" , 'x'", "select \"it's\" , ?"),
         ("  select\t1\r\n;  ", "select ? ;"),
+        ("1 , ?/* x */ = ?-- y", "? = ?"),
     ] {
         assert_eq!(clean(sql, Dialect::Postgres), text, "{sql}");
         assert_eq!(clean(text, Dialect::Postgres), text, "again: {text}");
@@ -144,6 +213,25 @@ fn summary_is_bounded_and_cut_between_words() {
 fn parentheses_may_be_deep() {
     let sql = alloc::format!("SELECT {}SELECT * FROM t{}", "(".repeat(10_000), ")".repeat(10_000));
     assert_eq!(read(&sql).0, "SELECT SELECT t");
+}
+
+/// The same for MySQL.
+fn pieces_of_mysql() -> impl Strategy<Value = Vec<String>> {
+    let secret = "[0-9]{0,3}s3cr3t[a-z'\"]{0,4}";
+    let literal = prop_oneof![
+        secret.prop_map(|s| alloc::format!("'{}'", s.replace('\'', "''"))),
+        secret.prop_map(|s| alloc::format!("'{}'", s.replace('\'', "\\'"))),
+        secret.prop_map(|s| alloc::format!("\"{}\"", s.replace('"', "\\\""))),
+        secret.prop_map(|s| alloc::format!("/* {s} */")),
+        secret.prop_map(|s| alloc::format!("-- {s}\n")),
+        secret.prop_map(|s| alloc::format!("#{s}\n")),
+        "[1-9]s3cr3t[a-z]{0,4}".prop_map(|s| alloc::format!("/*!{s}*/")),
+        "[1-9]s3cr3t[a-z]{0,4}".prop_map(|s| alloc::format!("-{s}")),
+    ];
+    const OTHER: [&str; 18] = [
+        "SELECT", "FROM", "t", "`a name`", "(", ")", ",", "=", "*", "/", "WITH", ";", "-", "?", ".", "AS", "/*!", "*/",
+    ];
+    prop::collection::vec(prop_oneof![literal, prop::sample::select(&OTHER[..]).prop_map(String::from)], 0..40)
 }
 
 /// A literal that can be told from everything else, in every form, and text between.
@@ -182,7 +270,7 @@ fn pieces() -> impl Strategy<Value = Vec<String>> {
 proptest! {
     #[test]
     fn any_bytes_do(sql in prop::collection::vec(any::<u8>(), 0..300)) {
-        for dialect in [Dialect::Postgres, Dialect::PostgresBackslash, Dialect::MySql] {
+        for dialect in DIALECTS {
             let mut digest = Digest::new();
             digest.read(&sql, dialect);
             prop_assert!(digest.summary().len() <= MAX_SUMMARY);
@@ -197,8 +285,8 @@ proptest! {
     }
 
     #[test]
-    fn sql_like_text_is_idempotent(sql in "[-a-zE0-9 '\"$?(),.;/*+=<>\n\\\\e#`&@|:]{0,80}") {
-        for dialect in [Dialect::Postgres, Dialect::PostgresBackslash, Dialect::MySql] {
+    fn sql_like_text_is_idempotent(sql in "[-a-zE0-9 '\"$?(),.;/*+=<>\n\\\\e#`&@|:!M]{0,80}") {
+        for dialect in DIALECTS {
             let once = clean(&sql, dialect);
             prop_assert_eq!(&clean(&once, dialect), &once);
         }
@@ -211,6 +299,17 @@ proptest! {
         digest.read(sql.as_bytes(), Dialect::Postgres);
         prop_assert!(!digest.text().contains("s3cr3t"), "{}", digest.text());
         prop_assert!(!digest.summary().contains("s3cr3t"), "{}", digest.summary());
+    }
+
+    #[test]
+    fn no_literal_of_mysql_survives(pieces in pieces_of_mysql(), at in 0_usize..400) {
+        let sql = pieces.join(" ");
+        let mut digest = Digest::new();
+        for sql in [sql.as_bytes(), sql.as_bytes().get(..at).unwrap_or_default()] {
+            digest.read(sql, Dialect::MySql);
+            prop_assert!(!digest.text().contains("s3cr3t"), "{}", digest.text());
+            prop_assert!(!digest.summary().contains("s3cr3t"), "{}", digest.summary());
+        }
     }
 
     #[test]

@@ -3,9 +3,13 @@
 import contextlib
 import itertools
 import json
+import os
+import sys
 import time
 
 NUMBERS = itertools.count(1)
+# Seconds between the operations of a client that is to take its time.
+PAUSE = float(os.environ.get("TRUTH_PAUSE", "0"))
 
 
 def token():
@@ -18,7 +22,9 @@ def log(protocol, port, what, outcome, start, end, completeness="complete", **mo
         "protocol": protocol, "port": port, "what": what, "outcome": outcome,
         "start": start, "end": end, "completeness": completeness, **more,
     }
-    print(json.dumps(record), flush=True)
+    # One write: threads may log at the same time.
+    sys.stdout.write(json.dumps(record) + "\n")
+    sys.stdout.flush()
 
 
 class Operation:
@@ -34,4 +40,7 @@ def operation(protocol, port, *what):
     """Times one operation and logs it with the outcome that the body sets."""
     running, start = Operation(), time.time_ns()
     yield running
-    log(protocol, port, [*what], running.outcome, start, time.time_ns(), running.completeness, **running.more)
+    ended = time.time_ns()
+    log(protocol, port, [*what], running.outcome, start, ended, running.completeness, **running.more)
+    if PAUSE:
+        time.sleep(PAUSE)

@@ -14,14 +14,23 @@ use super::{crates::nightly, report::Report};
 use crate::{command::Run, error::Error, say, setup::CargoTool, workspace::Workspace};
 
 /// How many inputs each target is given, the first ones included: about 5 s on 2 cores.
-const INPUTS: [(&str, u32); 14] = [
+const INPUTS: &[(&str, u32)] = &[
     ("assembler", 200_000),
     ("command", 60_000),
     ("connection", 20_000),
     ("detect", 150_000),
     ("dns", 8_000),
+    ("fastcgi", 1_000),
+    ("hpack", 100_000),
     ("http", 2_500),
+    ("http2", 3_000),
     ("image", 200_000),
+    ("kafka", 5_000),
+    ("mongodb", 2_000),
+    ("mqtt", 5_000),
+    ("mysql", 5_000),
+    ("mysql_compressed", 5_000),
+    ("payload", 10_000),
     ("pcap", 600_000),
     ("plan", 50_000),
     ("pod", 200_000),
@@ -29,6 +38,8 @@ const INPUTS: [(&str, u32); 14] = [
     ("receive", 12_000),
     ("redis", 5_000),
     ("spool", 4_000),
+    ("sql", 100_000),
+    ("websocket", 3_000),
 ];
 
 /// Seconds after which a target stops before it has had all its inputs: where the machine is that slow.

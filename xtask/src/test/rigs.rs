@@ -21,6 +21,7 @@ pub(super) fn replay(workspace: &Workspace, report: &mut Report) -> Result<(), E
 
 pub(super) fn live(workspace: &Workspace, report: &mut Report) -> Result<(), Error> {
     rig(workspace, report, Need::Live, "tests/live/run.py", &[])?;
+    rig(workspace, report, Need::Replay, "tests/live/protocols.py", &[])?;
     rig(workspace, report, Need::Live, "tests/live/narrow.py", &[])?;
     rig(workspace, report, Need::Live, "tests/live/export.py", &[])?;
     metrics(workspace, report)

@@ -166,6 +166,28 @@ const AGENT: &[Opt] = &[
         "what of a statement is recorded as db.query.text; raw: SQL as it is, with all the data in it",
     ),
     option(
+        "traces.heuristic_sql",
+        Switch,
+        "false",
+        "",
+        "tell statements of SQL on connections whose protocol is not known (db.system.name other_sql); they are guessed",
+    )
+    .or(&["OTEL_EBPF_HEURISTIC_SQL_DETECT"]),
+    option(
+        "traces.gen_ai_content",
+        Switch,
+        "false",
+        "",
+        "record what models are asked and answer, arguments of tools included: prompts are private",
+    ),
+    option(
+        "traces.gen_ai_endpoints",
+        List,
+        "",
+        "",
+        "hosts that speak OpenAI's API beside those that are known, as HOST=PROVIDER or HOST:PORT=PROVIDER",
+    ),
+    option(
         "traces.sample_ratio",
         Text,
         "1",

@@ -10,7 +10,10 @@ use std::net::SocketAddr;
 use obtrace_protocols::{Config, Connection, Direction, Protocol, Role, Shared, State, Tag, Timestamp};
 
 use super::spans::Spans;
-use crate::traces::{ConnectionInfo, SpanRecord, Transport};
+use crate::{
+    ports::likely_role,
+    traces::{ConnectionInfo, SpanRecord, Transport},
+};
 
 pub(super) use order::{End, Patience};
 pub(super) use table::{EntryId, Pair, Table};
@@ -61,7 +64,9 @@ impl Conversation {
         let one_is_local = one_is_client == (perspective == Role::Client);
         let (local, remote) = if one_is_local { (one, other) } else { (other, one) };
         let role = client.map(|_| perspective);
-        let config = (*parsers).with_role(role).with_hint(hint(local.port()).or(hint(remote.port())));
+        let likely = client.is_none().then(|| likely_role(local.port(), remote.port())).flatten();
+        let config = parsers.with_role(role).with_likely_role(likely);
+        let config = config.with_hint(Protocol::usual_on(local.port()).or(Protocol::usual_on(remote.port())));
         Self {
             connection: Connection::new(config, shared),
             info: ConnectionInfo::new(id, transport).with_role(role).with_addresses(Some(local), Some(remote)),
@@ -167,16 +172,5 @@ impl Conversation {
         while let Some(exchange) = self.connection.poll_exchange() {
             spans.exchange(&self.info, &exchange);
         }
-    }
-}
-
-/// What usually is spoken on a port; only says what is tried first.
-const fn hint(port: u16) -> Option<Protocol> {
-    match port {
-        53 => Some(Protocol::Dns),
-        80 | 8000 | 8080 => Some(Protocol::Http),
-        5432 => Some(Protocol::Postgres),
-        6379 => Some(Protocol::Redis),
-        _ => None,
     }
 }

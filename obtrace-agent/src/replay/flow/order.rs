@@ -90,6 +90,8 @@ struct Stream {
     next: Option<u64>,
     /// The other end has acknowledged all before this offset.
     acknowledged: u64,
+    /// Where it ends, once its FIN was seen.
+    end: Option<u64>,
     /// By offset, then by arrival.
     held: BTreeMap<(u64, u64), Held>,
 }
@@ -166,7 +168,12 @@ impl Order {
         self.stream(from).next
     }
 
-    /// Up to where the other end has acknowledged a direction, the end of the stream included.
+    /// A direction ends at this offset: the number of its FIN stands for no byte.
+    pub(in crate::replay) fn fin(&mut self, from: End, offset: u64) {
+        self.stream_mut(from).end.get_or_insert(offset);
+    }
+
+    /// Up to where the other end has acknowledged a direction, the end of the stream included unless its FIN was seen.
     pub(in crate::replay) fn acknowledged(&self, from: End) -> u64 {
         self.stream(from).acknowledged
     }
@@ -218,6 +225,7 @@ impl Order {
     fn acknowledge(&mut self, of: End, number: u32) -> u64 {
         let offset = self.begin_at(of, number);
         let stream = self.stream_mut(of);
+        let offset = offset.min(stream.end.unwrap_or(u64::MAX));
         if stream.next.is_some_and(|next| offset.saturating_sub(next) > MAX_WINDOW) {
             return 0;
         }
@@ -229,15 +237,20 @@ impl Order {
         self.local.held.len() + self.remote.held.len()
     }
 
+    /// Whether the first waiting segment of a direction is waited for no longer.
+    fn is_ready(&self, end: End) -> bool {
+        let head = self.stream(end).head();
+        head.is_some_and(|head| {
+            self.stream(end).has_reached(head.key.0) && self.stream(end.other()).has_reached(head.needs)
+        })
+    }
+
     /// Hands on what waits no longer.
     fn release(&mut self, deliver: &mut impl FnMut(Delivery<'_>)) {
         while self.held_bytes > 0 {
-            let ready = [End::Local, End::Remote].into_iter().find(|end| {
-                let head = self.stream(*end).head();
-                head.is_some_and(|head| {
-                    self.stream(*end).has_reached(head.key.0) && self.stream(end.other()).has_reached(head.needs)
-                })
-            });
+            // Of two the one that was captured first.
+            let ready = [End::Local, End::Remote].into_iter().filter(|end| self.is_ready(*end));
+            let ready = ready.min_by_key(|end| self.stream(*end).head().map(|head| head.key.1));
             let Some(end) = ready else { return };
             self.take_head(end, deliver);
         }

@@ -155,7 +155,9 @@ impl TcpFlow {
             state.began.get_or_insert(offset);
         }
         if segment.fin {
-            state.fin.get_or_insert(offset.saturating_add(length as u64));
+            let end = offset.saturating_add(length as u64);
+            state.fin.get_or_insert(end);
+            self.order.fin(from, end);
         }
         if segment.rst || self.both_said_fin() {
             self.closing.get_or_insert(at);

@@ -1,10 +1,31 @@
 //! Databases.
 
 use obtrace_export::model::{Span, Text};
-use obtrace_protocols::{postgres::PostgresDetails, redis::RedisDetails};
+use obtrace_protocols::{mongodb::MongoDbDetails, postgres::PostgresDetails, redis::RedisDetails};
 
 use super::{Input, push_count, push_text};
 use crate::traces::QueryText;
+
+pub(super) fn mongodb(input: &Input<'_>, details: &MongoDbDetails<'_>, span: &mut Span) {
+    let exchange = input.exchange;
+    let target = if exchange.target.is_empty() { &details.database } else { &exchange.target };
+    span.name = named(&exchange.operation, target);
+    span.push(key!("db.system.name"), "mongodb");
+    push_text(span, key!("db.namespace"), &details.database);
+    push_text(span, key!("db.operation.name"), &exchange.operation);
+    push_text(span, key!("db.collection.name"), &exchange.target);
+    if let Some(size) = details.batch_size.filter(|&size| size > 1) {
+        push_count(span, key!("db.operation.batch.size"), size.into());
+    }
+    if let Some(documents) = details.returned_documents.filter(|&documents| documents > 0) {
+        push_count(span, key!("db.response.returned_rows"), documents);
+    }
+    if let Some(code) = details.code {
+        span.push(key!("db.response.status_code"), code.to_string());
+    }
+    input.push_server(span);
+    input.push_client(span);
+}
 
 pub(super) fn postgres(input: &Input<'_>, details: &PostgresDetails<'_>, span: &mut Span) {
     let exchange = input.exchange;
@@ -48,12 +69,12 @@ pub(super) fn redis(input: &Input<'_>, details: &RedisDetails<'_>, span: &mut Sp
 }
 
 /// The statement as the parser gave it: with its literals replaced unless it was told to keep them.
-fn push_statement(input: &Input<'_>, span: &mut Span, statement: &str) {
+pub(super) fn push_statement(input: &Input<'_>, span: &mut Span, statement: &str) {
     if input.settings.query_text != QueryText::Off {
         push_text(span, key!("db.query.text"), statement);
     }
 }
 
-fn named(operation: &str, target: &str) -> Text {
+pub(super) fn named(operation: &str, target: &str) -> Text {
     if target.is_empty() { Text::copied(operation) } else { Text::concat(&[operation, " ", target]) }
 }

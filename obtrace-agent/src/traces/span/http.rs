@@ -3,9 +3,22 @@
 use obtrace_export::model::{Span, Text, Value};
 use obtrace_protocols::{Role, http::HttpDetails};
 
-use super::{Input, Templates, push_count, push_text, query};
+use super::{Input, Templates, payload, push_count, push_text, query};
 
 pub(super) fn describe(input: &Input<'_>, details: &HttpDetails<'_>, names: &mut Templates, span: &mut Span) {
+    let version = if details.version == 0 { const { Text::constant("1.0") } } else { const { Text::constant("1.1") } };
+    describe_version(input, details, version, names, span);
+}
+
+/// What all versions have alike. A path that is empty although there is an authority, of what is no tunnel, is not
+/// known: then there is no URL.
+pub(super) fn describe_version(
+    input: &Input<'_>,
+    details: &HttpDetails<'_>,
+    version: Text,
+    names: &mut Templates,
+    span: &mut Span,
+) {
     let settings = input.settings;
     let method = &*input.exchange.operation;
     span.name = name(input, details, names, span);
@@ -20,9 +33,14 @@ pub(super) fn describe(input: &Input<'_>, details: &HttpDetails<'_>, names: &mut
     if let Some(query) = &query {
         push_text(span, key!("url.query"), query);
     }
-    push_text(span, key!("url.scheme"), scheme);
+    match scheme {
+        "http" => span.push(key!("url.scheme"), const { Text::constant("http") }),
+        "https" => span.push(key!("url.scheme"), const { Text::constant("https") }),
+        _ => push_text(span, key!("url.scheme"), scheme),
+    }
     let (host, port) = details.host.as_deref().map_or((None, None), split_host);
-    if let (Role::Client, Some(authority)) = (input.exchange.role, details.host.as_deref()) {
+    let is_known = !details.path.is_empty() || method == "CONNECT";
+    if let (Role::Client, Some(authority), true) = (input.exchange.role, details.host.as_deref(), is_known) {
         let (mark, query) = query.as_deref().map_or(("", ""), |query| ("?", query));
         span.push(key!("url.full"), Text::concat(&[scheme, "://", authority, &details.path, mark, query]));
     }
@@ -36,7 +54,7 @@ pub(super) fn describe(input: &Input<'_>, details: &HttpDetails<'_>, names: &mut
         None => input.push_server(span),
     }
     client(input, details, span);
-    push_text(span, key!("network.protocol.version"), if details.version == 0 { "1.0" } else { "1.1" });
+    span.push(key!("network.protocol.version"), version);
     if let Some(status) = details.status {
         span.push(key!("http.response.status_code"), i64::from(status));
     }
@@ -48,6 +66,9 @@ pub(super) fn describe(input: &Input<'_>, details: &HttpDetails<'_>, names: &mut
     }
     if let Some(size) = details.response_body_size {
         push_count(span, key!("http.response.body.size"), size);
+    }
+    if let Some(payload) = &details.payload {
+        payload::describe(input, payload, span);
     }
 }
 
@@ -78,10 +99,10 @@ fn client(input: &Input<'_>, details: &HttpDetails<'_>, span: &mut Span) {
 }
 
 /// `host:port`, `[v6]:port`, or without a port.
-fn split_host(authority: &str) -> (Option<&str>, Option<u16>) {
+pub(super) fn split_host(authority: &str) -> (Option<&str>, Option<u16>) {
     let (host, port) = match authority.strip_prefix('[') {
         Some(rest) => rest.split_once(']').map_or((rest, ""), |(host, port)| (host, port)),
-        None => authority.split_at(authority.find(':').unwrap_or(authority.len())),
+        None => authority.split_at(authority.bytes().position(|byte| byte == b':').unwrap_or(authority.len())),
     };
     let port = port.strip_prefix(':').and_then(|port| port.parse().ok());
     ((!host.is_empty()).then_some(host), port)

@@ -1,7 +1,8 @@
 //! Names and attributes of spans, by the semantic conventions
 //! ([HTTP](https://opentelemetry.io/docs/specs/semconv/http/http-spans/),
 //! [databases](https://opentelemetry.io/docs/specs/semconv/db/database-spans/),
-//! [DNS](https://opentelemetry.io/docs/specs/semconv/registry/attributes/dns/)).
+//! [DNS](https://opentelemetry.io/docs/specs/semconv/registry/attributes/dns/),
+//! [messaging](https://opentelemetry.io/docs/specs/semconv/messaging/messaging-spans/)).
 
 /// The name of an attribute, looked through when it is compiled for what JSON escapes.
 macro_rules! key {
@@ -14,9 +15,17 @@ mod address;
 mod connect;
 mod database;
 mod dns;
+mod fastcgi;
 mod http;
+mod http2;
+mod kafka;
+mod mqtt;
+mod mysql;
+mod payload;
 mod query;
+mod sql;
 mod template;
+mod websocket;
 
 use std::sync::Arc;
 
@@ -87,15 +96,9 @@ impl<'a> Input<'a> {
         };
         let mut span = Span::new(context.trace_id, context.span_id, "", kind, resource.clone(), scope.clone());
         span.attributes = memory.spare.pop().unwrap_or_else(|| Vec::with_capacity(USUAL));
-        match &self.exchange.details {
-            Details::Http(details) => http::describe(self, details, &mut memory.names, &mut span),
-            Details::Postgres(details) => database::postgres(self, details, &mut span),
-            Details::Redis(details) => database::redis(self, details, &mut span),
-            Details::Dns(details) => dns::describe(self, details, &mut span),
-            _ => {
-                span.name = Text::copied(&self.exchange.operation);
-                self.push_server(&mut span);
-            }
+        if !self.describe(&mut memory.names, &mut span) {
+            span.name = Text::copied(&self.exchange.operation);
+            self.push_server(&mut span);
         }
         self.remote.push(&mut span, key!("network.peer.address"), key!("network.peer.port"));
         if self.info.transport == Transport::Unix {
@@ -106,6 +109,27 @@ impl<'a> Input<'a> {
             span.status = Status::Error { description: Text::default() };
         }
         span
+    }
+
+    /// Name and attributes of what was asked and answered. `false`: the protocol is newer than this program.
+    fn describe(&self, names: &mut Templates, span: &mut Span) -> bool {
+        match &self.exchange.details {
+            Details::Http(details) => http::describe(self, details, names, span),
+            Details::MySql(details) => mysql::describe(self, details, span),
+            Details::FastCgi(details) => fastcgi::describe(self, details, names, span),
+            Details::MongoDb(details) => database::mongodb(self, details, span),
+            Details::Http2(details) => http2::describe(self, details, names, span),
+            Details::Grpc(details) => http2::grpc(self, details, span),
+            Details::Postgres(details) => database::postgres(self, details, span),
+            Details::Redis(details) => database::redis(self, details, span),
+            Details::Dns(details) => dns::describe(self, details, span),
+            Details::Kafka(details) => kafka::describe(self, details, span),
+            Details::Mqtt(details) => mqtt::describe(self, details, names, span),
+            Details::Sql(details) => sql::describe(self, details, span),
+            Details::WebSocket(details) => websocket::describe(self, details, names, span),
+            _ => return false,
+        }
+        true
     }
 
     /// The address of the end that answers.
@@ -136,4 +160,27 @@ fn push_text(span: &mut Span, key: Text, text: &str) {
 
 fn push_count(span: &mut Span, key: Text, count: u64) {
     span.push(key, Value::Int(i64::try_from(count).unwrap_or(i64::MAX)));
+}
+
+#[cfg(test)]
+mod tests {
+    use obtrace_export::model::{SpanId, TraceId};
+    use obtrace_protocols::Protocol;
+
+    use super::*;
+
+    #[test]
+    fn every_protocol_is_described() {
+        let (info, settings) = (ConnectionInfo::new(1, Transport::Tcp), Settings::default());
+        for &protocol in Protocol::ALL {
+            for (role, kind) in [(Role::Client, SpanKind::Client), (Role::Server, SpanKind::Server)] {
+                let (mut memory, exchange) = (Memory::default(), Exchange::unknown(protocol, role));
+                let mut span =
+                    Span::new(TraceId::default(), SpanId::default(), "", kind, Arc::default(), Arc::default());
+                let input = Input::new(&info, &exchange, &settings, &mut memory);
+                assert!(input.describe(&mut memory.names, &mut span), "{protocol} is not described");
+                assert!(!span.attributes.is_empty(), "{protocol}: {span:?}");
+            }
+        }
+    }
 }

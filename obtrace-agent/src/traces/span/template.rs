@@ -20,39 +20,52 @@ pub(in crate::traces) struct Templates {
     /// By the digest of the service's name, the digests of its templates. The digests are keyed, so that nobody outside
     /// can choose them: they need no second hash of that kind.
     services: FxHashMap<u64, FxHashSet<u64>>,
-    /// The service that was asked for last and its digest: mostly the next one's, too.
-    last: Option<(String, u64)>,
+    last: Last,
+}
+
+/// What was asked for last: mostly it is what is asked for next, too.
+#[derive(Debug, Default)]
+struct Last {
+    service: String,
+    digest: Option<u64>,
+    /// A template of the service that is in use.
+    template: Option<String>,
 }
 
 impl Templates {
     /// The template of a path, or `None` if the service has `limit` others already.
     pub(super) fn of<'p>(&mut self, service: &str, path: &'p str, limit: usize) -> Option<Cow<'p, str>> {
         let template = template(path);
-        let mut service = self.digest_of(service);
-        if self.services.len() >= MAX_SERVICES && !self.services.contains_key(&service) {
-            service = 0;
-        }
-        let names = self.services.entry(service).or_default();
-        let name = self.hasher.hash_one(&*template);
-        if names.contains(&name) {
+        if self.last.service == service && self.last.template.as_deref() == Some(&*template) {
             return Some(template);
         }
-        if names.len() >= limit {
-            return None;
+        let mut digest = self.digest_of(service);
+        if self.services.len() >= MAX_SERVICES && !self.services.contains_key(&digest) {
+            digest = 0;
         }
-        names.insert(name);
+        let names = self.services.entry(digest).or_default();
+        let name = self.hasher.hash_one(&*template);
+        if !names.contains(&name) {
+            if names.len() >= limit {
+                return None;
+            }
+            names.insert(name);
+        }
+        let last = self.last.template.get_or_insert_default();
+        last.clear();
+        last.push_str(&template);
         Some(template)
     }
 
+    /// Notes the service, too.
     fn digest_of(&mut self, service: &str) -> u64 {
-        match &self.last {
-            Some((last, digest)) if last == service => *digest,
-            _ => {
-                let digest = self.hasher.hash_one(service);
-                self.last = Some((service.to_owned(), digest));
-                digest
-            }
+        let last = &mut self.last;
+        if let Some(digest) = last.digest.filter(|_| last.service == service) {
+            return digest;
         }
+        let digest = self.hasher.hash_one(service);
+        *last = Last { service: service.to_owned(), digest: Some(digest), template: None };
+        digest
     }
 }
 
@@ -83,21 +96,61 @@ fn template(path: &str) -> Cow<'_, str> {
     out.map_or(Cow::Borrowed(path), Cow::Owned)
 }
 
+/// What a byte of a segment may be, one bit each.
+mod class {
+    pub(super) const DIGIT: u8 = 1;
+    /// A letter that is a hexadecimal digit.
+    pub(super) const HEX: u8 = 2;
+    /// Another letter.
+    pub(super) const LETTER: u8 = 4;
+    pub(super) const DASH: u8 = 8;
+    pub(super) const UNDERSCORE: u8 = 16;
+    /// What names have not.
+    pub(super) const STRANGE: u8 = 32;
+    pub(super) const OTHER: u8 = 64;
+    pub(super) const NO_ASCII: u8 = 128;
+
+    pub(super) static OF: [u8; 256] = {
+        let mut classes = [NO_ASCII; 256];
+        let mut byte: u8 = 0;
+        while byte < 128 {
+            classes[byte as usize] = match byte {
+                b'0'..=b'9' => DIGIT,
+                b'a'..=b'f' | b'A'..=b'F' => HEX,
+                b'a'..=b'z' | b'A'..=b'Z' => LETTER,
+                b'-' => DASH,
+                b'_' => UNDERSCORE,
+                b'@' | b'%' | b',' | b'=' | b'+' | b' ' => STRANGE,
+                _ => OTHER,
+            };
+            byte += 1;
+        }
+        classes
+    };
+}
+
 /// A number, a UUID, a long run of hexadecimal digits, a word with a number behind a separator, a token, an address,
 /// escaped text, or something long.
 fn is_identifier(bytes: &[u8]) -> bool {
-    if bytes.len() > MAX_SEGMENT || bytes.iter().any(|byte| matches!(byte, b'@' | b'%' | b',' | b'=' | b'+' | b' ')) {
+    use class::{DASH, DIGIT, HEX, LETTER, NO_ASCII, STRANGE, UNDERSCORE};
+
+    if bytes.len() > MAX_SEGMENT {
         return true;
     }
-    let digits = bytes.iter().filter(|byte| byte.is_ascii_digit()).count();
+    let (mut digits, mut seen) = (0, 0);
+    for byte in bytes {
+        let class = class::OF[usize::from(*byte)];
+        seen |= class;
+        digits += usize::from(class & DIGIT);
+    }
+    let only = |classes: u8| seen & !classes == 0;
+    if seen & STRANGE != 0 {
+        return true;
+    }
     if digits == 0 {
-        return !bytes.is_ascii();
+        return seen & NO_ASCII != 0;
     }
-    if digits == bytes.len() {
-        return true;
-    }
-    let hexadecimal = bytes.iter().all(|b| b.is_ascii_hexdigit() || *b == b'-');
-    if hexadecimal && bytes.len() >= 8 {
+    if only(DIGIT) || (only(DIGIT | HEX | DASH) && bytes.len() >= 8) {
         return true;
     }
     if let Some(at) = bytes.iter().rposition(|b| b"-_.:".contains(b))
@@ -106,7 +159,7 @@ fn is_identifier(bytes: &[u8]) -> bool {
     {
         return true;
     }
-    bytes.len() >= 16 && digits >= 3 && bytes.iter().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(b))
+    bytes.len() >= 16 && digits >= 3 && only(DIGIT | HEX | LETTER | DASH | UNDERSCORE)
 }
 
 #[cfg(test)]

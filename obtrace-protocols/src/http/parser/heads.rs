@@ -1,5 +1,7 @@
 //! Reads start lines and header fields, as far as they are there.
 
+use alloc::vec::Vec;
+
 use super::{
     super::{
         head::{self, Field, Fields, Line, Lines},
@@ -11,11 +13,20 @@ use super::{
 use crate::{
     Config,
     parser::{Context, Side, Step, Then},
+    payload::coding::Coding,
     stream::Mark,
 };
 
 fn text_limit(config: &Config) -> usize {
     config.max_text.min(config.max_buffered / 4) as usize
+}
+
+/// Keeps a field, unless it was there before.
+#[inline]
+fn keep(text: &mut Vec<u8>, value: &[u8], limit: usize) {
+    if text.is_empty() {
+        text.extend_from_slice(shorten(value, limit));
+    }
 }
 
 /// Bytes at the end of a long start line that hold the version.
@@ -37,6 +48,7 @@ impl HttpParser {
         half.start = Some(cx.mark_at(cx.offset.saturating_add(*at as u64)));
         half.start = half.start.map(|mark| Mark { offset: cx.offset.saturating_add(*at as u64), ..mark });
         half.fields = Fields::default();
+        half.coding = Coding::Identity;
         None
     }
 
@@ -125,6 +137,7 @@ impl HttpParser {
                 self.draft.status = status;
                 self.draft.content_type.clear();
                 self.draft.upgrade.clear();
+                self.handshake.begin_response();
             }
         }
         true
@@ -133,6 +146,7 @@ impl HttpParser {
     fn begin_request(&mut self, method: &str, target: &[u8], config: &Config) {
         let slot = self.request.get_or_insert_with(|| self.queue.begin());
         self.queue.note_start(slot, method, target, text_limit(config));
+        self.handshake.begin_request();
     }
 
     /// Goes on in a start line whose beginning was read already.
@@ -184,17 +198,22 @@ impl HttpParser {
             (_, Field::ContentLength | Field::TransferEncoding | Field::TraceParent) => {
                 self.half(side).fields.note(field, value);
             }
+            (Side::Client, Field::Http2Settings) => keep(&mut self.handshake.settings, value, limit),
+            (Side::Client, Field::WebSocketExtensions | Field::WebSocketProtocol) => {}
+            (_, Field::ContentEncoding) => {
+                let half = self.half(side);
+                // Several are one that nobody reads.
+                half.coding = if half.coding == Coding::Identity { Coding::parse(value) } else { Coding::Other };
+            }
             (Side::Client, _) => {
                 if let Some(slot) = self.request.as_mut() {
                     self.queue.note_field(slot, field, value, limit);
                 }
             }
-            (Side::Server, Field::ContentType) if self.draft.content_type.is_empty() => {
-                self.draft.content_type.extend_from_slice(shorten(value, limit));
-            }
-            (Side::Server, Field::Upgrade) if self.draft.upgrade.is_empty() => {
-                self.draft.upgrade.extend_from_slice(shorten(value, limit));
-            }
+            (Side::Server, Field::ContentType) => keep(&mut self.draft.content_type, value, limit),
+            (Side::Server, Field::Upgrade) => keep(&mut self.draft.upgrade, value, limit),
+            (Side::Server, Field::WebSocketExtensions) => keep(&mut self.handshake.extensions, value, limit),
+            (Side::Server, Field::WebSocketProtocol) => keep(&mut self.handshake.subprotocol, value, limit),
             (Side::Server, _) => {}
         }
     }

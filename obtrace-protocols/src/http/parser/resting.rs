@@ -6,7 +6,7 @@ use super::{Half, HttpParser, State};
 use crate::{
     Exchange, Timestamp,
     pairing::Pairing,
-    parser::{Context, Parser, Side, Step},
+    parser::{Context, Parser, Side, Step, Successor},
 };
 
 /// The parser of a connection, which is next to nothing while the connection is idle.
@@ -54,6 +54,10 @@ impl Parser for Resting {
         if let Some(parser) = self.parser.as_mut() {
             parser.close(cx);
         }
+    }
+
+    fn successor(&mut self) -> Option<Successor> {
+        self.parser.as_mut()?.successor.take()
     }
 
     fn poll_timeout(&self) -> Option<Timestamp> {

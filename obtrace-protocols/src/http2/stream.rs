@@ -1,0 +1,500 @@
+//! Streams ([RFC 9113 §5](https://www.rfc-editor.org/rfc/rfc9113#section-5)): one request with its response each.
+
+use alloc::{borrow::Cow, boxed::Box, collections::VecDeque, string::ToString, vec::Vec};
+
+use super::{
+    ErrorCode, GrpcDetails, GrpcStatus, Http2Details, Reset,
+    fields::{Fields, Piece},
+    grpc::{self, Messages},
+    observing::{cut, find},
+};
+use crate::{
+    Completeness, Details, Exchange, Message, Protocol, Role, Timestamp, http,
+    parser::Side,
+    payload::{Observer, Observers, Payload, Unread},
+};
+
+/// Whether a stream is a gRPC call.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Grpc {
+    #[default]
+    No,
+    /// The content type of the request is not known.
+    Maybe,
+    Yes,
+}
+
+/// One direction of a stream.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Half {
+    pub(super) message: Message,
+    /// Its head was seen.
+    pub(super) begun: bool,
+    /// Nothing of it comes any more.
+    pub(super) ended: bool,
+    /// Its end may have been among what was lost.
+    pub(super) adrift: bool,
+    /// Frames of its side were lost since it began.
+    pub(super) missed: bool,
+    /// Bytes in DATA frames, padding left out, once there was such a frame.
+    pub(super) body: Option<u64>,
+    /// There may have been more of it than that.
+    body_lost: bool,
+    pub(super) messages: Messages,
+}
+
+impl Half {
+    /// How much there is of its body is not known any more, nor where its messages begin.
+    pub(super) const fn lose_body(&mut self) {
+        self.messages.lost = true;
+        self.body_lost = true;
+    }
+
+    /// Bytes of its body, if it has one.
+    fn body_size(&self) -> Option<u64> {
+        self.body.filter(|size| *size > 0 && !self.body_lost)
+    }
+
+    /// A frame of it.
+    pub(super) fn touch(&mut self, size: u64, at: Timestamp) {
+        self.message.size = self.message.size.saturating_add(size);
+        self.message.end = self.message.end.max(at);
+        self.adrift = false;
+    }
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Stream {
+    pub(super) id: u32,
+    pub(super) exchange: u64,
+    pub(super) client: Half,
+    pub(super) server: Half,
+    pub(super) asked: Fields,
+    pub(super) answered: Fields,
+    pub(super) grpc: Grpc,
+    pub(super) pushed: bool,
+    /// The response ended with header fields.
+    pub(super) trailers: bool,
+    /// Bytes of it that are read were lost.
+    pub(super) gap: bool,
+    /// A limit or the end cut it.
+    pub(super) truncated: bool,
+    pub(super) reset: Option<Reset>,
+    /// The server said that it does nothing with it.
+    pub(super) refused: bool,
+    /// Looks at its bodies.
+    pub(super) observer: Option<Box<dyn Observer>>,
+    /// Bytes that it would have looked at were lost.
+    pub(super) unread: bool,
+}
+
+/// A caller may round the time it gives to the server, and clocks differ in their last digits: what a deadline may be
+/// missed by, in nanoseconds, besides 1/50.
+const DEADLINE_SLACK: u64 = 1_000_000;
+
+impl Stream {
+    pub(super) fn half(&mut self, side: Side) -> &mut Half {
+        match side {
+            Side::Client => &mut self.client,
+            Side::Server => &mut self.server,
+        }
+    }
+
+    /// Whether nothing of this side comes any more.
+    pub(super) const fn has_ended(&self, side: Side) -> bool {
+        match side {
+            Side::Client => self.client.ended,
+            Side::Server => self.server.ended,
+        }
+    }
+
+    /// Whether more of this side's body is looked at.
+    #[inline]
+    pub(super) fn wants(&self, side: Side) -> bool {
+        self.observer.as_ref().is_some_and(|observer| !self.has_ended(side) && observer.wants(side))
+    }
+
+    /// What was found in its bodies.
+    #[expect(clippy::borrowed_box, reason = "it is told as it is, see `Http2Details::payload`")]
+    fn payload(&self) -> Option<&Box<Payload>> {
+        self.observer.as_ref()?.payload()
+    }
+
+    /// Whether a limit kept a body of interest from being read to its end.
+    fn left_unread(&self) -> bool {
+        let left = |unread| unread == Some(Unread::Limit);
+        self.payload().is_some_and(|payload| left(payload.request_unread()) || left(payload.response_unread()))
+    }
+
+    /// Text buffers are kept for the next one.
+    fn clear(&mut self) {
+        let (mut asked, mut answered) = (core::mem::take(&mut self.asked), core::mem::take(&mut self.answered));
+        asked.clear();
+        answered.clear();
+        *self = Self { asked, answered, ..Self::default() };
+    }
+
+    fn texts(&self) -> usize {
+        self.asked.capacity().saturating_add(self.answered.capacity())
+    }
+
+    /// What the content type of the request says.
+    pub(super) fn look_at_request(&mut self) {
+        self.grpc = match self.asked.get(self.asked.content_type) {
+            Some(kind) if grpc::is_grpc(kind) => Grpc::Yes,
+            Some(_) => Grpc::No,
+            None if self.asked.timeout.is_some() => Grpc::Yes,
+            None if self.asked.unresolved => Grpc::Maybe,
+            None => Grpc::No,
+        };
+    }
+
+    /// What the answer says.
+    pub(super) fn look_at_response(&mut self) {
+        let is_grpc = self.answered.get(self.answered.content_type).is_some_and(grpc::is_grpc);
+        if self.grpc == Grpc::Maybe && (is_grpc || self.answered.grpc_status.is_some()) {
+            self.grpc = Grpc::Yes;
+        }
+    }
+
+    /// Whether both bodies are messages of gRPC from end to end, and the response ends in trailers.
+    fn is_framed(&self) -> bool {
+        let (client, server) = (&self.client, &self.server);
+        let whole = client.ended && server.ended && self.trailers;
+        whole && client.messages.count > 0 && client.messages.is_whole() && server.messages.is_whole()
+    }
+
+    fn unresolved(&self) -> bool {
+        self.asked.unresolved || self.answered.unresolved
+    }
+
+    fn completeness(&self) -> Completeness {
+        let lost = self.grpc == Grpc::Yes && (self.client.messages.lost || self.server.messages.lost);
+        if self.gap || lost || self.unresolved() || (self.unread && self.payload().is_some()) {
+            Completeness::Gap
+        } else if !self.server.begun && self.reset.is_none() {
+            Completeness::ResponseMissing
+        } else if self.truncated || self.left_unread() {
+            Completeness::Truncated
+        } else {
+            Completeness::Complete
+        }
+    }
+
+    /// The status of the call, and whether it was sent.
+    fn status(&self) -> (Option<GrpcStatus>, bool) {
+        if let Some(status) = self.answered.grpc_status {
+            return (Some(GrpcStatus::new(status)), true);
+        }
+        let derived = if let Some(Reset { code, .. }) = self.reset {
+            Some(if code == ErrorCode::CANCEL && self.past_deadline() {
+                GrpcStatus::DEADLINE_EXCEEDED
+            } else {
+                GrpcStatus::of_reset(code)
+            })
+        } else if self.refused {
+            Some(GrpcStatus::UNAVAILABLE)
+        } else if self.server.ended && self.completeness() == Completeness::Complete {
+            self.answered.status.map(GrpcStatus::of_http)
+        } else {
+            None
+        };
+        (derived, false)
+    }
+
+    /// Whether the time that the caller gave was over when the stream ended.
+    fn past_deadline(&self) -> bool {
+        let Some(timeout) = self.asked.timeout else { return false };
+        let end = self.client.message.end.max(self.server.message.end).as_nanos();
+        let took = end.saturating_sub(self.client.message.start.as_nanos());
+        took >= timeout.saturating_sub(timeout / 50).saturating_sub(DEADLINE_SLACK)
+    }
+
+    pub(super) fn authority(&self) -> Option<&str> {
+        self.asked.get(self.asked.authority).or_else(|| self.asked.get(self.asked.host))
+    }
+
+    pub(super) fn exchange(&self, role: Role) -> Exchange<'_> {
+        let common = Common {
+            id: self.exchange,
+            role,
+            request: self.client.message,
+            response: self.server.begun.then_some(self.server.message),
+            completeness: self.completeness(),
+        };
+        if self.grpc == Grpc::Yes { self.grpc_exchange(common) } else { self.http_exchange(common) }
+    }
+
+    fn http_exchange(&self, common: Common) -> Exchange<'_> {
+        let asked = |piece: Piece| self.asked.get(piece).map(Cow::Borrowed);
+        let (method, target) = (self.asked.get(self.asked.method), self.asked.get(self.asked.path));
+        let (path, query) = match target.map(|target| target.split_once('?')) {
+            Some(Some((path, query))) => (Some(path), Some(query)),
+            _ => (target, None),
+        };
+        let least = if common.role == Role::Client { 400 } else { 500 };
+        let payload = self.payload();
+        // What the API says of the error says more than the status; a stream may fail behind a good one.
+        let failed = self.answered.status.filter(|status| *status >= least);
+        let counts = failed.is_some() || self.answered.status.is_some_and(|status| status < 400);
+        let said = payload.and_then(|payload| payload.error()).filter(|_| counts);
+        let error = match (said, self.reset, failed) {
+            (Some(said), ..) => Some(Cow::Borrowed(said)),
+            (None, Some(reset), _) => Some(code_name(reset.code)),
+            (None, None, Some(status)) => Some(Cow::Owned(status.to_string())),
+            (None, None, None) => self.refused.then_some(Cow::Borrowed("GOAWAY")),
+        };
+        let details = Http2Details {
+            method: method.map(Cow::Borrowed),
+            path: path.map(Cow::Borrowed),
+            query: query.map(Cow::Borrowed),
+            scheme: asked(self.asked.scheme),
+            authority: self.authority().map(Cow::Borrowed),
+            status: self.answered.status,
+            user_agent: asked(self.asked.user_agent),
+            request_content_type: asked(self.asked.content_type),
+            response_content_type: self.answered.get(self.answered.content_type).map(Cow::Borrowed),
+            forwarded_for: asked(self.asked.forwarded_for),
+            request_body_size: self.client.body_size(),
+            response_body_size: self.server.body_size(),
+            stream: self.id,
+            reset: self.reset,
+            pushed: self.pushed,
+            unresolved: self.unresolved(),
+            payload: payload.map(Cow::Borrowed),
+        };
+        let operation = method.map_or("_OTHER", http::operation);
+        common.exchange(Protocol::Http2, operation, path.unwrap_or_default(), error, Details::Http2(details))
+    }
+
+    fn grpc_exchange(&self, common: Common) -> Exchange<'_> {
+        let asked = |piece: Piece| self.asked.get(piece).map(Cow::Borrowed);
+        let path = self.asked.get(self.asked.path).map(|path| path.split_once('?').map_or(path, |(path, _)| path));
+        let (service, method) = path.and_then(grpc::split_path).unwrap_or((path.unwrap_or_default(), "_OTHER"));
+        let (status, status_sent) = self.status();
+        let is_error = |status: &GrpcStatus| match common.role {
+            Role::Client => *status != GrpcStatus::OK,
+            Role::Server => status.is_error_of_server(),
+        };
+        let error = status.filter(is_error).map(|status| match status.name() {
+            Some(name) => Cow::Borrowed(name),
+            None => Cow::Owned(status.to_string()),
+        });
+        let messages = |half: &Half| (!half.messages.lost).then_some(half.messages.count);
+        let details = GrpcDetails {
+            method: path.and_then(|path| path.strip_prefix('/')).map(Cow::Borrowed),
+            scheme: asked(self.asked.scheme),
+            authority: self.authority().map(Cow::Borrowed),
+            status,
+            status_sent,
+            message: self.answered.get(self.answered.message).map(Cow::Borrowed),
+            http_status: self.answered.status,
+            timeout: self.asked.timeout,
+            content_type: asked(self.asked.content_type),
+            request_encoding: asked(self.asked.encoding),
+            response_encoding: self.answered.get(self.answered.encoding).map(Cow::Borrowed),
+            request_messages: messages(&self.client),
+            response_messages: messages(&self.server),
+            request_compressed: self.client.messages.compressed,
+            response_compressed: self.server.messages.compressed,
+            user_agent: asked(self.asked.user_agent),
+            forwarded_for: asked(self.asked.forwarded_for),
+            stream: self.id,
+            reset: self.reset,
+            unresolved: self.unresolved(),
+        };
+        common.exchange(Protocol::Grpc, method, service, error, Details::Grpc(details))
+    }
+}
+
+fn code_name(code: ErrorCode) -> Cow<'static, str> {
+    code.name().map_or_else(|| Cow::Owned(code.to_string()), Cow::Borrowed)
+}
+
+/// What HTTP/2 and gRPC say alike.
+#[derive(Clone, Copy)]
+struct Common {
+    id: u64,
+    role: Role,
+    request: Message,
+    response: Option<Message>,
+    completeness: Completeness,
+}
+
+impl Common {
+    fn exchange<'a>(
+        self,
+        protocol: Protocol,
+        operation: &'a str,
+        target: &'a str,
+        error: Option<Cow<'a, str>>,
+        details: Details<'a>,
+    ) -> Exchange<'a> {
+        Exchange {
+            id: self.id,
+            protocol,
+            role: self.role,
+            operation: Cow::Borrowed(operation),
+            target: Cow::Borrowed(target),
+            error,
+            request: self.request,
+            response: self.response,
+            completeness: self.completeness,
+            details,
+        }
+    }
+}
+
+/// Most streams kept for use again.
+const MAX_SPARE: usize = 32;
+/// Larger texts are not kept for that.
+const MAX_SPARE_TEXTS: usize = 2048;
+
+/// The streams of a connection: open ones by number, finished ones in the order in which they ended.
+#[derive(Debug, Default)]
+pub(super) struct Streams {
+    open: Vec<(u32, Box<Stream>)>,
+    finished: VecDeque<Box<Stream>>,
+    /// What [`Streams::poll`] gave out.
+    lent: Option<Box<Stream>>,
+    #[expect(clippy::vec_box, reason = "streams move between the lists without being copied")]
+    spare: Vec<Box<Stream>>,
+    /// Heap bytes of all texts.
+    texts: usize,
+    kinds: Kinds,
+    observers: Observers,
+}
+
+/// What was spoken on the connection as far as it is known.
+#[derive(Clone, Copy, Debug, Default)]
+struct Kinds {
+    grpc: bool,
+    other: bool,
+}
+
+impl Kinds {
+    /// Of a stream whose content type stands in a part of the table that was not seen, the bodies tell whether it is a
+    /// call of gRPC, else what all others of the connection are.
+    fn settle(&mut self, stream: &mut Stream) {
+        let is_payload = stream.payload().is_some();
+        if stream.grpc == Grpc::Maybe && !is_payload && (stream.is_framed() || (self.grpc && !self.other)) {
+            stream.grpc = Grpc::Yes;
+        }
+        self.grpc |= stream.grpc == Grpc::Yes;
+        self.other |= stream.grpc == Grpc::No;
+    }
+}
+
+impl Streams {
+    pub(super) const fn open(&self) -> usize {
+        self.open.len()
+    }
+
+    pub(super) fn get(&mut self, id: u32) -> Option<&mut Stream> {
+        find(&mut self.open, id)
+    }
+
+    /// The open ones, and those who look at their bodies.
+    pub(super) const fn parts(&mut self) -> (&mut Vec<(u32, Box<Stream>)>, &mut Observers) {
+        (&mut self.open, &mut self.observers)
+    }
+
+    pub(super) fn contains(&self, id: u32) -> bool {
+        self.open.binary_search_by_key(&id, |(id, _)| *id).is_ok()
+    }
+
+    /// A stream begins. `None` if there is one of that number.
+    pub(super) fn begin(&mut self, id: u32) -> Option<&mut Stream> {
+        let Err(place) = self.open.binary_search_by_key(&id, |(id, _)| *id) else { return None };
+        let mut stream = self.spare.pop().unwrap_or_default();
+        stream.id = id;
+        self.open.insert(place, (id, stream));
+        self.open.get_mut(place).map(|(_, stream)| &mut **stream)
+    }
+
+    /// The texts of some stream or of what is being read have grown.
+    pub(super) const fn grew(&mut self, before: usize, after: usize) {
+        self.texts = self.texts.saturating_add(after.saturating_sub(before));
+    }
+
+    /// It is over: it will be polled as it is.
+    pub(super) fn finish(&mut self, id: u32) {
+        let Ok(place) = self.open.binary_search_by_key(&id, |(id, _)| *id) else { return };
+        let (_, mut stream) = self.open.remove(place);
+        cut(&mut self.observers, &mut stream);
+        self.kinds.settle(&mut stream);
+        self.finished.push_back(stream);
+    }
+
+    /// The open ones, the oldest first.
+    pub(super) fn iter(&mut self) -> impl Iterator<Item = &mut Stream> {
+        self.open.iter_mut().map(|(_, stream)| &mut **stream)
+    }
+
+    /// The open one with the lowest number.
+    pub(super) fn oldest(&self) -> Option<u32> {
+        self.open.first().map(|(id, _)| *id)
+    }
+
+    /// Ends those that `over` says are.
+    pub(super) fn finish_where(&mut self, mut over: impl FnMut(&mut Stream) -> bool) {
+        let ended = self.open.extract_if(.., |(_, stream)| over(stream));
+        let (kinds, observers) = (&mut self.kinds, &mut self.observers);
+        self.finished.extend(ended.map(|(_, mut stream)| {
+            cut(observers, &mut stream);
+            kinds.settle(&mut stream);
+            stream
+        }));
+    }
+
+    /// Ends all, whatever there is of them.
+    pub(super) fn finish_all(&mut self) {
+        self.finish_where(|_| true);
+    }
+
+    pub(super) fn has_finished(&self) -> bool {
+        !self.finished.is_empty()
+    }
+
+    pub(super) fn poll(&mut self, role: Role) -> Option<Exchange<'_>> {
+        self.drop_lent();
+        self.lent = self.finished.pop_front();
+        self.lent.as_ref().map(|stream| stream.exchange(role))
+    }
+
+    fn drop_lent(&mut self) {
+        let Some(mut stream) = self.lent.take() else { return };
+        if let Some(observer) = stream.observer.take() {
+            self.observers.give_back(observer);
+        }
+        if self.spare.len() < MAX_SPARE && stream.texts() <= MAX_SPARE_TEXTS {
+            stream.clear();
+            self.spare.push(stream);
+        } else {
+            self.texts = self.texts.saturating_sub(stream.texts());
+        }
+    }
+
+    pub(super) fn memory(&self) -> usize {
+        let count = self.open.len().saturating_add(self.finished.len()).saturating_add(self.spare.len());
+        let count = count.saturating_add(usize::from(self.lent.is_some()));
+        let places = self.open.capacity().saturating_mul(size_of::<(u32, Box<Stream>)>());
+        let others = self.finished.capacity().saturating_add(self.spare.capacity());
+        let places = places.saturating_add(others.saturating_mul(size_of::<Box<Stream>>()));
+        count
+            .saturating_mul(size_of::<Stream>())
+            .saturating_add(places)
+            .saturating_add(self.texts)
+            .saturating_add(self.observers.memory())
+    }
+
+    pub(super) fn shrink(&mut self) {
+        self.drop_lent();
+        for stream in core::mem::take(&mut self.spare) {
+            self.texts = self.texts.saturating_sub(stream.texts());
+        }
+        self.observers.shrink();
+        self.open.shrink_to_fit();
+        self.finished.shrink_to_fit();
+    }
+}
