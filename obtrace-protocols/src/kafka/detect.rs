@@ -194,11 +194,10 @@ pub(crate) fn matches(client: &[u8], server: &[u8]) -> Verdict {
     let answer = reader.u32_be().zip(reader.i32_be());
     let is_answered =
         answer.map(|(size, correlation)| is_response_size(size, false) && correlation == header.correlation);
-    // Zeros on both sides are no request and its answer.
-    let is_zero = name.is_empty() && (header.key, header.version, header.correlation) == (0, 0, 0);
     match (body, is_answered) {
         (Body::Wrong, _) => Verdict::No,
-        (Body::Fits, _) if is_zero => Verdict::Maybe,
+        // What is not whole may be zeros on both sides.
+        (Body::Fits, _) if name.is_empty() => Verdict::Maybe,
         // A frame of HTTP/2 has its length and kind where the size is: more will tell.
         (Body::Fits, _) if http2::matches(client, b"") == Verdict::Maybe => Verdict::Maybe,
         (Body::Short, Some(false)) if name.is_empty() => Verdict::No,

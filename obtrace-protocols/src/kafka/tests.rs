@@ -298,7 +298,9 @@ proptest! {
         let whole = play_batches(0, &batches, &[usize::MAX], None);
         let lost = lost(&batches, is_client, from, length);
         let seen = play_batches(0, &batches, &[usize::MAX], Some(lost));
-        // By the first request the protocol is found.
+        // By the first request the protocol is found. What is left of one is none: the protocol is found later then.
+        let is_found = |it: &Exchange<'_>| !is_client || !touches(it, lost);
+        prop_assume!(whole.first().is_some_and(is_found));
         // The one request without a client id (version 0 of the header) is not looked for behind a loss.
         let is_named = |it: &&Exchange<'static>| details(it).client_id.is_some();
         for kept in whole.iter().skip(1).filter(is_named).filter(|it| !touches(it, lost)) {
