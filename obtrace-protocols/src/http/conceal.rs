@@ -61,9 +61,6 @@ pub(crate) fn authority(authority: &[u8]) -> &[u8] {
 /// ends where its target was cut nobody knows.
 fn user(text: &mut String, from: usize, is_cut: bool) {
     let bytes = text.as_bytes().get(from..).unwrap_or_default();
-    if matches!(bytes, [b'/', ..] | []) {
-        return;
-    }
     let start = bytes.windows(3).position(|three| three == b"://").map_or(0, |at| at.saturating_add(3));
     let rest = bytes.get(start..).unwrap_or_default();
     let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?' | b'#'));

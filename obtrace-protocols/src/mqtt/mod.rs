@@ -13,8 +13,8 @@
 //! kept; of the properties (§2.2.2) only topic aliases, the assigned client identifier and a `traceparent` among the user
 //! properties are read. Topic aliases (§3.3.2.3.4) stand for their topics: the first 256 of each side, 16 KiB of topics.
 //!
-//! **Losses.** A loss inside a payload is none. Behind others a packet is looked for: just behind the loss one is enough,
-//! unless what follows it is none; elsewhere two that follow each other, by rules that are stricter than a packet in its place is read with; a list of
+//! **Losses.** A loss inside a payload is none. Behind others a packet is looked for: just behind the loss one with a
+//! name or an identifier is enough, unless what follows it is none (packets of two bytes are passed over until one is found); elsewhere two that follow each other, by rules that are stricter than a packet in its place is read with; a list of
 //! filters is looked for there only up to 512 bytes, and a packet that ends beyond half of
 //! [`Config::max_buffered`](crate::Config::max_buffered) not at all. Aliases are
 //! forgotten. What was asked is still answered by its identifier, unless bytes of both sides were lost in between: then the
