@@ -32,7 +32,10 @@ pub(crate) struct Group<'a> {
 struct Contender<'a> {
     name: &'static str,
     bytes: usize,
-    run: Box<dyn FnMut() + 'a>,
+    /// So many iterations: the nanoseconds that they took.
+    run: Box<dyn FnMut(u64) -> f64 + 'a>,
+    /// Its allocations are those of this process.
+    is_here: bool,
 }
 
 impl<'a> Group<'a> {
@@ -43,10 +46,21 @@ impl<'a> Group<'a> {
 
     /// Adds a contender that reads or writes `bytes` bytes in one iteration.
     pub(crate) fn add<T>(mut self, name: &'static str, bytes: usize, mut iteration: impl FnMut() -> T + 'a) -> Self {
-        let run = Box::new(move || {
-            black_box(iteration());
-        });
-        self.contenders.push(Contender { name, bytes, run });
+        let run = move |iterations| {
+            let start = thread_nanos();
+            for _ in 0..iterations {
+                black_box(iteration());
+            }
+            thread_nanos() - start
+        };
+        self.contenders.push(Contender { name, bytes, run: Box::new(run), is_here: true });
+        self
+    }
+
+    /// Adds one of another process, which tells how many nanoseconds its thread ran for so many iterations. Its allocations
+    /// are not counted.
+    pub(crate) fn add_elsewhere(mut self, name: &'static str, bytes: usize, run: impl FnMut(u64) -> f64 + 'a) -> Self {
+        self.contenders.push(Contender { name, bytes, run: Box::new(run), is_here: false });
         self
     }
 
@@ -56,7 +70,7 @@ impl<'a> Group<'a> {
         let mut times = vec![Vec::with_capacity(run.rounds); self.contenders.len()];
         for _ in 0..run.rounds {
             for ((contender, (iterations, _)), times) in self.contenders.iter_mut().zip(&prepared).zip(&mut times) {
-                times.push(time(contender, *iterations) / *iterations as f64);
+                times.push((contender.run)(*iterations) / *iterations as f64);
             }
         }
         println!("\n### {} ({} rounds)\n", self.title, run.rounds);
@@ -67,13 +81,14 @@ impl<'a> Group<'a> {
         for ((contender, (_, allocations)), times) in self.contenders.iter().zip(prepared).zip(&mut times) {
             times.sort_by(f64::total_cmp);
             let (min, median) = (times[0], times[times.len() / 2]);
+            let counted = format!("{:.2}", allocations / self.units);
             println!(
-                "| {} | {:.1} | {:.1} | {:.2} | {:.2} | {:.0} |",
+                "| {} | {:.1} | {:.1} | {:.2} | {} | {:.0} |",
                 contender.name,
                 min / self.units,
                 median / self.units,
                 contender.bytes as f64 / min,
-                allocations / self.units,
+                if contender.is_here { &counted } else { "–" },
                 contender.bytes as f64 / self.units,
             );
             outcome.nanos.push(min);
@@ -83,30 +98,22 @@ impl<'a> Group<'a> {
     }
 }
 
-/// Nanoseconds that the thread ran for so many iterations.
-fn time(contender: &mut Contender<'_>, iterations: u64) -> f64 {
-    let now = || clock_gettime(ClockId::ThreadCPUTime);
-    let start = now();
-    for _ in 0..iterations {
-        (contender.run)();
-    }
-    let end = now();
-    (end.tv_sec - start.tv_sec) as f64 * 1e9 + (end.tv_nsec - start.tv_nsec) as f64
+/// Nanoseconds that the thread has run.
+fn thread_nanos() -> f64 {
+    let now = clock_gettime(ClockId::ThreadCPUTime);
+    now.tv_sec as f64 * 1e9 + now.tv_nsec as f64
 }
 
 /// Warms a contender up; gives how many iterations take about a millisecond, and its allocations.
 fn prepare(contender: &mut Contender<'_>) -> (u64, f64) {
     const COUNTED: u64 = 4;
-    (contender.run)();
-    (contender.run)();
+    (contender.run)(2);
     let counted = allocation_counter::measure(|| {
-        for _ in 0..COUNTED {
-            (contender.run)();
-        }
+        (contender.run)(COUNTED);
     });
     let mut iterations = 1;
     loop {
-        let took = time(contender, iterations);
+        let took = (contender.run)(iterations);
         if took > 800_000.0 || iterations >= 1 << 24 {
             return (iterations, counted.count_total as f64 / COUNTED as f64);
         }
@@ -124,6 +131,8 @@ pub(crate) struct Goals {
 struct Goal {
     what: String,
     actual: f64,
+    /// Why it was not measured.
+    skipped: Option<&'static str>,
     goal: Bound,
     /// What fails the run if it is missed. Far from what is reached, so that a busy machine does not decide.
     held: Option<Bound>,
@@ -155,43 +164,52 @@ impl Bound {
 impl Goals {
     /// So many times a peer's speed, `goal` or more; less than `held` fails the run.
     pub(crate) fn ratio(&mut self, what: impl Into<String>, actual: f64, goal: f64, held: f64) {
-        let held = Some(Bound::AtLeast(held));
-        self.results.push(Goal { what: what.into(), actual, goal: Bound::AtLeast(goal), held });
+        self.push(what.into(), actual, Bound::AtLeast(goal), Some(Bound::AtLeast(held)));
+    }
+
+    /// What could not be measured here, and why. It is neither met nor missed.
+    pub(crate) fn skip(&mut self, what: impl Into<String>, goal: f64, why: &'static str) {
+        let goal = Bound::AtLeast(goal);
+        self.results.push(Goal { what: what.into(), actual: f64::NAN, skipped: Some(why), goal, held: None });
+    }
+
+    fn push(&mut self, what: String, actual: f64, goal: Bound, held: Option<Bound>) {
+        self.results.push(Goal { what, actual, skipped: None, goal, held });
     }
 
     /// Work in a time, `goal` or more. Only told: it depends on the machine.
     pub(crate) fn rate(&mut self, what: impl Into<String>, actual: f64, goal: f64) {
-        self.results.push(Goal { what: what.into(), actual, goal: Bound::AtLeast(goal), held: None });
+        self.push(what.into(), actual, Bound::AtLeast(goal), None);
     }
 
     /// Work that takes a time, `goal` or less. Only told: it depends on the machine.
     pub(crate) fn time(&mut self, what: impl Into<String>, actual: f64, goal: f64) {
-        self.results.push(Goal { what: what.into(), actual, goal: Bound::AtMost(goal), held: None });
+        self.push(what.into(), actual, Bound::AtMost(goal), None);
     }
 
     /// Allocations, of which there are at most so many.
     pub(crate) fn allocations(&mut self, what: impl Into<String>, actual: f64, goal: f64) {
         let most = Bound::AtMost(goal);
-        self.results.push(Goal { what: format!("{}: allocations", what.into()), actual, goal: most, held: Some(most) });
+        self.push(format!("{}: allocations", what.into()), actual, most, Some(most));
     }
 
     /// Bytes, of which there are at most so many.
     pub(crate) fn size(&mut self, what: impl Into<String>, actual: f64, goal: f64) {
         let most = Bound::AtMost(goal);
-        self.results.push(Goal { what: what.into(), actual, goal: most, held: Some(most) });
+        self.push(what.into(), actual, most, Some(most));
     }
 
     /// So many times the time that an eighth of the input takes: not much more than eight, as the larger one and what is
     /// made of it leave the nearest cache. What grows with the square takes 64 times, and fails the run.
     pub(crate) fn growth(&mut self, what: impl Into<String>, actual: f64) {
         let held = Some(Bound::AtMost(40.0));
-        self.results.push(Goal { what: what.into(), actual, goal: Bound::AtMost(12.0), held });
+        self.push(what.into(), actual, Bound::AtMost(12.0), held);
     }
 
     /// Allocations, of which there must be none.
     pub(crate) fn no_allocations(&mut self, what: impl Into<String>, actual: f64) {
         let none = Bound::AtMost(0.0);
-        self.results.push(Goal { what: format!("{}: allocations", what.into()), actual, goal: none, held: Some(none) });
+        self.push(format!("{}: allocations", what.into()), actual, none, Some(none));
     }
 
     /// Keeps the better of two runs' results.
@@ -211,11 +229,15 @@ impl Goals {
     /// Prints the table.
     pub(crate) fn report(&self) {
         println!("\n### Goals\n\n| what | measured | goal | |\n| --- | ---: | ---: | --- |");
-        for Goal { what, actual, goal, held } in &self.results {
+        for Goal { what, actual, skipped, goal, held } in &self.results {
             let (sign, bound) = match goal {
                 Bound::AtLeast(bound) => ('≥', bound),
                 Bound::AtMost(bound) => ('≤', bound),
             };
+            if let Some(why) = skipped {
+                println!("| {what} | – | {sign} {bound} | skipped: {why} |");
+                continue;
+            }
             let verdict = match (goal.is_met(*actual), held) {
                 (true, _) => "met",
                 (false, Some(held)) if !held.is_met(*actual) => "MISSED: the run fails",

@@ -1,11 +1,14 @@
 //! Inputs made to be slow: time must grow as the input does, and not be far below what honest input takes.
 
 use obtrace_protocols::{
-    Config, Connection, Direction, Protocol, Role, Shared, Tag, Timestamp,
+    Config, Connection, Direction, Interest, Protocol, Role, Shared, State, Tag, Timestamp,
     sql::{Dialect, Digest},
 };
 
-use crate::harness::{Goals, Group, Run};
+use crate::{
+    harness::{Goals, Group, Run},
+    random::Random,
+};
 
 const SMALL: usize = 8 * 1024;
 const LARGE: usize = 64 * 1024;
@@ -29,7 +32,7 @@ const SQL: [&str; 14] = [
     "with a as (",
 ];
 
-/// A stream from a client, or a datagram.
+/// A stream from a client; of DNS from a server, whose answers are what is large.
 struct Case {
     name: &'static str,
     protocol: Protocol,
@@ -83,12 +86,15 @@ const PRODUCE: &[u8] = b"\0\0\0\0\0\0\0\x07\0\x01a\0\x01\0\0\0\x01\0\0\0\x01\0\x
 const FETCH: &[u8] =
     b"\0\x01\0\x07\0\0\0\x07\0\x01a\xff\xff\xff\xff\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x07\0\0\0\x01\0\0\0\x01\0\x01t";
 
-/// One message: what it begins with, how often the unit follows or how many bytes that is, and the units.
-fn kafka(head: &[u8], unit: &[u8], size: usize) -> Vec<u8> {
-    let body = size - head.len() - 8;
-    let count = if head == PRODUCE { body } else { body / unit.len() };
+/// One message behind a small one: what it begins with, how often the unit follows or how many bytes that is, the units,
+/// what it ends with.
+fn kafka(head: &[u8], unit: &[u8], end: &[u8], size: usize) -> Vec<u8> {
+    let count = (size - KAFKA.len() - head.len() - end.len() - 8) / unit.len();
+    let units = unit.repeat(count);
+    let told = if head == PRODUCE { units.len() } else { count };
     let number = |value: usize| u32::try_from(value).expect("a short message").to_be_bytes();
-    repeat(&[&number(size - 4)[..], head, &number(count)].concat(), unit, size)
+    let message = [head, &number(told), &units, end].concat();
+    [KAFKA, &number(message.len()), &message].concat()
 }
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -112,27 +118,34 @@ fn headers(block: &[u8], size: usize) -> Vec<u8> {
     out
 }
 
-/// Records whose names point to the end of a chain of pointers, as long as one may be.
+/// Labels behind pointers: as many as a name may have bytes for.
+const CHAIN: u16 = 124;
+/// Records that point to the end of the chain.
+const RECORDS: u16 = 35;
+/// Bytes of an answer with both, behind its length.
+const ANSWER: usize = 2 + 31 + CHAIN as usize * 4 + RECORDS as usize * 14;
+
+/// A message of DNS behind its length: about the aliases of `a`.
+fn dns(id: u16, flags: u16, answers: u16, records: &[u8]) -> Vec<u8> {
+    let counts = [id, flags, 1, answers, 0, 0].into_iter().flat_map(u16::to_be_bytes);
+    let message: Vec<u8> = counts.chain(*b"\x01a\0\0\x05\0\x01").chain(records.iter().copied()).collect();
+    [&u16::try_from(message.len()).expect("a short message").to_be_bytes()[..], &message].concat()
+}
+
+/// Answers whose names are chains of pointers, as long as one may be, with a label at each.
 fn pointers(size: usize) -> Vec<u8> {
-    let mut out = vec![0, 1, 0x81, 0x80, 0, 0, 0xff, 0xff, 0, 0, 0, 0];
-    let mut last = 0_u16;
-    for link in 0..60_u16 {
-        let at = u16::try_from(out.len()).expect("a short chain");
-        if link == 0 {
-            out.extend_from_slice(b"\x01a\0");
-        } else {
-            out.extend_from_slice(&(0xc000 | last).to_be_bytes());
-        }
-        out.extend_from_slice(b"\0\x01\0\x01\0\0\0\0\0\0");
+    let pointer = |at: u16| (0xc000 | at).to_be_bytes();
+    // The chain is the data of a record of no known type.
+    let mut records = [&pointer(12)[..], b"\xff\0\0\x01\0\0\0\0", &(CHAIN * 4).to_be_bytes()].concat();
+    let mut last = 12;
+    for at in (31..).step_by(4).take(usize::from(CHAIN)) {
+        records.extend([&b"\x01b"[..], &pointer(last)].concat());
         last = at;
     }
-    while out.len() < size {
-        out.extend_from_slice(&(0xc000 | last).to_be_bytes());
-        out.extend_from_slice(b"\0\x05\0\x01\0\0\0\0\0\x02");
-        out.extend_from_slice(&(0xc000 | last).to_be_bytes());
-    }
-    out.truncate(size);
-    out
+    let alias = [&pointer(last)[..], b"\0\x05\0\x01\0\0\0\0\0\x02", &pointer(last)].concat();
+    records.extend(alias.repeat(usize::from(RECORDS)));
+    let ids = 0..u16::try_from(size / ANSWER).expect("few answers");
+    ids.flat_map(|id| dns(id, 0x8180, RECORDS + 1, &records)).collect()
 }
 
 /// A section of an `OP_MSG` with one thing again and again, as large as the input.
@@ -203,7 +216,11 @@ const CASES: [Case; 46] = [
     Case {
         name: "HTTP/2: what may be frames",
         protocol: Protocol::Http2,
-        make: |n| repeat(&frame(1, 5, 1, b"\x82\x86\x84"), b"\0\0\x09\x01\x04\0\0\0\x01\x82\0\x01a\x01b", n),
+        // Behind what is no frame: what may be one with fields that nobody begins with, as many as are looked at.
+        make: |n| {
+            let head = [PREFACE, &frame(1, 5, 1, b"\x82\x86\x84"), &frame(0, 0, 0, b"")].concat();
+            repeat(&head, &frame(1, 4, 3, &[0xbe; 8]), n)
+        },
     },
     Case {
         name: "MQTT: acknowledgements of nothing",
@@ -318,17 +335,18 @@ const CASES: [Case; 46] = [
     Case {
         name: "Kafka: topics without partitions",
         protocol: Protocol::Kafka,
-        make: |n| kafka(b"\0\x09\0\x01\0\0\0\x07\0\x01a\0\0", b"\0\0\0\0\0\0", n),
+        make: |n| kafka(b"\0\x09\0\x01\0\0\0\x07\0\x01a\0\0", b"\0\0\0\0\0\0", b"", n),
     },
     Case {
         name: "Kafka: messages without a key or a value",
         protocol: Protocol::Kafka,
-        make: |n| kafka(PRODUCE, b"\0\0\0\0\0\0\0\0\0\0\0\x0e\0\0\0\0\0\0\xff\xff\xff\xff\xff\xff\xff\xff", n),
+        make: |n| kafka(PRODUCE, b"\0\0\0\0\0\0\0\0\0\0\0\x0e\0\0\0\0\0\0\xff\xff\xff\xff\xff\xff\xff\xff", b"", n),
     },
     Case {
         name: "Kafka: a fetch session of many partitions",
         protocol: Protocol::Kafka,
-        make: |n| kafka(FETCH, &[&b"\0\0\0\x07"[..], &[0; 12]].concat(), n),
+        // No topics are forgotten.
+        make: |n| kafka(FETCH, &[0; 24], &[0; 4], n),
     },
     Case { name: "DNS: chains of pointers", protocol: Protocol::Dns, make: pointers },
     Case {
@@ -343,34 +361,74 @@ const CASES: [Case; 46] = [
     },
 ];
 
-/// A new connection takes all of the input, in pieces of `piece` bytes.
+/// A new connection takes all of the input, in pieces of `piece` bytes. A case that is not read to its end measures
+/// nothing: it ends the run.
 fn feed(case: &Case, shared: &Shared, bytes: &[u8], piece: usize) -> usize {
     let config = Config::new().with_role(Some(Role::Server)).with_hint(Some(case.protocol)).with_max_pending(64);
     let mut connection = Connection::new(config, shared);
     let mut exchanges = 0;
     let (at, tag) = (Timestamp::from_nanos(1), Tag::new(1));
+    let (mut offset, mut direction) = (0, Direction::Received);
     if case.protocol == Protocol::Dns {
-        connection.handle_datagram(Direction::Received, bytes, at, tag);
+        let ids = 0..u16::try_from(bytes.len() / ANSWER).expect("few answers");
+        let questions: Vec<u8> = ids.flat_map(|id| dns(id, 0x0100, 0, b"")).collect();
+        connection.handle_data(direction, 0, &questions, at, tag);
+        direction = Direction::Sent;
     }
-    let mut offset = 0;
     if case.protocol == Protocol::WebSocket {
         connection.handle_data(Direction::Received, 0, UPGRADE, at, tag);
         connection.handle_data(Direction::Sent, 0, SWITCHED, at, tag);
         offset = UPGRADE.len() as u64;
     }
-    for piece in bytes.chunks(piece).filter(|_| case.protocol != Protocol::Dns) {
-        connection.handle_data(Direction::Received, offset, piece, at, tag);
+    for piece in bytes.chunks(piece) {
+        connection.handle_data(direction, offset, piece, at, tag);
         offset += piece.len() as u64;
         while connection.poll_opened().is_some() {}
         while connection.poll_exchange().is_some() {
             exchanges += 1;
         }
     }
+    assert_eq!(connection.state(), State::Known(case.protocol), "{}: given up", case.name);
+    assert_ne!(connection.interest(direction), Interest::Ignore, "{}: not read", case.name);
     connection.handle_close(at);
     while connection.poll_exchange().is_some() {
         exchanges += 1;
     }
     exchanges
+}
+
+/// Bytes that are none of a protocol, or may be the beginning of a message as long as that is believed.
+struct Unknown {
+    name: &'static str,
+    make: fn(usize) -> Vec<u8>,
+}
+
+fn noise(size: usize) -> Vec<u8> {
+    let mut random = Random::new(7);
+    (0..size).map(|_| random.byte()).collect()
+}
+
+const UNKNOWN: [Unknown; 7] = [
+    Unknown { name: "noise", make: noise },
+    Unknown { name: "zeros", make: |n| vec![0; n] },
+    Unknown { name: "an endless request line", make: |n| repeat(b"GET /", b"a", n) },
+    Unknown { name: "an endless argument", make: |n| repeat(b"*9\r\n$900000\r\n", b"a", n) },
+    Unknown { name: "frames of no bytes", make: |n| repeat(b"", b"\0\0\0\0\0\0\0\0\x01", n) },
+    Unknown { name: "a frame of many bytes", make: |n| repeat(b"\0\x3f\0\0\0\0\0\0\x01", b"\0", n) },
+    Unknown { name: "a long packet", make: |n| repeat(b"\x32\xff\xff\x7f\0\x7f", b"a", n) },
+];
+
+/// Nobody knows what it is, nor who asks: every matcher looks at both ends as long as it may be.
+fn detect(shared: &Shared, case: &Unknown, bytes: &[u8], piece: usize) -> State {
+    let mut connection = Connection::new(Config::new(), shared);
+    let (at, tag) = (Timestamp::from_nanos(1), Tag::new(1));
+    let mut offset = 0;
+    for piece in bytes.chunks(piece) {
+        connection.handle_data(Direction::Received, offset, piece, at, tag);
+        offset += piece.len() as u64;
+        assert!(offset > 1024 || connection.state() == State::Detecting, "{}: decided at once", case.name);
+    }
+    connection.state()
 }
 
 pub(crate) fn run(run: Run, goals: &mut Goals) {
@@ -379,32 +437,55 @@ pub(crate) fn run(run: Run, goals: &mut Goals) {
     for case in &CASES {
         let (small, large) = ((case.make)(SMALL), (case.make)(LARGE));
         let exchanges = feed(case, &shared, &large, LARGE);
-        let outcome = Group::new(format!("Worst case, {}: {exchanges} exchanges", case.name), "input", 1)
-            .add("8 KiB whole", SMALL, || feed(case, &shared, &small, SMALL))
-            .add("64 KiB whole", LARGE, || feed(case, &shared, &large, LARGE))
-            .add("8 KiB in pieces of 64 bytes", SMALL, || feed(case, &shared, &small, 64))
-            .add("64 KiB in pieces of 64 bytes", LARGE, || feed(case, &shared, &large, 64))
-            .run(run);
-        let nanos = &outcome.nanos;
+        assert!(case.protocol != Protocol::Dns || exchanges == large.len() / ANSWER, "{}: not read", case.name);
+        let title = format!("Worst case, {}: {exchanges} exchanges", case.name);
+        let nanos = both(title, run, [&small, &large], |bytes, piece| feed(case, &shared, bytes, piece));
         goals.rate(format!("{}: MB/s", case.name), LARGE as f64 / nanos[1] * 1_000.0, 200.0);
         if exchanges > 1_000 {
             // Each is announced and handed out: that is what such an input costs.
             goals.time(format!("{}: ns an exchange, in pieces", case.name), nanos[3] / exchanges as f64, 300.0);
         }
-        goals.growth(format!("{}: times for eightfold input", case.name), nanos[1] / nanos[0]);
-        goals.growth(format!("{}: the same in pieces", case.name), nanos[3] / nanos[2]);
+        growth(case.name, &nanos, goals);
+    }
+    for case in &UNKNOWN {
+        let (small, large) = ((case.make)(SMALL), (case.make)(LARGE));
+        let title = format!("Worst case, detection: {}", case.name);
+        let nanos = both(title, run, [&small, &large], |bytes, piece| detect(&shared, case, bytes, piece));
+        let name = format!("Detection, {}", case.name);
+        goals.rate(format!("{name}: MB/s"), LARGE as f64 / nanos[1] * 1_000.0, 200.0);
+        growth(&name, &nanos, goals);
     }
     for unit in SQL {
-        let (small, large) = (repeat(b"", unit.as_bytes(), SMALL), repeat(b"", unit.as_bytes(), LARGE));
-        let (mut digest, mut another) = (Digest::new(), Digest::new());
-        let shown = unit.escape_default();
-        let outcome = Group::new(format!("Worst case, SQL of `{shown}`"), "input", 1)
-            .add("8 KiB", SMALL, || digest.read(&small, Dialect::Postgres))
-            .add("64 KiB", LARGE, || another.read(&large, Dialect::Postgres))
-            .run(run);
-        let nanos = &outcome.nanos;
-        goals.rate(format!("SQL of `{shown}`: MB/s"), LARGE as f64 / nanos[1] * 1_000.0, 200.0);
-        goals.growth(format!("SQL of `{shown}`: times for eightfold input"), nanos[1] / nanos[0]);
-        goals.no_allocations(format!("SQL of `{shown}`"), outcome.allocations[1]);
+        sql(unit, run, goals);
     }
+}
+
+/// Both sizes, whole and in pieces: nanoseconds.
+fn both<T>(title: String, run: Run, sizes: [&[u8]; 2], read: impl Fn(&[u8], usize) -> T) -> Vec<f64> {
+    let [small, large] = sizes;
+    let group = Group::new(title, "input", 1)
+        .add("8 KiB whole", SMALL, || read(small, SMALL))
+        .add("64 KiB whole", LARGE, || read(large, LARGE))
+        .add("8 KiB in pieces of 64 bytes", SMALL, || read(small, 64))
+        .add("64 KiB in pieces of 64 bytes", LARGE, || read(large, 64));
+    group.run(run).nanos
+}
+
+fn growth(name: &str, nanos: &[f64], goals: &mut Goals) {
+    goals.growth(format!("{name}: times for eightfold input"), nanos[1] / nanos[0]);
+    goals.growth(format!("{name}: the same in pieces"), nanos[3] / nanos[2]);
+}
+
+fn sql(unit: &str, run: Run, goals: &mut Goals) {
+    let (small, large) = (repeat(b"", unit.as_bytes(), SMALL), repeat(b"", unit.as_bytes(), LARGE));
+    let (mut digest, mut another) = (Digest::new(), Digest::new());
+    let shown = unit.escape_default();
+    let outcome = Group::new(format!("Worst case, SQL of `{shown}`"), "input", 1)
+        .add("8 KiB", SMALL, || digest.read(&small, Dialect::Postgres))
+        .add("64 KiB", LARGE, || another.read(&large, Dialect::Postgres))
+        .run(run);
+    let nanos = &outcome.nanos;
+    goals.rate(format!("SQL of `{shown}`: MB/s"), LARGE as f64 / nanos[1] * 1_000.0, 200.0);
+    goals.growth(format!("SQL of `{shown}`: times for eightfold input"), nanos[1] / nanos[0]);
+    goals.no_allocations(format!("SQL of `{shown}`"), outcome.allocations[1]);
 }

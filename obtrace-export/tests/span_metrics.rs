@@ -413,6 +413,14 @@ fn the_service_graph() {
     let query = [(a::DB_SYSTEM_NAME, Value::from("redis")), ("peer.service", "cache".into())];
     let attributes = edge("shop", "cache", &["client_service_namespace=prod", "connection_type=database"]);
     check(&span(SpanKind::Client, &query), &attributes, 0.0, "client");
+    // From the broker to who consumes.
+    let message = [(a::MESSAGING_SYSTEM, Value::from("mqtt")), (a::SERVER_ADDRESS, "broker.example".into())];
+    let attributes =
+        edge("broker.example", "shop", &["connection_type=messaging_system", "server_service_namespace=prod"]);
+    check(&span(SpanKind::Consumer, &message), &attributes, 0.0, "server");
+    let attributes =
+        edge("shop", "broker.example", &["client_service_namespace=prod", "connection_type=messaging_system"]);
+    check(&span(SpanKind::Producer, &message), &attributes, 0.0, "client");
     // To itself, and within.
     let own = [("service.peer.name", "shop".into()), ("service.peer.namespace", "prod".into())];
     assert_eq!(measured(config(), &[span(SpanKind::Client, &own), http(SpanKind::Internal)]), []);

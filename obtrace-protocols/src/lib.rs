@@ -5,7 +5,9 @@
 
 extern crate alloc;
 
+mod alike;
 mod connection;
+mod credential;
 mod detect;
 pub mod dns;
 mod exchange;

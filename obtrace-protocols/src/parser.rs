@@ -5,6 +5,7 @@ use alloc::{boxed::Box, collections::VecDeque};
 
 use crate::{
     Config, Exchange, Message, Opened, Protocol, Role, Shared, Stage, Tag, Timestamp, TraceContext,
+    payload::Observer,
     stream::{Assembler, Mark},
 };
 
@@ -223,6 +224,14 @@ pub(crate) struct Upgrade<'a> {
     pub(crate) user_agent: Option<&'a str>,
     /// `Host`.
     pub(crate) host: Option<&'a str>,
+    /// `Content-Type` of the request.
+    pub(crate) content_type: Option<&'a str>,
+    /// `X-Forwarded-For` or what stands for it.
+    pub(crate) forwarded_for: Option<&'a str>,
+    /// Bytes of the request's body, if it has one.
+    pub(crate) body: Option<u64>,
+    /// Bytes of the request were lost.
+    pub(crate) gap: bool,
     pub(crate) trace_context: Option<TraceContext>,
     /// `HTTP2-Settings` of the request; empty if there is none.
     pub(crate) settings: &'a [u8],
@@ -233,8 +242,9 @@ pub(crate) struct Upgrade<'a> {
 }
 
 /// Makes the parser that takes an upgraded connection over. The context is that of the `101`'s last byte: what the
-/// new protocol has to announce it may announce there.
-pub(crate) type TakeOver = fn(&Upgrade<'_>, &mut Context<'_>) -> Box<dyn Parser>;
+/// new protocol has to announce it may announce there. Who looks at the bodies of the exchange comes with it if the
+/// protocol answers the request itself.
+pub(crate) type TakeOver = fn(&Upgrade<'_>, Option<Box<dyn Observer>>, &mut Context<'_>) -> Box<dyn Parser>;
 
 /// Makes a parser for a connection whose protocol has just been found.
 pub(crate) type NewParser = fn(&Config) -> Box<dyn Parser>;

@@ -33,12 +33,20 @@ pub(crate) fn holds(block: &[u8; BLOCK], byte: u8) -> bool {
 /// most end in their first eight bytes.
 #[inline(always)]
 pub(crate) fn find_zero(bytes: &[u8]) -> Option<usize> {
+    if bytes.len() < size_of::<u64>() {
+        return bytes.iter().position(|&byte| byte == 0);
+    }
+    near_zero(bytes).or_else(|| find_long(bytes))
+}
+
+/// The same, if it is among the first eight bytes and all of them are there.
+#[inline(always)]
+pub(crate) fn near_zero(bytes: &[u8]) -> Option<usize> {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGH: u64 = 0x8080_8080_8080_8080;
-    let Some(front) = bytes.first_chunk() else { return bytes.iter().position(|&byte| byte == 0) };
-    let front = u64::from_le_bytes(*front);
+    let front = u64::from_le_bytes(*bytes.first_chunk()?);
     match front.wrapping_sub(ONES) & !front & HIGH {
-        0 => find_long(bytes),
+        0 => None,
         // A borrow may mark bytes behind the first that fits, never one before it.
         zeros => Some((zeros.trailing_zeros() >> 3) as usize),
     }

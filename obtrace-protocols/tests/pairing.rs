@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
-use std::ops::Range;
+use std::{ops::Range, str::FromStr};
 
 use obtrace_protocols::{Completeness, Config, Connection, Details, Direction, Exchange, Role, Shared, Tag, Timestamp};
 use proptest::{prelude::*, test_runner::RngSeed};
@@ -226,11 +226,16 @@ fn losses() -> impl Strategy<Value = Vec<(usize, usize)>> {
     prop::collection::vec((any::<usize>(), 1_usize..6), 0..5)
 }
 
+/// What the environment says, if it does.
+fn setting<T: FromStr>(name: &str, otherwise: T) -> T {
+    std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(otherwise)
+}
+
 proptest! {
-    // Always the same ones, so that a run can be repeated; to look further change both.
+    // Always the same ones, so that a run can be repeated; to look further set both.
     #![proptest_config(ProptestConfig {
-        cases: 2_000,
-        rng_seed: RngSeed::Fixed(7),
+        cases: setting("PROPTEST_CASES", 2_000),
+        rng_seed: RngSeed::Fixed(setting("PROPTEST_RNG_SEED", 7)),
         failure_persistence: None,
         ..ProptestConfig::default()
     })]

@@ -23,6 +23,7 @@ REPLAY = pathlib.Path(__file__).resolve().parents[1] / "replay"
 sys.path.insert(0, str(REPLAY))
 
 import compare
+import parts
 import world
 from agent import Agent
 
@@ -165,7 +166,7 @@ class Ends:
         protocols, ports = {record["protocol"] for record in case.records}, {record["port"] for record in case.records}
         self.client, self.server = [], []
         for span in spans:
-            if span["protocol"] not in protocols or is_last_word(span):
+            if span["protocol"] not in protocols:
                 continue
             if attribute(span, "network.transport") == "unix":
                 span["attributes"]["network.peer.port" if span["kind"] == "client" else "server.port"] = LOCAL
@@ -206,13 +207,6 @@ def living():
         except OSError:
             pass  # it is gone
     return found
-
-
-def is_last_word(span):
-    """Librdkafka asks for metadata while it is closed, and does not say so any more."""
-    client = attribute(span, "messaging.client.id") or ""
-    return span["protocol"] == "kafka" and client.startswith("rd-") and (span["kind"], span["name"]) == ("client", "Metadata") and \
-        span["completeness"] == "response_missing"
 
 
 def agrees(span, record):
@@ -372,7 +366,7 @@ def main():
     if os.geteuid() != 0:
         print("needs root: the agent loads BPF programs, and the servers get a namespace of their own")
         sys.exit(77)
-    interpreter = world.python()
+    interpreter = parts.prepare(SERVICES)
     world.enter_namespace()
     os.environ["OTEL_RESOURCE_ATTRIBUTES"] = f"{RUN}={os.getpid()}"
     if not os.listdir("/sys/kernel/tracing"):

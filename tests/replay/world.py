@@ -11,7 +11,8 @@ import subprocess
 import sys
 import tempfile
 import time
-import venv
+
+import parts
 
 HERE = pathlib.Path(__file__).resolve().parent
 INSIDE = "OBTRACE_REPLAY_NAMESPACE"
@@ -26,7 +27,6 @@ MONGODB = (27017, 17999)
 # Relays to it that compress.
 COMPRESSING = {"snappy": (27018, 17996), "zlib": (27019, 17997), "zstd": (27020, 17998)}
 KAFKA = (9092, 17992)
-KAFKA_VERSION, KAFKAJS_VERSION = "3.9.1", "2.2.4"
 GENAI = (11434, 18011)
 NGHTTPD, APACHE, GRPC = (8090, 18090), (8091, 18091), (50051, 15051)
 
@@ -43,53 +43,19 @@ def enter_namespace():
     os.execvp("unshare", ["unshare", "--net", "--mount", "--fork", "--kill-child", sys.executable, *sys.argv])
 
 
-def python():
-    """The interpreter with the clients' libraries: kept in a cache folder, made again when the list changes."""
-    cache = pathlib.Path(os.environ.get("OBTRACE_CACHE") or pathlib.Path.home() / ".cache/obtrace-zero")
-    folder, wanted = cache / "replay-venv", (HERE / "requirements.txt").read_text()
-    done = folder / "requirements.txt"
-    if not done.exists() or done.read_text() != wanted:
-        print(f"installing the clients into {folder}", file=sys.stderr)
-        venv.create(folder, clear=True, with_pip=True)
-        subprocess.run([folder / "bin/pip", "install", "--quiet", "--disable-pip-version-check", "-r", HERE / "requirements.txt"], check=True)
-        done.write_text(wanted)
-    return folder / "bin/python"
-
-
-def cache():
-    return pathlib.Path(os.environ.get("OBTRACE_CACHE") or pathlib.Path.home() / ".cache/obtrace-zero")
-
-
-def kafka_jars():
-    """The broker as Maven has it, kept in a cache folder."""
-    folder = cache() / "kafka" / KAFKA_VERSION
-    if not (folder / "done").exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        project = f"""<project><modelVersion>4.0.0</modelVersion><groupId>test</groupId><artifactId>broker</artifactId><version>1</version>
-            <dependencies><dependency><groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>{KAFKA_VERSION}</version></dependency>
-            </dependencies></project>"""
-        (folder / "pom.xml").write_text(project)
-        subprocess.run(["mvn", "-q", "dependency:copy-dependencies", f"-DoutputDirectory={folder / 'lib'}"], cwd=folder, check=True)
-        (folder / "done").write_text(KAFKA_VERSION)
-    return folder / "lib"
-
-
-def kafkajs():
-    """The folder in which Node.js finds kafkajs."""
-    folder = cache() / "kafkajs" / KAFKAJS_VERSION
-    if not (folder / "node_modules/kafkajs").exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        subprocess.run(["npm", "install", "--silent", "--prefix", folder, f"kafkajs@{KAFKAJS_VERSION}"], check=True)
-    return folder / "node_modules"
-
-
+# A broker talks to itself on listeners of its own.
 KAFKA_PROPERTIES = """process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller}
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port}
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+listeners={kind}://127.0.0.1:{port},INTERNAL://127.0.0.1:{internal},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners={kind}://127.0.0.1:{port},INTERNAL://127.0.0.1:{internal}
+listener.security.protocol.map={kind}:{kind},INTERNAL:PLAINTEXT,CONTROLLER:PLAINTEXT
+inter.broker.listener.name=INTERNAL
 controller.listener.names=CONTROLLER
+sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512
+listener.name.sasl_plaintext.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required user_app="t0psecret";
+listener.name.sasl_plaintext.scram-sha-256.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;
+listener.name.sasl_plaintext.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;
 log.dirs={folder}/logs
 offsets.topic.replication.factor=1
 offsets.topic.num.partitions=1
@@ -165,13 +131,27 @@ class World:
         self.start("nginx-fastcgi", "nginx", "-e", self.folder / "fastcgi.error.log", "-c", self.folder / "fastcgi.conf")
         self.answers(*FASTCGI)
 
-    def mongodb(self):
+    def secantus(self, port):
         program = pathlib.Path(self.python).with_name("secantusd-py")
+        self.start(f"mongodb-{port}", program, "--host", "127.0.0.1", "--port", port, "--storage-path", ":memory:", "--standalone")
+
+    def mongodb(self):
         for at, port in enumerate(MONGODB):
-            self.start(f"mongodb-{port}", program, "--host", "127.0.0.1", "--port", port, "--storage-path", ":memory:", "--standalone")
+            self.secantus(port)
             relays = [f"{name}={ports[at]}" for name, ports in COMPRESSING.items()]
             self.start(f"compressing-{port}", self.python, HERE / "servers/compressing.py", port, *relays)
         self.answers(*MONGODB, *(port for ports in COMPRESSING.values() for port in ports))
+
+    def mongodb_node(self):
+        os.environ["NODE_PATH"] = str(parts.mongodb_js())
+        for port in MONGODB:
+            self.secantus(port)
+        self.answers(*MONGODB)
+
+    def mongodb_java(self):
+        os.environ["OLDER_PYMONGO"] = str(parts.older_pymongo())
+        self.start("mongodb-java", "java", "-Xmx256m", "-XX:TieredStopAtLevel=1", "-cp", f"{parts.mongo_java_server()}/*", HERE / "servers/MongoJava.java", *MONGODB)
+        self.answers(*MONGODB)
 
     def genai(self):
         for port in GENAI:
@@ -193,9 +173,21 @@ class World:
         self.start("apache", "apache2", "-D", "FOREGROUND", "-f", self.folder / "apache.conf")
         self.answers(*NGHTTPD, *APACHE)
 
+    http2_load = http2
+
     def grpc(self):
         for port in GRPC:
             self.start(f"grpc-{port}", self.python, HERE / "servers/grpc_server.py", port)
+        self.answers(*GRPC)
+
+    def grpc_go(self):
+        os.environ["GRPC_GO"] = str(parts.grpc_go())
+        self.start("grpc-go", parts.grpc_go(), "serve", *GRPC)
+        self.answers(*GRPC)
+
+    def grpc_node(self):
+        os.environ["NODE_PATH"] = str(parts.grpc_js())
+        self.start("grpc-node", "node", HERE / "servers/grpc_node.cjs", "serve", *GRPC)
         self.answers(*GRPC)
 
     def redis(self):
@@ -203,19 +195,24 @@ class World:
             self.start(f"redis-{port}", "redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "", "--dir", self.folder)
         self.answers(*REDIS)
 
-    def kafka(self):
-        jars = kafka_jars()
+    def kafka(self, kind="PLAINTEXT"):
+        jars = parts.kafka_jars()
+        users = [word for name in ("256", "512") for word in ("--add-scram", f"SCRAM-SHA-{name}=[name=app,password=t0psecret]")]
         for port in KAFKA:
             folder = self.folder / f"kafka-{port}"
             folder.mkdir()
             properties = folder / "server.properties"
-            properties.write_text(KAFKA_PROPERTIES.format(port=port, controller=port + 1, folder=folder))
+            properties.write_text(KAFKA_PROPERTIES.format(kind=kind, port=port, controller=port + 1, internal=port + 2, folder=folder))
             java = ["java", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", f"{jars}/*"]
-            subprocess.run([*java, "kafka.tools.StorageTool", "format", "-t", "4L6g3nShT-eMCtK--X86sw", "-c", properties],
+            subprocess.run([*java, "kafka.tools.StorageTool", "format", "-t", "4L6g3nShT-eMCtK--X86sw", "-c", properties, *users],
                            check=True, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             self.start(f"kafka-{port}", *java, "kafka.Kafka", properties)
         self.answers(*KAFKA)
-        os.environ["NODE_PATH"] = str(kafkajs())
+        os.environ["NODE_PATH"] = str(parts.kafkajs())
+
+    def kafka_sasl(self):
+        self.kafka("SASL_PLAINTEXT")
+        os.environ["KAFKA_CLIENT"] = str(parts.kafka_client())
 
     def dns(self):
         lines = ["no-resolv", "no-hosts", "bind-interfaces", "listen-address=127.0.0.1", "local=/nx/", "address=/test/192.0.2.1",
@@ -246,6 +243,10 @@ class World:
                 CREATE PROCEDURE two() BEGIN SELECT 1; SELECT seq FROM seq_1_to_3; END //"""
             subprocess.run(["mariadb", "--no-defaults", "--user=root", f"--socket={self.folder}/mysql-{port}-run/socket", "--delimiter=//"],
                            input=made.encode(), check=True)
+
+    def mysql_node(self):
+        os.environ["NODE_PATH"] = str(parts.mysql2())
+        self.mysql()
 
     def postgres(self):
         programs = sorted(pathlib.Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parts[4]))[-1]
@@ -279,6 +280,10 @@ class World:
         (self.folder / "mosquitto.acl").write_text("topic readwrite #\ntopic deny denied/#\n")
         self.start("mosquitto", "mosquitto", "-c", self.folder / "mosquitto.conf")
         self.answers(*MQTT)
+
+    def mqtt_node(self):
+        os.environ["NODE_PATH"] = str(parts.mqtt_js())
+        self.mqtt()
 
     def websocket(self):
         servers = HERE / "servers"

@@ -1,11 +1,12 @@
 //! Both ends of a local call in one trace: what a client socket of this machine sent is recognised where a server
-//! socket of this machine receives it.
+//! socket of this machine receives it. A WebSocket session begins with the server's answer: there the server's end comes
+//! first, and waits for the client's.
 
 use std::{collections::VecDeque, net::SocketAddr};
 
 use rustc_hash::FxHashMap;
 
-use super::{ConnectionInfo, SpanContext, Transport};
+use super::{ConnectionInfo, Settings, SpanContext, Transport};
 
 /// The first byte of a request, named so that both ends give it the same name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -53,50 +54,99 @@ impl Key {
     }
 }
 
-/// Client requests that no local server has received yet, bounded in number and age.
-#[derive(Debug, Default)]
-pub(super) struct Links {
-    waiting: FxHashMap<Key, (SpanContext, u64)>,
-    /// The keys of `waiting` and some that were taken out, oldest first.
+/// What one end knows of a request and the other is to take, bounded in number.
+#[derive(Debug)]
+struct Waiting<V> {
+    held: FxHashMap<Key, (V, u64)>,
+    /// The keys of `held` and some that were taken out, oldest first.
     order: VecDeque<(Key, u64)>,
 }
 
-impl Links {
-    /// A client socket sent a request.
-    pub(super) fn sent(&mut self, info: &ConnectionInfo, offset: u64, now: u64, context: SpanContext, limit: usize) {
-        let Some(key) = Key::of(End::Client, info, offset) else { return };
-        self.waiting.insert(key, (context, now));
+impl<V> Default for Waiting<V> {
+    fn default() -> Self {
+        Self { held: FxHashMap::default(), order: VecDeque::new() }
+    }
+}
+
+impl<V> Waiting<V> {
+    fn put(&mut self, key: Key, value: V, now: u64, limit: usize) {
+        self.held.insert(key, (value, now));
         self.order.push_back((key, now));
         while self.order.len() > limit.max(1) {
             let Some((oldest, time)) = self.order.pop_front() else { break };
-            if self.waiting.get(&oldest).is_some_and(|(_, newer)| *newer == time) {
-                self.waiting.remove(&oldest);
+            if self.held.get(&oldest).is_some_and(|(_, newer)| *newer == time) {
+                self.held.remove(&oldest);
             }
         }
+    }
+
+    /// What waits under that key for not more than `max_age`. It waits no more.
+    fn take(&mut self, key: Key, now: u64, max_age: u64) -> Option<V> {
+        if self.held.is_empty() {
+            return None;
+        }
+        let (value, since) = self.held.remove(&key)?;
+        (now.saturating_sub(since) <= max_age).then_some(value)
+    }
+}
+
+/// An open exchange: its connection and its id there.
+pub(super) type Expecting = (u64, u64);
+
+/// Client requests that no local server has received yet, and server requests whose client may come later, each bounded in
+/// number and age.
+#[derive(Debug, Default)]
+pub(super) struct Links {
+    sent: Waiting<SpanContext>,
+    expected: Waiting<Expecting>,
+}
+
+impl Links {
+    /// A client socket sent a request. The server's end of it, if that waits.
+    pub(super) fn sent(
+        &mut self,
+        info: &ConnectionInfo,
+        offset: u64,
+        now: u64,
+        context: SpanContext,
+        settings: &Settings,
+    ) -> Option<Expecting> {
+        let key = Key::of(End::Client, info, offset)?;
+        let expecting = self.expected.take(key, now, settings.max_link_age);
+        if expecting.is_none() {
+            self.sent.put(key, context, now, settings.max_links);
+        }
+        expecting
     }
 
     /// What a client socket began to send was no request.
     pub(super) fn withdrawn(&mut self, info: &ConnectionInfo, offset: u64, context: SpanContext) {
         if let Some(key) = Key::of(End::Client, info, offset)
-            && self.waiting.get(&key).is_some_and(|(waiting, _)| *waiting == context)
+            && self.sent.held.get(&key).is_some_and(|(waiting, _)| *waiting == context)
         {
-            self.waiting.remove(&key);
+            self.sent.held.remove(&key);
         }
     }
 
-    /// A server socket received a request: the context of the client that sent it not more than `max_age` ago.
+    /// A server socket received a request: the context of the client that sent it not more than `max_link_age` ago.
     pub(super) fn received(
         &mut self,
         info: &ConnectionInfo,
         offset: u64,
         now: u64,
-        max_age: u64,
+        settings: &Settings,
     ) -> Option<SpanContext> {
-        if self.waiting.is_empty() {
+        if self.sent.held.is_empty() {
             return None;
         }
-        let (context, sent) = self.waiting.remove(&Key::of(End::Server, info, offset)?)?;
-        (now.saturating_sub(sent) <= max_age).then_some(context)
+        self.sent.take(Key::of(End::Server, info, offset)?, now, settings.max_link_age)
+    }
+
+    /// A server socket has a request whose client was not seen yet, the open exchange `id` of its connection.
+    pub(super) fn expect(&mut self, info: &ConnectionInfo, offset: u64, now: u64, id: u64, settings: &Settings) {
+        if let Some(key) = Key::of(End::Server, info, offset) {
+            self.expected.put(key, (info.id, id), now, settings.max_links);
+        }
     }
 }
 
@@ -105,6 +155,13 @@ mod tests {
     use obtrace_export::model::{SpanId, TraceId};
 
     use super::*;
+
+    /// Links of at most that age, and so many.
+    fn settings(age: u64, many: usize) -> Settings {
+        let mut settings = Settings::default();
+        (settings.max_link_age, settings.max_links) = (age, many);
+        settings
+    }
 
     fn context(number: u8) -> SpanContext {
         let (trace_id, span_id) = (TraceId::from_bytes([number; 16]), SpanId::from_bytes([number; 8]));
@@ -125,10 +182,14 @@ mod tests {
             let (client, server) = ends(transport);
             let mut links = Links::default();
             // The two ends need not agree on how often the sequence number has wrapped.
-            links.sent(&client, 5 << 32 | 1234, 10, context(1), 100);
-            assert_eq!(links.received(&server, 1 << 32 | 1235, 11, 1_000), None);
-            assert_eq!(links.received(&server, 1 << 32 | 1234, 11, 1_000), Some(context(1)), "{transport:?}");
-            assert_eq!(links.received(&server, 1 << 32 | 1234, 11, 1_000), None, "only once");
+            links.sent(&client, 5 << 32 | 1234, 10, context(1), &settings(1_000, 100));
+            assert_eq!(links.received(&server, 1 << 32 | 1235, 11, &settings(1_000, 100)), None);
+            assert_eq!(
+                links.received(&server, 1 << 32 | 1234, 11, &settings(1_000, 100)),
+                Some(context(1)),
+                "{transport:?}"
+            );
+            assert_eq!(links.received(&server, 1 << 32 | 1234, 11, &settings(1_000, 100)), None, "only once");
         }
     }
 
@@ -136,21 +197,38 @@ mod tests {
     fn a_unix_socket_whose_peer_is_not_known_has_no_name() {
         let (client, server) = ends(Transport::Unix);
         let mut links = Links::default();
-        links.sent(&client.with_keys(7, 0), 0, 10, context(1), 100);
-        assert_eq!(links.received(&server.with_keys(0, 7), 0, 11, 1_000), None);
+        links.sent(&client.with_keys(7, 0), 0, 10, context(1), &settings(1_000, 100));
+        assert_eq!(links.received(&server.with_keys(0, 7), 0, 11, &settings(1_000, 100)), None);
     }
 
     #[test]
     fn old_and_many_links_are_forgotten() {
         let (client, server) = ends(Transport::Tcp);
         let mut links = Links::default();
-        links.sent(&client, 1, 10, context(1), 100);
-        assert_eq!(links.received(&server, 1, 2_000, 1_000), None);
+        links.sent(&client, 1, 10, context(1), &settings(1_000, 100));
+        assert_eq!(links.received(&server, 1, 2_000, &settings(1_000, 100)), None);
         for offset in 0..1_000 {
-            links.sent(&client, offset, 10, context(1), 16);
+            links.sent(&client, offset, 10, context(1), &settings(1_000, 16));
         }
-        assert_eq!((links.waiting.len(), links.order.len()), (16, 16));
-        assert_eq!(links.received(&server, 983, 11, 1_000), None);
-        assert_eq!(links.received(&server, 984, 11, 1_000), Some(context(1)));
+        assert_eq!((links.sent.held.len(), links.sent.order.len()), (16, 16));
+        assert_eq!(links.received(&server, 983, 11, &settings(1_000, 100)), None);
+        assert_eq!(links.received(&server, 984, 11, &settings(1_000, 100)), Some(context(1)));
+    }
+
+    #[test]
+    fn a_server_may_come_first() {
+        let (client, server) = ends(Transport::Tcp);
+        let mut links = Links::default();
+        let settings = settings(1_000, 16);
+        links.expect(&server, 7, 10, 3, &settings);
+        assert_eq!(links.sent(&client, 8, 11, context(1), &settings), None);
+        assert_eq!(links.sent(&client, 7, 11, context(1), &settings), Some((2, 3)));
+        assert_eq!(links.received(&server, 7, 12, &settings), None, "only once");
+        links.expect(&server, 9, 10, 3, &settings);
+        assert_eq!(links.sent(&client, 9, 2_000, context(1), &settings), None);
+        for offset in 0..1_000 {
+            links.expect(&server, offset, 10, offset, &settings);
+        }
+        assert_eq!((links.expected.held.len(), links.expected.order.len()), (16, 16));
     }
 }

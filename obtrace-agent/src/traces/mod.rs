@@ -4,7 +4,8 @@
 //! ([`Traces::exchange`]), in the order in which the kernel saw them, and gives one span for each exchange.
 //!
 //! **Server requests**: an incoming `traceparent` wins; else, if the same bytes were seen leaving a socket of this
-//! machine, the span of that client is the parent; else a trace begins.
+//! machine, the span of that client is the parent; else a trace begins. A WebSocket session begins with the server's
+//! answer, which the server sees first: its place is settled when its client is seen.
 //!
 //! **Client requests**: a `traceparent` that the application sends itself is used, never doubled. The parent is the
 //! server exchange that is open on the same strand, if exactly one is; on a strand without any, the one open on a
@@ -36,7 +37,7 @@ pub use strands::Strand;
 
 use headers::{Header, Headers};
 use identity::IdGenerator;
-use links::Links;
+use links::{Expecting, Links};
 use open::{Open, OpenTable};
 use strands::{Parent, Strands};
 
@@ -302,14 +303,30 @@ impl Traces {
             self.server_place(info, opened, start)
         } else {
             let place = self.client_place(strand, opened.trace_context, start);
-            self.links.sent(info, opened.offset, start, place.context, self.settings.max_links);
+            if let Some(server) = self.links.sent(info, opened.offset, start, place.context, &self.settings) {
+                self.link(server, place.context);
+            }
             place
         };
+        if is_server && !place.linked && opened.stage == Stage::Tentative {
+            self.links.expect(info, opened.offset, start, opened.id, &self.settings);
+        }
         let mut open = Open { id: opened.id, place, strand, start, is_server, server: None };
         if opened.stage != Stage::Tentative {
             open.enter(&mut self.strands);
         }
         self.open.insert(info.id, open);
+    }
+
+    /// The client of a server's exchange was seen after it. What is in a trace that others may know of stays there.
+    fn link(&mut self, (connection, id): Expecting, client: SpanContext) {
+        let Some(open) = self.open.get_mut(connection, id).filter(|open| open.server.is_none()) else { return };
+        let place = &mut open.place;
+        place.linked = true;
+        if place.parent.is_none() || place.context.trace_id == client.trace_id {
+            place.context = SpanContext { span_id: place.context.span_id, ..client };
+            place.parent = Some(client.span_id);
+        }
     }
 
     fn confirmed(&mut self, info: &ConnectionInfo, id: u64) {
@@ -426,7 +443,7 @@ impl Traces {
     }
 
     fn server_place(&mut self, info: &ConnectionInfo, opened: &Opened, start: u64) -> Place {
-        let link = self.links.received(info, opened.offset, start, self.settings.max_link_age);
+        let link = self.links.received(info, opened.offset, start, &self.settings);
         let place = match (self.adopt(opened.trace_context, start), link) {
             (Some((incoming, _)), Some(link)) if link.trace_id.to_bytes() == incoming.trace_id => self.child_of(link),
             (Some((incoming, _)), _) => self.child_of(SpanContext::from(&incoming)),

@@ -124,6 +124,52 @@ fn both_ends_of_a_local_call_are_in_one_trace() {
     assert_eq!(rig.traces.counters().linked, 1);
 }
 
+/// A session begins with the answer to its request, which its server sees first.
+#[test]
+fn both_ends_of_a_session_are_in_one_trace() {
+    for (headers, client_first) in [("", false), ("", true), (&*header(7, 8), false), (&*header(7, 8), true)] {
+        let mut rig = Rig::new(Settings::default());
+        let (mut client, mut server) = (End::new(1, Role::Client, 80), End::new(2, Role::Server, 80));
+        let more = if headers.is_empty() { String::new() } else { format!("\r\n{headers}") };
+        let ask = format!("GET /live HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket{more}");
+        rig.request(&mut client, &ask, FRONT);
+        rig.request(&mut server, &ask, BACK);
+        let answer = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+        let ends = [(&mut server, Direction::Sent, BACK), (&mut client, Direction::Received, FRONT)];
+        let mut ends = Vec::from(ends);
+        if client_first {
+            ends.reverse();
+        }
+        for (end, direction, strand) in ends {
+            rig.pass(end, direction, answer, strand);
+        }
+        let handshakes: Vec<Span> = rig.spans.drain(..).map(|record| record.span).collect();
+        for end in [&mut server, &mut client] {
+            end.connection.handle_close(Timestamp::from_nanos(rig.time + 10));
+            rig.drain(end);
+        }
+        let [inner, outer] = [rig.spans.remove(0).span, rig.spans.remove(0).span];
+        assert_eq!((inner.kind, outer.kind), (SpanKind::Server, SpanKind::Client));
+        assert_eq!((inner.trace_id, inner.parent_span_id), (outer.trace_id, Some(outer.span_id)), "{headers}");
+        assert!(inner.span_id != outer.span_id && inner.flags == outer.flags);
+        assert_eq!(handshakes.iter().all(|span| span.trace_id == inner.trace_id), !headers.is_empty());
+        assert_eq!(rig.traces.counters().linked, 2);
+    }
+}
+
+#[test]
+fn a_session_whose_client_is_not_seen_is_a_root() {
+    let mut rig = Rig::new(Settings::default());
+    let mut server = End::new(2, Role::Server, 80);
+    rig.request(&mut server, "GET /live HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket", BACK);
+    let answer = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+    rig.pass(&mut server, Direction::Sent, answer, BACK);
+    server.connection.handle_close(Timestamp::from_nanos(rig.time + 10));
+    rig.drain(&mut server);
+    assert!(rig.spans.iter().all(|record| record.span.parent_span_id.is_none()));
+    assert_eq!((rig.spans.len(), rig.traces.counters().linked), (2, 0));
+}
+
 /// A message of PostgreSQL.
 fn message(tag: char, body: &str) -> String {
     let length = u32::try_from(body.len() + 4).unwrap().to_be_bytes();

@@ -233,7 +233,9 @@ impl<'a, F: FnMut(Id, &Fields<'a>, Values)> Measure<'a, F> {
             SpanKind::Internal => return,
         };
         let own = (self.resource("service.name"), self.resource("service.namespace"));
-        let address = self.fields.get(if serves { Key::ClientAddress } else { Key::ServerAddress });
+        // A consumer's other end is the broker.
+        let is_server = self.span.kind == SpanKind::Server;
+        let address = self.fields.get(if is_server { Key::ClientAddress } else { Key::ServerAddress });
         let peer = Some(self.fields.get(Key::Peer)).filter(|peer| !peer.is_none()).unwrap_or(address);
         let peer = (peer, self.fields.get(Key::PeerNamespace));
         if peer == own {

@@ -4,6 +4,7 @@ use super::{Connection, ParserBox, State, requests_of};
 use crate::{
     Direction, Protocol,
     detect::{self, Detection},
+    http2,
     parser::Side,
     sql,
     stream::{Mark, Pushed},
@@ -27,6 +28,7 @@ impl Connection {
         // What waited was no beginning; this chunk may be one.
         let dropped = self.state == State::Detecting && self.stream(side).assembler.readable().is_empty();
         if !alone && dropped {
+            self.stream_mut(side).assembler.begin_again(mark.offset);
             let Some(again) = self.show(side, bytes, mark) else { return };
             left = again;
         }
@@ -76,13 +78,24 @@ impl Connection {
 
     /// Looks at what both directions began with, or at what followed a hole.
     pub(super) fn look(&mut self) {
+        for (stream, beginning) in [&self.client, &self.server].into_iter().zip(&mut self.beginnings) {
+            if !self.joined && !beginning.dropped {
+                beginning.is_http2 = http2::begins(stream.assembler.readable());
+            }
+        }
+        let is_http2 = self.beginnings.iter().any(|beginning| beginning.is_http2);
         let (sent, received) = match self.requests {
             Some(Direction::Received) => (&self.server, &self.client),
             _ => (&self.client, &self.server),
         };
         let (sent, received) = (sent.assembler.readable(), received.assembler.readable());
         let find =
-            |sent, received| detect::find(sent, received, self.role(), self.config.likely_role, self.config.hint);
+            |sent, received| match detect::find(sent, received, self.role(), self.config.likely_role, self.config.hint)
+            {
+                // What is behind a hole may look like anything.
+                Detection::Match { protocol, .. } if is_http2 && protocol != Protocol::Http2 => Detection::Unknown,
+                found => found,
+            };
         let mut detection = find(sent, received);
         if detection == Detection::Unknown && !sent.is_empty() && !received.is_empty() {
             // What waited of the other side was no beginning; what this one sent since may be one.
@@ -94,9 +107,7 @@ impl Connection {
             }
             if detection != Detection::Unknown && self.state == State::Detecting {
                 let other = if self.newest == Side::Client { Side::Server } else { Side::Client };
-                let stream = self.stream_mut(other);
-                stream.assembler.reset();
-                (stream.need, stream.ignored, stream.blocked) = (1, false, false);
+                self.forget_side(other);
             }
         }
         if self.state == State::Detecting {
@@ -116,10 +127,20 @@ impl Connection {
 
     /// Drops what both sides sent.
     fn forget(&mut self) {
-        for stream in [&mut self.client, &mut self.server] {
-            stream.assembler.reset();
-            (stream.need, stream.ignored, stream.blocked) = (1, false, false);
-        }
+        self.forget_side(Side::Client);
+        self.forget_side(Side::Server);
+    }
+
+    fn forget_side(&mut self, side: Side) {
+        self.stream_mut(side).forget();
+        self.drop_beginning(side);
+    }
+
+    /// What one side began with is not all kept any more.
+    pub(super) fn drop_beginning(&mut self, side: Side) {
+        let [client, server] = &mut self.beginnings;
+        let beginning = if side == Side::Client { client } else { server };
+        beginning.dropped = true;
     }
 
     pub(super) fn settle(&mut self, detection: Detection) {

@@ -110,6 +110,7 @@ impl Connection {
             self.with_parser(side, now, None, |parser, cx| parser.gap(side, length, cx));
         } else if self.state == State::Detecting {
             self.stream_mut(side).torn = true;
+            self.drop_beginning(side);
             if !self.stream(side).assembler.readable().is_empty() {
                 // What is behind the gap may be the start of a message.
                 self.newest = side;

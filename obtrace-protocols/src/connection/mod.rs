@@ -67,6 +67,8 @@ pub struct Connection {
     shared: Shared,
     client: Stream,
     server: Stream,
+    /// Of the client and of the server.
+    beginnings: [Beginning; 2],
     parser: Option<ParserBox>,
     retired: Retired,
     opened: VecDeque<Opened>,
@@ -99,6 +101,15 @@ struct Stream {
     stated: bool,
 }
 
+/// What a stream began with, which is looked at as long as the protocol is not known.
+#[derive(Clone, Copy, Debug, Default)]
+struct Beginning {
+    /// It, or a part of it, is not kept any more.
+    dropped: bool,
+    /// Only HTTP/2 begins so.
+    is_http2: bool,
+}
+
 struct ParserBox(Box<dyn Parser>);
 
 impl core::fmt::Debug for ParserBox {
@@ -108,6 +119,12 @@ impl core::fmt::Debug for ParserBox {
 }
 
 impl Stream {
+    /// Drops what was no beginning.
+    fn forget(&mut self) {
+        self.assembler.reset();
+        (self.need, self.ignored, self.blocked) = (1, false, false);
+    }
+
     fn new(config: &Config) -> Self {
         let assembler = Assembler::new(config.max_buffered as usize);
         Self { assembler, need: 1, ignored: false, blocked: false, torn: false, stated: false }
@@ -121,6 +138,7 @@ impl Connection {
         Self {
             client: Stream::new(&config),
             server: Stream::new(&config),
+            beginnings: Default::default(),
             shared: shared.clone(),
             parser: None,
             retired: Retired::default(),

@@ -5,8 +5,9 @@
 //! asking again over TCP because the response was cut is another one. The transfer of a zone is one exchange however
 //! many messages it takes. Multicast DNS is left out.
 //!
-//! Limits: names of 255 bytes, 127 pointers in one; 16 answers are written out, TXT records up to 255 bytes, all of them up
-//! to [`Config::max_text`], and all are counted. Of a message over TCP half of
+//! Limits: names of 255 bytes, 127 pointers in one; 16 answers are written out, all of them up to [`Config::max_text`], and
+//! all are counted. Of a TXT record, and of one whose type has no view, only the length is told: what is in it may be a
+//! secret. Of a message over TCP half of
 //! [`Config::max_buffered`](crate::Config::max_buffered) is read. As many queries wait as
 //! [`Config::max_pending`](crate::Config::max_pending) says, over UDP as long as
 //! [`Config::datagram_timeout`](crate::Config::datagram_timeout); 16 responses whose queries were not seen yet.
@@ -77,8 +78,8 @@ pub struct DnsDetails<'a> {
     pub transport: Transport,
 }
 
-/// The answers as text: addresses, names, numbers before them (`10 mail.example.com` of an MX record). At most 16, at
-/// most [`Config::max_text`] bytes.
+/// The answers as text: addresses, names, numbers before them (`10 mail.example.com` of an MX record); of free text the
+/// length (`TXT \# 12`). At most 16, at most [`Config::max_text`] bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Answers<'a>(Cow<'a, str>);
 

@@ -77,15 +77,39 @@ impl PartialEq for Name<'_> {
 
 impl fmt::Display for Name<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut labels = self.labels();
-        let Some(first) = labels.next() else { return f.write_str(".") };
-        write_escaped(f, first, true)?;
-        for label in labels {
-            f.write_str(".")?;
+        // Labels without anything to escape go out together.
+        let (mut plain, mut length) = ([0; MAX_NAME], 0_usize);
+        let mut is_root = true;
+        for label in self.labels() {
+            let dot = if is_root { &b""[..] } else { b"." };
+            is_root = false;
+            let end = length.saturating_add(dot.len()).saturating_add(label.len());
+            if label.iter().all(|byte| is_plain(*byte, true))
+                && let Some(place) = plain.get_mut(length..end)
+                && let Some((front, behind)) = place.split_at_mut_checked(dot.len())
+            {
+                front.copy_from_slice(dot);
+                behind.copy_from_slice(label);
+                length = end;
+                continue;
+            }
+            f.write_str(text(&plain, length))?;
+            length = 0;
+            f.write_str(text(dot, dot.len()))?;
             write_escaped(f, label, true)?;
         }
-        Ok(())
+        f.write_str(if is_root { "." } else { text(&plain, length) })
     }
+}
+
+/// The front of what is plain.
+fn text(plain: &[u8], length: usize) -> &str {
+    core::str::from_utf8(plain.get(..length).unwrap_or_default()).unwrap_or_default()
+}
+
+/// Whether a byte stands for itself.
+const fn is_plain(byte: u8, dots: bool) -> bool {
+    byte.is_ascii_graphic() && !matches!(byte, b'\\' | b'"') && (byte != b'.' || !dots)
 }
 
 impl fmt::Debug for Name<'_> {
@@ -96,8 +120,7 @@ impl fmt::Debug for Name<'_> {
 
 /// Writes bytes as text in which nothing can be mistaken.
 pub(super) fn write_escaped(out: &mut impl fmt::Write, bytes: &[u8], dots: bool) -> fmt::Result {
-    let is_plain = |&byte: &u8| byte.is_ascii_graphic() && !matches!(byte, b'\\' | b'"') && (byte != b'.' || !dots);
-    if bytes.iter().all(is_plain) {
+    if bytes.iter().all(|byte| is_plain(*byte, dots)) {
         return out.write_str(core::str::from_utf8(bytes).unwrap_or_default());
     }
     for &byte in bytes {
@@ -166,5 +189,36 @@ impl<'a> Iterator for Labels<'a> {
         self.broken = true;
         self.at = usize::MAX;
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::{string::ToString, vec};
+
+    #[test]
+    fn written() {
+        let name = |labels: &[&[u8]]| {
+            let mut message = vec![0; HEADER];
+            for label in labels {
+                message.push(label.len() as u8);
+                message.extend_from_slice(label);
+            }
+            message.push(0);
+            Name::at(&message, HEADER).unwrap().0.to_string()
+        };
+        let long: &[u8] = &[b'x'; 63];
+        let words = |text: &'static [u8]| text.split(|&byte| byte == b' ').collect::<vec::Vec<_>>();
+        for (labels, text) in [
+            (vec![], "."),
+            (words(b"www example com"), "www.example.com"),
+            (words(b"www a.b c\x07 d e"), r"www.a\.b.c\007.d.e"),
+            (words(b"a\"b c"), r#"a\"b.c"#),
+            (words(b"\xff"), r"\255"),
+            (vec![long, long, long, &long[..61]], &vec!["x".repeat(63); 4].join(".")[..253]),
+        ] {
+            assert_eq!(name(&labels), text);
+        }
     }
 }

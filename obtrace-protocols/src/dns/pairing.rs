@@ -13,8 +13,12 @@ use crate::{Completeness, Message, Timestamp, parser::Context, parser::Side, str
 
 /// Most answers written out.
 const MAX_ANSWERS: usize = 16;
-/// Most bytes of a TXT record or of a CAA value written out.
-const MAX_TEXT: usize = 255;
+/// The longest name of an issuer of certificates.
+const MAX_NAME: usize = 255;
+/// The properties of a CAA record whose values begin with a name
+/// ([RFC 8659 §4](https://www.rfc-editor.org/rfc/rfc8659#section-4),
+/// [RFC 9495](https://www.rfc-editor.org/rfc/rfc9495#section-3)).
+const ISSUERS: [&[u8]; 3] = [b"issue", b"issuewild", b"issuemail"];
 /// Most responses kept whose queries were not seen yet: they may be behind a hole in the other direction, or told of
 /// out of order.
 const MAX_EARLY: usize = 16;
@@ -374,7 +378,6 @@ impl Transfer {
 }
 
 fn write_data(out: &mut String, record: &Record<'_>) -> core::fmt::Result {
-    let cut = |bytes: &'_ [u8]| bytes.len().min(MAX_TEXT);
     match record.data() {
         RecordData::A(address) => write!(out, "{address}"),
         RecordData::Aaaa(address) => write!(out, "{address}"),
@@ -383,25 +386,23 @@ fn write_data(out: &mut String, record: &Record<'_>) -> core::fmt::Result {
         RecordData::Srv { priority, weight, port, target } => write!(out, "{priority} {weight} {port} {target}"),
         RecordData::Soa { primary, mailbox, serial } => write!(out, "{primary} {mailbox} {serial}"),
         RecordData::Svcb { priority, target } => write!(out, "{priority} {target}"),
-        RecordData::Caa { flags, tag, value } => {
+        // Who issues, without the parameters: an account may be among them.
+        RecordData::Caa { flags, tag, value } if ISSUERS.contains(&tag) => {
             write!(out, "{flags} ")?;
             write_escaped(out, tag, false)?;
-            out.push(' ');
-            write_escaped(out, value.get(..cut(value)).unwrap_or_default(), false)
-        }
-        RecordData::Txt(strings) => {
-            let mut rest = strings.get(..cut(strings)).unwrap_or_default();
-            let mut first = true;
-            while let Some((&length, after)) = rest.split_first() {
-                let (string, after) = after.split_at(usize::from(length).min(after.len()));
-                if !core::mem::take(&mut first) {
-                    out.push(' ');
-                }
-                write_escaped(out, string, false)?;
-                rest = after;
+            let issuer = value.split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii();
+            let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-');
+            if !issuer.is_empty() && issuer.len() <= MAX_NAME && issuer.iter().all(is_name) {
+                out.push(' ');
+                write_escaped(out, issuer, false)?;
             }
             Ok(())
         }
+        RecordData::Caa { tag, value, .. } => {
+            write!(out, "{} \\# {}", record.kind, value.len().saturating_add(tag.len()).saturating_add(2))
+        }
+        // Proofs of who owns a name are there, and what programs keep in them.
+        RecordData::Txt(bytes) => write!(out, "{} \\# {}", record.kind, bytes.len()),
         // RFC 3597 §5, without the bytes.
         RecordData::Other(bytes) => write!(out, "{} \\# {}", record.kind, bytes.len()),
     }

@@ -184,13 +184,21 @@ impl Asked {
             let value = match name {
                 // Of one that is cut nobody knows whether a password comes first.
                 b"HTTP_HOST" if is_cut => return,
+                b"HTTP_X_FORWARDED_FOR" | b"REMOTE_ADDR" if !conceal::is_addresses(value) => return,
+                b"REQUEST_SCHEME" if is_cut || !conceal::is_scheme(value) => return,
+                b"CONTENT_TYPE" => match conceal::media_type(value) {
+                    [] => return,
+                    value => value,
+                },
                 b"HTTP_HOST" => conceal::authority(value),
                 _ => value,
             };
             *place = Some(keep(text, value));
             match name {
                 b"REQUEST_URI" => conceal::target(text, from, is_cut),
-                b"QUERY_STRING" => conceal::query(text, from),
+                b"SCRIPT_NAME" | b"DOCUMENT_URI" | b"PATH_INFO" => conceal::path(text, from, is_cut),
+                b"QUERY_STRING" => conceal::query(text, from, is_cut),
+                b"HTTP_USER_AGENT" => conceal::field(text, from, is_cut),
                 _ => {}
             }
         }

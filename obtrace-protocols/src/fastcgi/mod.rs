@@ -8,7 +8,9 @@
 //!
 //! Numbers are used again as soon as a request is over. Behind a loss a request is therefore only found where one
 //! begins, and an answer only where one that is known begins or ends; what was asked before requests were lost, and
-//! is answered after, says [`Completeness::Gap`](crate::Completeness::Gap).
+//! is answered after, says [`Completeness::Gap`](crate::Completeness::Gap). One case cannot be told: where the answer to
+//! the last request that is known and all of a later one with its number are lost, and no byte of either side shows the
+//! second loss, the answer to the later one is taken for the former's.
 //!
 //! Limits: names of parameters 64 bytes, values [`Config::max_text`](crate::Config::max_text), of a line in front of
 //! a body 512 bytes, of all these lines 64 KiB.

@@ -1,6 +1,9 @@
 //! Is it HTTP/1? A request line that ends in its version, or a status line: nothing else begins so.
 
-use super::head::{blank, may_be_status_line, method, request_line, status_line};
+use super::{
+    head::{blank, may_be_status_line, method, request_line, status_line},
+    scan::LineEnds,
+};
 use crate::detect::Verdict;
 
 /// A request line may be this long before its version decides; after that the method and the target do.
@@ -18,19 +21,22 @@ pub(crate) fn matches(client: &[u8], server: &[u8]) -> Verdict {
 
 fn request(bytes: &[u8]) -> Verdict {
     let bytes = bytes.get(blank(bytes)..).unwrap_or_default();
-    if let Some(end) = bytes.iter().take(MAX_UNDECIDED).position(|&byte| byte == b'\n') {
+    // The method first: of most other bytes that is all that is looked at.
+    let Some((_, rest)) = method(bytes).filter(|(name, _)| capitals(name)) else { return Verdict::No };
+    if let Some(end) = line_end(bytes) {
         let line = bytes.get(..end).unwrap_or_default();
-        let known = request_line(line).is_some_and(|(method, ..)| capitals(method));
-        return if known { Verdict::Yes } else { Verdict::No };
+        return if request_line(line).is_some() { Verdict::Yes } else { Verdict::No };
     }
-    match method(bytes) {
-        Some((name, rest)) if capitals(name) => match rest {
-            Some([b'/', ..]) if bytes.len() >= MAX_UNDECIDED => Verdict::Yes,
-            Some(_) if bytes.len() >= MAX_UNDECIDED => Verdict::No,
-            _ => Verdict::Maybe,
-        },
-        _ => Verdict::No,
+    match rest {
+        Some([b'/', ..]) if bytes.len() >= MAX_UNDECIDED => Verdict::Yes,
+        Some(_) if bytes.len() >= MAX_UNDECIDED => Verdict::No,
+        _ => Verdict::Maybe,
     }
+}
+
+/// Where the first line ends, if that is decided by then.
+fn line_end(bytes: &[u8]) -> Option<usize> {
+    LineEnds::new(bytes.get(..MAX_UNDECIDED).unwrap_or(bytes), 0).next()
 }
 
 fn capitals(method: &str) -> bool {
@@ -42,7 +48,7 @@ fn response(bytes: &[u8]) -> Verdict {
     if !may_be_status_line(bytes) {
         return Verdict::No;
     }
-    match bytes.iter().take(MAX_UNDECIDED).position(|&byte| byte == b'\n') {
+    match line_end(bytes) {
         Some(end) => {
             let line = bytes.get(..end).unwrap_or_default();
             let line = line.strip_suffix(b"\r").unwrap_or(line);
@@ -72,5 +78,17 @@ mod tests {
             assert_eq!(matches(no, b""), Verdict::No, "{no:?}");
         }
         assert_eq!(matches(b"", b"HTTP/2 200\r\n"), Verdict::No);
+    }
+
+    #[test]
+    fn what_begins_no_method_is_not_searched() {
+        let looked = |bytes: &[u8]| {
+            crate::scan::looked::take();
+            matches(bytes, b"");
+            crate::scan::looked::take()
+        };
+        assert_eq!(looked(&[b'x'; 2048]), 0);
+        assert_eq!(looked(&[0x32; 2048]), 0);
+        assert!((2048..=2048 + 64).contains(&looked(&[b"GET /", &[b'x'; 4096][..]].concat())));
     }
 }

@@ -30,6 +30,7 @@ mod slot;
 mod texts;
 mod upgrade;
 
+pub use conceal::is_credential;
 pub use details::HttpDetails;
 pub use head::{
     ContentLength, Fields, Head, Headers, RequestHead, ResponseHead, TransferEncoding, parse_request_head,

@@ -336,8 +336,13 @@ impl HttpParser {
         };
         *at = at.saturating_add(taken);
         let offset = cx.offset.saturating_add(*at as u64);
-        let newest = cx.mark_at(offset.saturating_sub(1)).at;
         let half = self.half(side);
+        let newest = match *at {
+            // No byte of it is here: the newest one was in a chunk before, whose mark is gone.
+            0 if half.end == offset => half.newest,
+            0 => cx.mark_at(offset).at,
+            _ => cx.mark_at(offset.saturating_sub(1)).at,
+        };
         half.state = State::Body(body);
         (half.newest, half.end) = (newest, offset);
         half.torn = false;

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     Completeness, Details, Exchange, Message, Protocol, Role, Timestamp,
+    credential::are_registered,
     parser::{Context, Side, Upgrade},
     payload::{self, Observed, Observer, Observers, Payload, Unread, coding::Coding},
 };
@@ -96,20 +97,24 @@ impl Slot {
         self.observer.as_ref()?.payload()
     }
 
-    /// Whether a body that is of interest was not read to its end for this reason.
+    /// Whether bytes of a body that is of interest were lost.
     #[inline]
-    fn left_unread(&self, reason: Unread) -> bool {
-        if self.observer.is_none() {
-            return false;
-        }
-        let left = |unread| unread == Some(reason);
-        self.payload().is_some_and(|payload| left(payload.request_unread()) || left(payload.response_unread()))
+    fn has_lost(&self) -> bool {
+        let lost = |unread| unread == Some(Unread::Gap);
+        self.observer.is_some()
+            && self.payload().is_some_and(|payload| lost(payload.request_unread()) || lost(payload.response_unread()))
+    }
+
+    /// Whether a limit kept one from being read to its end.
+    #[inline]
+    fn is_cut(&self) -> bool {
+        self.observer.is_some() && self.payload().is_some_and(|payload| payload.is_cut())
     }
 
     fn completeness(&self) -> Completeness {
-        if self.gap || self.left_unread(Unread::Gap) {
+        if self.gap || self.has_lost() {
             Completeness::Gap
-        } else if self.truncated || self.left_unread(Unread::Limit) {
+        } else if self.truncated || self.is_cut() {
             Completeness::Truncated
         } else if self.status == 0 {
             Completeness::ResponseMissing
@@ -133,7 +138,9 @@ impl Slot {
         let upgrade = match (self.upgraded, self.is_connect) {
             (false, _) => None,
             (true, true) => Some("tunnel"),
-            (true, false) => answered(self.response_upgrade).or_else(|| asked(self.upgrade)),
+            (true, false) => {
+                answered(self.response_upgrade).or_else(|| asked(self.upgrade)).filter(|list| !list.is_empty())
+            }
         };
         Exchange {
             id: self.id,
@@ -272,8 +279,18 @@ impl Queue {
             _ => &mut slot.upgrade,
         };
         if !piece.is_some() {
-            let value = if field == Field::Host { conceal::authority(value) } else { value };
-            *piece = self.requests.put(&mut slot.text, value, limit);
+            *piece = match field {
+                Field::UserAgent => self.requests.put_field(&mut slot.text, value, limit),
+                Field::Host => self.requests.put(&mut slot.text, conceal::authority(value), limit),
+                Field::ForwardedFor if !conceal::is_addresses(value) => return,
+                Field::ContentType => match conceal::media_type(value) {
+                    [] => return,
+                    value => self.requests.put(&mut slot.text, value, limit),
+                },
+                // What is asked for counts, whatever it is called.
+                Field::Upgrade if !are_registered(value) => self.requests.put(&mut slot.text, b"", limit),
+                _ => self.requests.put(&mut slot.text, value, limit),
+            };
         }
     }
 
@@ -317,9 +334,20 @@ impl Queue {
             path: parts.path,
             user_agent: asked(slot.user_agent),
             host: parts.authority.or_else(|| asked(slot.host)),
+            content_type: asked(slot.request_type),
+            forwarded_for: asked(slot.forwarded_for),
+            body: slot.request_body,
+            gap: slot.gap,
             ..Upgrade::default()
         };
         Some((name, upgrade))
+    }
+
+    /// Who looks at the bodies of the newest request, which another protocol answers.
+    pub(super) fn take_newest_observer(&mut self) -> Option<Box<dyn Observer>> {
+        let observer = self.slots.back_mut()?.observer.take()?;
+        self.observers.hand_over(&*observer);
+        Some(observer)
     }
 
     /// The exchange that was finished last is told by another protocol.

@@ -44,15 +44,18 @@ impl Handshake {
 impl HttpParser {
     /// What takes the connection over by the exchange that was begun last.
     pub(super) fn take_over(&mut self, cx: &mut Context<'_>) -> Option<Successor> {
-        let (name, mut upgrade) = self.queue.newest_upgrade()?;
+        let (name, _) = self.queue.newest_upgrade()?;
         let (_, protocol, take_over) = SUCCESSORS.iter().find(|(known, ..)| known.eq_ignore_ascii_case(name))?;
+        // Its stream 1 answers the request.
+        let answers = *protocol == Protocol::Http2;
+        let observer = if answers { self.queue.take_newest_observer() } else { None };
+        let (_, mut upgrade) = self.queue.newest_upgrade()?;
         upgrade.trace_context = self.client.fields.trace_context;
         upgrade.settings = &self.handshake.settings;
         upgrade.extensions = &self.handshake.extensions;
         upgrade.subprotocol = &self.handshake.subprotocol;
-        let parser = take_over(&upgrade, cx);
-        if *protocol == Protocol::Http2 {
-            // Its stream 1 answers the request.
+        let parser = take_over(&upgrade, observer, cx);
+        if answers {
             self.queue.hand_over_newest();
         }
         Some(Successor { protocol: *protocol, parser })

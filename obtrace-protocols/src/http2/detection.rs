@@ -2,7 +2,7 @@
 //! sends.
 
 use super::{
-    frame::{Head, PREFACE},
+    frame::{DEFAULT_MAX_FRAME, Head, Kind, PREFACE},
     resync::{Look, look},
 };
 use crate::{detect::Verdict, parser::Side};
@@ -26,6 +26,23 @@ pub(crate) fn matches(client: &[u8], server: &[u8]) -> Verdict {
         (Verdict::Maybe, Verdict::Maybe) => Verdict::Maybe,
         _ => Verdict::No,
     }
+}
+
+/// So much of the preface is like nothing else.
+const SHOWN: usize = 3;
+
+/// Whether the very first bytes of either side are of HTTP/2 and nothing else, however few of them there are: those of the
+/// preface, or the SETTINGS that a server begins with.
+pub(crate) fn begins(bytes: &[u8]) -> bool {
+    if bytes.len() >= SHOWN && (PREFACE.starts_with(bytes) || bytes.starts_with(PREFACE)) {
+        return true;
+    }
+    Head::parse(bytes).is_some_and(|head| {
+        head.kind == Kind::Settings
+            && !head.is_ack()
+            && head.is_allowed(Side::Server, DEFAULT_MAX_FRAME)
+            && head.is_likely(Side::Server)
+    })
 }
 
 /// `Yes`: frames, the last one looked at with header fields of this side.
@@ -73,6 +90,22 @@ mod tests {
         assert_eq!(matches(b"", REQUEST), Verdict::No);
         assert_eq!(matches(b"the rest of a body", RESPONSE), Verdict::Yes);
         assert_eq!(matches(&REQUEST[..11], b""), Verdict::Maybe);
+    }
+
+    #[test]
+    fn how_only_http2_begins() {
+        assert!(begins(b"PRI") && begins(b"PRI * HTTP/2.0\r\n") && begins(PREFACE) && begins(SETTINGS));
+        assert!(begins(b"\0\0\0\x04\0\0\0\0\0"));
+        for other in [
+            &b"PR"[..],
+            b"PRIVMSG #a :b\r\n",
+            REQUEST,
+            &SETTINGS[..8],
+            b"\0\0\0\x04\x01\0\0\0\0",
+            b"\0\0\x05\x04\0\0\0\0\0",
+        ] {
+            assert!(!begins(other), "{other:?}");
+        }
     }
 
     #[test]

@@ -6,10 +6,10 @@ use super::{
     grpc,
     hpack::{Decoder, Name},
 };
-use crate::{Config, TraceContext, http::conceal, payload::coding::Coding};
+use crate::{Config, TraceContext, credential::is_registered, http::conceal, parser::Upgrade, payload::coding::Coding};
 
 /// A part of [`Fields::text`]. Empty: there is none.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Piece {
     start: u32,
     end: u32,
@@ -51,10 +51,37 @@ pub(super) struct Fields {
 }
 
 impl Fields {
+    /// Makes it new where it lies, with the memory of its text.
     pub(super) fn clear(&mut self) {
-        let mut text = core::mem::take(&mut self.text);
+        #[rustfmt::skip]
+        let Self {
+            text, method, path, scheme, authority, host, user_agent, content_type, forwarded_for, encoding, message,
+            status, grpc_status, timeout, trace_context, coding, asks, unresolved,
+        } = self;
         text.clear();
-        *self = Self { text, ..Self::default() };
+        let pieces =
+            [method, path, scheme, authority, host, user_agent, content_type, forwarded_for, encoding, message];
+        pieces.into_iter().for_each(|piece| *piece = Piece::default());
+        (*status, *grpc_status, *timeout, *trace_context) = (None, None, None, None);
+        (*coding, *asks, *unresolved) = (Coding::Identity, false, false);
+    }
+
+    /// Whether it says the same as another.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        #[rustfmt::skip]
+        let Self {
+            text, method, path, scheme, authority, host, user_agent, content_type, forwarded_for, encoding, message,
+            status, grpc_status, timeout, trace_context, coding, asks, unresolved,
+        } = self;
+        // A comparison of no bytes with no memory behind them costs some processors more than all else here.
+        text.len() == other.text.len()
+            && (text.is_empty() || *text == other.text)
+            && (*method, *path, *scheme, *authority) == (other.method, other.path, other.scheme, other.authority)
+            && (*host, *user_agent, *content_type) == (other.host, other.user_agent, other.content_type)
+            && (*forwarded_for, *encoding, *message) == (other.forwarded_for, other.encoding, other.message)
+            && (*status, *grpc_status, *timeout) == (other.status, other.grpc_status, other.timeout)
+            && (*coding, *asks, *unresolved) == (other.coding, other.asks, other.unresolved)
+            && *trace_context == other.trace_context
     }
 
     /// Reads a block, in place of what was read before.
@@ -82,13 +109,15 @@ impl Fields {
     }
 
     /// What a request of HTTP/1 said.
-    pub(super) fn note_upgrade(&mut self, method: &str, path: &str, host: Option<&str>, user_agent: Option<&str>) {
+    pub(super) fn note_upgrade(&mut self, upgrade: &Upgrade<'_>) {
         let mut put = |text: &str| put(&mut self.text, text.as_bytes(), usize::MAX);
-        self.method = put(method);
-        self.path = put(path);
+        self.method = put(upgrade.method);
+        self.path = put(if upgrade.target.starts_with('/') { upgrade.target } else { upgrade.path });
         self.scheme = put("http");
-        self.host = host.map(&mut put).unwrap_or_default();
-        self.user_agent = user_agent.map(put).unwrap_or_default();
+        self.host = upgrade.host.map(&mut put).unwrap_or_default();
+        self.user_agent = upgrade.user_agent.map(&mut put).unwrap_or_default();
+        self.content_type = upgrade.content_type.map(&mut put).unwrap_or_default();
+        self.forwarded_for = upgrade.forwarded_for.map(put).unwrap_or_default();
         self.asks = true;
     }
 
@@ -114,11 +143,20 @@ impl Fields {
             _ => return self.note_other(name, value),
         };
         if piece.is_none() {
-            let value = if matches!(name, Name::Authority | Name::Host) { conceal::authority(value) } else { value };
+            let value = match name {
+                Name::Authority | Name::Host => conceal::authority(value),
+                Name::ContentType => conceal::media_type(value),
+                Name::ForwardedFor if !conceal::is_addresses(value) => return,
+                Name::Scheme if !conceal::is_scheme(value) => b"",
+                Name::GrpcEncoding if !is_registered(value) => return,
+                _ => value,
+            };
             let from = self.text.len();
             *piece = put(&mut self.text, value, limit);
-            if matches!(name, Name::Path) {
-                conceal::target(&mut self.text, from, value.len() > limit);
+            match name {
+                Name::Path => conceal::target(&mut self.text, from, value.len() > limit),
+                Name::UserAgent => conceal::field(&mut self.text, from, value.len() > limit),
+                _ => {}
             }
         }
         self.asks |= matches!(name, Name::Method | Name::Path | Name::Scheme | Name::Authority);

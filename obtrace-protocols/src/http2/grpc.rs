@@ -47,7 +47,7 @@ pub(super) fn decimal(value: &[u8], most: usize) -> Option<u64> {
 const PREFIX: usize = 5;
 
 /// Counts the messages of one direction.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Messages {
     /// Messages that have begun: their prefix was seen whole.
     pub(super) count: u64,

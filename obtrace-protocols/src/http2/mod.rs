@@ -17,7 +17,9 @@
 //!
 //! Lost bytes inside a body cost nothing, but for the message of gRPC whose beginning they hold. Behind others the next
 //! frame is looked for that is known by itself: one with a header block, or of an open stream. Streams that may have ended
-//! among what was lost are told after 30 s in which nothing was heard of them.
+//! among what was lost are told after 30 s in which nothing was heard of them. A stream that is reset says
+//! [`Completeness::Gap`] only if frames of it may have passed unread: if its request passed before the loss, or before a
+//! response showed that what was found behind it are frames.
 //!
 //! Limits: a header block of more than [`Config::max_buffered`] bytes is not read; texts are cut at
 //! [`Config::max_text`]; beyond [`Config::max_pending`] open streams the one with the lowest number is told as it is.
@@ -37,9 +39,14 @@ mod frame;
 mod grpc;
 pub mod hpack;
 mod observing;
+#[cfg(test)]
+mod odd;
 mod parser;
 mod resync;
 mod stream;
+mod streams;
+#[cfg(test)]
+mod talk;
 #[cfg(test)]
 #[expect(clippy::arithmetic_side_effects, reason = "small numbers of a test")]
 mod tests;
@@ -47,5 +54,5 @@ mod tests;
 pub use codes::{ErrorCode, GrpcStatus};
 pub use details::{GrpcDetails, Http2Details, Reset};
 
-pub(crate) use detection::matches;
+pub(crate) use detection::{begins, matches};
 pub(crate) use parser::{new_parser, take_over};

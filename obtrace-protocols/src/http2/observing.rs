@@ -2,7 +2,10 @@
 
 use alloc::boxed::Box;
 
-use super::stream::{Grpc, Stream, Streams};
+use super::{
+    stream::{Grpc, Stream},
+    streams::Streams,
+};
 use crate::{
     Timestamp,
     parser::{Context, Side},
@@ -15,7 +18,7 @@ impl Streams {
     #[inline]
     pub(super) fn observe(&mut self, id: u32, cx: &Context<'_>) {
         let (open, observers) = self.parts();
-        let Some(stream) = find(open, id) else { return };
+        let Some(stream) = open.get(id) else { return };
         let method = stream.asked.get(stream.asked.method).unwrap_or_default();
         if method != "POST" || stream.grpc == Grpc::Yes {
             return;
@@ -36,10 +39,23 @@ impl Streams {
         }
     }
 
+    /// Somebody looks at the bodies of a stream already.
+    pub(super) fn adopt_observer(&mut self, id: u32, mut observer: Box<dyn Observer>) {
+        let (open, observers) = self.parts();
+        observers.adopt(&mut *observer);
+        match open.get(id) {
+            Some(stream) => {
+                stream.unread = observer.has_lost(Side::Client);
+                stream.observer = Some(observer);
+            }
+            None => observers.give_back(observer),
+        }
+    }
+
     /// The head of a response is over. What belongs to one whose status is not known is not read.
     pub(super) fn observe_response(&mut self, id: u32) {
         let (open, observers) = self.parts();
-        let Some(stream) = find(open, id) else { return };
+        let Some(stream) = open.get(id) else { return };
         let Stream { observer: Some(observer), answered, .. } = stream else { return };
         let Some(status) = answered.status else { return };
         let content_type = answered.get(answered.content_type).unwrap_or_default();
@@ -55,7 +71,7 @@ impl Streams {
     /// Bytes of a body were lost.
     pub(super) fn lose_observed(&mut self, side: Side, id: u32) {
         let (open, observers) = self.parts();
-        if let Some(stream) = find(open, id) {
+        if let Some(stream) = open.get(id) {
             lose(observers, stream, side);
         }
     }
@@ -64,7 +80,7 @@ impl Streams {
     pub(super) fn lose_all_observed(&mut self, side: Side) {
         let (open, observers) = self.parts();
         if observers.observe_any() {
-            open.iter_mut().for_each(|(_, stream)| lose(observers, stream, side));
+            open.iter().for_each(|stream| lose(observers, stream, side));
         }
     }
 
@@ -74,16 +90,10 @@ impl Streams {
         if !observers.observe_any() {
             return;
         }
-        if let Some(observer) = find(open, id).and_then(|stream| stream.observer.as_mut()) {
+        if let Some(observer) = open.get(id).and_then(|stream| stream.observer.as_mut()) {
             observers.with(&mut **observer, act);
         }
     }
-}
-
-/// An open stream.
-pub(super) fn find(open: &mut [(u32, Box<Stream>)], id: u32) -> Option<&mut Stream> {
-    let place = open.binary_search_by_key(&id, |(id, _)| *id).ok()?;
-    open.get_mut(place).map(|(_, stream)| &mut **stream)
 }
 
 fn lose(observers: &mut Observers, stream: &mut Stream, side: Side) {

@@ -2,6 +2,7 @@
 
 mod blocks;
 mod data;
+mod doubt;
 mod losses;
 mod upgrade;
 
@@ -12,7 +13,7 @@ use super::{
     fields::Fields,
     frame::{DEFAULT_MAX_FRAME, HEAD, Head, Kind, LARGEST_FRAME, PREFACE},
     hpack::Decoder,
-    stream::Streams,
+    streams::Streams,
 };
 use crate::{
     Config, Exchange, Role, Timestamp,
@@ -20,6 +21,7 @@ use crate::{
 };
 use blocks::Block;
 use data::Data;
+use doubt::Doubt;
 pub(crate) use upgrade::take_over;
 
 pub(crate) fn new_parser(_config: &Config) -> Box<dyn Parser> {
@@ -47,8 +49,8 @@ struct Half {
     state: State,
     /// Nothing was passed over since it is [`State::Lost`].
     is_first: bool,
-    /// It was lost at some time: what was taken for frames since may have been none.
-    is_unsure: bool,
+    /// It is to be shown no less than this.
+    need: usize,
     /// Of the header blocks that this side sends.
     decoder: Decoder,
     /// The header block that goes on in CONTINUATION frames.
@@ -62,7 +64,7 @@ impl Half {
         Self {
             state,
             is_first: true,
-            is_unsure: false,
+            need: 1,
             decoder: Decoder::listening(),
             block: Block::default(),
             max_frame: DEFAULT_MAX_FRAME,
@@ -79,6 +81,10 @@ pub(super) struct Http2Parser {
     fields: Fields,
     /// Highest number of a stream of the client.
     last_client: u32,
+    /// Frames of the server that may have passed unread.
+    doubt: Doubt,
+    /// Highest number of a stream of the client that the server does anything with.
+    served: u32,
     /// When streams that nothing was heard of since a loss are given up.
     adrift_until: Option<Timestamp>,
     role: Option<Role>,
@@ -92,6 +98,8 @@ impl Default for Http2Parser {
             streams: Streams::default(),
             fields: Fields::default(),
             last_client: 0,
+            doubt: Doubt::default(),
+            served: u32::MAX,
             adrift_until: None,
             role: None,
         }
@@ -121,8 +129,8 @@ impl Http2Parser {
             half.decoder.set_limit(u32::MAX as usize);
             half.decoder.forget();
             half.max_frame = LARGEST_FRAME;
-            half.is_unsure = true;
         }
+        self.doubt.join();
     }
 
     fn preface(&mut self, rest: &[u8]) -> Progress {
@@ -148,10 +156,13 @@ impl Http2Parser {
         let half = self.half(side);
         let goes_on = half.block.is_begun();
         let is_continued = head.kind == Kind::Continuation && half.block.continues(head.stream);
-        if !head.is_allowed(side, half.max_frame)
-            || goes_on != is_continued
-            || (head.kind == Kind::Continuation && !goes_on)
-        {
+        let is_allowed = head.is_allowed(side, half.max_frame);
+        if goes_on && is_allowed && head.kind != Kind::Continuation {
+            // The rest of a header block is missing. This may be a frame all the same.
+            self.lost(side, cx.now);
+            return Progress::Stop(0, Then::Misframed);
+        }
+        if !is_allowed || goes_on != is_continued || (head.kind == Kind::Continuation && !goes_on) {
             return self.misframed(side, cx);
         }
         match head.kind {
@@ -193,6 +204,9 @@ impl Http2Parser {
 
     /// RST_STREAM and GOAWAY.
     fn closing_frame(&mut self, side: Side, head: &Head, rest: &[u8], offset: u64, cx: &Context<'_>) -> Progress {
+        if side == Side::Client && self.is_ahead_of_server(head, cx) {
+            return Progress::Stop(0, Then::Wait);
+        }
         let need = if head.kind == Kind::GoAway { HEAD.saturating_add(8) } else { HEAD.saturating_add(4) };
         let Some(payload) = rest.get(HEAD..need) else { return Progress::Stop(0, Then::Need(need)) };
         let mut words = payload.as_chunks::<4>().0.iter().map(|word| u32::from_be_bytes(*word));
@@ -204,25 +218,27 @@ impl Http2Parser {
             self.half(side).state = State::Skip(head.length.saturating_sub(8));
         } else {
             let at = cx.mark_at(offset.saturating_add(need as u64).saturating_sub(1)).at;
-            let unread = side == Side::Client && self.is_unread(cx);
-            self.reset(side, head, ErrorCode::new(word), at, unread);
+            if side == Side::Server {
+                self.doubt.reach(offset > cx.offset, cx.now);
+            }
+            self.reset(side, head, ErrorCode::new(word), at, cx);
         }
         Progress::On(need)
     }
 
-    /// Whether frames of the server may have passed unread, or wait to be. The call is the client's.
-    fn is_unread(&self, cx: &Context<'_>) -> bool {
-        let waits = matches!(self.server.state, State::Lost) && !cx.other.readable().is_empty();
-        self.server.is_unsure || self.client.is_unsure || waits
-    }
-
-    /// The stream is over, whatever there is of it. `unread`: frames of the server may not have been read yet.
-    fn reset(&mut self, side: Side, head: &Head, code: ErrorCode, at: Timestamp, unread: bool) {
-        let Some(stream) = self.streams.get(head.stream) else { return };
+    /// The stream is over, whatever there is of it.
+    fn reset(&mut self, side: Side, head: &Head, code: ErrorCode, at: Timestamp, cx: &Context<'_>) {
+        let doubt = self.doubt;
+        let Some(stream) = self.streams.get(head.stream) else {
+            return self.unclaimed(side, head.stream);
+        };
         stream.half(side).touch(head.size(), at);
         if !stream.server.ended {
             // It may have been reset, or answered, among what was lost.
-            stream.gap |= stream.half(side).missed || stream.server.missed || unread;
+            stream.gap |= match side {
+                Side::Client => doubt.covers_or_waits(stream, cx.other),
+                Side::Server => doubt.covers(stream),
+            };
             let by = if side == Side::Client { Role::Client } else { Role::Server };
             stream.reset = Some(Reset { by, code });
         }
@@ -232,6 +248,9 @@ impl Http2Parser {
     /// The server does nothing with streams of the client behind this one
     /// ([RFC 9113 §6.8](https://www.rfc-editor.org/rfc/rfc9113#section-6.8)).
     fn refuse(&mut self, last: u32) {
+        if self.doubt.is_sure() {
+            self.served = self.served.min(last);
+        }
         self.streams.finish_where(|stream| {
             let refused = stream.id > last && !stream.pushed && !stream.server.begun;
             stream.refused = refused;
@@ -255,9 +274,11 @@ impl Http2Parser {
         }
     }
 
+    /// No frame begins here.
     fn misframed(&mut self, side: Side, cx: &Context<'_>) -> Progress {
         self.lost(side, cx.now);
-        Progress::Stop(0, Then::Misframed)
+        self.half(side).is_first = false;
+        Progress::Stop(1, Then::Misframed)
     }
 
     fn skip(&mut self, side: Side, left: u32, rest: &[u8]) -> Progress {
@@ -269,15 +290,8 @@ impl Http2Parser {
         Progress::Stop(here as usize, Then::Skip(u64::from(left.saturating_sub(here))))
     }
 
-    fn memory_of_blocks(&self) -> usize {
-        let halves = [&self.client, &self.server].into_iter();
-        halves.map(|half| half.decoder.memory().saturating_add(half.block.capacity())).sum()
-    }
-}
-
-impl Parser for Http2Parser {
-    fn parse(&mut self, side: Side, bytes: &[u8], cx: &mut Context<'_>) -> Step {
-        self.role = Some(cx.role);
+    /// Goes through what is there.
+    fn read(&mut self, side: Side, bytes: &[u8], cx: &mut Context<'_>) -> Step {
         let begin = cx.offset;
         let mut at = 0_usize;
         loop {
@@ -300,9 +314,28 @@ impl Parser for Http2Parser {
         }
     }
 
+    fn memory_of_blocks(&self) -> usize {
+        let halves = [&self.client, &self.server].into_iter();
+        halves.map(|half| half.decoder.memory().saturating_add(half.block.capacity())).sum()
+    }
+}
+
+impl Parser for Http2Parser {
+    fn parse(&mut self, side: Side, bytes: &[u8], cx: &mut Context<'_>) -> Step {
+        self.role = Some(cx.role);
+        let step = self.read(side, bytes, cx);
+        self.half(side).need = if let Then::Need(need) = step.then { need } else { 1 };
+        if side == Side::Server {
+            self.doubt.passed(&step, cx.now);
+        }
+        step
+    }
+
     fn gap(&mut self, side: Side, length: u64, cx: &mut Context<'_>) {
         self.role = Some(cx.role);
-        self.lose(side, length, cx.now);
+        self.half(side).need = 1;
+        // Nothing may have been read behind it yet.
+        self.lose(side, length, cx.now.max(cx.other.newest().at));
     }
 
     fn join(&mut self) {
@@ -313,8 +346,7 @@ impl Parser for Http2Parser {
 
     fn close(&mut self, cx: &mut Context<'_>) {
         self.role = Some(cx.role);
-        let unread = self.is_unread(cx);
-        self.close_streams(cx.now, unread);
+        self.close_streams(cx);
     }
 
     fn poll_timeout(&self) -> Option<Timestamp> {

@@ -1,17 +1,16 @@
 //! Streams ([RFC 9113 §5](https://www.rfc-editor.org/rfc/rfc9113#section-5)): one request with its response each.
 
-use alloc::{borrow::Cow, boxed::Box, collections::VecDeque, string::ToString, vec::Vec};
+use alloc::{borrow::Cow, boxed::Box, string::ToString};
 
 use super::{
     ErrorCode, GrpcDetails, GrpcStatus, Http2Details, Reset,
     fields::{Fields, Piece},
     grpc::{self, Messages},
-    observing::{cut, find},
 };
 use crate::{
     Completeness, Details, Exchange, Message, Protocol, Role, Timestamp, http,
     parser::Side,
-    payload::{Observer, Observers, Payload, Unread},
+    payload::{Observer, Payload},
 };
 
 /// Whether a stream is a gRPC call.
@@ -55,6 +54,15 @@ impl Half {
         self.body.filter(|size| *size > 0 && !self.body_lost)
     }
 
+    /// Whether it says the same as another, but for where it lies.
+    fn is_like(&self, other: &Self) -> bool {
+        let Self { message, begun, ended, adrift, missed, body, body_lost, messages } = self;
+        Message { offset: other.message.offset, ..*message } == other.message
+            && (*begun, *ended, *adrift) == (other.begun, other.ended, other.adrift)
+            && (*missed, *body, *body_lost) == (other.missed, other.body, other.body_lost)
+            && *messages == other.messages
+    }
+
     /// A frame of it.
     pub(super) fn touch(&mut self, size: u64, at: Timestamp) {
         self.message.size = self.message.size.saturating_add(size);
@@ -92,7 +100,51 @@ pub(super) struct Stream {
 /// missed by, in nanoseconds, besides 1/50.
 const DEADLINE_SLACK: u64 = 1_000_000;
 
+/// What even streams that are alike differ in: their numbers, and where they lie.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    exchange: u64,
+    offset: u64,
+    stream: u32,
+}
+
 impl Stream {
+    pub(super) const fn place(&self) -> Place {
+        Place { exchange: self.exchange, offset: self.client.message.offset, stream: self.id }
+    }
+
+    /// How far its response is from its request in the numbers of their streams: alike where the same side sends both.
+    const fn distance(&self) -> u64 {
+        self.server.message.offset.wrapping_sub(self.client.message.offset)
+    }
+
+    /// Makes it one that is like it.
+    pub(super) const fn move_to(&mut self, place: Place) {
+        let distance = self.distance();
+        (self.exchange, self.id) = (place.exchange, place.stream);
+        self.client.message.offset = place.offset;
+        self.server.message.offset = place.offset.wrapping_add(distance);
+    }
+
+    /// Whether it says the same as another that is over, but for its [`Place`].
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        #[rustfmt::skip]
+        let Self {
+            id: _, exchange: _, client, server, asked, answered, grpc, pushed, trailers, gap, truncated, reset, refused,
+            observer, unread,
+        } = self;
+        client.is_like(&other.client)
+            && server.is_like(&other.server)
+            && (!server.begun || self.distance() == other.distance())
+            && (*grpc, *pushed, *trailers) == (other.grpc, other.pushed, other.trailers)
+            && (*gap, *truncated, *reset) == (other.gap, other.truncated, other.reset)
+            && (*refused, *unread) == (other.refused, other.unread)
+            && observer.is_none()
+            && other.observer.is_none()
+            && asked.is_like(&other.asked)
+            && answered.is_like(&other.answered)
+    }
+
     pub(super) fn half(&mut self, side: Side) -> &mut Half {
         match side {
             Side::Client => &mut self.client,
@@ -116,25 +168,31 @@ impl Stream {
 
     /// What was found in its bodies.
     #[expect(clippy::borrowed_box, reason = "it is told as it is, see `Http2Details::payload`")]
-    fn payload(&self) -> Option<&Box<Payload>> {
+    pub(super) fn payload(&self) -> Option<&Box<Payload>> {
         self.observer.as_ref()?.payload()
     }
 
     /// Whether a limit kept a body of interest from being read to its end.
     fn left_unread(&self) -> bool {
-        let left = |unread| unread == Some(Unread::Limit);
-        self.payload().is_some_and(|payload| left(payload.request_unread()) || left(payload.response_unread()))
+        self.payload().is_some_and(|payload| payload.is_cut())
     }
 
-    /// Text buffers are kept for the next one.
-    fn clear(&mut self) {
-        let (mut asked, mut answered) = (core::mem::take(&mut self.asked), core::mem::take(&mut self.answered));
+    /// Makes it new where it lies, with the memory of its texts.
+    pub(super) fn clear(&mut self) {
+        #[rustfmt::skip]
+        let Self {
+            id, exchange, client, server, asked, answered, grpc, pushed, trailers, gap, truncated, reset, refused,
+            observer, unread,
+        } = self;
         asked.clear();
         answered.clear();
-        *self = Self { asked, answered, ..Self::default() };
+        (*id, *exchange, *grpc) = (0, 0, Grpc::No);
+        (*client, *server) = (Half::default(), Half::default());
+        (*pushed, *trailers, *gap, *truncated) = (false, false, false, false);
+        (*reset, *refused, *observer, *unread) = (None, false, None, false);
     }
 
-    fn texts(&self) -> usize {
+    pub(super) fn texts(&self) -> usize {
         self.asked.capacity().saturating_add(self.answered.capacity())
     }
 
@@ -158,7 +216,7 @@ impl Stream {
     }
 
     /// Whether both bodies are messages of gRPC from end to end, and the response ends in trailers.
-    fn is_framed(&self) -> bool {
+    pub(super) fn is_framed(&self) -> bool {
         let (client, server) = (&self.client, &self.server);
         let whole = client.ended && server.ended && self.trailers;
         whole && client.messages.count > 0 && client.messages.is_whole() && server.messages.is_whole()
@@ -187,11 +245,12 @@ impl Stream {
             return (Some(GrpcStatus::new(status)), true);
         }
         let derived = if let Some(Reset { code, .. }) = self.reset {
-            Some(if code == ErrorCode::CANCEL && self.past_deadline() {
-                GrpcStatus::DEADLINE_EXCEEDED
-            } else {
-                GrpcStatus::of_reset(code)
-            })
+            match code {
+                ErrorCode::CANCEL if self.past_deadline() => Some(GrpcStatus::DEADLINE_EXCEEDED),
+                // A deadline may be among what is not known.
+                ErrorCode::CANCEL if self.asked.unresolved && self.asked.timeout.is_none() => None,
+                _ => Some(GrpcStatus::of_reset(code)),
+            }
         } else if self.refused {
             Some(GrpcStatus::UNAVAILABLE)
         } else if self.server.ended && self.completeness() == Completeness::Complete {
@@ -238,7 +297,8 @@ impl Stream {
         let failed = self.answered.status.filter(|status| *status >= least);
         let counts = failed.is_some() || self.answered.status.is_some_and(|status| status < 400);
         let said = payload.and_then(|payload| payload.error()).filter(|_| counts);
-        let error = match (said, self.reset, failed) {
+        let reset = self.reset.filter(|reset| reset.code != ErrorCode::NO_ERROR);
+        let error = match (said, reset, failed) {
             (Some(said), ..) => Some(Cow::Borrowed(said)),
             (None, Some(reset), _) => Some(code_name(reset.code)),
             (None, None, Some(status)) => Some(Cow::Owned(status.to_string())),
@@ -342,159 +402,5 @@ impl Common {
             completeness: self.completeness,
             details,
         }
-    }
-}
-
-/// Most streams kept for use again.
-const MAX_SPARE: usize = 32;
-/// Larger texts are not kept for that.
-const MAX_SPARE_TEXTS: usize = 2048;
-
-/// The streams of a connection: open ones by number, finished ones in the order in which they ended.
-#[derive(Debug, Default)]
-pub(super) struct Streams {
-    open: Vec<(u32, Box<Stream>)>,
-    finished: VecDeque<Box<Stream>>,
-    /// What [`Streams::poll`] gave out.
-    lent: Option<Box<Stream>>,
-    #[expect(clippy::vec_box, reason = "streams move between the lists without being copied")]
-    spare: Vec<Box<Stream>>,
-    /// Heap bytes of all texts.
-    texts: usize,
-    kinds: Kinds,
-    observers: Observers,
-}
-
-/// What was spoken on the connection as far as it is known.
-#[derive(Clone, Copy, Debug, Default)]
-struct Kinds {
-    grpc: bool,
-    other: bool,
-}
-
-impl Kinds {
-    /// Of a stream whose content type stands in a part of the table that was not seen, the bodies tell whether it is a
-    /// call of gRPC, else what all others of the connection are.
-    fn settle(&mut self, stream: &mut Stream) {
-        let is_payload = stream.payload().is_some();
-        if stream.grpc == Grpc::Maybe && !is_payload && (stream.is_framed() || (self.grpc && !self.other)) {
-            stream.grpc = Grpc::Yes;
-        }
-        self.grpc |= stream.grpc == Grpc::Yes;
-        self.other |= stream.grpc == Grpc::No;
-    }
-}
-
-impl Streams {
-    pub(super) const fn open(&self) -> usize {
-        self.open.len()
-    }
-
-    pub(super) fn get(&mut self, id: u32) -> Option<&mut Stream> {
-        find(&mut self.open, id)
-    }
-
-    /// The open ones, and those who look at their bodies.
-    pub(super) const fn parts(&mut self) -> (&mut Vec<(u32, Box<Stream>)>, &mut Observers) {
-        (&mut self.open, &mut self.observers)
-    }
-
-    pub(super) fn contains(&self, id: u32) -> bool {
-        self.open.binary_search_by_key(&id, |(id, _)| *id).is_ok()
-    }
-
-    /// A stream begins. `None` if there is one of that number.
-    pub(super) fn begin(&mut self, id: u32) -> Option<&mut Stream> {
-        let Err(place) = self.open.binary_search_by_key(&id, |(id, _)| *id) else { return None };
-        let mut stream = self.spare.pop().unwrap_or_default();
-        stream.id = id;
-        self.open.insert(place, (id, stream));
-        self.open.get_mut(place).map(|(_, stream)| &mut **stream)
-    }
-
-    /// The texts of some stream or of what is being read have grown.
-    pub(super) const fn grew(&mut self, before: usize, after: usize) {
-        self.texts = self.texts.saturating_add(after.saturating_sub(before));
-    }
-
-    /// It is over: it will be polled as it is.
-    pub(super) fn finish(&mut self, id: u32) {
-        let Ok(place) = self.open.binary_search_by_key(&id, |(id, _)| *id) else { return };
-        let (_, mut stream) = self.open.remove(place);
-        cut(&mut self.observers, &mut stream);
-        self.kinds.settle(&mut stream);
-        self.finished.push_back(stream);
-    }
-
-    /// The open ones, the oldest first.
-    pub(super) fn iter(&mut self) -> impl Iterator<Item = &mut Stream> {
-        self.open.iter_mut().map(|(_, stream)| &mut **stream)
-    }
-
-    /// The open one with the lowest number.
-    pub(super) fn oldest(&self) -> Option<u32> {
-        self.open.first().map(|(id, _)| *id)
-    }
-
-    /// Ends those that `over` says are.
-    pub(super) fn finish_where(&mut self, mut over: impl FnMut(&mut Stream) -> bool) {
-        let ended = self.open.extract_if(.., |(_, stream)| over(stream));
-        let (kinds, observers) = (&mut self.kinds, &mut self.observers);
-        self.finished.extend(ended.map(|(_, mut stream)| {
-            cut(observers, &mut stream);
-            kinds.settle(&mut stream);
-            stream
-        }));
-    }
-
-    /// Ends all, whatever there is of them.
-    pub(super) fn finish_all(&mut self) {
-        self.finish_where(|_| true);
-    }
-
-    pub(super) fn has_finished(&self) -> bool {
-        !self.finished.is_empty()
-    }
-
-    pub(super) fn poll(&mut self, role: Role) -> Option<Exchange<'_>> {
-        self.drop_lent();
-        self.lent = self.finished.pop_front();
-        self.lent.as_ref().map(|stream| stream.exchange(role))
-    }
-
-    fn drop_lent(&mut self) {
-        let Some(mut stream) = self.lent.take() else { return };
-        if let Some(observer) = stream.observer.take() {
-            self.observers.give_back(observer);
-        }
-        if self.spare.len() < MAX_SPARE && stream.texts() <= MAX_SPARE_TEXTS {
-            stream.clear();
-            self.spare.push(stream);
-        } else {
-            self.texts = self.texts.saturating_sub(stream.texts());
-        }
-    }
-
-    pub(super) fn memory(&self) -> usize {
-        let count = self.open.len().saturating_add(self.finished.len()).saturating_add(self.spare.len());
-        let count = count.saturating_add(usize::from(self.lent.is_some()));
-        let places = self.open.capacity().saturating_mul(size_of::<(u32, Box<Stream>)>());
-        let others = self.finished.capacity().saturating_add(self.spare.capacity());
-        let places = places.saturating_add(others.saturating_mul(size_of::<Box<Stream>>()));
-        count
-            .saturating_mul(size_of::<Stream>())
-            .saturating_add(places)
-            .saturating_add(self.texts)
-            .saturating_add(self.observers.memory())
-    }
-
-    pub(super) fn shrink(&mut self) {
-        self.drop_lent();
-        for stream in core::mem::take(&mut self.spare) {
-            self.texts = self.texts.saturating_sub(stream.texts());
-        }
-        self.observers.shrink();
-        self.open.shrink_to_fit();
-        self.finished.shrink_to_fit();
     }
 }

@@ -83,7 +83,7 @@ fn script(stream: u32, shape: &Shape) -> Script {
     let ask = |method: &[u8], more: &[u8]| [method, b"\x86", &field(*indexed, ":path", &path), more].concat();
     let status = |code: &str| field(*indexed, ":status", code);
     let (mut client, mut server) = (vec![], vec![]);
-    match choice % 5 {
+    match choice % 7 {
         0 => {
             client.push(headers(stream, &ask(b"\x82", b""), true, *piece));
             server.push(headers(stream, &status("200"), false, *piece));
@@ -102,11 +102,20 @@ fn script(stream: u32, shape: &Shape) -> Script {
             server.push(data(stream, &[message(body), message(b"")].concat(), false, *piece));
             server.push(headers(stream, &field(*indexed, "grpc-status", "5"), true, *piece));
         }
-        _ => {
+        4 => {
             client.push(headers(stream, &ask(b"\x82", &field(*indexed, "x-token", &path)), true, *piece));
             server.push(headers(stream, &status("200"), false, *piece));
             server.push(data(stream, body, false, *piece));
             client.push(frame(3, 0, stream, &[0, 0, 0, 8]));
+        }
+        5 => {
+            client.push(headers(stream, &ask(b"\x83", b""), false, *piece));
+            client.push(data(stream, body, false, *piece));
+            client.push(frame(3, 0, stream, &[0, 0, 0, 8]));
+        }
+        _ => {
+            client.push(headers(stream, &ask(b"\x83", b""), true, *piece));
+            server.push(frame(3, 0, stream, &[0, 0, 0, 7]));
         }
     }
     Script { client, server }
@@ -131,7 +140,7 @@ fn conversation(shapes: &[Shape], order: &[u8]) -> Vec<(Direction, Vec<u8>)> {
             let mut steps = vec![];
             let mut client = client.into_iter().map(|bytes| (Direction::Sent, bytes));
             steps.extend(client.next());
-            if shape.choice % 5 == 4 {
+            if shape.choice % 7 == 4 {
                 steps.extend(server.into_iter().map(|bytes| (Direction::Received, bytes)));
                 steps.extend(client);
             } else {
@@ -244,10 +253,16 @@ proptest! {
         for exchange in &whole {
             let shape = &shapes[(stream_of(exchange) as usize - 1) / 2];
             prop_assert_eq!(exchange.completeness, Completeness::Complete);
-            let is_call = matches!(shape.choice % 5, 2 | 3);
+            let is_call = matches!(shape.choice % 7, 2 | 3);
             prop_assert_eq!(exchange.protocol, if is_call { Protocol::Grpc } else { Protocol::Http2 });
-            let error = [None, Some("404"), Some("NOT_FOUND"), Some("NOT_FOUND"), Some("CANCEL")];
-            prop_assert_eq!(exchange.error.as_deref(), error[usize::from(shape.choice % 5)]);
+            let error = match shape.choice % 7 {
+                0 => None,
+                1 => Some("404"),
+                2 | 3 => Some("NOT_FOUND"),
+                4 | 5 => Some("CANCEL"),
+                _ => Some("REFUSED_STREAM"),
+            };
+            prop_assert_eq!(exchange.error.as_deref(), error);
             if let Details::Grpc(details) = &exchange.details {
                 prop_assert_eq!((details.request_messages, details.response_messages), (Some(1), Some(2)));
             }
@@ -329,4 +344,43 @@ fn memory_has_a_bound() {
     while connection.poll_exchange().is_some() {}
     connection.shrink();
     assert!(connection.memory() < 32 * 1024, "{}", connection.memory());
+}
+
+/// Requests that are given up or are reset come by the thousand in one chunk: no more of them is held than
+/// what they differ in.
+#[test]
+fn what_floods_takes_little_memory() {
+    type Unit = fn(u32) -> Vec<u8>;
+    let floods: [(&str, Unit); 3] = [
+        ("given up", |stream| frame(1, 5, stream, b"\x82\x86\x84")),
+        ("reset", |stream| [frame(1, 5, stream, b"\x82\x86\x84"), frame(3, 0, stream, &[0, 0, 0, 8])].concat()),
+        ("given up, of three kinds", |stream| {
+            frame(1, 5, stream, [&b"\x82\x86\x84"[..], b"\x83\x86\x84", b"\x82\x86\x85"][stream as usize / 2 % 3])
+        }),
+    ];
+    let (at, tag) = (Timestamp::from_nanos(7), Tag::new(9));
+    for (name, unit) in floods {
+        let config = Config::new().with_role(Some(Role::Server)).with_max_pending(64);
+        let mut connection = Connection::new(config, &Shared::default());
+        connection.handle_data(Direction::Received, 0, &[PREFACE, &frame(1, 5, 1, b"\x82\x86\x84")].concat(), at, tag);
+        let start = PREFACE.len() as u64 + 12;
+        let units: Vec<_> = (3..8_003_u32).step_by(2).map(unit).collect();
+        connection.handle_data(Direction::Received, start, &units.concat(), at, tag);
+        while connection.poll_opened().is_some() {}
+        let held = connection.memory() / units.len();
+        // Announcements are 64 bytes each, and may be held twice.
+        assert!(held < 200, "{name}: {held} B an exchange");
+        connection.handle_close(at);
+        let mut told: Vec<_> = core::iter::from_fn(|| connection.poll_exchange().map(Exchange::into_owned)).collect();
+        told.sort_by_key(|exchange| exchange.id);
+        let mut offset = start;
+        for ((exchange, unit), number) in told[1..].iter().zip(&units).zip(1..) {
+            assert_eq!((exchange.id, exchange.request.offset, exchange.request.tag), (number, offset, tag), "{name}");
+            assert_eq!(stream_of(exchange), 2 * number as u32 + 1, "{name}");
+            assert_eq!(exchange.operation, if unit[9] == 0x82 { "GET" } else { "POST" }, "{name}");
+            assert_eq!(exchange.target, if unit[11] == 0x84 { "/" } else { "/index.html" }, "{name}");
+            offset += unit.len() as u64;
+        }
+        assert_eq!(told.len(), units.len() + 1);
+    }
 }

@@ -3,13 +3,13 @@
 use alloc::boxed::Box;
 
 use super::{
-    detect::{Found, HEADER, Header, MIN_REQUEST, request as find_request},
+    detect::{self, Found, HEADER, Header, MIN_REQUEST, request as find_request},
     parser::{KafkaParser, Progress, Work},
     request::{Request, RequestVisitor},
     schema,
     walk::{Stop, Walk},
 };
-use crate::{Completeness, Message, Timestamp, parser::Context};
+use crate::{Completeness, Message, Timestamp, detect::Verdict, parser::Context};
 
 /// How much the correlation id may have grown where requests were lost.
 const MAX_LOST: i32 = 1 << 16;
@@ -27,17 +27,17 @@ pub(super) struct Client {
     resume: u64,
     /// Requests were lost: responses may come to them.
     pub(super) were_lost: bool,
-    /// Of the newest request.
+    /// Of the newest request of those that count up.
     pub(super) newest: Option<i32>,
-    /// Its client id, as far as it is looked at.
-    name: Box<[u8]>,
+    /// Its client id, as far as it is looked at. `None`: no request was read that may have one.
+    name: Option<Box<[u8]>>,
     /// What comes may be bytes of an authentication without a header (KIP-43).
     has_tokens: bool,
 }
 
 impl Client {
     pub(super) fn memory(&self) -> usize {
-        self.name.len()
+        self.name.as_deref().map_or(0, <[u8]>::len)
     }
 }
 
@@ -81,7 +81,9 @@ impl KafkaParser {
         request.id = cx.open_at(offset, start, tag, None);
         self.client.walk = Walk::request(key, version, size.saturating_sub(MIN_REQUEST).into());
         self.client.end = cx.offset.saturating_add(size.into()).saturating_add(4);
-        self.client.newest = Some(correlation);
+        if !is_reserved(correlation) {
+            self.client.newest = Some(correlation);
+        }
         self.client.building = Some(request);
         Progress::Consumed(HEADER)
     }
@@ -107,7 +109,7 @@ impl KafkaParser {
                 self.client.has_tokens = false;
                 return None;
             }
-            if !super::detect::is_response_size(size, false) {
+            if !detect::is_response_size(size, false) {
                 return None;
             }
         }
@@ -170,7 +172,7 @@ impl KafkaParser {
             let candidate = rest.get(at..).unwrap_or_default();
             let offset = cx.offset.saturating_add(at as u64);
             let found = match self.client.newest {
-                Some(newest) => next_request(candidate, newest, &self.client.name),
+                Some(newest) => next_request(candidate, newest, self.client.name.as_deref()),
                 None if offset == self.client.resume || cx.mark_at(offset).offset == offset => find_request(candidate),
                 None => Found::Nothing,
             };
@@ -188,17 +190,39 @@ impl KafkaParser {
     }
 }
 
-/// Whether a request begins that goes on from the one with this correlation id and has this client id.
-fn next_request<'a>(bytes: &'a [u8], newest: i32, name: &[u8]) -> Found<'a> {
+/// Whether the Java client takes this correlation id for its authentication alone, beside those that count up.
+const fn is_reserved(correlation: i32) -> bool {
+    correlation >= i32::MAX - 7
+}
+
+/// Whether a request begins that goes on from the one with this correlation id and has this client id, if one is known.
+fn next_request<'a>(bytes: &'a [u8], newest: i32, name: Option<&[u8]>) -> Found<'a> {
     let Some(header) = Header::read(bytes) else { return find_request(bytes) };
-    let goes_on = (1..=MAX_LOST).contains(&header.correlation.wrapping_sub(newest));
+    let goes_on = is_reserved(header.correlation) || (1..=MAX_LOST).contains(&header.correlation.wrapping_sub(newest));
+    if !goes_on || !header.is_known() {
+        return Found::Nothing;
+    }
+    let Some(name) = name else { return unnamed_request(bytes) };
     let behind = bytes.get(HEADER..).unwrap_or_default();
     let length = u16::try_from(name.len()).unwrap_or(u16::MAX).to_be_bytes();
     let mut expected = length.iter().chain(name);
     // Without a name it may be null as well.
     let is_named = behind.iter().zip(&mut expected).all(|(byte, expected)| byte == expected);
-    if !goes_on || !header.is_known() || !(is_named || (name.is_empty() && behind.starts_with(&[0xff, 0xff]))) {
+    if !(is_named || (name.is_empty() && behind.starts_with(&[0xff, 0xff]))) {
         return Found::Nothing;
     }
     if behind.len() < name.len().saturating_add(2) { Found::Partial } else { find_request(bytes) }
+}
+
+/// The same, where no client id is known: what is behind the header has to be what such a request has, to its end or
+/// as far as it is looked at.
+fn unnamed_request(bytes: &[u8]) -> Found<'_> {
+    match find_request(bytes) {
+        Found::Request(header, name) => match detect::holds(bytes, header) {
+            Verdict::Yes => Found::Request(header, name),
+            Verdict::Maybe => Found::Partial,
+            _ => Found::Nothing,
+        },
+        found => found,
+    }
 }

@@ -60,7 +60,7 @@ pub struct KafkaDetails<'a> {
     pub session_id: Option<i32>,
     /// The broker that fetches, as a replica. `None` of a consumer.
     pub replica: Option<i32>,
-    /// Of SaslHandshake: the mechanism.
+    /// Of SaslHandshake: the mechanism, if it is a known one.
     pub sasl_mechanism: Option<Cow<'a, str>>,
     /// The first error in the response.
     pub error_code: Option<ErrorCode>,

@@ -173,6 +173,19 @@ fn body(client: &[u8], first: Header) -> Body {
     found
 }
 
+/// Whether nothing of a request contradicts its header, to its end or as far as it is looked at. [`Verdict::Maybe`]: too
+/// little is there.
+pub(super) fn holds(client: &[u8], header: Header) -> Verdict {
+    let whole = usize::try_from(header.size).unwrap_or(usize::MAX).saturating_add(4);
+    let most = if schema::is_read(header.key, header.version) { HEADER.saturating_add(MAX_PROBED) } else { whole };
+    match body(client.get(..most).unwrap_or(client), header) {
+        Body::Wrong => Verdict::No,
+        Body::Short if is_unread(header) => Verdict::No,
+        Body::Short => Verdict::Maybe,
+        Body::Fits | Body::Whole | Body::Followed => Verdict::Yes,
+    }
+}
+
 /// Whether nothing behind the header of this request is read, and much is there.
 fn is_unread(header: Header) -> bool {
     header.size as usize > MAX_PROBED && !schema::is_read(header.key, header.version)

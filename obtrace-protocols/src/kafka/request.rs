@@ -13,6 +13,9 @@ use crate::{Completeness, Message};
 
 /// Most topics that are kept of an exchange and of a fetch session.
 pub(super) const MAX_TOPICS: usize = 16;
+/// Mechanisms that brokers and clients know; what is none of them may be anything.
+const MECHANISMS: [&[u8]; 6] =
+    [b"AWS_MSK_IAM", b"GSSAPI", b"OAUTHBEARER", b"PLAIN", b"SCRAM-SHA-256", b"SCRAM-SHA-512"];
 
 /// A text within another one, or none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -241,7 +244,7 @@ pub(super) struct RequestVisitor<'v> {
     pub(super) request: &'v mut Request,
     pub(super) sessions: &'v mut Sessions,
     /// The client id of the connection, replaced if it is another one.
-    pub(super) client: &'v mut Box<[u8]>,
+    pub(super) client: &'v mut Option<Box<[u8]>>,
 }
 
 impl Visitor for RequestVisitor<'_> {
@@ -273,6 +276,9 @@ impl Visitor for RequestVisitor<'_> {
 
     fn text(&mut self, means: Means, text: Option<&[u8]>) {
         let request = &mut *self.request;
+        if means == Means::Client && self.client.as_deref() != Some(text.unwrap_or_default()) {
+            *self.client = Some(text.unwrap_or_default().into());
+        }
         let Some(bytes) = text else { return };
         match means {
             Means::Topic => {
@@ -282,16 +288,11 @@ impl Visitor for RequestVisitor<'_> {
                     part.name = name;
                 }
             }
-            Means::Client => {
-                request.client = request.keep(bytes);
-                if **self.client != *bytes {
-                    *self.client = bytes.into();
-                }
-            }
+            Means::Client => request.client = request.keep(bytes),
             Means::Group if request.group.is_none() => request.group = request.keep(bytes),
             Means::Member if request.member.is_none() && !bytes.is_empty() => request.member = request.keep(bytes),
             Means::Transaction if request.transaction.is_none() => request.transaction = request.keep(bytes),
-            Means::Mechanism => request.mechanism = request.keep(bytes),
+            Means::Mechanism if MECHANISMS.contains(&bytes) => request.mechanism = request.keep(bytes),
             Means::Key if request.sought.is_none() => request.sought = request.keep(bytes),
             Means::ForgottenTopic if request.is_incremental() => {
                 self.sessions.seek(request.session.unwrap_or(0), Some(bytes), [0; 16]);

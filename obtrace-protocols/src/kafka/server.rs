@@ -70,13 +70,18 @@ impl KafkaParser {
         const SIZE: usize = 4;
         let Work { pending, .. } = &mut **self.work.get_or_insert_with(Box::default);
         let mut reader = Reader::new(rest);
-        let need = if pending.expects_token() { SIZE } else { HEADER };
+        let (expects_token, were_lost) = (pending.expects_token(), self.server.were_lost);
+        let need = if expects_token && !were_lost { SIZE } else { HEADER };
         if rest.len() < need {
             return Progress::Need(0, need);
         }
         let size = reader.u32_be().unwrap_or(0);
         self.server.end = cx.offset.saturating_add(size.into()).saturating_add(4);
-        if pending.expects_token() && (is_response_size(size, false) || size < MIN_RESPONSE) {
+        // The answer to a token may have been lost, and what comes answer a request behind it.
+        let mut behind = reader;
+        let is_answer =
+            were_lost && size >= MIN_RESPONSE && behind.i32_be().is_some_and(|id| pending.find_in_order(id).is_some());
+        if expects_token && !is_answer && (is_response_size(size, false) || size < MIN_RESPONSE) {
             pending.take_token();
             self.server.walk = Some(Walk::unread(size.into()));
             return Progress::Consumed(SIZE);

@@ -1,32 +1,23 @@
 //! Reads a message value by value, as its bytes come: whatever its size, a value at most is waited for.
 
+mod number;
+mod visitor;
+
 use super::{
-    error::ErrorCode,
-    records::{self, Batch, Head},
+    records::{self, Head},
     schema::{self, Field, Means, Wire},
 };
 use crate::reader::Reader;
+use number::{Blocked, Progress, integer, length16, length32, varint, varint_at};
+use visitor::Likely;
+pub(super) use visitor::{Blind, Visitor};
 
 /// Most bytes of a string that are looked at.
 pub(super) const MAX_TEXT: usize = 255;
 /// Structures within structures. The deepest message of the table has five.
 const DEPTH: usize = 6;
-/// Most bytes that a number of the variable kind may take.
-const MAX_VARINT: usize = 5;
 /// The tag of the request of Fetch that holds the fetching broker since version 15 (KIP-903).
 const REPLICA_STATE: u32 = 1;
-
-/// Takes what a message says.
-pub(super) trait Visitor {
-    fn number(&mut self, means: Means, value: i64);
-    /// The first [`MAX_TEXT`] bytes of a string; `None` of null.
-    fn text(&mut self, means: Means, text: Option<&[u8]>);
-    fn id(&mut self, means: Means, id: [u8; 16]);
-    /// An element of an array is over.
-    fn end(&mut self, means: Means);
-    /// Records that are whole.
-    fn batch(&mut self, batch: &Batch);
-}
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Frame {
@@ -88,13 +79,6 @@ pub(super) struct Walk {
     /// Bytes of the message that are still to come.
     left: u64,
 }
-
-enum Blocked {
-    Short(usize),
-    Broken,
-}
-
-type Progress<T> = Result<T, Blocked>;
 
 impl Walk {
     /// A request behind its correlation id; `left` bytes of it follow.
@@ -421,111 +405,5 @@ impl Walk {
         let left = left.saturating_sub(size);
         self.phase = if left > 0 { Phase::Records { left } } else { Phase::Fields };
         self.pass(size, reader)
-    }
-}
-
-#[inline]
-fn integer(reader: &mut Reader<'_>, size: u8) -> Progress<i64> {
-    let value = match size {
-        1 => reader.u8().map(|byte| i64::from(byte.cast_signed())),
-        2 => reader.take_array().map(|bytes| i64::from(i16::from_be_bytes(bytes))),
-        4 => reader.i32_be().map(i64::from),
-        _ => reader.take_array().map(i64::from_be_bytes),
-    };
-    value.ok_or(Blocked::Short(size.into()))
-}
-
-/// The length of a string, `None` of null.
-#[inline]
-fn length16(reader: &mut Reader<'_>, is_compact: bool) -> Progress<Option<u32>> {
-    if is_compact {
-        return Ok(varint(reader)?.checked_sub(1));
-    }
-    match reader.take_array().map(i16::from_be_bytes) {
-        None => Err(Blocked::Short(2)),
-        Some(-1) => Ok(None),
-        Some(length) => u32::try_from(length).map(Some).map_err(|_| Blocked::Broken),
-    }
-}
-
-/// The length of an array or of bytes, `None` of null.
-#[inline]
-fn length32(reader: &mut Reader<'_>, is_compact: bool) -> Progress<Option<u32>> {
-    if is_compact {
-        return Ok(varint(reader)?.checked_sub(1));
-    }
-    match reader.i32_be() {
-        None => Err(Blocked::Short(4)),
-        Some(-1) => Ok(None),
-        Some(length) => u32::try_from(length).map(Some).map_err(|_| Blocked::Broken),
-    }
-}
-
-/// An unsigned number in groups of seven bits, the lowest first.
-#[inline]
-fn varint(reader: &mut Reader<'_>) -> Progress<u32> {
-    varint_at(reader, 0)
-}
-
-/// The same behind `head` bytes that were taken for the same value.
-#[inline]
-fn varint_at(reader: &mut Reader<'_>, head: usize) -> Progress<u32> {
-    let mut value = 0_u32;
-    for number in 0..MAX_VARINT {
-        let byte = reader.u8().ok_or(Blocked::Short(head.saturating_add(number).saturating_add(1)))?;
-        let bits = u32::from(byte & 0x7f);
-        let shift = (number as u32).wrapping_mul(7);
-        // The fifth byte has four bits left.
-        if number == MAX_VARINT.saturating_sub(1) && bits > 0x0f {
-            return Err(Blocked::Broken);
-        }
-        value |= bits.wrapping_shl(shift);
-        if byte & 0x80 == 0 {
-            return Ok(value);
-        }
-    }
-    Err(Blocked::Broken)
-}
-
-/// Wants nothing.
-pub(super) struct Blind;
-
-impl Visitor for Blind {
-    fn number(&mut self, _means: Means, _value: i64) {}
-    fn text(&mut self, _means: Means, _text: Option<&[u8]>) {}
-    fn id(&mut self, _means: Means, _id: [u8; 16]) {}
-    fn end(&mut self, _means: Means) {}
-    fn batch(&mut self, _batch: &Batch) {}
-}
-
-/// Whether values are of a size that they usually have.
-struct Likely {
-    fits: bool,
-    /// The head of a batch of records was there.
-    has_records: bool,
-}
-
-/// Longest time of throttling believed, in milliseconds.
-const MAX_THROTTLE: i64 = 3_600_000;
-
-impl Visitor for Likely {
-    fn number(&mut self, means: Means, value: i64) {
-        self.fits &= match means {
-            Means::Error => i16::try_from(value).is_ok_and(|code| ErrorCode::new(code).name().is_some()),
-            Means::Throttle => (0..=MAX_THROTTLE).contains(&value),
-            Means::Partition => value >= 0,
-            Means::Offset | Means::CommittedOffset => value >= -1,
-            _ => true,
-        };
-    }
-
-    fn text(&mut self, _means: Means, text: Option<&[u8]>) {
-        self.fits &= text.is_none_or(|text| text.iter().all(|byte| *byte >= b' '));
-    }
-
-    fn id(&mut self, _means: Means, _id: [u8; 16]) {}
-    fn end(&mut self, _means: Means) {}
-    fn batch(&mut self, _batch: &Batch) {
-        self.has_records = true;
     }
 }

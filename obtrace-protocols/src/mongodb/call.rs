@@ -7,6 +7,7 @@ use super::{
     bson::{self, Head, Kind},
     command::{self, Class, Command, Field, First},
     compression::Compressor,
+    error,
     wire::Opcode,
 };
 use crate::{Completeness, Config, Message, Stage, parser::Context};
@@ -167,7 +168,7 @@ impl Call {
         let (place, most) = match field {
             Field::Collection => (&mut asked.collection, MAX_TEXT),
             Field::Database => (&mut asked.database, MAX_TEXT),
-            Field::CodeName if is_word(text) => (&mut answered.code_name, MAX_WORD),
+            Field::CodeName if error::is_known(text) => (&mut answered.code_name, MAX_WORD),
             Field::ErrorText if config.error_text => (&mut answered.error_text, config.max_text as usize),
             Field::Mechanism => {
                 asked.mechanism = command::mechanism(text);

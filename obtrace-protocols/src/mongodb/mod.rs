@@ -26,6 +26,7 @@ mod call;
 mod command;
 mod compression;
 mod details;
+mod error;
 mod parser;
 mod table;
 #[cfg(test)]

@@ -1,19 +1,20 @@
 //! A connection: messages of both sides, and which belong together.
 
+mod work;
+
 use alloc::boxed::Box;
 
 use super::{
     call::Call,
-    compression::{Compressor, Unpacker},
     details,
-    table::Table,
-    walk::{Stop, Walk},
+    walk::Stop,
     wire::{self, HEADER, Header, Opcode, Packed, SIGNATURE},
 };
 use crate::{
-    Completeness, Config, Exchange, Message, Role, Stage as Told, Timestamp,
+    Completeness, Config, Exchange, Role, Stage as Told,
     parser::{Context, Parser, Side, Step, Then},
 };
+use work::{Reading, Unpacked, Work};
 
 pub(crate) fn new_parser(_config: &Config) -> Box<dyn Parser> {
     Box::<MongoDbParser>::default()
@@ -64,139 +65,92 @@ enum Trial {
     Call(u64),
 }
 
-#[derive(Debug, Default)]
-struct Work {
-    asked: Reading,
-    answered: Reading,
-    unpacker: Unpacker,
-    table: Table,
+/// What a look at the front of the bytes came to. Places are counted from there.
+enum Progress {
+    /// The stage has changed, and so many bytes are used.
+    On(usize),
+    Stop(Step),
+    /// What is behind so many bytes is no message.
+    Malformed(usize),
 }
 
-/// The message of a side that is read.
-#[derive(Debug, Default)]
-struct Reading {
-    header: Header,
-    walk: Walk,
-    /// The call that it is part of. Of an answer that nothing is known to have asked for there is none.
-    call: Option<Box<Call>>,
-    /// Something of it was lost.
-    has_gap: bool,
-    /// Something of it was too long to be read.
-    is_cut: bool,
-}
-
-impl Reading {
-    /// Something that would have been counted was not.
-    fn forget(&mut self, side: Side) {
-        match (self.call.as_deref_mut(), side) {
-            (Some(call), Side::Client) => call.asked.items = None,
-            (Some(call), Side::Server) => call.answered.returned = None,
-            (None, _) => {}
-        }
-    }
-}
-
-impl Work {
-    fn reading(&mut self, side: Side) -> &mut Reading {
-        match side {
-            Side::Client => &mut self.asked,
-            Side::Server => &mut self.answered,
+impl Half {
+    /// Looks for a message.
+    fn search(&mut self, side: Side, rest: &[u8]) -> Progress {
+        match wire::find(rest, side) {
+            Ok(skipped) => {
+                self.stage = Stage::Between;
+                self.trial = Trial::Next;
+                Progress::On(skipped)
+            }
+            Err(skipped) => Progress::Stop(Step::need(skipped, SIGNATURE)),
         }
     }
 
-    /// A message begins at `offset`. `false`: what it answers may be still to come.
-    fn begin(&mut self, side: Side, header: Header, offset: u64, trial: &mut Trial, cx: &mut Context<'_>) -> bool {
-        let mark = cx.mark_at(offset);
-        let size = u64::from(header.length);
-        let message = Message { start: mark.at, end: mark.at, size, offset, tag: mark.tag };
-        let was_found = *trial == Trial::Next;
-        let call = match side {
-            Side::Client => {
-                let mut call = self.table.fresh();
-                if let Trial::Call(id) = core::mem::take(trial) {
-                    self.table.confirm(id, cx);
-                } else if was_found {
-                    call.id = cx.take_id();
-                    call.is_tentative = true;
-                    *trial = Trial::Call(call.id);
-                    cx.tell(call.id, &message, Told::Tentative);
-                }
-                if !call.is_tentative {
-                    call.id = cx.open_at(offset, mark.at, mark.tag, None);
-                }
-                call.request_id = header.request_id;
-                call.opcode = header.opcode;
-                call.request = message;
-                Some(call)
-            }
-            Side::Server => {
-                let mut call = self.table.claim(header.response_to);
-                let is_asked = self.asked.call.as_ref().is_some_and(|call| call.request_id == header.response_to);
-                if call.is_none() && (is_asked || cx.other_waits) {
-                    return false;
-                }
-                if let Some(call) = call.as_deref_mut() {
-                    call.confirm(cx);
-                    match &mut call.response {
-                        Some(response) => response.size = response.size.saturating_add(size),
-                        none => *none = Some(message),
-                    }
-                }
-                call
-            }
+    /// Begins a message.
+    fn begin(&mut self, side: Side, rest: &[u8], offset: u64, work: &mut Work, cx: &mut Context<'_>) -> Progress {
+        let Some(header) = rest.first_chunk() else { return Progress::Stop(Step::need(0, HEADER)) };
+        let Some(header) = Header::read(header, side) else {
+            let Trial::Call(id) = core::mem::take(&mut self.trial) else { return Progress::Malformed(0) };
+            work.table.withdraw(id, cx);
+            self.stage = Stage::Lost;
+            return Progress::On(0);
         };
-        let length = header.length.saturating_sub(HEADER as u32);
-        let walk = Walk::new(header.opcode, side, length);
-        *self.reading(side) = Reading { header, walk, call, has_gap: false, is_cut: false };
-        true
+        if !work.begin(side, header, offset, &mut self.trial, cx) {
+            return Progress::Stop(Step { consumed: 0, then: Then::Wait });
+        }
+        self.end = offset.saturating_add(u64::from(header.length));
+        self.stage = match (work.reading(side).call.is_some(), header.opcode) {
+            (false, _) => Stage::Passing,
+            (true, Opcode::Compressed) => Stage::Packed,
+            (true, _) => Stage::Walking,
+        };
+        Progress::On(HEADER)
     }
 
-    /// The message ended.
-    fn end(&mut self, side: Side, at: Timestamp, cx: &mut Context<'_>) {
-        let Reading { header, call, has_gap, is_cut, .. } = core::mem::take(self.reading(side));
-        let Some(mut call) = call else { return };
-        if has_gap {
-            call.completeness = Completeness::Gap;
-        } else if is_cut && call.completeness == Completeness::Complete {
-            call.completeness = Completeness::Truncated;
+    /// Walks on; so many bytes of the message are left.
+    fn walk(&mut self, side: Side, rest: &[u8], left: u64, work: &mut Work, config: &Config) -> Progress {
+        let Reading { walk, call: Some(call), .. } = work.reading(side) else { return Progress::Malformed(0) };
+        let (used, stop) = walk.go(front(rest, left), call, config);
+        match (stop, left.saturating_sub(used as u64)) {
+            (Stop::Skip(skip), left) if u64::from(skip) < left => return Progress::Stop(Step::skip(used, skip.into())),
+            (Stop::Need(need), left) if need as u64 <= left => return Progress::Stop(Step::need(used, need)),
+            (Stop::Done | Stop::Skip(_), _) => {}
+            (Stop::Need(_) | Stop::Malformed, _) => return Progress::Malformed(used),
         }
-        if side == Side::Client {
-            call.request.end = at;
-            if call.asked.is_unacknowledged && !call.is_tentative {
-                self.table.finish(call);
-            } else {
-                self.table.wait(call, cx);
+        self.stage = Stage::Passing;
+        Progress::On(used)
+    }
+
+    /// The same, of one that is compressed.
+    fn unpack(&mut self, side: Side, rest: &[u8], left: u64, work: &mut Work, config: &Config) -> Progress {
+        match work.unpack(side, front(rest, left), left, config) {
+            Unpacked::Need(need) => Progress::Stop(Step::need(0, need)),
+            Unpacked::Malformed => Progress::Malformed(0),
+            Unpacked::Done => {
+                self.stage = Stage::Passing;
+                Progress::On(0)
             }
-            return;
-        }
-        if let Some(response) = &mut call.response {
-            response.end = at;
-        }
-        call.answered.replies = call.answered.replies.saturating_add(1);
-        if call.is_over() {
-            self.table.finish(call);
-        } else {
-            call.awaits = header.request_id;
-            self.table.wait_on(call);
+            Unpacked::Plain => {
+                self.stage = Stage::Walking;
+                Progress::On(Packed::LENGTH)
+            }
         }
     }
 
-    /// The rest of the message is lost, or is none. Whether it was one for sure.
-    fn lose(&mut self, side: Side, is_message: bool, cx: &mut Context<'_>) {
-        if is_message && side == Side::Client {
-            // Its answer can still be told from others.
-            self.asked.has_gap = true;
-            self.asked.forget(side);
-            return self.end(side, cx.now, cx);
+    /// Passes over what is left of a message, and ends it.
+    fn pass(&mut self, side: Side, rest: &[u8], left: u64, work: &mut Work, cx: &mut Context<'_>) -> Progress {
+        if left > rest.len() as u64 && left > 1 {
+            // Its last byte is read, so that it has a time.
+            return Progress::Stop(Step::skip(0, left.saturating_sub(1)));
         }
-        let Reading { call, .. } = core::mem::take(self.reading(side));
-        if let Some(mut call) = call {
-            call.completeness = Completeness::Gap;
-            self.table.finish(call);
+        if rest.is_empty() && left > 0 {
+            return Progress::Stop(Step::need(0, 1));
         }
-        if side == Side::Server {
-            self.table.answers_lost();
-        }
+        self.stage = Stage::Between;
+        let last = cx.mark_at(self.end.saturating_sub(1)).at;
+        work.end(side, last, cx);
+        Progress::On(usize::try_from(left).unwrap_or(usize::MAX))
     }
 }
 
@@ -213,76 +167,22 @@ impl MongoDbParser {
             let rest = bytes.get(at..).unwrap_or_default();
             let offset = start.saturating_add(at as u64);
             let left = half.end.saturating_sub(offset);
-            let stop = match half.stage {
-                Stage::Lost => match wire::find(rest, side) {
-                    Ok(skipped) => {
-                        at = at.saturating_add(skipped);
-                        half.stage = Stage::Between;
-                        half.trial = Trial::Next;
-                        continue;
-                    }
-                    Err(skipped) => return Step::need(at.saturating_add(skipped), SIGNATURE),
-                },
-                Stage::Between => {
-                    let Some(header) = rest.first_chunk() else { return Step::need(at, HEADER) };
-                    let Some(header) = Header::read(header, side) else {
-                        if let Trial::Call(id) = core::mem::take(&mut half.trial) {
-                            work.table.withdraw(id, cx);
-                            half.stage = Stage::Lost;
-                            continue;
-                        }
-                        break;
-                    };
-                    if !work.begin(side, header, offset, &mut half.trial, cx) {
-                        return Step { consumed: at, then: Then::Wait };
-                    }
-                    half.end = offset.saturating_add(u64::from(header.length));
-                    half.stage = match (work.reading(side).call.is_some(), header.opcode) {
-                        (false, _) => Stage::Passing,
-                        (true, Opcode::Compressed) => Stage::Packed,
-                        (true, _) => Stage::Walking,
-                    };
-                    at = at.saturating_add(HEADER);
-                    continue;
-                }
-                Stage::Walking => {
-                    let body = front(rest, left);
-                    let Reading { walk, call: Some(call), .. } = work.reading(side) else { break };
-                    let (used, stop) = walk.go(body, call, cx.config);
-                    at = at.saturating_add(used);
-                    match (stop, left.saturating_sub(used as u64)) {
-                        (Stop::Skip(skip), left) if u64::from(skip) < left => return Step::skip(at, skip.into()),
-                        (Stop::Need(need), left) if need as u64 <= left => return Step::need(at, need),
-                        (Stop::Done | Stop::Skip(_), _) => {}
-                        (Stop::Need(_) | Stop::Malformed, _) => break,
-                    }
-                    half.stage = Stage::Passing;
-                    continue;
-                }
-                Stage::Packed => unpack(work, side, front(rest, left), left, cx.config),
-                Stage::Passing => {
-                    if left > rest.len() as u64 && left > 1 {
-                        // Its last byte is read, so that it has a time.
-                        return Step::skip(at, left.saturating_sub(1));
-                    }
-                    if rest.is_empty() && left > 0 {
-                        return Step::need(at, 1);
-                    }
-                    at = at.saturating_add(usize::try_from(left).unwrap_or(usize::MAX));
-                    half.stage = Stage::Between;
-                    let last = cx.mark_at(half.end.saturating_sub(1)).at;
-                    work.end(side, last, cx);
-                    continue;
-                }
+            let progress = match half.stage {
+                Stage::Lost => half.search(side, rest),
+                Stage::Between => half.begin(side, rest, offset, work, cx),
+                Stage::Walking => half.walk(side, rest, left, work, cx.config),
+                Stage::Packed => half.unpack(side, rest, left, work, cx.config),
+                Stage::Passing => half.pass(side, rest, left, work, cx),
             };
-            match stop {
-                Unpacked::Need(need) => return Step::need(at, need),
-                Unpacked::Done => half.stage = Stage::Passing,
-                Unpacked::Plain => {
-                    at = at.saturating_add(Packed::LENGTH);
-                    half.stage = Stage::Walking;
+            match progress {
+                Progress::On(used) => at = at.saturating_add(used),
+                Progress::Stop(Step { consumed, then }) => {
+                    return Step { consumed: at.saturating_add(consumed), then };
                 }
-                Unpacked::Malformed => break,
+                Progress::Malformed(used) => {
+                    at = at.saturating_add(used);
+                    break;
+                }
             }
         }
         half.stage = Stage::Lost;
@@ -294,56 +194,6 @@ impl MongoDbParser {
         work.lose(side, false, cx);
         Step::misframed(at)
     }
-}
-
-/// What became of a compressed message.
-enum Unpacked {
-    /// So many bytes must be there.
-    Need(usize),
-    /// All of it was read that is.
-    Done,
-    /// It follows as it is.
-    Plain,
-    Malformed,
-}
-
-/// Reads a compressed message, or as much of the front of it as may be held.
-fn unpack(work: &mut Work, side: Side, body: &[u8], left: u64, config: &Config) -> Unpacked {
-    let Some((head, packed_bytes)) = body.split_first_chunk() else { return Unpacked::Need(Packed::LENGTH) };
-    let Some(packed) = Packed::read(head, side) else { return Unpacked::Malformed };
-    let Work { asked, answered, unpacker, .. } = work;
-    let reading = if side == Side::Client { asked } else { answered };
-    let Some(call) = reading.call.as_deref_mut() else { return Unpacked::Done };
-    let compressor = Compressor::of(packed.compressor);
-    // Half of what may be held: the chunk that completes it has to fit in, too.
-    let most = (config.max_buffered as usize / 2).saturating_sub(Packed::LENGTH);
-    let length = usize::try_from(left).unwrap_or(usize::MAX).saturating_sub(Packed::LENGTH);
-    if compressor.is_read() && compressor != Compressor::Noop && packed_bytes.len() < length.min(most) {
-        return Unpacked::Need(length.min(most).saturating_add(Packed::LENGTH));
-    }
-    match side {
-        Side::Client => call.asked.compressor = Some(compressor),
-        Side::Server => call.answered.compressor = Some(compressor),
-    }
-    if !compressor.is_read() {
-        return Unpacked::Done;
-    }
-    if side == Side::Client {
-        call.opcode = packed.opcode;
-    }
-    if compressor == Compressor::Noop {
-        reading.walk = Walk::new(packed.opcode, side, u32::try_from(length).unwrap_or(u32::MAX));
-        return Unpacked::Plain;
-    }
-    reading.walk = Walk::new(packed.opcode, side, packed.size);
-    let kept = packed_bytes.get(..most).unwrap_or(packed_bytes);
-    let unpacked = unpacker.unpack(compressor, kept, packed.size).unwrap_or_default();
-    let (_, stop) = reading.walk.go(unpacked, call, config);
-    if stop != Stop::Done && !reading.walk.is_over() {
-        reading.is_cut = true;
-        reading.forget(side);
-    }
-    Unpacked::Done
 }
 
 /// The first `most` bytes.

@@ -17,6 +17,7 @@ use super::{
 };
 use crate::{
     Exchange, Message, Role, Stage, Timestamp, TraceContext,
+    alike::{Alike, Spot},
     parser::{Context, Side},
 };
 
@@ -74,9 +75,8 @@ pub(super) struct Session {
     pings: VecDeque<Box<Slot>>,
     /// When the newest PINGRESP passed whose PINGREQ was not seen.
     unasked: Option<Timestamp>,
-    finished: VecDeque<Finished>,
-    lent: Option<Finished>,
-    /// The texts of those that are finished and of the one that is lent.
+    finished: Alike<Finished>,
+    /// The texts of those that are finished and of the one that was handed out last.
     texts: String,
     #[expect(clippy::vec_box, reason = "slots move between the queues and here without being copied")]
     spare: Vec<Box<Slot>>,
@@ -144,13 +144,28 @@ impl Session {
         slot.gap |= slot.is_asking() && (!slot.heard || slot.truncated) && acker_lost;
         slot.version = self.version;
         slot.has_client = !self.client_id.is_empty();
-        let start = self.texts.len();
-        self.texts.push_str(&slot.text);
-        let over = Slot { text: String::new(), ..*slot };
-        self.finished.push_back(Finished { slot: over, text: start..self.texts.len() });
+        let text = self.keep_text(&slot.text);
+        let spot = Spot { id: slot.id, offset: slot.request.offset };
+        let is_like = |known: &Finished| known.text == text && known.slot.is_like(&slot);
+        let make = || Finished { slot: Slot { text: String::new(), ..*slot }, text: text.clone() };
+        self.finished.push(spot, is_like, make);
         if self.spare.len() < MAX_SPARE {
             self.spare.push(slot);
         }
+    }
+
+    /// Where the text is kept: once for those of the newest that have the same.
+    fn keep_text(&mut self, text: &str) -> Range<usize> {
+        if text.is_empty() {
+            return 0..0;
+        }
+        let known = self.finished.newest().find(|known| self.texts.get(known.text.clone()) == Some(text));
+        if let Some(known) = known {
+            return known.text.clone();
+        }
+        let start = self.texts.len();
+        self.texts.push_str(text);
+        start..self.texts.len()
     }
 
     /// Nobody waits for its answer any more.
@@ -299,13 +314,12 @@ impl Session {
     }
 
     pub(super) fn poll_exchange(&mut self) -> Option<Exchange<'_>> {
-        self.lent = self.finished.pop_front();
-        if self.lent.is_none() {
+        if self.finished.is_empty() {
             self.forget();
         }
-        let Finished { slot, text } = self.lent.as_ref()?;
+        let (spot, Finished { slot, text }) = self.finished.pop(drop)?;
         let text = self.texts.get(text.clone()).unwrap_or_default();
-        Some(slot.exchange(text, self.role.unwrap_or(Role::Client), &self.client_id))
+        Some(slot.exchange(spot, text, self.role.unwrap_or(Role::Client), &self.client_id))
     }
 
     /// All were handed out: of a burst no memory is left.
@@ -314,9 +328,7 @@ impl Session {
         if self.texts.capacity() > MAX_TEXTS {
             self.texts = String::new();
         }
-        if self.finished.capacity() > MAX_KEPT {
-            self.finished = VecDeque::new();
-        }
+        self.finished.forget(MAX_KEPT, drop);
     }
 
     pub(super) fn memory(&self) -> usize {
@@ -324,24 +336,22 @@ impl Session {
         let boxes = |places: usize| places.saturating_mul(size_of::<usize>());
         let single = usize::from(self.connect.is_some()).saturating_add(usize::from(self.auth.is_some()));
         let lists = self.pings.len().saturating_add(self.spare.len());
-        let finished = self.finished.capacity().saturating_mul(size_of::<Finished>());
         let texts = self.spare.iter().map(|slot| slot.text.capacity()).sum::<usize>();
         let places = self.pings.capacity().saturating_add(self.spare.capacity());
         let [client, server] = &self.aliases;
         let aliases = client.memory().saturating_add(server.memory());
         let texts = texts.saturating_add(self.texts.capacity()).saturating_add(self.client_id.capacity());
-        [slots(single), slots(lists), finished, texts, boxes(places), aliases, self.waiting.memory()]
+        [slots(single), slots(lists), self.finished.memory(), texts, boxes(places), aliases, self.waiting.memory()]
             .into_iter()
             .fold(0, usize::saturating_add)
     }
 
     pub(super) fn shrink(&mut self) {
-        self.lent = None;
         if self.finished.is_empty() {
             self.texts = String::new();
         }
         self.spare = Vec::new();
-        self.finished.shrink_to_fit();
+        self.finished.shrink();
         self.pings.shrink_to_fit();
         self.waiting.shrink();
     }

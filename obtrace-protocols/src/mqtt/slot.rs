@@ -3,7 +3,7 @@
 use alloc::{borrow::Cow, string::String};
 
 use super::{details::MqttDetails, packet::Kind, reason};
-use crate::{Completeness, Details, Exchange, Message, Protocol, Role, Tag, Timestamp, parser::Side};
+use crate::{Completeness, Details, Exchange, Message, Protocol, Role, Tag, Timestamp, alike::Spot, parser::Side};
 
 /// A packet that asks, and what is known of its answer.
 #[derive(Clone, Debug)]
@@ -147,8 +147,28 @@ impl Slot {
         size_of::<Self>().saturating_add(self.text.capacity())
     }
 
-    /// `text`: its text, where that is kept now.
-    pub(super) fn exchange<'s>(&'s self, text: &'s str, role: Role, client_id: &'s str) -> Exchange<'s> {
+    /// Whether it says the same as another that is over, but for its text, and for its number and where it lies.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        #[rustfmt::skip]
+        let Self {
+            id: _, kind, sender, packet_id, request: Message { start, end, size, offset: _, tag }, response, sent: _,
+            answered: _, heard, qos, retain, duplicate, clean_start, session_present, alias, payload, keep_alive, filters,
+            refused, reason, text: _, losses: _, gap, truncated, version, has_client,
+        } = self;
+        let asked = &other.request;
+        *kind == other.kind
+            && (*packet_id, *qos, *reason) == (other.packet_id, other.qos, other.reason)
+            && (*start, *end, *size, *tag) == (asked.start, asked.end, asked.size, asked.tag)
+            && (*heard, *response) == (other.heard, other.response)
+            && (*sender, *gap, *truncated) == (other.sender, other.gap, other.truncated)
+            && (*retain, *duplicate, *clean_start) == (other.retain, other.duplicate, other.clean_start)
+            && (*session_present, *alias, *payload) == (other.session_present, other.alias, other.payload)
+            && (*keep_alive, *filters, *refused) == (other.keep_alive, other.filters, other.refused)
+            && (*version, *has_client) == (other.version, other.has_client)
+    }
+
+    /// `text`: its text, where that is kept now; it lies at `spot`.
+    pub(super) fn exchange<'s>(&'s self, spot: Spot, text: &'s str, role: Role, client_id: &'s str) -> Exchange<'s> {
         let error = self.reason.and_then(|code| reason::failure(self.kind, code));
         let completeness = if self.gap {
             Completeness::Gap
@@ -169,13 +189,13 @@ impl Slot {
             _ => "",
         };
         Exchange {
-            id: self.id,
+            id: spot.id,
             protocol: Protocol::Mqtt,
             role,
             operation: Cow::Borrowed(operation(self.kind)),
             target: Cow::Borrowed(target),
             error: error.map(Cow::Borrowed),
-            request: self.request,
+            request: Message { offset: spot.offset, ..self.request },
             response: self.heard.then_some(self.response),
             completeness,
             details: Details::Mqtt(MqttDetails {

@@ -590,3 +590,34 @@ fn what_passed_before_is_no_answer() {
         assert_eq!(exchange.completeness, Completeness::Complete);
     }
 }
+
+#[test]
+fn what_floods_takes_little_memory() {
+    let unit: &[u8] = b"\x30\x03\0\x01t\x30\x03\0\x01u\xe0\0";
+    let said = [("PUBLISH", "t"), ("PUBLISH", "u"), ("DISCONNECT", "")];
+    let floods = [(&b"\xe0\0"[..], &said[2..]), (unit, &said[..])];
+    for (unit, said) in floods {
+        let mut connection = Connection::new(Config::new().with_role(Some(Role::Client)), &Shared::default());
+        let (at, tag) = (Timestamp::from_nanos(7), Tag::new(9));
+        let hello = &connect(4)[0].1;
+        connection.handle_data(CLIENT, 0, hello, at, tag);
+        let flood = unit.repeat(60_000 / unit.len());
+        connection.handle_data(CLIENT, hello.len() as u64, &flood, at, tag);
+        let count = flood.len() / unit.len() * said.len();
+        while connection.poll_opened().is_some() {}
+        let held = connection.memory() / count;
+        // Announcements are 64 bytes each, and may be held twice.
+        assert!(held < 200, "{held} B an exchange");
+        let mut offset = hello.len() as u64;
+        for (number, (operation, target)) in said.iter().cycle().take(count).enumerate() {
+            let exchange = connection.poll_exchange().unwrap();
+            assert_eq!(
+                (&*exchange.operation, &*exchange.target, exchange.id),
+                (*operation, *target, number as u64 + 1)
+            );
+            assert_eq!((exchange.request.offset, exchange.request.start, exchange.request.tag), (offset, at, tag));
+            offset += exchange.request.size;
+        }
+        assert!(connection.poll_exchange().is_none());
+    }
+}

@@ -38,6 +38,8 @@ pub(super) struct ClientState {
     /// The session will be compressed once it is accepted, and whether by zlib.
     pub(super) compresses: bool,
     pub(super) zlib: bool,
+    /// So many packets were read since the boundary was found again: one alone may be none. `None`: more.
+    found: Option<u8>,
     /// Something was pushed that only prepares.
     pub(super) tentative: bool,
 }
@@ -81,7 +83,7 @@ impl MySqlParser {
                 Ok(found) => at = found,
                 Err(kept) => return Step::need(kept, bytes.len().saturating_sub(kept).saturating_add(1)),
             }
-            self.client.phase = Phase::Commands;
+            (self.client.phase, self.client.found) = (Phase::Commands, Some(0));
         }
         loop {
             let rest = bytes.get(at..).unwrap_or_default();
@@ -94,6 +96,7 @@ impl MySqlParser {
                 return Step::need(at, HEAD.saturating_add(1));
             }
             let Some(kind) = self.client_kind(head, first) else {
+                self.doubt_found();
                 self.lose_client();
                 return Step::misframed(at);
             };
@@ -105,6 +108,7 @@ impl MySqlParser {
                 self.lose_client();
                 return Step::misframed(at);
             }
+            self.client.found = self.client.found.map(|found| found.saturating_add(1)).filter(|&found| found < 2);
             at = at.saturating_add(spot.here);
             if self.closed_to_us {
                 return Step::skip(at, u64::MAX);
@@ -112,6 +116,15 @@ impl MySqlParser {
             if spot.here < head.size() {
                 return Step::skip(at, head.size().saturating_sub(spot.here) as u64);
             }
+        }
+    }
+
+    /// What follows is no packet: what was taken for the first one behind a loss was none either.
+    fn doubt_found(&mut self) {
+        if self.client.found == Some(1)
+            && let Some(newest) = self.queue.newest().filter(|newest| !newest.passed)
+        {
+            newest.damage = Some(Completeness::Gap);
         }
     }
 

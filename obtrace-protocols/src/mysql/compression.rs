@@ -175,15 +175,20 @@ impl MySqlParser {
         }
     }
 
-    /// Begins the session as a compressed one, if what the client sends is.
-    pub(super) fn join_compressed(&mut self, bytes: &[u8]) {
-        let is_known = self.client.phase == Phase::Commands;
-        if !is_known && is_outer(bytes, Side::Client) == Some(true) && !shape::is_command_at(bytes) {
+    /// Begins the session as a compressed one, if what the client sends is. `true`: more of it tells whether it is an
+    /// outer packet, and it is no whole command.
+    pub(super) fn join_compressed(&mut self, bytes: &[u8]) -> bool {
+        if self.client.phase == Phase::Commands {
+            return false;
+        }
+        let is_outer = is_outer(bytes, Side::Client);
+        if is_outer == Some(true) && !shape::is_command_at(bytes) {
             let zlib = self.client.zlib || !self.client.compresses;
             let mut compression = Compression { zlib, ..Compression::default() };
             compression.server.lost = self.server.lost;
             self.compression = Some(alloc::boxed::Box::new(compression));
         }
+        is_outer.is_none() && bytes.len() > HEAD && !is_whole_command(bytes)
     }
 
     pub(super) fn unpack(&mut self, side: Side, bytes: &[u8], cx: &mut Context<'_>) -> Step {
@@ -385,6 +390,12 @@ pub(super) fn is_outer(bytes: &[u8], side: Side) -> Option<bool> {
         Side::Client => inner.sequence == 0 && inner.size() <= head.length && shape::is_command(first, inner.length),
         Side::Server => inner.length > 0 && inner.sequence == 1,
     })
+}
+
+/// Whether a packet of a session that is not compressed is there, which is a command.
+fn is_whole_command(bytes: &[u8]) -> bool {
+    let head = Head::read(bytes).filter(|head| head.size() <= bytes.len());
+    head.is_some_and(|head| bytes.get(HEAD).is_some_and(|&first| shape::is_command(first, head.length)))
 }
 
 impl super::client::ClientState {

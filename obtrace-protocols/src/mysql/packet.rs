@@ -205,7 +205,8 @@ impl<'a> Error<'a> {
             return Some(Self { code, sqlstate: None, message: reader.rest() });
         }
         reader.u8()?;
-        let sqlstate = reader.take_array::<5>().filter(|state| state.iter().all(u8::is_ascii_alphanumeric));
+        let is_one = |state: &[u8; 5]| state.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'A'..=b'Z'));
+        let sqlstate = reader.take_array::<5>().filter(is_one);
         Some(Self { code, sqlstate, message: reader.rest() })
     }
 }

@@ -213,7 +213,9 @@ impl MySqlParser {
         let may_be = self.client.compresses || self.session.deprecate_eof.is_none();
         if side == Side::Client && may_be && self.compression.is_none() {
             // The start of the session, or its end, was not seen.
-            self.join_compressed(bytes);
+            if self.join_compressed(bytes) {
+                return Step::need(0, bytes.len().saturating_add(1));
+            }
         }
         if self.compression.is_some() {
             return self.unpack(side, bytes, cx);

@@ -120,6 +120,11 @@ impl Entry {
         }
     }
 
+    /// Nothing that passed before answers it: its last byte, or the first where more of it may follow the answer's.
+    pub(super) const fn asked(&self) -> Timestamp {
+        if self.several { self.request.start } else { self.request.end }
+    }
+
     /// Bytes of its answer.
     #[inline]
     pub(super) fn hear(&mut self, first: Mark, size: u64, end: Timestamp) {

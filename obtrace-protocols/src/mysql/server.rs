@@ -108,7 +108,7 @@ impl MySqlParser {
             }
             if self.server.expect == Expect::First
                 && let Some(head) = self.queue.head().filter(|head| !head.has_response)
-                && source.mark(at).at < head.request.start
+                && source.mark(at).at < head.asked()
             {
                 // It answers a command that was lost.
                 self.server.lost = true;
@@ -310,7 +310,7 @@ impl MySqlParser {
             let next = self.queue.get(later).map(|entry| entry.request.start);
             let next = next.map_or(bytes.len(), place);
             let Some(entry) = self.queue.get(index) else { break };
-            let at = place(entry.request.start);
+            let at = place(entry.asked());
             if at >= next || self.pace == Pace::Adrift {
                 continue;
             }
@@ -340,7 +340,14 @@ impl MySqlParser {
             self.finish_head();
         }
         self.server.lost = false;
-        Ok(self.queue.head().map_or(0, |head| place(head.request.start)))
+        let Some(head) = self.queue.head() else { return Ok(0) };
+        let at = place(head.asked());
+        let is_file = head.several && matches!(head.kind, Request::Query | Request::Execute);
+        if exact && is_file && bytes.get(at.saturating_add(3)) != Some(&head.sequence.wrapping_add(1)) {
+            // What the server asked for a file with is not there.
+            head.damage = Some(head.damage.unwrap_or(Completeness::Gap));
+        }
+        Ok(at)
     }
 
     /// Bytes of the server were lost: of the answer that comes next, if one is due.

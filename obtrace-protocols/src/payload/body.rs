@@ -127,6 +127,7 @@ impl<F: Copy> Body<F> {
 
     fn stop(&mut self, unread: Unread) {
         self.phase = Phase::Idle;
+        self.decoder.end();
         self.unread = Some(unread);
     }
 
@@ -160,18 +161,27 @@ impl<F: Copy> Body<F> {
         self.decoder.end();
     }
 
-    /// Looks through the next bytes.
-    pub(super) fn feed(&mut self, bytes: &[u8], found: &mut impl FnMut(Found<'_, F>)) {
+    /// Looks through the next bytes, with so much room for what it takes to decode them.
+    pub(super) fn feed(&mut self, bytes: &[u8], room: usize, found: &mut impl FnMut(Found<'_, F>)) {
         if !self.is_wanted() {
             return;
         }
         let mut decoder = core::mem::take(&mut self.decoder);
-        let outcome = decoder.decode(bytes, &mut |plain| self.plain(plain, found));
+        let outcome = decoder.decode(bytes, room, &mut |plain| self.plain(plain, found));
         self.decoder = decoder;
         match outcome {
             Err(Failure::Unknown) => self.stop(Unread::Coding),
             Err(Failure::Corrupt) => self.stop(Unread::Malformed),
+            Err(Failure::Memory) => {
+                if self.reader.is_inside() {
+                    found(Found::Dropped);
+                }
+                self.stop(Unread::Memory);
+            }
             Ok(()) => {}
+        }
+        if !self.is_wanted() {
+            self.decoder.end();
         }
     }
 
@@ -245,7 +255,12 @@ impl<F: Copy> Body<F> {
         }
     }
 
+    /// What it takes to decode it.
+    pub(super) fn decoding(&self) -> usize {
+        self.decoder.memory()
+    }
+
     pub(super) fn memory(&self) -> usize {
-        self.decoder.memory().saturating_add(self.reader.memory())
+        self.decoding().saturating_add(self.reader.memory())
     }
 }

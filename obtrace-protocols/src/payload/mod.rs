@@ -33,7 +33,8 @@
 //! # Limits
 //!
 //! [`Config::max_body`](crate::Config::max_body) decoded bytes of a body, names of 256 bytes, lists of 8 to 16 entries,
-//! JSON of 128 levels, 64 exchanges of a connection at a time. What is left unread for such a reason is told
+//! JSON of 128 levels, 64 exchanges of a connection at a time. All that they hold, the windows of compressed bodies above
+//! all, is bounded by 16 MiB a connection: a body whose decoder would go beyond that is not read on. What is left unread for such a reason is told
 //! by [`Unread`], and by [`Completeness::Truncated`](crate::Completeness::Truncated) where it was a limit.
 //! What comes out of a compressed body counts against the same bound, so that a bomb stops the reading.
 //!
@@ -105,6 +106,12 @@ impl Payload {
             Self::Retrieval(call) => call.response_unread,
         }
     }
+
+    /// Whether a limit kept a body from being read to its end.
+    pub(crate) fn is_cut(&self) -> bool {
+        let cut = |unread| matches!(unread, Some(Unread::Limit | Unread::Memory));
+        cut(self.request_unread()) || cut(self.response_unread())
+    }
 }
 
 /// Why a body was not read to its end. What was found before counts.
@@ -119,6 +126,8 @@ pub enum Unread {
     Malformed,
     /// Bytes of it were lost.
     Gap,
+    /// To decode it would take more memory than the bodies of one connection may, together with the others.
+    Memory,
 }
 
 /// The head of a request, as far as it tells which call it is.
@@ -137,8 +146,8 @@ pub(crate) struct Request<'a> {
 impl<'a> Request<'a> {
     /// The path, without authority and query.
     fn path(&self) -> &'a str {
-        let end = self.target.bytes().position(|byte| matches!(byte, b'?' | b'#'));
-        let target = end.and_then(|end| self.target.get(..end)).unwrap_or(self.target);
+        let until = |end| crate::scan::find_from(self.target.as_bytes(), 0, end).unwrap_or(self.target.len());
+        let target = self.target.get(..until(b'?').min(until(b'#'))).unwrap_or(self.target);
         if target.starts_with('/') {
             return target;
         }
@@ -188,6 +197,8 @@ static KINDS: [Kind; 2] = [
 
 /// Most exchanges of a connection that are observed at a time.
 pub(crate) const MAX_OBSERVED: usize = 64;
+/// Most heap bytes that the observers of a connection hold because of compressed bodies.
+pub(crate) const MAX_HELD: usize = 16 * 1024 * 1024;
 /// Most observers that are kept for use again.
 const MAX_SPARE: usize = 4;
 
@@ -243,11 +254,26 @@ impl Observers {
         }
     }
 
+    /// An observer goes to those of the protocol that the connection goes on in.
+    pub(crate) fn hand_over(&mut self, observer: &dyn Observer) {
+        self.out = self.out.saturating_sub(1);
+        self.held = self.held.saturating_sub(observer.memory());
+    }
+
+    /// One comes from there. What it was told of a response was not the one.
+    pub(crate) fn adopt(&mut self, observer: &mut dyn Observer) {
+        self.out = self.out.saturating_add(1);
+        self.held = self.held.saturating_add(observer.memory());
+        self.with(observer, |observer| observer.abandon());
+    }
+
     /// Does something with an observer, and notes what it holds then.
     pub(crate) fn with(&mut self, observer: &mut dyn Observer, act: impl FnOnce(&mut dyn Observer)) {
         let before = observer.memory();
+        let others = self.held.saturating_sub(before);
+        observer.allow(MAX_HELD.saturating_sub(others));
         act(observer);
-        self.held = self.held.saturating_sub(before).saturating_add(observer.measure());
+        self.held = others.saturating_add(observer.measure());
     }
 
     /// Whether any exchange is observed.

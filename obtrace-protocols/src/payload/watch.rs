@@ -36,6 +36,9 @@ pub(crate) trait Observer: Debug + Send {
     /// Bytes of a body are missing.
     fn lose(&mut self, side: Side);
 
+    /// Whether bytes of a body are missing.
+    fn has_lost(&self, side: Side) -> bool;
+
     /// A body is over.
     fn end(&mut self, side: Side);
 
@@ -57,6 +60,9 @@ pub(crate) trait Observer: Debug + Send {
 
     /// As many as were held when that was last asked for; 0 before.
     fn memory(&self) -> usize;
+
+    /// Says how many may be.
+    fn allow(&mut self, most: usize);
 }
 
 /// What one kind of payload makes of the values in the bodies.
@@ -105,6 +111,7 @@ pub(super) struct Watch<S: Subject> {
     /// Of the newest bytes.
     at: Timestamp,
     held: usize,
+    most: usize,
 }
 
 impl<S: Subject> Watch<S> {
@@ -120,6 +127,7 @@ impl<S: Subject> Watch<S> {
             limits,
             at: Timestamp::default(),
             held: 0,
+            most: usize::MAX,
         }
     }
 
@@ -188,8 +196,10 @@ impl<S: Subject> Observer for Watch<S> {
     fn body(&mut self, side: Side, bytes: &[u8], at: Timestamp) {
         self.at = at;
         {
+            let (most, held) = (self.most, self.held);
             let (body, mut found) = self.parts(side);
-            body.feed(bytes, &mut found);
+            let others = held.saturating_sub(body.decoding());
+            body.feed(bytes, most.saturating_sub(others), &mut found);
         }
         self.tell(side);
     }
@@ -200,6 +210,14 @@ impl<S: Subject> Observer for Watch<S> {
             body.lose(&mut found);
         }
         self.tell(side);
+    }
+
+    fn has_lost(&self, side: Side) -> bool {
+        let unread = match side {
+            Side::Client => self.request.unread(),
+            Side::Server => self.response.unread(),
+        };
+        unread == Some(Unread::Gap)
     }
 
     fn end(&mut self, side: Side) {
@@ -241,10 +259,20 @@ impl<S: Subject> Observer for Watch<S> {
     fn memory(&self) -> usize {
         self.held
     }
+
+    fn allow(&mut self, most: usize) {
+        self.most = most;
+    }
 }
+
+/// More digits are no part of a name with letters, as `HTTP_429`, and no number of an error.
+const MAX_DIGITS: usize = 4;
+const MAX_CODE: usize = 6;
 
 /// Whether a text can be told as a name: what has a form that data seldom has.
 pub(super) fn is_name(text: &str) -> bool {
     let is_part = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b':');
-    (1..=64).contains(&text.len()) && text.bytes().all(is_part)
+    let (digits, letters) =
+        (text.bytes().filter(u8::is_ascii_digit).count(), text.bytes().any(|byte| byte.is_ascii_alphabetic()));
+    (1..=64).contains(&text.len()) && text.bytes().all(is_part) && digits <= if letters { MAX_DIGITS } else { MAX_CODE }
 }

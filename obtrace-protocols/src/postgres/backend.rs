@@ -312,7 +312,7 @@ impl<'a> Report<'a> {
     #[must_use]
     pub fn sqlstate(&self) -> Option<[u8; 5]> {
         let code = self.fields().find(|&(kind, _)| kind == b'C')?.1;
-        code.try_into().ok().filter(|code: &[u8; 5]| code.iter().all(u8::is_ascii_alphanumeric))
+        code.try_into().ok().filter(|code: &[u8; 5]| code.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'A'..=b'Z')))
     }
 
     /// The severity: the field that is never translated, or the other one from servers before 9.6.

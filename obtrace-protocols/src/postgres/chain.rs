@@ -231,7 +231,7 @@ fn backend_shape(tag: u8, body: &[u8], whole: bool) -> Shape {
     judged.unwrap_or(Shape::Wrong)
 }
 
-fn is_command_tag(tag: &[u8]) -> bool {
+pub(super) fn is_command_tag(tag: &[u8]) -> bool {
     tag.len() <= 64
         && tag.first().is_some_and(u8::is_ascii_uppercase)
         && tag.iter().all(|byte| matches!(byte, b'A'..=b'Z' | b'0'..=b'9' | b' '))

@@ -174,7 +174,8 @@ impl PostgresParser {
                         entry.copied_out = entry.copied_out.saturating_add(place.size.saturating_sub(HEAD) as u64);
                     }
                     Backend::CommandComplete(tag) => {
-                        entry.tag = CommandText::new(tag.as_bytes());
+                        let told = if chain::is_command_tag(tag.as_bytes()) { tag.as_bytes() } else { b"" };
+                        entry.tag = CommandText::new(told);
                         entry.commands = entry.commands.saturating_add(1);
                         if let Some(rows) = tag.rows() {
                             entry.affected = Some(entry.affected.unwrap_or(0).saturating_add(rows));

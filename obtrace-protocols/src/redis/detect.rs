@@ -1,7 +1,7 @@
 //! Is it Redis? The type characters of RESP are common text, so that one of them is no evidence.
 
 use super::{
-    command::{Spec, Word},
+    command::{Keys, Spec, Word},
     request::Words,
     resp::{self, Walker},
 };
@@ -105,7 +105,14 @@ fn inline(client: &[u8], server: &[u8]) -> Verdict {
         return if printable && is_word && known && client.len() < LOOK { Verdict::Maybe } else { Verdict::No };
     };
     let line = client.get(..end).unwrap_or_default();
-    let Some(spec) = Words(line).next().and_then(known) else { return Verdict::No };
+    let mut words = Words(line);
+    let Some(spec) = words.next().and_then(known) else { return Verdict::No };
+    let needs_key = matches!(spec.keys, Keys::Range(1.., ..));
+    let is_left = client.get(end.saturating_add(1)).is_some_and(|&next| !next.is_ascii_alphabetic() && next != b'*');
+    if is_left || needs_key && words.next().is_none() {
+        // It is the name of a command in an array whose front was lost.
+        return Verdict::No;
+    }
     if line.windows(7).any(|window| window == b" HTTP/1") || SHARED.contains(&spec.name) {
         return Verdict::No;
     }
@@ -224,6 +231,10 @@ mod tests {
         assert_eq!(matches(b"get key\r\n", b"VALUE key 0 1\r\nx\r\nEND\r\n"), Verdict::No);
         assert_eq!(matches(b"get key\r\n", b"$1\r\nx\r\n"), Verdict::Likely);
         assert_eq!(matches(b"get key\r\n", &[b"$5000\r\n", &[b'x'; LOOK][..]].concat()), Verdict::Likely);
+        assert_eq!(matches(b"GET\r\n$1\r\nk\r\n", b"$1\r\nv\r\n"), Verdict::No);
+        assert_eq!(matches(b"get\r\n", b""), Verdict::No);
+        assert_eq!(matches(b"ECHO a\r\n$4\r\n", b"$1\r\nv\r\n"), Verdict::No);
+        assert_eq!(matches(b"get key\r\nget k\r\n", b"$1\r\nx\r\n"), Verdict::Likely);
         assert_eq!(matches(b"TYPE I\r\n", b"200 ok\r\n"), Verdict::No);
         assert_eq!(matches(b"", b"+OK POP3 ready\r\n"), Verdict::Maybe);
     }

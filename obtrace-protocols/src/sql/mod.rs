@@ -19,6 +19,7 @@
 //! assert_eq!((digest.operation(), digest.target()), ("SELECT", "orders"));
 //! ```
 
+mod guard;
 mod keyword;
 mod lexer;
 mod outline;
@@ -28,6 +29,7 @@ pub(crate) mod wire;
 use alloc::string::String;
 use core::ops::Range;
 
+use guard::Guard;
 use keyword::Keyword;
 use lexer::{Lexer, Sink};
 use outline::Outline;
@@ -90,9 +92,8 @@ impl Digest {
     pub fn read(&mut self, sql: &[u8], dialect: Dialect) {
         self.text.clear();
         self.summary.clear();
-        let mut both = (Sanitizer::new(sql, &mut self.text), Outline::new(&mut self.summary));
-        Lexer::new(sql, dialect).give(&mut both);
-        let (sanitizer, outline) = both;
+        let both = (Sanitizer::new(sql, &mut self.text), Outline::new(&mut self.summary));
+        let (sanitizer, outline) = guarded(sql, dialect, both);
         sanitizer.finish();
         self.found = outline.finish();
     }
@@ -102,9 +103,7 @@ impl Digest {
         self.text.clear();
         self.summary.clear();
         sanitize::push_lossy(&mut self.text, sql);
-        let mut outline = Outline::new(&mut self.summary);
-        Lexer::new(sql, dialect).give(&mut outline);
-        self.found = outline.finish();
+        self.found = guarded(sql, dialect, Outline::new(&mut self.summary)).finish();
     }
 
     /// The sanitised text: see [`sanitize`].
@@ -163,6 +162,8 @@ impl Digest {
 /// Writes `sql` to `out` (which is emptied first) without anything that may be data:
 ///
 /// - every literal becomes `?`: strings of all kinds, numbers with their sign, bit strings;
+/// - so do words and quoted names where a password stands: behind `IDENTIFIED BY`, `PASSWORD`, `password =` and names
+///   like it, and all but the known words of a statement that manages accounts or settings from there on;
 /// - neighbours `?, ?` become one `?`, neighbours `(?), (?)` one `(?)`, so that lists of any length look the same;
 /// - comments go, white space becomes one space;
 /// - `$1`, keywords, identifiers and operators stay as they are. What is not UTF-8 becomes U+FFFD.
@@ -177,9 +178,7 @@ impl Digest {
 /// ```
 pub fn sanitize(sql: &[u8], dialect: Dialect, out: &mut String) {
     out.clear();
-    let mut sanitizer = Sanitizer::new(sql, out);
-    Lexer::new(sql, dialect).give(&mut sanitizer);
-    sanitizer.finish();
+    guarded(sql, dialect, Sanitizer::new(sql, out)).finish();
 }
 
 /// Writes the `db.query.summary` of `sql` to `out` (which is emptied first): operations and the tables they work on, in the
@@ -195,9 +194,15 @@ pub fn sanitize(sql: &[u8], dialect: Dialect, out: &mut String) {
 /// ```
 pub fn summary(sql: &[u8], dialect: Dialect, out: &mut String) {
     out.clear();
-    let mut outline = Outline::new(out);
-    Lexer::new(sql, dialect).give(&mut outline);
-    outline.finish();
+    guarded(sql, dialect, Outline::new(out)).finish();
+}
+
+/// Gives all tokens, words that are data as literals.
+#[inline]
+fn guarded<'a, S: Sink<'a>>(sql: &'a [u8], dialect: Dialect, to: S) -> S {
+    let mut guard = Guard::new(sql, to);
+    Lexer::new(sql, dialect).give(&mut guard);
+    guard.to
 }
 
 /// Whether a text begins as a statement does: with a verb of SQL, behind comments, or is empty.

@@ -122,7 +122,7 @@ impl Assembler {
     pub fn begin(&mut self, offset: u64) {
         if !self.begun {
             self.begun = true;
-            self.next = offset;
+            self.next = self.next.max(offset);
         }
     }
 
@@ -410,10 +410,19 @@ impl Assembler {
         lost
     }
 
-    /// Drops everything that is unread and waits; the next chunk begins the stream anew. For a stream whose protocol
-    /// is not known yet.
+    /// Drops everything that is unread and waits; the next chunk that is not of what was readable before begins the
+    /// stream anew. For a stream whose protocol is not known yet.
     pub fn reset(&mut self) {
-        *self = Self { begun: false, ..Self::new(self.limit as usize) };
+        let next = self.next.saturating_add(self.readable().len() as u64);
+        *self = Self { next, ..Self::new(self.limit as usize) };
+    }
+
+    /// After a [`reset`](Self::reset): the stream begins at `offset`, whether what is there was read before or not.
+    pub(crate) fn begin_again(&mut self, offset: u64) {
+        if !self.begun {
+            self.begun = true;
+            self.next = offset;
+        }
     }
 
     /// The mark of the chunk that the unread byte at `offset` came in.

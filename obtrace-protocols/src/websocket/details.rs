@@ -10,7 +10,8 @@ use crate::{Role, exchange::own};
 pub struct WebSocketDetails<'a> {
     /// `Host` of the upgrade request.
     pub host: Option<Cow<'a, str>>,
-    /// The subprotocol that the server chose ([§1.9](https://www.rfc-editor.org/rfc/rfc6455#section-1.9)).
+    /// The subprotocol that the server chose ([§1.9](https://www.rfc-editor.org/rfc/rfc6455#section-1.9)), if it is named
+    /// like those that are registered.
     pub subprotocol: Option<Cow<'a, str>>,
     /// Messages may be compressed ([RFC 7692](https://www.rfc-editor.org/rfc/rfc7692)).
     pub permessage_deflate: bool,

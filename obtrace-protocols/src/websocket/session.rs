@@ -9,13 +9,13 @@ use super::{
 };
 use crate::{
     Completeness, Details, Exchange, Message, Protocol, Role, Stage, Timestamp,
+    credential::is_registered,
     parser::{Context, Parser, Side, Step, Upgrade},
+    payload::Observer,
 };
 
 /// "The connection was closed abnormally" ([§7.4.1](https://www.rfc-editor.org/rfc/rfc6455#section-7.4.1)).
 const ABNORMAL: u16 = 1006;
-/// The longest name of a subprotocol that is kept.
-const MAX_SUBPROTOCOL: usize = 64;
 
 #[derive(Debug)]
 struct Session {
@@ -48,7 +48,11 @@ enum End {
 }
 
 /// Reads the connection behind the `101` response.
-pub(crate) fn take_over(upgrade: &Upgrade<'_>, cx: &mut Context<'_>) -> Box<dyn Parser> {
+pub(crate) fn take_over(
+    upgrade: &Upgrade<'_>,
+    _observer: Option<Box<dyn Observer>>,
+    cx: &mut Context<'_>,
+) -> Box<dyn Parser> {
     let (start, tag) = (upgrade.response.end, upgrade.request.tag);
     let offset = |message: &Message| message.offset.saturating_add(message.size);
     let message = |tag, offset| Message { start, end: start, size: 0, offset, tag };
@@ -57,8 +61,8 @@ pub(crate) fn take_over(upgrade: &Upgrade<'_>, cx: &mut Context<'_>) -> Box<dyn 
     // Not a certain one: what the thread that took the request does in the next hours is not done for the session.
     let Upgrade { trace_context, .. } = *upgrade;
     cx.announce(id, &request, trace_context, Stage::Tentative, Role::Client);
-    // One that is longer is no name: clients put tokens there for want of a header.
-    let named = (1..=MAX_SUBPROTOCOL).contains(&upgrade.subprotocol.len());
+    // Clients put tokens there for want of a header, and servers repeat them.
+    let named = is_registered(upgrade.subprotocol);
     Box::new(Session {
         id,
         role: cx.role,

@@ -10,7 +10,8 @@
 //! every exchange must have been announced, and with `gaps = "strict"` the exchanges that have no byte in the lost
 //! step must come out just as without the loss. `"told"` asks that only of gaps that are told. `"lenient"` is for
 //! conversations in which later messages depend on earlier ones (prepared statements, pipelining). Last, the vector is
-//! played as a connection that was joined: nothing may be told otherwise. Cuts and flips: see [`damage`].
+//! played as a connection that was joined: nothing may be told otherwise. Cuts and flips of bytes: see
+//! [`damage`]; bytes out of order, twice and lost anywhere: [`rearranged`].
 
 #![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
@@ -20,19 +21,22 @@ mod damage;
 mod expected;
 mod gaps;
 mod play;
+mod rearranged;
 
 use std::{
     collections::HashSet,
+    panic,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicUsize, Ordering},
     thread,
 };
 
 use conversation::{Observed, Transport, Vector, entries, files};
-use damage::damaged;
 use expected::check;
 use gaps::{joined, with_gaps};
 use obtrace_protocols::{Exchange, Protocol};
 use play::{Outcome, play, split, together};
+use rearranged::{MANY_ROUNDS, rearranged, rearranged_often};
 
 fn run(vector: &Vector, folder: &Path, told: &mut [usize; 2], protocols: &mut HashSet<Protocol>) {
     let plays = vector.plays(folder);
@@ -71,8 +75,9 @@ fn run(vector: &Vector, folder: &Path, told: &mut [usize; 2], protocols: &mut Ha
     };
     assert_eq!(strip(&whole), strip(&play(vector, mirrored, &plays)), "{}: seen from the peer", vector.name);
     with_gaps(vector, &plays, &whole);
-    damaged(vector, &plays, &whole);
+    damage::somewhere(vector, &plays, &whole);
     if vector.transport == Transport::Stream {
+        rearranged(vector, &plays);
         joined(vector, &plays, &whole, told);
     }
 }
@@ -132,10 +137,49 @@ fn is_built(vector: &Vector) -> bool {
     }
 }
 
+fn testdata() -> Vec<(String, PathBuf)> {
+    folders(&Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata"))
+}
+
+/// Every vector out of order and with losses, many times, or as often as `OBTRACE_ROUNDS` says. Goes on behind a vector that
+/// fails.
+#[test]
+#[ignore = "long without optimisation: OBTRACE_ROUNDS=400 cargo test --profile damage -p obtrace-protocols --all-features --test vectors -- --ignored every_order"]
+fn every_order() {
+    let read = |(_, folder): (String, PathBuf)| {
+        let vectors = files(&folder).into_iter().flat_map(|(_, file)| file.vector);
+        let vectors = vectors.filter(|vector| is_built(vector) && vector.transport == Transport::Stream);
+        vectors.map(|vector| (vector.plays(&folder), vector)).collect::<Vec<_>>()
+    };
+    let vectors: Vec<_> = testdata().into_iter().flat_map(read).collect();
+    let (next, failed) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let work = || {
+        while let Some((plays, vector)) = vectors.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let outcome = panic::catch_unwind(|| rearranged_often(vector, plays, MANY_ROUNDS));
+            failed.fetch_add(usize::from(outcome.is_err()), Ordering::Relaxed);
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
+            scope.spawn(work);
+        }
+    });
+    assert_eq!(failed.into_inner(), 0, "vectors of which something else is told");
+}
+
+/// Every prefix of every vector, and every byte of it flipped.
+#[test]
+#[ignore = "long without optimisation: cargo test --profile damage -p obtrace-protocols --all-features --test vectors -- --ignored"]
+fn every_byte() {
+    let folders: Vec<_> = testdata().into_iter().map(|(_, folder)| folder).collect();
+    let bytes = damage::everywhere(&folders, is_built);
+    assert!(bytes > 1_500_000, "only {bytes} bytes of vectors");
+}
+
 /// Each folder in a thread of its name, which a failure tells.
 #[test]
 fn every_folder() {
-    let folders = folders(&Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata"));
+    let folders = testdata();
     assert!(!folders.is_empty());
     let told: HashSet<Protocol> = thread::scope(|scope| {
         let play = |(name, folder): &(String, PathBuf)| {

@@ -2,7 +2,9 @@
 
 use std::collections::HashSet;
 
-use obtrace_protocols::{Connection, Direction, Exchange, Opened, Role, Shared, Stage, Tag, Timestamp, TraceContext};
+use obtrace_protocols::{
+    Connection, Direction, Exchange, Opened, Role, Shared, Stage, State, Tag, Timestamp, TraceContext,
+};
 
 use crate::conversation::{Observed, Play, Speaker, Transport, Vector};
 
@@ -21,38 +23,90 @@ pub(crate) fn play(vector: &Vector, role: Observed, plays: &[Play]) -> Vec<Outco
 
 /// `joined`: the connection was there before.
 pub(crate) fn play_with(vector: &Vector, role: Observed, plays: &[Play], joined: bool) -> Vec<Outcome> {
-    let mut connection = Connection::new(vector.config(role), &Shared::default());
-    let direction = |from| match (from, role) {
-        (Speaker::Client, Observed::Server) | (Speaker::Server, Observed::Client | Observed::Unknown) => {
-            Direction::Received
-        }
-        _ => Direction::Sent,
-    };
-    if joined {
-        connection.join();
-    } else if vector.transport == Transport::Stream {
-        connection.expect(direction(Speaker::Client), vector.client_offset);
-        connection.expect(direction(Speaker::Server), vector.server_offset);
-    }
-    let mut opened: Vec<Opened> = Vec::new();
-    let mut out = Vec::new();
-    let mut seen = HashSet::new();
+    let mut player = Player::new(vector, role, joined);
     for play in plays {
-        match play {
-            Play::Bytes { from, bytes, at, tag, .. } if vector.transport == Transport::Datagram => {
-                connection.handle_datagram(direction(*from), bytes, Timestamp::from_nanos(*at), Tag::new(*tag));
-            }
-            Play::Bytes { from, offset, bytes, at, tag } => {
-                let at = Timestamp::from_nanos(*at);
-                connection.handle_data(direction(*from), *offset, bytes, at, Tag::new(*tag));
-            }
-            Play::Gap { from, offset, length, at } => {
-                connection.handle_gap(direction(*from), *offset, *length, Timestamp::from_nanos(*at));
-            }
-            Play::Timeout { at } => connection.handle_timeout(Timestamp::from_nanos(*at)),
-            Play::Close { at } => connection.handle_close(Timestamp::from_nanos(*at)),
+        player.play(play);
+    }
+    player.end()
+}
+
+/// A connection into which a conversation is played, and what it said so far.
+pub(crate) struct Player<'v> {
+    vector: &'v Vector,
+    role: Observed,
+    limit: usize,
+    /// Most that was held at a time.
+    most: usize,
+    connection: Connection,
+    is_closed: bool,
+    opened: Vec<Opened>,
+    seen: HashSet<u64>,
+    out: Vec<Outcome>,
+}
+
+impl<'v> Player<'v> {
+    /// `joined`: the connection was there before.
+    pub(crate) fn new(vector: &'v Vector, role: Observed, joined: bool) -> Self {
+        let config = vector.config(role);
+        let mut player = Self {
+            vector,
+            role,
+            limit: config.max_buffered as usize,
+            most: 0,
+            connection: Connection::new(config, &Shared::default()),
+            is_closed: false,
+            opened: Vec::new(),
+            seen: HashSet::new(),
+            out: Vec::new(),
+        };
+        if joined {
+            player.connection.join();
+        } else if vector.transport == Transport::Stream {
+            player.connection.expect(player.direction(Speaker::Client), vector.client_offset);
+            player.connection.expect(player.direction(Speaker::Server), vector.server_offset);
         }
-        let limit = vector.config(role).max_buffered as usize;
+        player
+    }
+
+    fn direction(&self, from: Speaker) -> Direction {
+        match (from, self.role) {
+            (Speaker::Client, Observed::Server) | (Speaker::Server, Observed::Client | Observed::Unknown) => {
+                Direction::Received
+            }
+            _ => Direction::Sent,
+        }
+    }
+
+    pub(crate) fn play(&mut self, play: &Play) {
+        let now = Timestamp::from_nanos(play.at());
+        match play {
+            Play::Bytes { from, offset, bytes, at, tag } => return self.bytes(*from, *offset, bytes, *at, *tag),
+            Play::Gap { from, offset, length, .. } => {
+                self.connection.handle_gap(self.direction(*from), *offset, *length, now);
+            }
+            Play::Timeout { .. } => self.connection.handle_timeout(now),
+            Play::Close { .. } => self.connection.handle_close(now),
+        }
+        self.is_closed = matches!(play, Play::Close { .. });
+        self.look();
+    }
+
+    /// As [`Play::Bytes`].
+    pub(crate) fn bytes(&mut self, from: Speaker, offset: u64, bytes: &[u8], at: u64, tag: u64) {
+        let (direction, at, tag) = (self.direction(from), Timestamp::from_nanos(at), Tag::new(tag));
+        if self.vector.transport == Transport::Datagram {
+            self.connection.handle_datagram(direction, bytes, at, tag);
+        } else {
+            self.connection.handle_data(direction, offset, bytes, at, tag);
+        }
+        self.is_closed = false;
+        self.look();
+    }
+
+    /// Takes what the connection has to say.
+    fn look(&mut self) {
+        self.most = self.most.max(self.connection.buffered());
+        let Self { limit, vector, ref mut connection, ref mut opened, ref mut seen, ref mut out, .. } = *self;
         assert!(connection.buffered() <= 2 * limit, "{}: {} bytes", vector.name, connection.buffered());
         assert!(connection.memory() < 64 * limit + (1 << 20), "{}: {} bytes", vector.name, connection.memory());
         while let Some(one) = connection.poll_opened() {
@@ -83,11 +137,23 @@ pub(crate) fn play_with(vector: &Vector, role: Observed, plays: &[Play], joined:
             out.push(Outcome { exchange: exchange.into_owned(), trace, sender });
         }
     }
-    if matches!(plays.last(), Some(Play::Close { .. })) {
-        let owed = opened.iter().find(|one| one.stage != Stage::Withdrawn && !seen.contains(&one.id));
-        assert_eq!(owed, None, "{}: announced and did not come", vector.name);
+
+    /// Whether there was always room for so many bytes more.
+    pub(crate) fn had_room(&self, bytes: usize) -> bool {
+        self.most + bytes <= self.limit
     }
-    out
+
+    /// Whether its protocol is known.
+    pub(crate) fn is_known(&self) -> bool {
+        matches!(self.connection.state(), State::Known(_))
+    }
+
+    pub(crate) fn end(self) -> Vec<Outcome> {
+        let is_owed = |one: &&Opened| one.stage != Stage::Withdrawn && !self.seen.contains(&one.id);
+        let owed = self.opened.iter().find(is_owed).filter(|_| self.is_closed);
+        assert_eq!(owed, None, "{}: announced and did not come", self.vector.name);
+        self.out
+    }
 }
 
 /// Cuts every chunk at the places that `cut` names.

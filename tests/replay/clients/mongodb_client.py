@@ -56,10 +56,10 @@ class Log(monitoring.CommandListener):
 
 
 class Heartbeats(monitoring.ServerHeartbeatListener):
-    """Logs how a client looks at its server: the first time by the older name of the command."""
+    """Logs how a client looks at its server: the first time by the older name of the command, then by the one that the server knows."""
 
-    def __init__(self, ports):
-        self.ports, self.name = ports, "ISMASTER"
+    def __init__(self, ports, later="HELLO"):
+        self.ports, self.name, self.later = ports, "ISMASTER", later
 
     def started(self, event):
         pass
@@ -68,17 +68,17 @@ class Heartbeats(monitoring.ServerHeartbeatListener):
         end = time.time_ns()
         for port in self.ports:
             log("mongodb", port, [self.name, None], None, end - int(event.duration * 1e9) - 1_000_000, end)
-        self.name = "HELLO"
+        self.name = self.later
 
     def failed(self, event):
         sys.exit(f"no heartbeat: {event.reply}")
 
 
-def connect(port, ports, **settings):
+def connect(port, ports, later="HELLO", **settings):
     """A client with one connection, which begins with a command of which no listener is told."""
     told = Log(ports)
     start = time.time_ns()
-    client = pymongo.MongoClient("127.0.0.1", port, directConnection=True, serverMonitoringMode="poll", event_listeners=[told, Heartbeats(ports)],
+    client = pymongo.MongoClient("127.0.0.1", port, directConnection=True, serverMonitoringMode="poll", event_listeners=[told, Heartbeats(ports, later)],
                                  maxPoolSize=1, heartbeatFrequencyMS=600_000, **settings)
     client.admin.command("ping")
     for seen in ports:

@@ -3,11 +3,13 @@
 //!
 //! One packet is in memory at a time, and what a file declares as a length is only believed as far as bytes come.
 
+mod input;
 mod pcap;
 mod pcapng;
 
-use std::io::{self, BufReader, Read};
+use std::io::{self, Read};
 
+use input::Input;
 use pcap::Pcap;
 use pcapng::Pcapng;
 
@@ -149,6 +151,7 @@ impl<R: Read> CaptureReader<R> {
     ///
     /// [`CaptureError`] if the file is cut off or damaged; there is nothing after it.
     pub fn next_packet(&mut self) -> Result<Option<Packet<'_>>, CaptureError> {
+        self.input.release();
         match &mut self.format {
             Format::Pcap(pcap) => pcap.next_packet(&mut self.input),
             Format::Pcapng(pcapng) => pcapng.next_packet(&mut self.input),
@@ -160,66 +163,10 @@ impl<R: Read> CaptureReader<R> {
     pub const fn position(&self) -> u64 {
         self.input.at
     }
-}
 
-/// The file, with the place of the next byte and memory for one record.
-#[derive(Debug)]
-pub(super) struct Input<R> {
-    reader: BufReader<R>,
-    at: u64,
-    record: Vec<u8>,
-}
-
-impl<R: Read> Input<R> {
-    fn new(reader: R) -> Self {
-        Self { reader: BufReader::with_capacity(256 * 1024, reader), at: 0, record: Vec::new() }
-    }
-
-    /// Fills `bytes`; `false` if the file ends right here.
-    fn array_or_end(&mut self, what: &'static str, bytes: &mut [u8]) -> Result<bool, CaptureError> {
-        let mut filled = 0;
-        while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-            match self.reader.read(rest) {
-                Ok(0) if filled == 0 => return Ok(false),
-                Ok(0) => return Err(CaptureError::Truncated { what, at: self.at }),
-                Ok(n) => {
-                    filled += n;
-                    self.at += n as u64;
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(source) => return Err(CaptureError::Io { at: self.at, source }),
-            }
-        }
-        Ok(true)
-    }
-
-    fn array<const N: usize>(&mut self, what: &'static str) -> Result<[u8; N], CaptureError> {
-        let mut bytes = [0; N];
-        if self.array_or_end(what, &mut bytes)? {
-            return Ok(bytes);
-        }
-        Err(CaptureError::Truncated { what, at: self.at })
-    }
-
-    /// Reads a record's body into memory of its own; it grows only as bytes come.
-    fn record(&mut self, what: &'static str, length: u32) -> Result<(), CaptureError> {
-        self.record.clear();
-        let mut body = (&mut self.reader).take(u64::from(length));
-        let read = body.read_to_end(&mut self.record);
-        self.at += self.record.len() as u64;
-        match read {
-            Ok(n) if n as u64 == u64::from(length) => Ok(()),
-            Ok(_) => Err(CaptureError::Truncated { what, at: self.at }),
-            Err(source) => Err(CaptureError::Io { at: self.at, source }),
-        }
-    }
-
-    /// Passes over bytes that nobody reads.
-    fn skip(&mut self, what: &'static str, length: u64) -> Result<(), CaptureError> {
-        let mut body = (&mut self.reader).take(length);
-        let passed = io::copy(&mut body, &mut io::sink()).map_err(|source| CaptureError::Io { at: self.at, source })?;
-        self.at += passed;
-        if passed == length { Ok(()) } else { Err(CaptureError::Truncated { what, at: self.at }) }
+    /// How often more of the file was asked for.
+    pub(super) const fn reads(&self) -> u64 {
+        self.input.reads
     }
 }
 

@@ -55,8 +55,8 @@ impl Pcap {
         if captured > MAX_RECORD {
             return Err(CaptureError::Damaged { what: "a packet of more than 16 MiB", at: start });
         }
-        input.record("a packet", captured)?;
+        input.read_record("a packet", captured)?;
         let time = u64::from(seconds) * 1_000_000_000 + u64::from(fraction) * self.nanos_per_unit;
-        Ok(Some(Packet::new(time, self.link_type, &input.record).with_length(length.max(captured))))
+        Ok(Some(Packet::new(time, self.link_type, input.record()).with_length(length.max(captured))))
     }
 }

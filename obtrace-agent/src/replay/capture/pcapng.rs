@@ -93,7 +93,7 @@ impl Pcapng {
             }
         };
         let to = place.from.saturating_add(place.captured as usize);
-        let bytes = input.record.get(place.from..to).unwrap_or_default();
+        let bytes = input.record().get(place.from..to).unwrap_or_default();
         Ok(Some(Packet::new(place.time, place.link_type, bytes).with_length(place.length.max(place.captured))))
     }
 
@@ -110,7 +110,7 @@ impl Pcapng {
         } else if body > MAX_RECORD {
             return Err(damaged("a block of more than 16 MiB"));
         } else {
-            input.record("a block", body)?;
+            input.read_record("a block", body)?;
         }
         let again = input.array::<4>("the end of a block")?;
         if self.order.u32(&again, 0) != Some(total) {
@@ -121,14 +121,14 @@ impl Pcapng {
         }
         let place = match kind {
             INTERFACE_DESCRIPTION => {
-                self.interface(&input.record).ok_or(damaged("an interface description"))?;
+                self.interface(input.record()).ok_or(damaged("an interface description"))?;
                 return Ok(None);
             }
-            PACKET => self.packet(&input.record, true),
-            ENHANCED_PACKET => self.packet(&input.record, false),
-            _ => self.simple_packet(&input.record),
+            PACKET => self.packet(input.record(), true),
+            ENHANCED_PACKET => self.packet(input.record(), false),
+            _ => self.simple_packet(input.record()),
         };
-        let fits = |place: &Place| place.from + place.captured as usize <= input.record.len();
+        let fits = |place: &Place| place.from + place.captured as usize <= input.record().len();
         let place = place.filter(fits).ok_or(damaged("a packet of no interface, or longer than its block"))?;
         self.last_time = place.time;
         Ok(Some(place))

@@ -62,7 +62,12 @@ impl<T> Table<T> {
     }
 
     pub(in crate::replay) fn id_of(&self, pair: Pair) -> Option<EntryId> {
-        let index = *self.by_pair.get(&pair)?;
+        // Packets of a connection come one after the other: most are of the one that was used last.
+        let is_newest = |index: &usize| {
+            let slot = self.slots.get(*index);
+            slot.and_then(|slot| slot.entry.as_ref()).is_some_and(|(other, _)| *other == pair)
+        };
+        let index = self.newest.filter(is_newest).or_else(|| self.by_pair.get(&pair).copied())?;
         Some(EntryId { index, generation: self.slots.get(index)?.generation })
     }
 

@@ -1,5 +1,10 @@
 //! Kafka, by the conventions for [messaging](https://opentelemetry.io/docs/specs/semconv/messaging/messaging-spans/) and
 //! for [Kafka](https://opentelemetry.io/docs/specs/semconv/messaging/kafka/).
+//!
+//! A fetch is what they call `receive`, and a client's: it asks the broker, and waits for as long as there is nothing.
+//! As a consumer's it would stand among the incoming requests of its service, and lead from the broker to it in the
+//! service graph, though the broker's own span of it leads the other way. What is done with the records is not seen.
+//! What is sent is a producer's: whether its records carry a context of the application's is not looked at.
 
 use obtrace_export::model::{Span, SpanKind, Text, Value};
 use obtrace_protocols::{Role, kafka::KafkaDetails};
@@ -52,12 +57,47 @@ fn operation<'a>(input: &Input<'a>, details: &KafkaDetails<'_>) -> (&'a str, Opt
     }
 }
 
-/// Records that leave make a producer, records that come a consumer. A broker that fetches is none.
-fn span_kind(details: &KafkaDetails<'_>) -> SpanKind {
-    let came = details.records.map_or(details.batches > 0, |records| records > 0);
+/// Of a request that a client made.
+const fn span_kind(details: &KafkaDetails<'_>) -> SpanKind {
     match details.api_key {
         PRODUCE => SpanKind::Producer,
-        FETCH | SHARE_FETCH if came && details.replica.is_none() => SpanKind::Consumer,
         _ => SpanKind::Client,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use obtrace_export::model::{SpanId, TraceId};
+    use obtrace_protocols::{Details, Exchange, Protocol};
+
+    use super::{
+        super::{super::ConnectionInfo, Memory, Settings, Transport},
+        *,
+    };
+
+    #[test]
+    fn a_fetch_is_a_clients_whether_records_come_or_not() {
+        let (info, settings) = (ConnectionInfo::new(1, Transport::Tcp), Settings::default());
+        for (role, api_key, records, kind, kind_of) in [
+            (Role::Client, FETCH, Some(3), SpanKind::Client, "receive"),
+            (Role::Client, FETCH, None, SpanKind::Client, "receive"),
+            (Role::Client, PRODUCE, Some(3), SpanKind::Producer, "send"),
+            (Role::Server, PRODUCE, Some(3), SpanKind::Server, "send"),
+            (Role::Server, FETCH, Some(3), SpanKind::Server, "receive"),
+        ] {
+            let mut details = KafkaDetails::default();
+            (details.api_key, details.records, details.batches) = (api_key, records, 1);
+            let mut exchange = Exchange::unknown(Protocol::Kafka, role);
+            exchange.details = Details::Kafka(details);
+            let mut memory = Memory::default();
+            let input = Input::new(&info, &exchange, &settings, &mut memory);
+            let own = if role == Role::Client { SpanKind::Client } else { SpanKind::Server };
+            let mut span = Span::new(TraceId::default(), SpanId::default(), "", own, Arc::default(), Arc::default());
+            assert!(input.describe(&mut memory.names, &mut span));
+            let told = span.attributes.iter().find(|attribute| attribute.key == "messaging.operation.type");
+            assert_eq!((span.kind, told.map(|told| &told.value)), (kind, Some(&Value::Str(kind_of.into()))));
+        }
     }
 }

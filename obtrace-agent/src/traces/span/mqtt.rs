@@ -1,5 +1,10 @@
 //! MQTT, by the conventions for [messaging](https://opentelemetry.io/docs/specs/semconv/messaging/messaging-spans/).
 //! What they have no attribute for is told under `messaging.mqtt.`.
+//!
+//! What the broker delivers is a consumer's, as nobody asked for it, and is told as `receive`. By the conventions what is
+//! pushed is told as `process`; but what is seen is that the message came, not how long its subscriber was busy with it.
+//! As `process` it would fill `messaging.process.duration` with the time to an acknowledgement, 0 where there is none, and
+//! it would not count among `messaging.client.consumed.messages`.
 
 use obtrace_export::model::{Span, SpanKind, Text, Value};
 use obtrace_protocols::{Role, mqtt::MqttDetails};

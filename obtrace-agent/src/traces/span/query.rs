@@ -1,41 +1,11 @@
 //! URL queries without their secrets.
 
+use obtrace_protocols::http::is_credential;
+
 /// What stands for a value that is not told.
 const REDACTED: &str = "REDACTED";
 
-/// Parameters whose values are signatures or credentials: the list of the semantic conventions for `url.query`, then
-/// the names that credentials mostly have. In lower case.
-const SENSITIVE: [&str; 27] = [
-    "awsaccesskeyid",
-    "signature",
-    "sig",
-    "x-goog-signature",
-    "x-goog-credential",
-    "x-amz-signature",
-    "x-amz-credential",
-    "x-amz-security-token",
-    "access_token",
-    "refresh_token",
-    "id_token",
-    "token",
-    "auth",
-    "authorization",
-    "api_key",
-    "api-key",
-    "apikey",
-    "key",
-    "client_secret",
-    "secret",
-    "password",
-    "passwd",
-    "pwd",
-    "code",
-    "session",
-    "sessionid",
-    "jwt",
-];
-
-/// The query with the values of sensitive parameters replaced. `more` are names in lower case.
+/// The query with the values of sensitive parameters replaced: of those whose values the parsers conceal, and of `more`.
 pub(super) fn scrub(query: &str, more: &[String]) -> String {
     let mut out = String::with_capacity(query.len());
     for (index, pair) in query.split('&').enumerate() {
@@ -55,9 +25,8 @@ pub(super) fn scrub(query: &str, more: &[String]) -> String {
 }
 
 fn is_sensitive(name: &str, more: &[String]) -> bool {
-    let name = name.to_ascii_lowercase();
     // A name can be escaped to look like another.
-    name.contains('%') || SENSITIVE.contains(&&*name) || more.contains(&name)
+    name.contains('%') || is_credential(name) || more.iter().any(|known| known.eq_ignore_ascii_case(name))
 }
 
 #[cfg(test)]

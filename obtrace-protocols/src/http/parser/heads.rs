@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 
 use super::{
     super::{
+        conceal,
         head::{self, Field, Fields, Line, Lines},
         scan::LineEnds,
         slot::shorten,
@@ -12,6 +13,7 @@ use super::{
 };
 use crate::{
     Config,
+    credential::are_registered,
     parser::{Context, Side, Step, Then},
     payload::coding::Coding,
     stream::Mark,
@@ -210,7 +212,10 @@ impl HttpParser {
                     self.queue.note_field(slot, field, value, limit);
                 }
             }
-            (Side::Server, Field::ContentType) => keep(&mut self.draft.content_type, value, limit),
+            (Side::Server, Field::ContentType) => {
+                keep(&mut self.draft.content_type, conceal::media_type(value), limit);
+            }
+            (Side::Server, Field::Upgrade) if !are_registered(value) => {}
             (Side::Server, Field::Upgrade) => keep(&mut self.draft.upgrade, value, limit),
             (Side::Server, Field::WebSocketExtensions) => keep(&mut self.handshake.extensions, value, limit),
             (Side::Server, Field::WebSocketProtocol) => keep(&mut self.handshake.subprotocol, value, limit),

@@ -3,82 +3,18 @@
 use alloc::{format, vec, vec::Vec};
 
 use crate::{
-    Completeness, Config, Connection, Details, Direction, Exchange, Interest, Protocol, Role, Shared, Tag, Timestamp,
-    http2::{Http2Details, frame::PREFACE},
+    Completeness, Config, Connection, Details, Direction, Exchange, Interest, Protocol, Role, Shared,
+    http2::{
+        frame::PREFACE,
+        talk::{Talk, block, details_of, frame, request, response},
+    },
     payload::{GenAi, GenAiEndpoint, MAX_OBSERVED, Payload, Unread},
 };
-
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
-    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
-}
-
-/// A header block of fields that are not put in the table.
-fn block(fields: &[(&str, &str)]) -> Vec<u8> {
-    let length = |text: &str| u8::try_from(text.len()).unwrap();
-    let field = |(name, value): &(&str, &str)| {
-        [&[0, length(name)], name.as_bytes(), &[length(value)], value.as_bytes()].concat()
-    };
-    fields.iter().flat_map(field).collect()
-}
-
-fn request(stream: u32, path: &str, kind: &str) -> Vec<u8> {
-    let fields =
-        [(":method", "POST"), (":scheme", "https"), (":authority", "h:80"), (":path", path), ("content-type", kind)];
-    frame(1, 4, stream, &block(&fields))
-}
-
-fn response(stream: u32, status: &str, kind: &str) -> Vec<u8> {
-    frame(1, 4, stream, &block(&[(":status", status), ("content-type", kind)]))
-}
 
 const CHAT: &str = "/v1/chat/completions";
 const JSON: &str = "application/json";
 const ASKED: &[u8] = br#"{"model":"m","messages":[{"role":"user","content":"secret-prompt"}]}"#;
 const ANSWERED: &[u8] = br#"{"id":"i","object":"chat.completion","model":"m-1","choices":[{"index":0,"message":{"role":"assistant","content":"secret-answer"},"finish_reason":"stop"}],"usage":{"prompt_tokens":3,"completion_tokens":4}}"#;
-
-struct Talk {
-    connection: Connection,
-    ends: [u64; 2],
-    at: u64,
-}
-
-impl Talk {
-    fn new(config: Config, shared: &Shared) -> Self {
-        let connection = Connection::new(config.with_role(Some(Role::Client)), shared);
-        let mut talk = Self { connection, ends: [0; 2], at: 0 };
-        talk.say(Direction::Sent, &[PREFACE, &frame(4, 0, 0, b"")].concat());
-        talk.say(Direction::Received, &frame(4, 0, 0, b""));
-        talk
-    }
-
-    fn say(&mut self, direction: Direction, bytes: &[u8]) {
-        let end = &mut self.ends[usize::from(direction == Direction::Received)];
-        self.at = self.at.saturating_add(1000);
-        self.connection.handle_data(direction, *end, bytes, Timestamp::from_nanos(self.at), Tag::default());
-        *end = end.saturating_add(bytes.len() as u64);
-        while self.connection.poll_opened().is_some() {}
-    }
-
-    fn lose(&mut self, direction: Direction, length: u64) {
-        let end = &mut self.ends[usize::from(direction == Direction::Received)];
-        self.connection.handle_gap(direction, *end, length, Timestamp::from_nanos(self.at));
-        *end = end.saturating_add(length);
-    }
-
-    fn exchanges(&mut self) -> Vec<Exchange<'static>> {
-        let mut out = Vec::new();
-        while let Some(exchange) = self.connection.poll_exchange() {
-            out.push(exchange.into_owned());
-        }
-        out
-    }
-}
-
-fn details_of<'e>(exchange: &'e Exchange<'_>) -> &'e Http2Details<'e> {
-    let Details::Http2(details) = &exchange.details else { panic!("{exchange:?}") };
-    details
-}
 
 fn call_of(exchange: &Exchange<'_>) -> Option<GenAi> {
     match details_of(exchange).payload.as_ref().map(|payload| (***payload).clone()) {
@@ -192,6 +128,51 @@ fn a_coding_that_is_not_known_is_not_read() {
     let all = talk.exchanges();
     let call = call_of(&all[0]).unwrap();
     assert_eq!((call.response_unread, call.input_tokens), (Some(Unread::Coding), None));
+}
+
+/// The request of HTTP/1 that offers to go on in HTTP/2 is stream 1, its body included.
+#[test]
+fn the_body_of_an_upgrade_is_read() {
+    for (asked, lost) in [(ASKED, 0), (ASKED, 9)] {
+        let config = Config::new().with_role(Some(Role::Client)).with_gen_ai_content(lost == 0);
+        let mut talk = Talk { connection: Connection::new(config, &Shared::default()), ends: [0; 2], at: 0 };
+        let head = format!(
+            "POST {CHAT}?a=1 HTTP/1.1\r\nHost: h:80\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n\
+             HTTP2-Settings: AAMAAABk\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+            asked.len()
+        );
+        talk.say(Direction::Sent, head.as_bytes());
+        talk.say(Direction::Sent, &asked[..20]);
+        if lost > 0 {
+            talk.lose(Direction::Sent, lost);
+        }
+        talk.say(Direction::Sent, &asked[20 + lost as usize..]);
+        let switch = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n";
+        talk.say(Direction::Received, &[&switch[..], &frame(4, 0, 0, b"")].concat());
+        talk.say(Direction::Sent, &[PREFACE, &frame(4, 0, 0, b"")].concat());
+        let answer = [response(1, "200", JSON), frame(0, 1, 1, ANSWERED)].concat();
+        for part in answer.chunks(50) {
+            talk.say(Direction::Received, part);
+        }
+        let all = talk.exchanges();
+        let call = call_of(&all[0]).unwrap();
+        assert_eq!((call.response_model(), call.input_tokens, call.response_unread), (Some("m-1"), Some(3), None));
+        assert_eq!((call.request_model(), call.request_unread), (Some("m"), (lost > 0).then_some(Unread::Gap)));
+        assert_eq!(call.output_messages().is_some(), lost == 0);
+        let completeness = if lost == 0 { Completeness::Complete } else { Completeness::Gap };
+        assert_eq!((all.len(), all[0].completeness), (1, completeness));
+        let details = details_of(&all[0]);
+        assert_eq!(details.request_body_size, Some(asked.len() as u64));
+        assert_eq!((details.response_body_size, details.query.as_deref()), (Some(ANSWERED.len() as u64), Some("a=1")));
+        assert_eq!(
+            (all[0].request.size, all[0].response.unwrap().size),
+            ((head.len() + asked.len()) as u64, answer.len() as u64)
+        );
+        // Others follow as on any connection.
+        talk.say(Direction::Sent, &[request(3, CHAT, JSON), frame(0, 1, 3, ASKED)].concat());
+        talk.say(Direction::Received, &[response(3, "200", JSON), frame(0, 1, 3, ANSWERED)].concat());
+        assert_eq!(call_of(&talk.exchanges()[0]).unwrap().output_tokens, Some(4));
+    }
 }
 
 /// Many bodies at a time: some are looked at, of the others it is said that they are not, and memory has a bound.

@@ -158,7 +158,7 @@ impl Http2Parser {
         match (side, about.promised) {
             (Side::Client, _) => self.request(about.stream, about, end, cx),
             (Side::Server, Some(promised)) => self.promise(promised, about, end, cx),
-            (Side::Server, None) => self.response(about, end),
+            (Side::Server, None) => self.response(about, end, cx),
         }
     }
 
@@ -196,10 +196,7 @@ impl Http2Parser {
 
     /// Opens the stream of the request that was read.
     fn begin(&mut self, id: u32, about: About, end: Timestamp, cx: &mut Context<'_>) {
-        while self.streams.open() >= cx.config.max_pending as usize {
-            let Some(oldest) = self.streams.oldest() else { break };
-            self.give_up(oldest);
-        }
+        while self.streams.open() >= cx.config.max_pending as usize && self.streams.give_up_oldest() {}
         let Mark { offset, at, tag } = about.start;
         let exchange = cx.open_at(offset, at, tag, self.fields.trace_context);
         let Some(stream) = self.streams.begin(id) else { return };
@@ -208,25 +205,22 @@ impl Http2Parser {
         stream.client.message = Message { start: at, end, size: about.size, offset, tag };
         core::mem::swap(&mut stream.asked, &mut self.fields);
         stream.look_at_request();
-        // Its response may have been among what was lost before the protocol was known.
-        stream.server.missed = self.server.is_unsure || self.client.is_unsure;
+        stream.server.missed = self.doubt.is_late(id);
         if id & 1 == 1 {
             self.streams.observe(id, cx);
         }
     }
 
-    /// Ends a stream because there are too many.
-    fn give_up(&mut self, id: u32) {
-        if let Some(stream) = self.streams.get(id) {
-            stream.truncated = true;
-        }
-        self.streams.finish(id);
-    }
-
-    fn response(&mut self, about: About, end: Timestamp) {
-        let Some(stream) = self.streams.get(about.stream) else { return };
+    fn response(&mut self, about: About, end: Timestamp, cx: &Context<'_>) {
+        let Some(stream) = self.streams.get(about.stream) else {
+            return self.unclaimed(Side::Server, about.stream);
+        };
         if stream.server.ended {
             return;
+        }
+        if self.fields.status.is_some() {
+            self.doubt.reach(about.start.offset > cx.offset, cx.now);
+            self.doubt.settle();
         }
         if self.fields.status.is_some_and(|status| status < 200) && !about.ends_stream {
             // An interim response belongs to the final one.

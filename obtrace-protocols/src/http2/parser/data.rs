@@ -51,7 +51,9 @@ impl Http2Parser {
             return self.misframed(side, cx);
         }
         let end = cx.mark_at(offset.saturating_add(HEAD as u64).saturating_sub(1)).at;
-        if let Some(stream) = self.streams.get(head.stream).filter(|stream| !stream.has_ended(side)) {
+        let stream = self.streams.get(head.stream);
+        let is_known = stream.is_some();
+        if let Some(stream) = stream.filter(|stream| !stream.has_ended(side)) {
             let half = stream.half(side);
             if !half.begun {
                 // The head of this response was lost.
@@ -64,6 +66,9 @@ impl Http2Parser {
             let half = stream.half(side);
             half.touch(head.size(), end);
             half.body = Some(half.body.unwrap_or(0).saturating_add(u64::from(head.length)));
+        }
+        if !is_known {
+            self.unclaimed(side, head.stream);
         }
         if data.left > 0 {
             self.half(side).state = State::Data(data);

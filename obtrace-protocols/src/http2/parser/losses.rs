@@ -42,9 +42,11 @@ impl Http2Parser {
         let half = self.half(side);
         half.state = State::Lost;
         half.is_first = true;
-        half.is_unsure = true;
         half.block.clear();
         half.decoder.forget();
+        if side == Side::Server {
+            self.doubt.lose(now);
+        }
         // There may have been settings among them.
         let other = self.half(side.other());
         other.decoder.set_limit(u32::MAX as usize);
@@ -58,6 +60,7 @@ impl Http2Parser {
     pub(super) fn search(&mut self, side: Side, rest: &[u8], cx: &Context<'_>) -> Progress {
         let most = cx.config.max_buffered as usize;
         let is_first = core::mem::take(&mut self.half(side).is_first);
+        self.doubt.begin(cx.now);
         let streams = &self.streams;
         let found = resync::find(side, rest, most, is_first, |id| streams.contains(id));
         if found.start == 0 {
@@ -102,12 +105,16 @@ impl Http2Parser {
     }
 
     /// The connection has ended, or is not observed any more.
-    pub(super) fn close_streams(&mut self, now: Timestamp, unread: bool) {
+    pub(super) fn close_streams(&mut self, cx: &Context<'_>) {
+        let (doubt, served, now) = (self.doubt, self.served, cx.now);
         for stream in self.streams.iter() {
             stream.gap |= stream.server.adrift || (stream.client.adrift && !stream.client.ended);
-            stream.gap |= unread && !stream.server.ended;
+            // The call is the client's.
+            stream.gap |= !stream.server.ended && doubt.covers_or_waits(stream, cx.other);
             stream.truncated = true;
-            if !stream.client.ended && !stream.server.begun {
+            // It began before the client knew.
+            stream.refused = !stream.pushed && !stream.server.begun && stream.id > served;
+            if !stream.refused && !stream.client.ended && !stream.server.begun {
                 stream.client.message.end = stream.client.message.end.max(now);
             }
         }

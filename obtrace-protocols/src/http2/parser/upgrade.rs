@@ -1,12 +1,23 @@
-//! A connection that began as HTTP/1 ([RFC 7540 §3.2](https://www.rfc-editor.org/rfc/rfc7540#section-3.2)).
+//! A connection that began as HTTP/1 ([RFC 7540 §3.2](https://www.rfc-editor.org/rfc/rfc7540#section-3.2);
+//! [RFC 9113 §3.1](https://www.rfc-editor.org/rfc/rfc9113#section-3.1) no longer has it, and servers still do).
+//!
+//! The request of HTTP/1, body included, is stream 1, and is over. `101` is an interim response to it: status, size and
+//! times of the response are those of stream 1, and so is the version of the protocol.
 
 use alloc::boxed::Box;
 
 use super::Http2Parser;
-use crate::parser::{Context, Parser, Side, Upgrade};
+use crate::{
+    parser::{Context, Parser, Side, Upgrade},
+    payload::Observer,
+};
 
 /// Reads what follows `101` of `Upgrade: h2c`: the request of HTTP/1 is stream 1, half closed by the client.
-pub(crate) fn take_over(upgrade: &Upgrade<'_>, cx: &mut Context<'_>) -> Box<dyn Parser> {
+pub(crate) fn take_over(
+    upgrade: &Upgrade<'_>,
+    observer: Option<Box<dyn Observer>>,
+    cx: &mut Context<'_>,
+) -> Box<dyn Parser> {
     let mut parser = Http2Parser { role: Some(cx.role), last_client: 1, ..Http2Parser::default() };
     // One setting is 6 bytes, 8 characters.
     for characters in upgrade.settings.as_chunks::<8>().0 {
@@ -18,11 +29,17 @@ pub(crate) fn take_over(upgrade: &Upgrade<'_>, cx: &mut Context<'_>) -> Box<dyn 
         stream.client.begun = true;
         stream.client.ended = true;
         stream.client.message = upgrade.request;
-        let path = if upgrade.target.starts_with('/') { upgrade.target } else { upgrade.path };
-        stream.asked.note_upgrade(upgrade.method, path, upgrade.host, upgrade.user_agent);
+        stream.client.body = upgrade.body;
+        stream.gap = upgrade.gap;
+        stream.asked.note_upgrade(upgrade);
         stream.look_at_request();
+        // Nobody counted the messages of gRPC in it.
+        stream.client.messages.lost = upgrade.body.is_some();
         let texts = stream.asked.capacity();
         parser.streams.grew(0, texts);
+    }
+    if let Some(observer) = observer {
+        parser.streams.adopt_observer(1, observer);
     }
     Box::new(parser)
 }

@@ -14,9 +14,17 @@ const MAX_WINDOW_BITS: u8 = 22;
 /// Bytes that are decoded at a time.
 const STEP: usize = 4096;
 
-/// Memory for the library: of the standard allocator.
-#[derive(Clone, Copy, Default)]
-struct Heap;
+/// Memory for the library: of the standard allocator, counted.
+struct Heap {
+    held: usize,
+    /// More is not given. Only bytes are asked for in large pieces, and there the library bears a refusal.
+    most: usize,
+    refused: bool,
+}
+
+impl Heap {
+    const NEW: Self = Self { held: 0, most: usize::MAX, refused: false };
+}
 
 struct Cells<T>(Box<[T]>);
 
@@ -42,34 +50,44 @@ impl<T: Clone + Default> Allocator<T> for Heap {
     type AllocatedMemory = Cells<T>;
 
     fn alloc_cell(&mut self, length: usize) -> Cells<T> {
+        let size = length.saturating_mul(size_of::<T>());
+        if self.held.saturating_add(size) > self.most {
+            self.refused = true;
+            return Cells::default();
+        }
+        self.held = self.held.saturating_add(size);
         Cells(vec![T::default(); length].into_boxed_slice())
     }
 
-    fn free_cell(&mut self, _cells: Cells<T>) {}
+    fn free_cell(&mut self, cells: Cells<T>) {
+        self.held = self.held.saturating_sub(size_of_val(&*cells.0));
+    }
 }
 
 /// See the module.
 pub(super) struct Brotli {
     state: BrotliState<Heap, Heap, Heap>,
     space: Vec<u8>,
-    /// What the window takes, once the first byte has told.
-    window: usize,
+    /// The first byte has told how large the window is.
+    begun: bool,
     over: bool,
 }
 
 impl Default for Brotli {
     fn default() -> Self {
-        Self { state: BrotliState::new(Heap, Heap, Heap), space: vec![0; STEP], window: 0, over: false }
+        let [bytes, numbers, codes] = [const { Heap::NEW }; 3];
+        Self { state: BrotliState::new(bytes, numbers, codes), space: vec![0; STEP], begun: false, over: false }
     }
 }
 
 impl Brotli {
-    pub(super) fn decode(&mut self, bytes: &[u8], output: &mut Output<'_>) -> Result<(), Failure> {
+    pub(super) fn decode(&mut self, bytes: &[u8], room: usize, output: &mut Output<'_>) -> Result<(), Failure> {
         let Some(&first) = bytes.first() else { return Ok(()) };
-        if self.window == 0 {
-            let bits = window_bits(first).filter(|bits| *bits <= MAX_WINDOW_BITS).ok_or(Failure::Corrupt)?;
-            self.window = 1 << bits;
+        if !core::mem::replace(&mut self.begun, true) {
+            window_bits(first).filter(|bits| *bits <= MAX_WINDOW_BITS).ok_or(Failure::Corrupt)?;
         }
+        let others = self.memory().saturating_sub(self.state.alloc_u8.held);
+        self.state.alloc_u8.most = room.checked_sub(others).ok_or(Failure::Memory)?;
         let (mut left, mut at) = (bytes.len(), 0);
         while !self.over {
             let (mut room, mut made, mut total) = (self.space.len(), 0, 0);
@@ -91,6 +109,7 @@ impl Brotli {
                 BrotliResult::NeedsMoreOutput => {}
                 BrotliResult::NeedsMoreInput => return Ok(()),
                 BrotliResult::ResultSuccess => self.over = true,
+                BrotliResult::ResultFailure if self.state.alloc_u8.refused => return Err(Failure::Memory),
                 BrotliResult::ResultFailure => return Err(Failure::Corrupt),
             }
         }
@@ -98,7 +117,9 @@ impl Brotli {
     }
 
     pub(super) const fn memory(&self) -> usize {
-        self.window.saturating_add(self.space.capacity()).saturating_add(size_of::<Self>())
+        let BrotliState { alloc_u8, alloc_u32, alloc_hc, .. } = &self.state;
+        let held = alloc_u8.held.saturating_add(alloc_u32.held).saturating_add(alloc_hc.held);
+        held.saturating_add(self.space.capacity()).saturating_add(size_of::<Self>())
     }
 }
 

@@ -3,7 +3,7 @@
 //! Each coding is a feature of the crate, with a library that needs no standard library: `deflate` (gzip and deflate, by
 //! `miniz_oxide`), `brotli` (by `brotli-decompressor`), `zstd` (by `ruzstd`). Windows are bounded as HTTP bounds them:
 //! 32 KiB, [4 MiB](self::brotli), [8 MiB](https://www.rfc-editor.org/rfc/rfc9659). How much comes out is the caller's
-//! bound: [`Decoder::decode`] stops as soon as nobody wants more.
+//! bound: [`Decoder::decode`] stops as soon as nobody wants more; and before it would hold more than the caller has room for.
 
 #[cfg(feature = "brotli")]
 mod brotli;
@@ -58,6 +58,12 @@ pub(crate) enum Failure {
         expect(dead_code, reason = "without a coding nothing can be wrong with one")
     )]
     Corrupt,
+    /// It would have held more than there is room for.
+    #[cfg_attr(
+        not(any(feature = "brotli", feature = "deflate", feature = "zstd")),
+        expect(dead_code, reason = "without a coding nothing is held")
+    )]
+    Memory,
 }
 
 /// What takes the decoded bytes. `false`: no more are wanted.
@@ -103,19 +109,29 @@ impl Decoder {
         self.coding == Coding::Identity
     }
 
-    /// Decodes the next bytes of the body.
-    pub(crate) fn decode(&mut self, bytes: &[u8], output: &mut Output<'_>) -> Result<(), Failure> {
+    /// Decodes the next bytes of the body, with at most `room` bytes for all that is held.
+    #[cfg_attr(
+        not(any(feature = "brotli", feature = "deflate", feature = "zstd")),
+        expect(unused_variables, reason = "without a coding nothing is held")
+    )]
+    pub(crate) fn decode(&mut self, bytes: &[u8], room: usize, output: &mut Output<'_>) -> Result<(), Failure> {
         match self.coding {
             Coding::Identity => {
                 output(bytes);
                 Ok(())
             }
             #[cfg(feature = "deflate")]
-            Coding::Gzip | Coding::Deflate => self.inflate.as_mut().ok_or(Failure::Unknown)?.decode(bytes, output),
+            Coding::Gzip | Coding::Deflate => {
+                let inflate = self.inflate.as_mut().ok_or(Failure::Unknown)?;
+                if size_of::<inflate::Inflate>() > room {
+                    return Err(Failure::Memory);
+                }
+                inflate.decode(bytes, output)
+            }
             #[cfg(feature = "brotli")]
-            Coding::Brotli => self.brotli.as_mut().ok_or(Failure::Unknown)?.decode(bytes, output),
+            Coding::Brotli => self.brotli.as_mut().ok_or(Failure::Unknown)?.decode(bytes, room, output),
             #[cfg(feature = "zstd")]
-            Coding::Zstd => self.zstd.as_mut().ok_or(Failure::Unknown)?.decode(bytes, output),
+            Coding::Zstd => self.zstd.as_mut().ok_or(Failure::Unknown)?.decode(bytes, room, output),
             _ => Err(Failure::Unknown),
         }
     }

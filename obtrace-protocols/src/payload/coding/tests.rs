@@ -15,7 +15,7 @@ fn decoded(coding: Coding, pieces: &[&[u8]], most: usize) -> Result<Vec<u8>, Fai
         out.clear();
         decoder.begin(coding);
         for piece in pieces {
-            decoder.decode(piece, &mut |plain| {
+            decoder.decode(piece, usize::MAX, &mut |plain| {
                 out.extend_from_slice(plain);
                 out.len() < most
             })?;
@@ -105,6 +105,32 @@ mod deflate {
     }
 }
 
+/// The most that may be held is no more than that, and what is held is known.
+#[cfg(any(feature = "brotli", feature = "zstd"))]
+fn in_little_room(coding: Coding, coded: &[u8], needed: core::ops::Range<usize>) {
+    for size in [1, 7, coded.len()] {
+        let decoded = |room| {
+            let mut decoder = Decoder::default();
+            decoder.begin(coding);
+            let told = coded.chunks(size).try_for_each(|piece| decoder.decode(piece, room, &mut |_| true));
+            (told, decoder.memory())
+        };
+        let (told, held) = decoded(usize::MAX);
+        assert!(told.is_ok() && needed.contains(&held), "{held}");
+        assert_eq!(decoded(needed.end), (Ok(()), held));
+        assert_eq!(decoded(needed.start).0, Err(Failure::Memory));
+        assert_eq!(decoded(0).0, Err(Failure::Memory));
+    }
+}
+
+#[cfg(feature = "brotli")]
+#[test]
+fn brotli_in_little_room() {
+    // A block as it is, which says that it has 4 MiB.
+    in_little_room(Coding::Brotli, b"\xcb\xff\xff\x9fhello", 4 << 20..(4 << 20) + 65536);
+    in_little_room(Coding::Brotli, b"\x0b\x02\x80hello", 4096..65536);
+}
+
 #[cfg(feature = "brotli")]
 #[test]
 fn brotli_in_any_split() {
@@ -139,6 +165,20 @@ mod zstd {
         let bomb = [&[0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x50][..], &block.repeat(10_000)].concat();
         let out = decoded(Coding::Zstd, &[&bomb], 100_000).unwrap();
         assert!((100_000..140_000).contains(&out.len()), "{}", out.len());
+    }
+
+    #[test]
+    fn zstd_in_little_room() {
+        // As above, in a window of 8 MiB that is full.
+        let block = [0x02, 0x00, 0x10, b'x'];
+        let large = [&[0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x68][..], &block.repeat(100)].concat();
+        in_little_room(Coding::Zstd, &large, 8 << 20..9 << 20);
+        // What a window could hold is not taken before it does, nor for the frame behind another one.
+        let little = [&[0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x68][..], &block, &[0x03, 0x00, 0x10, b'x']].concat();
+        in_little_room(Coding::Zstd, &little.repeat(3), 256 << 10..700 << 10);
+        // What a compressed block may take is in its head: so many literals, and sequences.
+        let literals = [0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x38, 0x2d, 0x00, 0x00, 0xfd, 0xff, 0x0f, b'x', 0x00];
+        in_little_room(Coding::Zstd, &literals, 128 << 10..900 << 10);
     }
 
     #[test]

@@ -139,6 +139,9 @@ const HOSTS: [(&str, &str); 22] = [
     ("ollama.com", "ollama"),
 ];
 
+/// Behind it Azure's paths name the deployment.
+const DEPLOYMENTS: &str = "/openai/deployments/";
+
 fn provider_of(host: &str) -> Option<&'static str> {
     let ends = |end: &str| {
         let at = host.len().checked_sub(end.len())?;
@@ -193,7 +196,7 @@ fn openai<'a>(request: &Request<'_>, endpoints: &'a [GenAiEndpoint], before: &st
     let set = endpoints.iter().find(|endpoint| endpoint.is_of(request)).map(|endpoint| &*endpoint.provider);
     let host = provider_of(request.host_name());
     let version = before.ends_with("/v1");
-    let azure = before.contains("/openai/deployments/");
+    let azure = before.contains(DEPLOYMENTS);
     let api = match last {
         "completions" if before.ends_with("/chat") => Api::OpenAiChat,
         "completions" => Api::OpenAiCompletion,
@@ -221,7 +224,8 @@ fn openai<'a>(request: &Request<'_>, endpoints: &'a [GenAiEndpoint], before: &st
 pub(super) fn model_of(api: Api, path: &str) -> Option<&str> {
     match api {
         Api::OpenAiChat | Api::OpenAiCompletion | Api::OpenAiResponses | Api::OpenAiEmbeddings => {
-            let (_, rest) = path.split_once("/openai/deployments/")?;
+            // Nearly none has it, and to ask only whether it is there costs less.
+            let (_, rest) = path.contains(DEPLOYMENTS).then(|| path.split_once(DEPLOYMENTS))??;
             rest.split('/').next()
         }
         _ => {

@@ -83,9 +83,9 @@ impl Asked {
             Field::PresencePenalty => call.presence_penalty = float(value),
             Field::Dimensions => call.dimensions = count(value).or(call.dimensions),
             Field::Stop => _ = text(value).map(|word| call.stop.push(word)),
-            Field::EncodingFormat => _ = text(value).map(|word| call.encodings.push(word)),
+            Field::EncodingFormat => _ = text(value).filter(|word| is_name(word)).map(|word| call.encodings.push(word)),
             Field::OutputType => set_output_type(&mut call.output_type, value),
-            Field::ServiceTier => set(&mut call.request_tier, value),
+            Field::ServiceTier if text(value).is_some_and(is_name) => set(&mut call.request_tier, value),
             Field::Conversation => set(&mut call.conversation, value),
             Field::Prompt => self.has_prompt |= !matches!(value, Value::Null | Value::Bool(_)),
             _ => {}
@@ -100,7 +100,7 @@ impl Asked {
             Field::Object => self.sure |= text(value).is_some_and(|kind| self.is_object(kind)),
             Field::EventKind => set(&mut self.event, value),
             Field::Done => self.done |= matches!(value, Value::Bool(_)),
-            Field::ServiceTier => set(&mut call.response_tier, value),
+            Field::ServiceTier if text(value).is_some_and(is_name) => set(&mut call.response_tier, value),
             Field::Fingerprint => set(&mut call.fingerprint, value),
             Field::Conversation => set(&mut call.conversation, value),
             Field::Choice => self.choice(call, value),
@@ -274,8 +274,9 @@ impl Subject for Asked {
         call.provider.push_str(known.provider);
         call.operation = self.api.operation();
         call.openai_api = self.api.openai_type();
-        call.stream = self.api == Api::GeminiStream || request.path().ends_with(":streamRawPredict");
-        if let Some(model) = endpoint::model_of(self.api, request.path()) {
+        let path = request.path();
+        call.stream = self.api == Api::GeminiStream || path.ends_with(":streamRawPredict");
+        if let Some(model) = endpoint::model_of(self.api, path) {
             call.request_model.push_str(model.get(..256).unwrap_or(model));
         }
     }

@@ -2,7 +2,8 @@
 
 use super::{
     Event, Literal, MAX_KEY, MAX_NUMBER, Node, Reader, State, What,
-    scan::{Escape, string_end, walk_string},
+    scan::string_end,
+    string::{Escape, walk_string},
 };
 
 impl<F: Copy> Reader<F> {

@@ -1,85 +1,6 @@
-//! Finds the ends of strings and what is around them.
+//! Finds names, ends of strings, and what is around them.
 
 use crate::scan::{BLOCK, holds};
-
-/// Where in an escape a string is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Escape {
-    #[default]
-    None,
-    Backslash,
-    /// So many digits are left.
-    Unicode(u8, u16),
-}
-
-/// Walks over a string up to behind its end. Whether the end was there.
-#[inline]
-pub(super) fn walk_string(escape: &mut Escape, input: &mut &[u8]) -> bool {
-    let bytes = *input;
-    // The high bit of the first byte, if that is the second one of an escape. Its digits are as good as any character.
-    let mut escaped = if core::mem::take(escape) == Escape::None { 0 } else { FIRST };
-    let mut at = 0_usize;
-    let mut plain = false;
-    while let Some(word) = bytes.get(at..).and_then(|rest| rest.first_chunk()) {
-        let word = u64::from_le_bytes(*word);
-        let (quotes, slashes) = (exact_marks(word, b'"'), exact_marks(word, b'\\'));
-        let behind = slashes << 8 | escaped;
-        let ends = quotes & !behind;
-        if ends != 0 && (slashes & behind == 0 || ends.trailing_zeros() < (slashes & behind).trailing_zeros()) {
-            let end = at.wrapping_add((ends.trailing_zeros() >> 3) as usize);
-            *input = bytes.get(end.wrapping_add(1)..).unwrap_or_default();
-            return true;
-        }
-        if slashes & behind != 0 {
-            // Backslashes in a row.
-            break;
-        }
-        escaped = slashes >> 56;
-        at = at.wrapping_add(size_of::<u64>());
-        if slashes | quotes | escaped == 0 {
-            if core::mem::replace(&mut plain, true) {
-                at = at.wrapping_add(plain_blocks(bytes.get(at..).unwrap_or_default()));
-            }
-        } else {
-            plain = false;
-        }
-    }
-    let mut rest = bytes.get(at..).unwrap_or_default();
-    if escaped != 0 {
-        *escape = Escape::Backslash;
-    }
-    let over = walk_on(escape, &mut rest);
-    *input = rest;
-    over
-}
-
-/// Bytes of the blocks in front that hold no quote and no backslash.
-fn plain_blocks(bytes: &[u8]) -> usize {
-    let (blocks, _) = bytes.as_chunks::<BLOCK>();
-    let is_plain = |block: &&[u8; BLOCK]| !(holds(block, b'"') | holds(block, b'\\'));
-    blocks.iter().take_while(is_plain).count().wrapping_mul(BLOCK)
-}
-
-/// As [`walk_string`], from one quote or backslash to the next.
-fn walk_on(escape: &mut Escape, input: &mut &[u8]) -> bool {
-    let bytes = *input;
-    let mut at = usize::from(*escape != Escape::None);
-    while let Some(found) = string_mark(bytes, at) {
-        *escape = Escape::None;
-        if bytes.get(found) == Some(&b'"') {
-            *input = bytes.get(found.wrapping_add(1)..).unwrap_or_default();
-            return true;
-        }
-        at = found.wrapping_add(2);
-    }
-    if at <= bytes.len() {
-        *escape = Escape::None;
-    } else if !bytes.is_empty() {
-        *escape = Escape::Backslash;
-    }
-    *input = &[];
-    false
-}
 
 /// A name without escapes and what is behind its colon; `None` if that is not there whole, or not so simple.
 #[inline(always)]
@@ -149,7 +70,7 @@ pub(super) fn string_end(bytes: &[u8]) -> usize {
 
 /// Where from `at` on the first quote or backslash is.
 #[inline]
-fn string_mark(bytes: &[u8], at: usize) -> Option<usize> {
+pub(super) fn string_mark(bytes: &[u8], at: usize) -> Option<usize> {
     let marks = |word: u64| marks(word, b'"') | marks(word, b'\\');
     find(bytes, at, |block| holds(block, b'"') | holds(block, b'\\'), marks)
 }
@@ -173,18 +94,8 @@ pub(in crate::payload) fn line_end(bytes: &[u8]) -> usize {
     find(bytes, 0, |block| holds(block, b'\n') | holds(block, b'\r'), marks).unwrap_or(bytes.len())
 }
 
-const ONES: u64 = 0x0101_0101_0101_0101;
-const HIGH: u64 = 0x8080_8080_8080_8080;
-
-/// The high bit of the first byte of a word.
-const FIRST: u64 = 0x80;
-
-/// The high bit of the bytes of a word that are `byte`.
-#[inline(always)]
-const fn exact_marks(word: u64, byte: u8) -> u64 {
-    let differs = word ^ ONES.wrapping_mul(byte as u64);
-    !((differs & !HIGH).wrapping_add(!HIGH) | differs | !HIGH)
-}
+pub(super) const ONES: u64 = 0x0101_0101_0101_0101;
+pub(super) const HIGH: u64 = 0x8080_8080_8080_8080;
 
 /// The high bit of bytes of a word that are `byte`. The lowest is right; a borrow may mark some above it.
 #[inline(always)]
@@ -227,37 +138,9 @@ fn find(bytes: &[u8], mut at: usize, has: impl Fn(&[u8; BLOCK]) -> bool, marks: 
 
 #[cfg(test)]
 mod tests {
-    use alloc::{vec, vec::Vec};
-
-    use proptest::prelude::*;
+    use alloc::vec;
 
     use super::*;
-
-    proptest! {
-        #[test]
-        fn strings_end_where_a_plain_walk_ends_them(bytes in prop::collection::vec(
-            prop_oneof![3 => Just(b'\\'), 1 => Just(b'"'), 8 => Just(b'a'), 2 => Just(b'#'), 2 => Just(0xdc)], 0..120,
-        ), at in 0_usize..120) {
-            let mut escaped = false;
-            let end = bytes.iter().position(|&byte| {
-                let is_end = byte == b'"' && !escaped;
-                escaped = byte == b'\\' && !escaped;
-                is_end
-            });
-            let (front, back) = bytes.split_at(at.min(bytes.len()));
-            let (mut escape, mut left) = (Escape::None, Vec::new());
-            let mut over = false;
-            for mut piece in [front, back] {
-                if !over {
-                    over = walk_string(&mut escape, &mut piece);
-                }
-                left.extend_from_slice(piece);
-            }
-            prop_assert_eq!(over, end.is_some());
-            prop_assert_eq!(left.len(), end.map_or(0, |end| bytes.len().wrapping_sub(end).wrapping_sub(1)));
-            prop_assert!(over || (escape == Escape::Backslash) == escaped);
-        }
-    }
 
     #[test]
     fn finds_what_a_plain_search_finds() {

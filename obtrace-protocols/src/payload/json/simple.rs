@@ -4,7 +4,8 @@
 use super::{
     Event, MAX_NUMBER, Node, Reader, State, Told, What,
     scalar::is_of_number,
-    scan::{simple_name, simple_string, walk_string},
+    scan::{simple_name, simple_string},
+    string::walk_string,
 };
 
 impl<F: Copy> Reader<F> {
