@@ -16,8 +16,9 @@ const NEAR: usize = 64;
 #[derive(Debug, Default)]
 pub(super) struct Pending {
     waiting: VecDeque<Box<Request>>,
-    /// Their correlation ids.
+    /// Their correlation ids, and whether these do not count up.
     ids: VecDeque<i32>,
+    is_mixed: bool,
     done: VecDeque<Box<Request>>,
     free: VecDeque<Box<Request>>,
     current: Option<Box<Request>>,
@@ -58,6 +59,7 @@ impl Pending {
         while self.waiting.len() >= most.max(1) {
             self.drop_front(Completeness::ResponseMissing, shared);
         }
+        self.is_mixed = self.ids.back().is_some_and(|last| self.is_mixed || *last >= request.correlation);
         self.ids.push_back(request.correlation);
         self.comes(&request);
         self.waiting.push_back(request);
@@ -82,18 +84,17 @@ impl Pending {
         self.done.push_back(request);
     }
 
-    /// Where the request with this correlation id waits: where it has its place if clients count up, else among the 64
-    /// oldest.
+    /// Where the request with this correlation id waits: where it has its place if they count up, else among the 64
+    /// oldest. The Java client's do not: those of its authentication are the largest, and it numbers requests before it
+    /// asks for the broker's versions.
     pub(super) fn find(&self, correlation: i32) -> Option<usize> {
-        let near = || self.ids.iter().take(NEAR).position(|id| *id == correlation);
-        self.find_in_order(correlation).or_else(near).filter(|at| self.is_request(*at))
-    }
-
-    /// The same for clients that count up.
-    pub(super) fn find_in_order(&self, correlation: i32) -> Option<usize> {
         let distance = correlation.wrapping_sub(*self.ids.front()?);
         let guess = usize::try_from(distance).ok().filter(|at| self.ids.get(*at) == Some(&correlation));
-        guess.or_else(|| self.ids.binary_search(&correlation).ok()).filter(|at| self.is_request(*at))
+        let found = guess.or_else(|| match self.is_mixed {
+            true => self.ids.iter().take(NEAR).position(|id| *id == correlation),
+            false => self.ids.binary_search(&correlation).ok(),
+        });
+        found.filter(|at| self.is_request(*at))
     }
 
     fn is_request(&self, at: usize) -> bool {

@@ -80,7 +80,7 @@ impl KafkaParser {
         // The answer to a token may have been lost, and what comes answer a request behind it.
         let mut behind = reader;
         let is_answer =
-            were_lost && size >= MIN_RESPONSE && behind.i32_be().is_some_and(|id| pending.find_in_order(id).is_some());
+            were_lost && size >= MIN_RESPONSE && behind.i32_be().is_some_and(|id| pending.find(id).is_some());
         if expects_token && !is_answer && (is_response_size(size, false) || size < MIN_RESPONSE) {
             pending.take_token();
             self.server.walk = Some(Walk::unread(size.into()));
@@ -201,7 +201,7 @@ impl Search<'_> {
     fn known(&self, at: usize) -> Option<(u32, &Request)> {
         let mut reader = Reader::new(self.rest.get(at..)?);
         let size = reader.u32_be().filter(|size| is_response_size(*size, false))?;
-        let place = self.pending.find_in_order(reader.i32_be()?)?;
+        let place = self.pending.find(reader.i32_be()?)?;
         Some((size, self.pending.get(place)?))
     }
 

@@ -508,6 +508,23 @@ fn correlation_ids_tell_whose_response_it_is() {
     assert_eq!(told, [900_000, i32::MIN, 3, 7].map(|correlation| (correlation, Completeness::Complete)));
 }
 
+/// The Java client's authentication has the largest ids, and behind it they do not count up.
+#[test]
+fn a_response_behind_a_loss_is_found_where_ids_do_not_count_up() {
+    let mut talk = Talk::new(Config::new(), &Shared::default());
+    let asked = [i32::MAX - 7, 2, 3, 0];
+    for correlation in asked {
+        talk.say(true, &produce(correlation, 1, &record_batch(0, 1, 9)), usize::MAX);
+    }
+    talk.lose(false, 45);
+    for correlation in [3, 0] {
+        talk.say(false, &produced(correlation, 0), usize::MAX);
+    }
+    let told: Vec<_> = talk.close().iter().map(|it| (details(it).correlation_id, it.completeness)).collect();
+    let expected = [Completeness::Gap, Completeness::Gap, Completeness::Complete, Completeness::Complete];
+    assert_eq!(told, asked.into_iter().zip(expected).collect::<Vec<_>>());
+}
+
 /// The two directions may be told of out of order.
 #[test]
 fn a_response_told_of_before_its_request_waits_for_it() {
