@@ -178,10 +178,7 @@ impl Connection {
     }
 
     pub(super) fn adopt(&mut self, protocol: Protocol, requests: Direction) {
-        if requests != self.requests.unwrap_or(Direction::Sent) {
-            core::mem::swap(&mut self.client, &mut self.server);
-        }
-        self.requests = Some(requests);
+        self.turn(Some(requests));
         self.state = State::Known(protocol);
         self.parser = Some(ParserBox(detect::new_parser(protocol, &self.config)));
         if core::mem::take(&mut self.joined)
@@ -204,6 +201,16 @@ impl Connection {
         self.wake();
     }
 
+    /// Requests go this way from now on: each side keeps the bytes of its direction.
+    fn turn(&mut self, requests: Option<Direction>) {
+        let old = core::mem::replace(&mut self.requests, requests);
+        if requests.unwrap_or(Direction::Sent) != old.unwrap_or(Direction::Sent) {
+            core::mem::swap(&mut self.client, &mut self.server);
+            self.beginnings.reverse();
+            self.newest = if self.newest == Side::Client { Side::Server } else { Side::Client };
+        }
+    }
+
     /// The protocol was a mistake: detect again from the next chunk.
     pub(super) fn give_up(&mut self, side: Side) {
         let now = self.stream(side).assembler.newest().at;
@@ -211,7 +218,7 @@ impl Connection {
         self.retire();
         self.misframed = 0;
         self.state = State::Detecting;
-        self.requests = self.config.role.map(requests_of);
+        self.turn(self.config.role.map(requests_of));
         self.settle(Detection::Unknown);
     }
 }
@@ -248,22 +255,28 @@ mod tests {
         assert_eq!(connection.state(), State::Known(Protocol::Mqtt));
     }
 
+    /// Sixteen exchanges of HTTP, and what is none behind each of them: every second time the protocol is given up.
+    fn give_up_and_begin_again(role: Option<Role>, requests: Direction) -> Connection {
+        let mut connection = Connection::new(Config::new().with_role(role), &Shared::default());
+        let mut ends = [0, 0];
+        for _ in 0..16 {
+            for (direction, bytes) in [
+                (requests, &b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n"[..]),
+                (requests.opposite(), b"HTTP/1.1 204 No Content\r\n\r\n"),
+                (requests, b"\x01\r\n"),
+                (requests.opposite(), b"\x01\r\n"),
+            ] {
+                let end = &mut ends[usize::from(direction == requests)];
+                data(&mut connection, direction, *end, bytes);
+                *end += bytes.len();
+            }
+        }
+        connection
+    }
+
     #[test]
     fn exchanges_wait_for_who_polls_late() {
-        let mut connection = Connection::new(Config::new().with_role(Some(Role::Client)), &Shared::default());
-        let (mut sent, mut received) = (0, 0);
-        let mut say = |direction, bytes: &[u8]| {
-            let offset = if direction == Direction::Sent { &mut sent } else { &mut received };
-            data(&mut connection, direction, *offset, bytes);
-            *offset += bytes.len();
-        };
-        for _ in 0..16 {
-            say(Direction::Sent, b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n");
-            say(Direction::Received, b"HTTP/1.1 204 No Content\r\n\r\n");
-            // Every second time the protocol is given up.
-            say(Direction::Sent, b"\x01\r\n");
-            say(Direction::Received, b"\x01\r\n");
-        }
+        let mut connection = give_up_and_begin_again(Some(Role::Client), Direction::Sent);
         assert!(connection.state() == State::Detecting && connection.framing_errors() > 6 * 4);
         let (mut announced, mut told) = (0, 0);
         while connection.poll_opened().is_some() {
@@ -273,5 +286,18 @@ mod tests {
             told += 1;
         }
         assert_eq!((announced, told), (16, 16));
+    }
+
+    #[test]
+    fn a_protocol_that_was_given_up_is_found_again_whoever_asks() {
+        for requests in [Direction::Sent, Direction::Received] {
+            let mut connection = give_up_and_begin_again(None, requests);
+            let mut told = 0;
+            while let Some(exchange) = connection.poll_exchange() {
+                assert_eq!(exchange.completeness, crate::Completeness::Complete);
+                told += 1;
+            }
+            assert_eq!(told, 16, "{requests:?}");
+        }
     }
 }

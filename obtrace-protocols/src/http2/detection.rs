@@ -2,7 +2,7 @@
 //! sends.
 
 use super::{
-    frame::{DEFAULT_MAX_FRAME, Head, Kind, PREFACE},
+    frame::{DEFAULT_MAX_FRAME, HEAD, Head, Kind, PREFACE},
     resync::{Look, look},
 };
 use crate::{detect::Verdict, parser::Side};
@@ -30,6 +30,9 @@ pub(crate) fn matches(client: &[u8], server: &[u8]) -> Verdict {
 
 /// So much of the preface is like nothing else.
 const SHOWN: usize = 3;
+/// The settings that there are (RFC 9113 §6.5.2, RFC 8441 §3, RFC 9218 §2.1), and gRPC's own.
+const KNOWN_SETTINGS: core::ops::RangeInclusive<u16> = 1..=9;
+const GRPC_SETTING: u16 = 0xfe03;
 
 /// Whether the very first bytes of either side are of HTTP/2 and nothing else, however few of them there are: those of the
 /// preface, or the SETTINGS that a server begins with.
@@ -42,7 +45,17 @@ pub(crate) fn begins(bytes: &[u8]) -> bool {
             && !head.is_ack()
             && head.is_allowed(Side::Server, DEFAULT_MAX_FRAME)
             && head.is_likely(Side::Server)
+            && (head.length == 0 || first_setting(bytes).is_some_and(is_setting))
     })
+}
+
+/// A message of Kafka may have the same head.
+fn is_setting(id: u16) -> bool {
+    KNOWN_SETTINGS.contains(&id) || id == GRPC_SETTING
+}
+
+fn first_setting(bytes: &[u8]) -> Option<u16> {
+    bytes.get(HEAD..)?.first_chunk().copied().map(u16::from_be_bytes)
 }
 
 /// `Yes`: frames, the last one looked at with header fields of this side.
@@ -103,6 +116,9 @@ mod tests {
             &SETTINGS[..8],
             b"\0\0\0\x04\x01\0\0\0\0",
             b"\0\0\x05\x04\0\0\0\0\0",
+            b"\0\0\x06\x04\0\0\0\0\0",
+            // Produce of Kafka in version 0.
+            b"\0\0\x06\x04\0\0\0\0\0\0\0\x07\0\x03app\0\x01",
         ] {
             assert!(!begins(other), "{other:?}");
         }

@@ -410,8 +410,8 @@ impl Assembler {
         lost
     }
 
-    /// Drops everything that is unread and waits; the next chunk that is not of what was readable before begins the
-    /// stream anew. For a stream whose protocol is not known yet.
+    /// Drops everything that is unread and waits; the next chunk begins the stream anew, but for what it has of bytes
+    /// that were readable before: these are dropped on arrival. For a stream whose protocol is not known yet.
     pub fn reset(&mut self) {
         let next = self.next.saturating_add(self.readable().len() as u64);
         *self = Self { next, ..Self::new(self.limit as usize) };
