@@ -91,6 +91,19 @@ impl Slot {
         }
     }
 
+    /// Nothing of its bodies that is not over will be seen.
+    fn end_observed(&mut self, observers: &mut Observers) {
+        let Some(observer) = self.observer.as_mut() else { return };
+        observers.with(&mut **observer, |observer| {
+            for (side, done) in [(Side::Client, self.request_done), (Side::Server, self.response_done)] {
+                if !done {
+                    observer.lose(side);
+                    observer.end(side);
+                }
+            }
+        });
+    }
+
     /// What was found in its bodies.
     #[expect(clippy::borrowed_box, reason = "it is told as it is, see `HttpDetails::payload`")]
     fn payload(&self) -> Option<&Box<Payload>> {
@@ -431,18 +444,25 @@ impl Queue {
         }
     }
 
+    /// Gives up the request that the next response answers. Whether there was one.
+    pub(super) fn give_up_oldest(&mut self) -> bool {
+        let first = self.first_open().min(self.slots.len());
+        let oldest = self.slots.range_mut(first..).find(|slot| !slot.response_done);
+        let found = oldest.is_some();
+        if let Some(oldest) = oldest {
+            oldest.end_observed(&mut self.observers);
+            oldest.request_done = true;
+            oldest.response_done = true;
+        }
+        self.settle();
+        found
+    }
+
     /// Ends everything that is open at `now`.
     pub(super) fn close(&mut self, now: Timestamp) {
-        for slot in self.iter_open() {
-            let (asked, answered) = (slot.request_done, slot.response_done);
-            if let Some(observer) = slot.observer.as_mut() {
-                for (side, done) in [(Side::Client, asked), (Side::Server, answered)] {
-                    if !done {
-                        observer.lose(side);
-                        observer.end(side);
-                    }
-                }
-            }
+        let first = self.first_open().min(self.slots.len());
+        for slot in self.slots.range_mut(first..) {
+            slot.end_observed(&mut self.observers);
             if !slot.request_done {
                 slot.request.end = now;
                 slot.truncated |= slot.status != 0;
