@@ -117,7 +117,7 @@ fn in_little_room(coding: Coding, coded: &[u8], needed: core::ops::Range<usize>,
         };
         let (told, held) = decoded(usize::MAX);
         assert!(told.is_ok() && needed.contains(&held), "{held}");
-        assert_eq!(decoded(needed.end + beside), (Ok(()), held));
+        assert_eq!(decoded(needed.end.saturating_add(beside)), (Ok(()), held));
         assert_eq!(decoded(needed.start).0, Err(Failure::Memory));
         assert_eq!(decoded(0).0, Err(Failure::Memory));
     }
