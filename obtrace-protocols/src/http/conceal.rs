@@ -3,12 +3,14 @@
 //! or again.
 
 mod forms;
+mod kind;
 mod names;
 
 use alloc::string::String;
 use core::ops::Range;
 
-pub(crate) use forms::{is_addresses, is_scheme, media_type};
+pub(super) use forms::is_scheme;
+pub(crate) use kind::Kind;
 pub use names::is_credential;
 
 use self::names::is_concealed;
@@ -20,7 +22,7 @@ const STARS: &str = "********************************";
 /// Conceals what is secret in a request target, which is the text from `from` on. `is_cut`, here and below: there was
 /// more of it.
 #[inline]
-pub(crate) fn target(text: &mut String, from: usize, is_cut: bool) {
+fn target(text: &mut String, from: usize, is_cut: bool) {
     if text.as_bytes().get(from) != Some(&b'/') {
         user(text, from, is_cut);
     }
@@ -29,7 +31,7 @@ pub(crate) fn target(text: &mut String, from: usize, is_cut: bool) {
 
 /// The same in a path, and the query behind it if there is one.
 #[inline]
-pub(crate) fn path(text: &mut String, from: usize, is_cut: bool) {
+fn path(text: &mut String, from: usize, is_cut: bool) {
     let bytes = text.as_bytes().get(from..).unwrap_or_default();
     match bytes.iter().position(|&byte| forms::marks(byte) & forms::PATH != 0) {
         Some(at) => parts(text, from, from.saturating_add(at), is_cut),
@@ -64,7 +66,7 @@ fn parts_of_path(text: &mut String, path: Range<usize>, marks: &[u8], is_end: fn
 }
 
 /// The same in a query.
-pub(crate) fn query(text: &mut String, from: usize, is_cut: bool) {
+fn query(text: &mut String, from: usize, is_cut: bool) {
     parameters(text, from);
     users(text, from, is_cut);
 }
@@ -138,7 +140,7 @@ const MAX_PRODUCT: usize = 32;
 
 /// Conceals what is secret in the text of a field: values behind names of credentials with `=` or `:`, words behind
 /// `Bearer` and the like, users in URLs.
-pub(crate) fn field(text: &mut String, from: usize, is_cut: bool) {
+fn field(text: &mut String, from: usize, is_cut: bool) {
     let bytes = text.as_bytes().get(from..).unwrap_or_default();
     // Many are one product.
     if bytes.len() <= MAX_PRODUCT && bytes.iter().fold(0, |found, &byte| found | forms::marks(byte)) & forms::FIELD == 0
@@ -253,7 +255,7 @@ fn schemes(text: &mut String, from: usize) {
 
 /// The authority without what is before an @: a user's name and password.
 #[inline]
-pub(crate) fn authority(authority: &[u8]) -> &[u8] {
+fn authority(authority: &[u8]) -> &[u8] {
     if !authority.contains(&b'@') {
         return authority;
     }

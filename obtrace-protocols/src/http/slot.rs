@@ -3,14 +3,13 @@
 use alloc::{borrow::Cow, boxed::Box, collections::VecDeque, string::String, vec::Vec};
 
 use super::{
-    conceal,
+    conceal::Kind,
     details::{HttpDetails, operation, split_target},
     head::Field,
     texts::{Piece, Span, Texts},
 };
 use crate::{
     Completeness, Details, Exchange, Message, Protocol, Role, Timestamp,
-    credential::are_registered,
     parser::{Context, Side, Upgrade},
     payload::{self, Observed, Observer, Observers, Payload, Unread, coding::Coding},
 };
@@ -279,31 +278,26 @@ impl Queue {
         slot.is_head = method == "HEAD";
         slot.is_connect = method == "CONNECT";
         slot.method = self.requests.put_str(&mut slot.text, method);
-        slot.target = self.requests.put_target(&mut slot.text, target, limit);
+        slot.target = self.requests.put_as(Kind::Target, &mut slot.text, target, limit);
     }
 
     /// Notes a field, unless it was there before.
     pub(super) fn note_field(&mut self, slot: &mut Slot, field: Field, value: &[u8], limit: usize) {
-        let piece = match field {
-            Field::Host => &mut slot.host,
-            Field::UserAgent => &mut slot.user_agent,
-            Field::ContentType => &mut slot.request_type,
-            Field::ForwardedFor => &mut slot.forwarded_for,
-            _ => &mut slot.upgrade,
+        let (piece, kind) = match field {
+            Field::Host => (&mut slot.host, Kind::Authority),
+            Field::UserAgent => (&mut slot.user_agent, Kind::Agent),
+            Field::ContentType => (&mut slot.request_type, Kind::MediaType),
+            Field::ForwardedFor => (&mut slot.forwarded_for, Kind::Addresses),
+            _ => (&mut slot.upgrade, Kind::Registered),
         };
         if !piece.is_some() {
-            *piece = match field {
-                Field::UserAgent => self.requests.put_field(&mut slot.text, value, limit),
-                Field::Host => self.requests.put(&mut slot.text, conceal::authority(value), limit),
-                Field::ForwardedFor if !conceal::is_addresses(value) => return,
-                Field::ContentType => match conceal::media_type(value) {
-                    [] => return,
-                    value => self.requests.put(&mut slot.text, value, limit),
-                },
+            let value = match kind.known(value, false) {
+                Some(value) => value,
                 // What is asked for counts, whatever it is called.
-                Field::Upgrade if !are_registered(value) => self.requests.put(&mut slot.text, b"", limit),
-                _ => self.requests.put(&mut slot.text, value, limit),
+                None if field == Field::Upgrade => b"",
+                None => return,
             };
+            *piece = self.requests.put_as(kind, &mut slot.text, value, limit);
         }
     }
 

@@ -140,9 +140,9 @@ fn credentials_in_fields() {
 #[test]
 fn lists_of_addresses() {
     for list in ["203.0.113.7", "203.0.113.7, 10.0.0.1:80", "2001:db8::1,[::1],[::1]:80", "unknown"] {
-        assert!(is_addresses(list.as_bytes()), "{list}");
+        assert!(forms::is_addresses(list.as_bytes()), "{list}");
     }
     for list in ["", "a", "203.0.113.7, abc", "203.0.113", "[abc]", "1.2.3.4,"] {
-        assert!(!is_addresses(list.as_bytes()), "{list}");
+        assert!(!forms::is_addresses(list.as_bytes()), "{list}");
     }
 }
