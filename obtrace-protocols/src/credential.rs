@@ -75,44 +75,6 @@ pub(crate) fn is_secret(name: &[u8]) -> bool {
     has_token && !TOKENS.ends(last) || SHORT.contains(&last)
 }
 
-/// Most bytes of a name that are looked at, the last ones.
-const MAX_NAME: usize = 64;
-
-/// A name in lower case, of letters and digits only.
-pub(crate) struct Plain {
-    bytes: [u8; MAX_NAME],
-    length: usize,
-}
-
-impl Plain {
-    pub(crate) const fn new() -> Self {
-        Self { bytes: [0; MAX_NAME], length: 0 }
-    }
-
-    pub(crate) fn push(&mut self, byte: u8) {
-        if byte.is_ascii_alphanumeric()
-            && let Some(place) = self.bytes.get_mut(self.length)
-        {
-            *place = byte.to_ascii_lowercase();
-            self.length = self.length.saturating_add(1);
-        }
-    }
-
-    pub(crate) fn name(&self) -> &[u8] {
-        self.bytes.get(..self.length).unwrap_or_default()
-    }
-
-    /// As [`is_secret`].
-    pub(crate) fn is_secret(&self) -> bool {
-        is_secret(self.name())
-    }
-}
-
-/// What is looked at of a name.
-pub(crate) fn last(name: &[u8]) -> &[u8] {
-    name.get(name.len().saturating_sub(MAX_NAME)..).unwrap_or_default()
-}
-
 /// The longest name that is taken for a registered one, and the longest part of one between dots and the like.
 const MAX_REGISTERED: usize = 40;
 const MAX_PART: usize = 12;

@@ -8,7 +8,7 @@ use super::{
     params::Params,
     record::{ApplicationRole, ProtocolStatus},
 };
-use crate::{Completeness, Message, Role, TraceContext, http::conceal, parser::Context};
+use crate::{Completeness, Message, Role, TraceContext, http::conceal::Kind, parser::Context};
 
 /// A place in the call's text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -152,19 +152,19 @@ impl Call {
 impl Asked {
     /// Notes a parameter, the first of its name. `is_cut`: there may be more of its value.
     fn note(&mut self, name: &[u8], value: &[u8], is_cut: bool, text: &mut String) {
-        let place = match name {
-            b"REQUEST_METHOD" => &mut self.method,
-            b"REQUEST_URI" => &mut self.uri,
-            b"SCRIPT_NAME" | b"DOCUMENT_URI" => &mut self.script,
-            b"PATH_INFO" => &mut self.path_info,
-            b"QUERY_STRING" => &mut self.query,
-            b"HTTP_HOST" => &mut self.host,
-            b"SERVER_NAME" => &mut self.server_name,
-            b"REQUEST_SCHEME" => &mut self.scheme,
-            b"HTTP_USER_AGENT" => &mut self.user_agent,
-            b"CONTENT_TYPE" => &mut self.content_type,
-            b"REMOTE_ADDR" => &mut self.remote,
-            b"HTTP_X_FORWARDED_FOR" => &mut self.forwarded_for,
+        let (place, kind) = match name {
+            b"REQUEST_METHOD" => (&mut self.method, Kind::Harmless),
+            b"REQUEST_URI" => (&mut self.uri, Kind::Target),
+            b"SCRIPT_NAME" | b"DOCUMENT_URI" => (&mut self.script, Kind::Path),
+            b"PATH_INFO" => (&mut self.path_info, Kind::Path),
+            b"QUERY_STRING" => (&mut self.query, Kind::Query),
+            b"HTTP_HOST" => (&mut self.host, Kind::Authority),
+            b"SERVER_NAME" => (&mut self.server_name, Kind::Harmless),
+            b"REQUEST_SCHEME" => (&mut self.scheme, Kind::Scheme),
+            b"HTTP_USER_AGENT" => (&mut self.user_agent, Kind::Agent),
+            b"CONTENT_TYPE" => (&mut self.content_type, Kind::MediaType),
+            b"REMOTE_ADDR" => (&mut self.remote, Kind::Addresses),
+            b"HTTP_X_FORWARDED_FOR" => (&mut self.forwarded_for, Kind::Addresses),
             b"HTTPS" => {
                 self.is_https = !value.is_empty() && !value.eq_ignore_ascii_case(b"off");
                 return;
@@ -179,28 +179,13 @@ impl Asked {
             }
             _ => return,
         };
-        if place.is_none() && !value.is_empty() {
+        if place.is_none()
+            && !value.is_empty()
+            && let Some(value) = kind.known(value, is_cut)
+        {
             let from = text.len();
-            let value = match name {
-                // Of one that is cut nobody knows whether a password comes first.
-                b"HTTP_HOST" if is_cut => return,
-                b"HTTP_X_FORWARDED_FOR" | b"REMOTE_ADDR" if !conceal::is_addresses(value) => return,
-                b"REQUEST_SCHEME" if is_cut || !conceal::is_scheme(value) => return,
-                b"CONTENT_TYPE" => match conceal::media_type(value) {
-                    [] => return,
-                    value => value,
-                },
-                b"HTTP_HOST" => conceal::authority(value),
-                _ => value,
-            };
             *place = Some(keep(text, value));
-            match name {
-                b"REQUEST_URI" => conceal::target(text, from, is_cut),
-                b"SCRIPT_NAME" | b"DOCUMENT_URI" | b"PATH_INFO" => conceal::path(text, from, is_cut),
-                b"QUERY_STRING" => conceal::query(text, from, is_cut),
-                b"HTTP_USER_AGENT" => conceal::field(text, from, is_cut),
-                _ => {}
-            }
+            kind.conceal(text, from, is_cut);
         }
     }
 }

@@ -1,22 +1,20 @@
-//! Credentials in a URL are not kept: each of their bytes becomes a `*`. Which they are their names say: the parameters
-//! that the [conventions](https://opentelemetry.io/docs/specs/semconv/registry/attributes/url/) list for `url.query`, and
-//! what passwords, keys, tokens and signatures are mostly called. A name is also found in a URL that is the value of
-//! another parameter, and where it is escaped, once or again.
+//! Credentials in a URL are not kept: each of their bytes becomes a `*`. Which they are their [names](self::names) say. A
+//! name is also found in a URL that is the value of another parameter or a part of the path, and where it is escaped, once
+//! or again.
 
 mod forms;
+mod kind;
+mod names;
 
 use alloc::string::String;
 use core::ops::Range;
 
-pub(crate) use forms::{is_addresses, is_scheme, media_type};
+pub(super) use forms::is_scheme;
+pub(crate) use kind::Kind;
+pub use names::is_credential;
 
-use crate::credential::{self, Plain};
+use self::names::is_concealed;
 
-/// Names of parameters beside [those of all secrets](crate::credential) that are told from what has them inside.
-const NAMES: [&[u8]; 13] = [
-    b"auth", b"bearer", b"code", b"cookie", b"hmac", b"jwt", b"key", b"otp", b"pin", b"session", b"sid", b"sig",
-    b"ticket",
-];
 /// The words before a credential in a field.
 const SCHEMES: [&[u8]; 5] = [b"basic", b"bearer", b"digest", b"negotiate", b"token"];
 const STARS: &str = "********************************";
@@ -24,7 +22,7 @@ const STARS: &str = "********************************";
 /// Conceals what is secret in a request target, which is the text from `from` on. `is_cut`, here and below: there was
 /// more of it.
 #[inline]
-pub(crate) fn target(text: &mut String, from: usize, is_cut: bool) {
+fn target(text: &mut String, from: usize, is_cut: bool) {
     if text.as_bytes().get(from) != Some(&b'/') {
         user(text, from, is_cut);
     }
@@ -33,7 +31,7 @@ pub(crate) fn target(text: &mut String, from: usize, is_cut: bool) {
 
 /// The same in a path, and the query behind it if there is one.
 #[inline]
-pub(crate) fn path(text: &mut String, from: usize, is_cut: bool) {
+fn path(text: &mut String, from: usize, is_cut: bool) {
     let bytes = text.as_bytes().get(from..).unwrap_or_default();
     match bytes.iter().position(|&byte| forms::marks(byte) & forms::PATH != 0) {
         Some(at) => parts(text, from, from.saturating_add(at), is_cut),
@@ -48,16 +46,27 @@ fn parts(text: &mut String, from: usize, special: usize, is_cut: bool) {
     let bytes = text.as_bytes().get(special..).unwrap_or_default();
     let length = bytes.iter().position(|byte| matches!(byte, b'?' | b'#')).unwrap_or(bytes.len());
     let end = special.saturating_add(length);
-    let first = text.as_bytes().get(special..end).and_then(|path| path.iter().position(|&byte| byte == b';'));
-    if let Some(at) = first {
-        values(text, special.saturating_add(at).saturating_add(1)..end, |byte| matches!(byte, b';' | b'/'));
-    }
+    parts_of_path(text, special..end, b";", |byte| matches!(byte, b';' | b'/'));
+    // Of a URL inside.
+    parts_of_path(text, special..end, b"?#", |byte| matches!(byte, b'&' | b';'));
     parameters(text, end.saturating_add(1));
     users(text, from, is_cut);
 }
 
+/// Parameters of a path behind the first of these marks, escaped or not.
+fn parts_of_path(text: &mut String, path: Range<usize>, marks: &[u8], is_end: fn(&u8) -> bool) {
+    let bytes = text.as_bytes().get(path.clone()).unwrap_or_default();
+    let mut at = 0_usize;
+    while let Some((byte, length)) = bytes.get(at..).and_then(one) {
+        at = at.saturating_add(length);
+        if marks.contains(&byte) {
+            return values(text, path.start.saturating_add(at)..path.end, is_end);
+        }
+    }
+}
+
 /// The same in a query.
-pub(crate) fn query(text: &mut String, from: usize, is_cut: bool) {
+fn query(text: &mut String, from: usize, is_cut: bool) {
     parameters(text, from);
     users(text, from, is_cut);
 }
@@ -131,7 +140,7 @@ const MAX_PRODUCT: usize = 32;
 
 /// Conceals what is secret in the text of a field: values behind names of credentials with `=` or `:`, words behind
 /// `Bearer` and the like, users in URLs.
-pub(crate) fn field(text: &mut String, from: usize, is_cut: bool) {
+fn field(text: &mut String, from: usize, is_cut: bool) {
     let bytes = text.as_bytes().get(from..).unwrap_or_default();
     // Many are one product.
     if bytes.len() <= MAX_PRODUCT && bytes.iter().fold(0, |found, &byte| found | forms::marks(byte)) & forms::FIELD == 0
@@ -165,32 +174,64 @@ fn may_have_scheme(bytes: &[u8]) -> bool {
     })
 }
 
+/// Conceals values behind names with `=` or `:`.
 fn words(text: &mut String, from: usize) {
-    let is_name =
-        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'%' | b'[' | b']' | b'"');
-    let (mut name, mut at) = (from, from);
+    let (mut start, mut at) = (from, from);
     while let Some(&byte) = text.as_bytes().get(at) {
         let here = at;
         at = at.saturating_add(1);
-        if is_name(byte) {
+        if !matches!(byte, b'=' | b':') {
             continue;
         }
-        let named = text.as_bytes().get(name..here).unwrap_or_default();
-        name = at;
-        if matches!(byte, b'=' | b':') && is_concealed(named, b"x") {
-            let rest = text.as_bytes().get(at..).unwrap_or_default();
-            let blanks = rest.iter().take_while(|&&byte| matches!(byte, b' ' | b'"')).count();
-            let value = rest.get(blanks..).unwrap_or_default();
-            // A scheme may stand before what is behind a colon.
-            let is_end =
-                |&other: &u8| matches!(other, b'"' | b',' | b';' | b')' | b'&') || other == b' ' && byte == b'=';
-            let length = value.iter().position(is_end);
-            let start = at.saturating_add(blanks);
-            let end = start.saturating_add(length.unwrap_or(value.len()));
-            cover(text, start..end);
-            (name, at) = (end, end);
+        let named = word_before(text.as_bytes().get(start..here).unwrap_or_default());
+        start = at;
+        if is_concealed(named) {
+            let value = value_behind(text.as_bytes().get(at..).unwrap_or_default(), byte);
+            let secret = at.saturating_add(value.start)..at.saturating_add(value.end);
+            (start, at) = (secret.end, secret.end);
+            cover(text, secret);
         }
     }
+}
+
+/// The last word, without what may stand between a name and its mark.
+fn word_before(text: &[u8]) -> &[u8] {
+    let is_between = |byte: &u8| matches!(byte, b' ' | b'\t' | b'"' | b'\'' | b'\\');
+    let is_name = |byte: &u8| {
+        byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'%' | b'[' | b']' | b'"' | b'\'')
+    };
+    let behind = |is: &dyn Fn(&u8) -> bool, text: &[u8]| {
+        text.iter().rposition(|byte| !is(byte)).map_or(0, |at| at.saturating_add(1))
+    };
+    let text = text.get(..behind(&is_between, text)).unwrap_or_default();
+    text.get(behind(&is_name, text)..).unwrap_or_default()
+}
+
+/// Where the value is that follows a mark: up to the quote that ends it if one begins it.
+fn value_behind(text: &[u8], mark: u8) -> Range<usize> {
+    let count = |from: usize, is: fn(&u8) -> bool| {
+        let rest = text.get(from..).unwrap_or_default();
+        from.saturating_add(rest.iter().take_while(|byte| is(byte)).count())
+    };
+    let escape = count(0, |byte| matches!(byte, b' ' | b'\t' | b'>'));
+    let start = count(escape, |byte| *byte == b'\\');
+    let rest = text.get(start..).unwrap_or_default();
+    let Some((quote @ (b'"' | b'\''), value)) = rest.split_first() else {
+        // A scheme may stand before what is behind a colon.
+        let is_end = |&byte: &u8| {
+            matches!(byte, b'"' | b',' | b';' | b')' | b'&') || mark == b'=' && matches!(byte, b' ' | b'\t')
+        };
+        let length = rest.iter().position(is_end).unwrap_or(rest.len());
+        return start..start.saturating_add(length);
+    };
+    // One behind a backslash is of the value, unless the first one is too.
+    let mut before = 0;
+    let length = value.iter().position(|byte| {
+        let before = core::mem::replace(&mut before, *byte);
+        byte == quote && (before != b'\\' || escape < start)
+    });
+    let start = start.saturating_add(1);
+    start..start.saturating_add(length.unwrap_or(value.len()))
 }
 
 /// Conceals words behind the name of a scheme of authentication.
@@ -214,7 +255,7 @@ fn schemes(text: &mut String, from: usize) {
 
 /// The authority without what is before an @: a user's name and password.
 #[inline]
-pub(crate) fn authority(authority: &[u8]) -> &[u8] {
+fn authority(authority: &[u8]) -> &[u8] {
     if !authority.contains(&b'@') {
         return authority;
     }
@@ -249,7 +290,7 @@ fn next(query: &[u8], is_end: fn(&u8) -> bool) -> Option<Range<usize>> {
         at = at.saturating_add(length);
         name = at;
         let value = query.get(at..).unwrap_or_default();
-        if delimiter == b'=' && is_concealed(named, value) {
+        if delimiter == b'=' && is_concealed(named) {
             let length = value.iter().position(is_end).unwrap_or(value.len());
             return Some(at..at.saturating_add(length));
         }
@@ -283,50 +324,6 @@ fn unescaped(digits: &[u8]) -> Option<u8> {
     let [high, low, ..] = digits else { return None };
     let digit = |byte: u8| char::from(byte).to_digit(16);
     u8::try_from(digit(*high)? << 4 | digit(*low)?).ok()
-}
-
-/// Whether that is how a credential is named. `value` is what follows.
-fn is_concealed(name: &[u8], value: &[u8]) -> bool {
-    let Some(plain) = plain(name) else { return true };
-    // A grant of OAuth, not a status.
-    let is_status =
-        |value: &[u8]| value.iter().find(|byte| !byte.is_ascii_digit()).is_none_or(|byte| matches!(byte, b'&' | b';'));
-    is_named(&plain) && !(plain.name() == b"code" && is_status(value))
-}
-
-fn is_named(plain: &Plain) -> bool {
-    NAMES.contains(&plain.name()) || plain.is_secret()
-}
-
-/// A name as it is compared. `None`: it is escaped more than once, or not as it should be: somebody hides it.
-fn plain(name: &[u8]) -> Option<Plain> {
-    let mut plain = Plain::new();
-    let mut rest = credential::last(name);
-    while let [byte, more @ ..] = rest {
-        let escaped = if *byte == b'%' { unescaped(more) } else { None };
-        rest = if escaped.is_some() { more.get(2..).unwrap_or_default() } else { more };
-        let byte = escaped.unwrap_or(*byte);
-        if byte == b'%' {
-            return None;
-        }
-        plain.push(byte);
-    }
-    Some(plain)
-}
-
-/// Whether a parameter of a URL is named like a credential: those that the
-/// [conventions](https://opentelemetry.io/docs/specs/semconv/registry/attributes/url/) list for `url.query`, and what
-/// passwords, keys, tokens and signatures are mostly called. The names of parameters whose values are concealed in
-/// [`HttpDetails::query`](super::HttpDetails::query).
-///
-/// ```
-/// use obtrace_protocols::http::is_credential;
-/// assert!(is_credential("X-Amz-Signature") && is_credential("%74oken") && is_credential("user[password]"));
-/// assert!(!is_credential("page") && !is_credential("max_tokens"));
-/// ```
-#[must_use]
-pub fn is_credential(name: &str) -> bool {
-    plain(name.as_bytes()).is_none_or(|plain| is_named(&plain))
 }
 
 fn cover(text: &mut String, mut secret: Range<usize>) {

@@ -2,6 +2,7 @@
 
 use alloc::{borrow::Cow, boxed::Box};
 
+use super::conceal::is_scheme;
 use crate::{exchange::own, payload::Payload};
 
 /// What only HTTP/1 has. Texts are cut at [`Config::max_text`](crate::Config::max_text); bytes that are not UTF-8 are
@@ -23,7 +24,7 @@ pub struct HttpDetails<'a> {
     pub version: u8,
     /// The authority of an absolute target or of CONNECT, else the `Host` field; without user and password.
     pub host: Option<Cow<'a, str>>,
-    /// The scheme of an absolute target.
+    /// The scheme of an absolute target, if it is a short word.
     pub scheme: Option<Cow<'a, str>>,
     /// The final status code.
     pub status: Option<u16>,
@@ -99,7 +100,8 @@ pub(super) fn split_target(is_connect: bool, target: &str) -> Target<'_> {
     let (authority, path) = rest.split_at_checked(slash).unwrap_or((rest, ""));
     // What is before an @ is a user name and a password.
     let authority = authority.rsplit('@').next();
-    Target { scheme: Some(scheme), authority, path: if path.is_empty() { "/" } else { path }, query }
+    let scheme = Some(scheme).filter(|scheme| is_scheme(scheme.as_bytes()));
+    Target { scheme, authority, path: if path.is_empty() { "/" } else { path }, query }
 }
 
 /// The methods of the [IANA registry](https://www.iana.org/assignments/http-methods), and `QUERY` and `PURGE`, the
@@ -175,6 +177,7 @@ mod tests {
         assert_eq!(split("GET", "/a?u=http://x/"), [None, None, Some("/a"), Some("u=http://x/")]);
         assert_eq!(split("GET", "http://h:80/p?q"), [Some("http"), Some("h:80"), Some("/p"), Some("q")]);
         assert_eq!(split("GET", "http://u:pw@h"), [Some("http"), Some("h"), Some("/"), None]);
+        assert_eq!(split("GET", "hunter2secret://h/p"), [None, Some("h"), Some("/p"), None]);
         assert_eq!(split("CONNECT", "h:443"), [None, Some("h:443"), Some(""), None]);
         assert_eq!(split("CONNECT", "u:pw@h:443"), [None, Some("h:443"), Some(""), None]);
         assert_eq!(split("OPTIONS", "*"), [None, None, Some("*"), None]);

@@ -93,12 +93,9 @@ impl HttpParser {
             let verdict = self.pairing.surplus();
             return self.judge(verdict);
         }
-        if let Some(oldest) = self.queue.answering() {
-            oldest.request_done = true;
-            oldest.response_done = true;
+        if self.queue.give_up_oldest() {
             self.forgotten = self.forgotten.saturating_add(1);
         }
-        self.queue.settle();
     }
 
     /// Whether the response that began at this time answers the request that waits longest. None comes before its

@@ -166,6 +166,7 @@ impl HttpParser {
             Framing::Empty => self.request_done(offset, end),
             Framing::Body(body) => {
                 self.client.state = State::Body(body);
+                (self.client.newest, self.client.end) = (end, offset);
                 if let Some(slot) = self.queue.newest() {
                     slot.request_body = Some(0);
                 }

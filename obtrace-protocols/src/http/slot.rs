@@ -3,14 +3,13 @@
 use alloc::{borrow::Cow, boxed::Box, collections::VecDeque, string::String, vec::Vec};
 
 use super::{
-    conceal,
+    conceal::Kind,
     details::{HttpDetails, operation, split_target},
     head::Field,
     texts::{Piece, Span, Texts},
 };
 use crate::{
     Completeness, Details, Exchange, Message, Protocol, Role, Timestamp,
-    credential::are_registered,
     parser::{Context, Side, Upgrade},
     payload::{self, Observed, Observer, Observers, Payload, Unread, coding::Coding},
 };
@@ -89,6 +88,19 @@ impl Slot {
         if let Some(observer) = self.observer.as_mut() {
             observer.abandon();
         }
+    }
+
+    /// Nothing of its bodies that is not over will be seen.
+    fn end_observed(&mut self, observers: &mut Observers) {
+        let Some(observer) = self.observer.as_mut() else { return };
+        observers.with(&mut **observer, |observer| {
+            for (side, done) in [(Side::Client, self.request_done), (Side::Server, self.response_done)] {
+                if !done {
+                    observer.lose(side);
+                    observer.end(side);
+                }
+            }
+        });
     }
 
     /// What was found in its bodies.
@@ -266,31 +278,26 @@ impl Queue {
         slot.is_head = method == "HEAD";
         slot.is_connect = method == "CONNECT";
         slot.method = self.requests.put_str(&mut slot.text, method);
-        slot.target = self.requests.put_target(&mut slot.text, target, limit);
+        slot.target = self.requests.put_as(Kind::Target, &mut slot.text, target, limit);
     }
 
     /// Notes a field, unless it was there before.
     pub(super) fn note_field(&mut self, slot: &mut Slot, field: Field, value: &[u8], limit: usize) {
-        let piece = match field {
-            Field::Host => &mut slot.host,
-            Field::UserAgent => &mut slot.user_agent,
-            Field::ContentType => &mut slot.request_type,
-            Field::ForwardedFor => &mut slot.forwarded_for,
-            _ => &mut slot.upgrade,
+        let (piece, kind) = match field {
+            Field::Host => (&mut slot.host, Kind::Authority),
+            Field::UserAgent => (&mut slot.user_agent, Kind::Agent),
+            Field::ContentType => (&mut slot.request_type, Kind::MediaType),
+            Field::ForwardedFor => (&mut slot.forwarded_for, Kind::Addresses),
+            _ => (&mut slot.upgrade, Kind::Registered),
         };
         if !piece.is_some() {
-            *piece = match field {
-                Field::UserAgent => self.requests.put_field(&mut slot.text, value, limit),
-                Field::Host => self.requests.put(&mut slot.text, conceal::authority(value), limit),
-                Field::ForwardedFor if !conceal::is_addresses(value) => return,
-                Field::ContentType => match conceal::media_type(value) {
-                    [] => return,
-                    value => self.requests.put(&mut slot.text, value, limit),
-                },
+            let value = match kind.known(value, false) {
+                Some(value) => value,
                 // What is asked for counts, whatever it is called.
-                Field::Upgrade if !are_registered(value) => self.requests.put(&mut slot.text, b"", limit),
-                _ => self.requests.put(&mut slot.text, value, limit),
+                None if field == Field::Upgrade => b"",
+                None => return,
             };
+            *piece = self.requests.put_as(kind, &mut slot.text, value, limit);
         }
     }
 
@@ -431,18 +438,25 @@ impl Queue {
         }
     }
 
+    /// Gives up the request that the next response answers. Whether there was one.
+    pub(super) fn give_up_oldest(&mut self) -> bool {
+        let first = self.first_open().min(self.slots.len());
+        let oldest = self.slots.range_mut(first..).find(|slot| !slot.response_done);
+        let found = oldest.is_some();
+        if let Some(oldest) = oldest {
+            oldest.end_observed(&mut self.observers);
+            oldest.request_done = true;
+            oldest.response_done = true;
+        }
+        self.settle();
+        found
+    }
+
     /// Ends everything that is open at `now`.
     pub(super) fn close(&mut self, now: Timestamp) {
-        for slot in self.iter_open() {
-            let (asked, answered) = (slot.request_done, slot.response_done);
-            if let Some(observer) = slot.observer.as_mut() {
-                for (side, done) in [(Side::Client, asked), (Side::Server, answered)] {
-                    if !done {
-                        observer.lose(side);
-                        observer.end(side);
-                    }
-                }
-            }
+        let first = self.first_open().min(self.slots.len());
+        for slot in self.slots.range_mut(first..) {
+            slot.end_observed(&mut self.observers);
             if !slot.request_done {
                 slot.request.end = now;
                 slot.truncated |= slot.status != 0;

@@ -2,7 +2,7 @@
 
 use alloc::string::String;
 
-use super::{conceal, slot::shorten};
+use super::{conceal::Kind, slot::shorten};
 
 /// A part of the text of one message.
 #[derive(Clone, Copy, Debug, Default)]
@@ -75,19 +75,11 @@ impl Texts {
         self.buffer.get(start..start.checked_add(length)?)
     }
 
-    /// The same of a field that may hold credentials, which are concealed.
-    pub(super) fn put_field(&mut self, to: &mut Span, bytes: &[u8], limit: usize) -> Piece {
+    /// The same of what may hold credentials, which are concealed.
+    pub(super) fn put_as(&mut self, kind: Kind, to: &mut Span, bytes: &[u8], limit: usize) -> Piece {
         let (from, before) = (to.end, self.buffer.len());
         self.put(to, bytes, limit);
-        conceal::field(&mut self.buffer, before, bytes.len() > limit);
-        self.piece(to, from)
-    }
-
-    /// The same of a request target, the credentials in it concealed.
-    pub(super) fn put_target(&mut self, to: &mut Span, bytes: &[u8], limit: usize) -> Piece {
-        let (from, before) = (to.end, self.buffer.len());
-        self.put(to, bytes, limit);
-        conceal::target(&mut self.buffer, before, bytes.len() > limit);
+        kind.conceal(&mut self.buffer, before, bytes.len() > limit);
         self.piece(to, from)
     }
 
@@ -179,7 +171,7 @@ mod tests {
         texts.free(before);
         let mut span = texts.begin();
         let target = "/p?key=s\u{e9}cret&x=1".as_bytes();
-        let (first, second) = (texts.put_str(&mut span, "/a"), texts.put_target(&mut span, target, 100));
+        let (first, second) = (texts.put_str(&mut span, "/a"), texts.put_as(Kind::Target, &mut span, target, 100));
         assert_eq!((texts.get(span, first), texts.get(span, second)), (Some("/a"), Some("/p?key=*******&x=1")));
     }
 

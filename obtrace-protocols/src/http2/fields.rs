@@ -6,7 +6,7 @@ use super::{
     grpc,
     hpack::{Decoder, Name},
 };
-use crate::{Config, TraceContext, credential::is_registered, http::conceal, parser::Upgrade, payload::coding::Coding};
+use crate::{Config, TraceContext, http::conceal::Kind, parser::Upgrade, payload::coding::Coding};
 
 /// A part of [`Fields::text`]. Empty: there is none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -129,35 +129,25 @@ impl Fields {
     }
 
     fn note(&mut self, name: Name, value: &[u8], limit: usize, error_text: bool) {
-        let piece = match name {
-            Name::Method => &mut self.method,
-            Name::Path => &mut self.path,
-            Name::Scheme => &mut self.scheme,
-            Name::Authority => &mut self.authority,
-            Name::Host => &mut self.host,
-            Name::UserAgent => &mut self.user_agent,
-            Name::ContentType => &mut self.content_type,
-            Name::ForwardedFor => &mut self.forwarded_for,
-            Name::GrpcEncoding => &mut self.encoding,
+        let (piece, kind) = match name {
+            Name::Method => (&mut self.method, Kind::Harmless),
+            Name::Path => (&mut self.path, Kind::Target),
+            Name::Scheme => (&mut self.scheme, Kind::Scheme),
+            Name::Authority => (&mut self.authority, Kind::Authority),
+            Name::Host => (&mut self.host, Kind::Authority),
+            Name::UserAgent => (&mut self.user_agent, Kind::Agent),
+            Name::ContentType => (&mut self.content_type, Kind::MediaType),
+            Name::ForwardedFor => (&mut self.forwarded_for, Kind::Addresses),
+            Name::GrpcEncoding => (&mut self.encoding, Kind::Registered),
             Name::GrpcMessage if error_text => return self.note_message(value, limit),
             _ => return self.note_other(name, value),
         };
-        if piece.is_none() {
-            let value = match name {
-                Name::Authority | Name::Host => conceal::authority(value),
-                Name::ContentType => conceal::media_type(value),
-                Name::ForwardedFor if !conceal::is_addresses(value) => return,
-                Name::Scheme if !conceal::is_scheme(value) => b"",
-                Name::GrpcEncoding if !is_registered(value) => return,
-                _ => value,
-            };
+        if piece.is_none()
+            && let Some(value) = kind.known(value, false)
+        {
             let from = self.text.len();
             *piece = put(&mut self.text, value, limit);
-            match name {
-                Name::Path => conceal::target(&mut self.text, from, value.len() > limit),
-                Name::UserAgent => conceal::field(&mut self.text, from, value.len() > limit),
-                _ => {}
-            }
+            kind.conceal(&mut self.text, from, value.len() > limit);
         }
         self.asks |= matches!(name, Name::Method | Name::Path | Name::Scheme | Name::Authority);
     }

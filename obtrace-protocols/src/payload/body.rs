@@ -103,6 +103,7 @@ impl<F: Copy> Body<F> {
     /// Nothing of it will be read.
     pub(super) fn rest(&mut self, unread: Option<Unread>) {
         self.phase = Phase::Idle;
+        self.decoder.end();
         self.unread = unread;
     }
 

@@ -32,11 +32,11 @@
 //!
 //! # Limits
 //!
-//! [`Config::max_body`](crate::Config::max_body) decoded bytes of a body, names of 256 bytes, lists of 8 to 16 entries,
-//! JSON of 128 levels, 64 exchanges of a connection at a time. All that they hold, the windows of compressed bodies above
-//! all, is bounded by 16 MiB a connection: a body whose decoder would go beyond that is not read on. What is left unread for such a reason is told
-//! by [`Unread`], and by [`Completeness::Truncated`](crate::Completeness::Truncated) where it was a limit.
-//! What comes out of a compressed body counts against the same bound, so that a bomb stops the reading.
+//! [`Config::max_body`](crate::Config::max_body) decoded bytes of a body, so that a bomb stops the reading; names of 256
+//! bytes, lists of 8 to 16 entries, JSON of 128 levels, 64 exchanges of a connection at a time. All that they hold, the
+//! windows of compressed bodies above all, is bounded by 16 MiB a connection: a body whose decoder might go beyond that is
+//! not read on. What is left unread for such a reason is told by [`Unread`], and by
+//! [`Completeness::Truncated`](crate::Completeness::Truncated) where it was a limit.
 //!
 //! # What is not kept
 //!
@@ -245,8 +245,10 @@ impl Observers {
     }
 
     /// An observer has found what it could.
-    pub(crate) fn give_back(&mut self, observer: Box<dyn Observer>) {
+    pub(crate) fn give_back(&mut self, mut observer: Box<dyn Observer>) {
         self.out = self.out.saturating_sub(1);
+        // What it held may be gone since.
+        self.with(&mut *observer, |_| {});
         if self.spare.len() < MAX_SPARE {
             self.spare.push(observer);
         } else {

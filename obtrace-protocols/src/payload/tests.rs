@@ -8,6 +8,8 @@ use alloc::{
 };
 
 use super::*;
+#[cfg(feature = "brotli")]
+use crate::parser::Side;
 use crate::{Completeness, Connection, Details, Direction, Exchange, Interest, Role, Tag};
 
 /// A request with its response, both with a length.
@@ -343,6 +345,45 @@ fn only_so_many_are_observed_at_a_time() {
     assert_eq!(call_of(&found[MAX_OBSERVED - 1]).input_tokens, Some(3));
     let last = &found[MAX_OBSERVED];
     assert_eq!((payload_of(last), last.completeness), (None, Completeness::Truncated));
+}
+
+/// A block as it is of 4 MiB, in a window as large, five bytes of it here.
+#[cfg(feature = "brotli")]
+const WINDOW: &[u8] = b"\xcb\xff\xff\x9f     ";
+
+#[cfg(feature = "brotli")]
+#[test]
+fn an_abandoned_response_leaves_nothing() {
+    let mut observers = Observers::default();
+    let (content_type, start) = ("application/json", Timestamp::default());
+    let request = Request { method: "POST", target: CHAT, host: "h", content_type, coding: Coding::Identity, start };
+    let Observed::Yes(mut observer) = observers.observe(&request, &Config::new(), &Shared::default()) else { panic!() };
+    observers.with(&mut *observer, |observer| {
+        observer.response(&Response { status: 200, content_type, coding: Coding::Brotli });
+        observer.body(Side::Server, WINDOW, start);
+    });
+    assert!(observers.memory() > 4 << 20, "{}", observers.memory());
+    observer.abandon();
+    observers.give_back(observer);
+    assert!(observers.memory() < 64 << 10, "{}", observers.memory());
+}
+
+#[cfg(feature = "brotli")]
+#[test]
+fn a_request_that_is_given_up_leaves_nothing() {
+    let asked = format!("POST {CHAT} HTTP/1.1\r\nHost: h\r\nContent-Length: {}\r\n\r\n{ASKED}", ASKED.len());
+    let head =
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Encoding: br\r\nContent-Length: 100\r\n\r\n";
+    let config = Config::new().with_role(Some(Role::Client)).with_max_pending(2);
+    let mut connection = Connection::new(config, &Shared::default());
+    let at = Timestamp::from_nanos(1);
+    connection.handle_data(Direction::Sent, 0, asked.as_bytes(), at, Tag::default());
+    connection.handle_data(Direction::Received, 0, &[head.as_bytes(), WINDOW].concat(), at, Tag::default());
+    assert!(connection.memory() > 4 << 20, "{}", connection.memory());
+    let more = asked.repeat(2);
+    connection.handle_data(Direction::Sent, asked.len() as u64, more.as_bytes(), at, Tag::default());
+    assert_eq!(payload_of(&connection.poll_exchange().unwrap()).unwrap().response_unread(), Some(Unread::Gap));
+    assert!(connection.memory() < 256 << 10, "{}", connection.memory());
 }
 
 #[cfg(feature = "deflate")]

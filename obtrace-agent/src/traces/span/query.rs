@@ -45,6 +45,7 @@ mod tests {
             ),
             ("Access_Token=t=u&&flag", "Access_Token=REDACTED&&flag"),
             ("PIN=1234", "PIN=REDACTED"),
+            ("code=404&sort_key=a&app_key=b", "code=REDACTED&sort_key=a&app_key=REDACTED"),
             ("%70assword=x", "%70assword=REDACTED"),
             ("", ""),
         ] {

@@ -4,7 +4,7 @@ use core::net::{IpAddr, SocketAddr};
 
 /// Whether a list of addresses is one: of versions 4 and 6, with a port or without, and what proxies write for one that
 /// they do not tell.
-pub(crate) fn is_addresses(list: &[u8]) -> bool {
+pub(super) fn is_addresses(list: &[u8]) -> bool {
     let is_one = |address: &[u8]| {
         let Ok(address) = core::str::from_utf8(address) else { return false };
         let address = address.trim();
@@ -15,7 +15,7 @@ pub(crate) fn is_addresses(list: &[u8]) -> bool {
 }
 
 /// Whether it is the name of a scheme: a short word.
-pub(crate) fn is_scheme(name: &[u8]) -> bool {
+pub(in crate::http) fn is_scheme(name: &[u8]) -> bool {
     (1..=8).contains(&name.len()) && name.iter().all(u8::is_ascii_alphabetic)
 }
 
@@ -82,7 +82,7 @@ fn is_plain_type(value: &[u8]) -> bool {
 }
 
 /// A type of contents, with its character set; other parameters are programs' own. Empty if it is none.
-pub(crate) fn media_type(value: &[u8]) -> &[u8] {
+pub(super) fn media_type(value: &[u8]) -> &[u8] {
     // Those that nearly all responses have.
     let is_usual = matches!(value, b"application/json" | b"text/html" | b"text/plain");
     if is_usual || is_plain_type(value) { value } else { other_type(value) }

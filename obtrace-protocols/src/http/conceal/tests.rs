@@ -14,7 +14,9 @@ fn credentials_in_targets() {
         ("/p?alt=sse&key=abc&x=1", "/p?alt=sse&key=***&x=1"),
         ("/p?key=", "/p?key="),
         ("/p?key=s\u{e9}cret&x=1", "/p?key=*******&x=1"),
-        ("/p?monkey=abc&max_tokens=5&keys=a&code=404&q=a", "/p?monkey=abc&max_tokens=5&keys=a&code=404&q=a"),
+        ("/p?monkey=abc&max_tokens=5&keys=a&q=a", "/p?monkey=abc&max_tokens=5&keys=a&q=a"),
+        ("/p?code=482913&x=1", "/p?code=******&x=1"),
+        ("/p?subscription-key=abc&AccountKey=d&sort_key=e", "/p?subscription-key=***&AccountKey=*&sort_key=e"),
         ("/key=abc", "/key=abc"),
         ("/p?a=1;token=abc;b=2", "/p?a=1;token=***;b=2"),
         ("/p?X-Amz-Signature=abc&csrf_Token=d=e", "/p?X-Amz-Signature=***&csrf_Token=***"),
@@ -76,6 +78,15 @@ fn credentials_in_paths_and_urls_inside() {
         ("/a;jsessionid=abc/b;v=1?x=1", "/a;jsessionid=***/b;v=1?x=1"),
         ("/a;b=c;PHPSESSID=abc", "/a;b=c;PHPSESSID=***"),
         ("/a#access_token=abc&x=1", "/a#access_token=***&x=1"),
+        ("/a.jsp%3Bjsessionid=abc", "/a.jsp%3Bjsessionid=***"),
+        ("/a%3bjsessionid%3Dabc/b?x=1", "/a%3bjsessionid%3D***/b?x=1"),
+        ("/a%253Bx%253Db%253Btoken%253Dabc", "/a%253Bx%253Db%253Btoken%253D***"),
+        ("/u/https%3A%2F%2Fh%2Fx.png%3Fa%3Db%26sig%3Dabc/c", "/u/https%3A%2F%2Fh%2Fx.png%3Fa%3Db%26sig%3D*****"),
+        ("/u/h%252Fx%253Fsig%253Dabc?a=b", "/u/h%252Fx%253Fsig%253D***?a=b"),
+        ("/u/x%23access_token=abc&b=c", "/u/x%23access_token=***&b=c"),
+        ("/u;a=b/x%3Fsig%3Dab/c", "/u;a=b/x%3Fsig%3D****"),
+        ("/token%3Dabc%2Fd", "/token%3Dabc%2Fd"),
+        ("http://h/x%3Ftoken=abc", "http://h/x%3Ftoken=***"),
         ("/proxy/https://bob:abc@h/p", "/proxy/https://*******@h/p"),
         ("/p?url=https://bob:abc@h/p@q&x=a@b", "/p?url=https://*******@h/p@q&x=a@b"),
         ("/p?url=https%3A%2F%2Fbob%3Aabc%40h%2Fp%40q", "/p?url=https%3A%2F%2F*********%40h%2Fp%40q"),
@@ -105,6 +116,16 @@ fn credentials_in_fields() {
         ("bot +https://bob:abc@h/p", "bot +https://*******@h/p"),
         ("http://h/?key=abc&b=c", "http://h/?key=***&b=c"),
         ("a/1 Authorization: Bearer abc", "a/1 Authorization: **********"),
+        ("app (password = hunter2)", "app (password = *******)"),
+        ("app (password\t=\thunter2\tx)", "app (password\t=\t*******\tx)"),
+        ("app {'password':'hunter2'}", "app {'password':'*******'}"),
+        ("app {\\\"password\\\":\\\"hunter2\\\"}", "app {\\\"password\\\":\\\"********\"}"),
+        ("app {\"password\" : \"a\\\"b, c\", \"d\":1}", "app {\"password\" : \"*******\", \"d\":1}"),
+        ("app password=\"\", a=b", "app password=\"\", a=b"),
+        ("app password=\"abc d", "app password=\"*****"),
+        ("app :password => abc, b", "app :password => ***, b"),
+        ("app user['password']=abc b", "app user['password']=*** b"),
+        ("my password x: abc", "my password x: abc"),
         ("a/1 Cookie: abc def; x", "a/1 Cookie: *******; x"),
         ("token", "token"),
         ("bearer", "bearer"),
@@ -119,9 +140,9 @@ fn credentials_in_fields() {
 #[test]
 fn lists_of_addresses() {
     for list in ["203.0.113.7", "203.0.113.7, 10.0.0.1:80", "2001:db8::1,[::1],[::1]:80", "unknown"] {
-        assert!(is_addresses(list.as_bytes()), "{list}");
+        assert!(forms::is_addresses(list.as_bytes()), "{list}");
     }
     for list in ["", "a", "203.0.113.7, abc", "203.0.113", "[abc]", "1.2.3.4,"] {
-        assert!(!is_addresses(list.as_bytes()), "{list}");
+        assert!(!forms::is_addresses(list.as_bytes()), "{list}");
     }
 }

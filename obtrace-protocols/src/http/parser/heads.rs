@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use super::{
     super::{
-        conceal,
+        conceal::Kind,
         head::{self, Field, Fields, Line, Lines},
         scan::LineEnds,
         slot::shorten,
@@ -13,7 +13,6 @@ use super::{
 };
 use crate::{
     Config,
-    credential::are_registered,
     parser::{Context, Side, Step, Then},
     payload::coding::Coding,
     stream::Mark,
@@ -213,10 +212,13 @@ impl HttpParser {
                 }
             }
             (Side::Server, Field::ContentType) => {
-                keep(&mut self.draft.content_type, conceal::media_type(value), limit);
+                let value = Kind::MediaType.known(value, false).unwrap_or_default();
+                keep(&mut self.draft.content_type, value, limit);
             }
-            (Side::Server, Field::Upgrade) if !are_registered(value) => {}
-            (Side::Server, Field::Upgrade) => keep(&mut self.draft.upgrade, value, limit),
+            (Side::Server, Field::Upgrade) => {
+                let value = Kind::Registered.known(value, false).unwrap_or_default();
+                keep(&mut self.draft.upgrade, value, limit);
+            }
             (Side::Server, Field::WebSocketExtensions) => keep(&mut self.handshake.extensions, value, limit),
             (Side::Server, Field::WebSocketProtocol) => keep(&mut self.handshake.subprotocol, value, limit),
             (Side::Server, _) => {}

@@ -1,5 +1,6 @@
 //! Brotli ([RFC 7932](https://www.rfc-editor.org/rfc/rfc7932)). Its window may be 16 MiB: what asks for more than the
-//! 4 MiB that encoders use is not read.
+//! 4 MiB that encoders use is not read. Beside the window there are tables of prefix codes, which may be as large: what
+//! room there is, is divided between them.
 
 use alloc::{boxed::Box, vec, vec::Vec};
 
@@ -14,16 +15,24 @@ const MAX_WINDOW_BITS: u8 = 22;
 /// Bytes that are decoded at a time.
 const STEP: usize = 4096;
 
+/// Most bytes of prefix codes: of literals, of insert-and-copy lengths and of distances up to 256 tables, together 2.6 MiB
+/// (RFC 7932, section 9.2), and what else the library reads with them.
+const CODES: usize = 3 << 20;
+/// Most bytes of the numbers that tell where each of these tables begins.
+const NUMBERS: usize = 3 * 256 * size_of::<u32>();
+
 /// Memory for the library: of the standard allocator, counted.
 struct Heap {
     held: usize,
-    /// More is not given. Only bytes are asked for in large pieces, and there the library bears a refusal.
+    /// More is not given. The library bears a refusal of bytes and of codes.
     most: usize,
     refused: bool,
 }
 
 impl Heap {
-    const NEW: Self = Self { held: 0, most: usize::MAX, refused: false };
+    const fn new(most: usize) -> Self {
+        Self { held: 0, most, refused: false }
+    }
 }
 
 struct Cells<T>(Box<[T]>);
@@ -75,7 +84,7 @@ pub(super) struct Brotli {
 
 impl Default for Brotli {
     fn default() -> Self {
-        let [bytes, numbers, codes] = [const { Heap::NEW }; 3];
+        let (bytes, numbers, codes) = (Heap::new(0), Heap::new(usize::MAX), Heap::new(0));
         Self { state: BrotliState::new(bytes, numbers, codes), space: vec![0; STEP], begun: false, over: false }
     }
 }
@@ -86,8 +95,7 @@ impl Brotli {
         if !core::mem::replace(&mut self.begun, true) {
             window_bits(first).filter(|bits| *bits <= MAX_WINDOW_BITS).ok_or(Failure::Corrupt)?;
         }
-        let others = self.memory().saturating_sub(self.state.alloc_u8.held);
-        self.state.alloc_u8.most = room.checked_sub(others).ok_or(Failure::Memory)?;
+        self.divide(room.checked_sub(self.own().saturating_add(NUMBERS)).ok_or(Failure::Memory)?)?;
         let (mut left, mut at) = (bytes.len(), 0);
         while !self.over {
             let (mut room, mut made, mut total) = (self.space.len(), 0, 0);
@@ -109,17 +117,35 @@ impl Brotli {
                 BrotliResult::NeedsMoreOutput => {}
                 BrotliResult::NeedsMoreInput => return Ok(()),
                 BrotliResult::ResultSuccess => self.over = true,
-                BrotliResult::ResultFailure if self.state.alloc_u8.refused => return Err(Failure::Memory),
+                BrotliResult::ResultFailure if self.was_refused() => return Err(Failure::Memory),
                 BrotliResult::ResultFailure => return Err(Failure::Corrupt),
             }
         }
         Ok(())
     }
 
+    /// Says how much may be held of the window and of codes: each what it holds, and a half of what is left.
+    fn divide(&mut self, room: usize) -> Result<(), Failure> {
+        let (bytes, codes) = (&mut self.state.alloc_u8, &mut self.state.alloc_hc);
+        let left = room.checked_sub(bytes.held.saturating_add(codes.held)).ok_or(Failure::Memory)?;
+        codes.most = codes.held.saturating_add(left / 2).min(CODES);
+        bytes.most = room.saturating_sub(codes.most);
+        Ok(())
+    }
+
     pub(super) const fn memory(&self) -> usize {
         let BrotliState { alloc_u8, alloc_u32, alloc_hc, .. } = &self.state;
         let held = alloc_u8.held.saturating_add(alloc_u32.held).saturating_add(alloc_hc.held);
-        held.saturating_add(self.space.capacity()).saturating_add(size_of::<Self>())
+        held.saturating_add(self.own())
+    }
+
+    /// What is held whatever is decoded.
+    const fn own(&self) -> usize {
+        self.space.capacity().saturating_add(size_of::<Self>())
+    }
+
+    const fn was_refused(&self) -> bool {
+        self.state.alloc_u8.refused || self.state.alloc_hc.refused
     }
 }
 

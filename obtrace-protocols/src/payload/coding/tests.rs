@@ -105,9 +105,9 @@ mod deflate {
     }
 }
 
-/// The most that may be held is no more than that, and what is held is known.
+/// The most that may be held is no more than that, and what is held is known. `beside`: what there has to be room for, too.
 #[cfg(any(feature = "brotli", feature = "zstd"))]
-fn in_little_room(coding: Coding, coded: &[u8], needed: core::ops::Range<usize>) {
+fn in_little_room(coding: Coding, coded: &[u8], needed: core::ops::Range<usize>, beside: usize) {
     for size in [1, 7, coded.len()] {
         let decoded = |room| {
             let mut decoder = Decoder::default();
@@ -117,7 +117,7 @@ fn in_little_room(coding: Coding, coded: &[u8], needed: core::ops::Range<usize>)
         };
         let (told, held) = decoded(usize::MAX);
         assert!(told.is_ok() && needed.contains(&held), "{held}");
-        assert_eq!(decoded(needed.end), (Ok(()), held));
+        assert_eq!(decoded(needed.end.saturating_add(beside)), (Ok(()), held));
         assert_eq!(decoded(needed.start).0, Err(Failure::Memory));
         assert_eq!(decoded(0).0, Err(Failure::Memory));
     }
@@ -127,8 +127,56 @@ fn in_little_room(coding: Coding, coded: &[u8], needed: core::ops::Range<usize>)
 #[test]
 fn brotli_in_little_room() {
     // A block as it is, which says that it has 4 MiB.
-    in_little_room(Coding::Brotli, b"\xcb\xff\xff\x9fhello", 4 << 20..(4 << 20) + 65536);
-    in_little_room(Coding::Brotli, b"\x0b\x02\x80hello", 4096..65536);
+    in_little_room(Coding::Brotli, b"\xcb\xff\xff\x9fhello", 4 << 20..(4 << 20) + 65536, 3 << 20);
+    in_little_room(Coding::Brotli, b"\x0b\x02\x80hello", 4096..65536, 65536);
+}
+
+/// The head of a block with as many prefix codes as there can be of each kind, each of one symbol (RFC 7932, section 9.2).
+#[cfg(feature = "brotli")]
+fn many_codes() -> Vec<u8> {
+    let mut bits = Vec::new();
+    let mut put = |value: u32, length: u32| bits.extend((0..length).map(|at| (value >> at & 1) as u8));
+    let (many, simple) = ((0x7f << 4 | 7 << 1 | 1, 11), (1, 4));
+    // The window, not the last block, its length, compressed, one type of literals, many of commands.
+    for (value, length) in [(0, 1), (0, 1), (0, 2), (0xffff, 16), (0, 1), (0, 1), many] {
+        put(value, length);
+    }
+    // Codes of their types and lengths, the first length, one type of distances, how these are written, a mode.
+    for (value, length) in [simple, (0, 9), simple, (0, 5), (0, 2), (0, 1), (3, 2), (15, 4), (0, 2)] {
+        put(value, length);
+    }
+    // Literals, then distances, and where which is used.
+    for (value, length) in [many, (0, 1), simple, (0, 8), (0, 1)].repeat(2) {
+        put(value, length);
+    }
+    // The command goes on in 24 bits more.
+    for (symbol, length) in [(0, 8), (504, 10), (0, 10)] {
+        (0..256).for_each(|_| {
+            put(simple.0, simple.1);
+            put(symbol, length);
+        });
+    }
+    bits.chunks(8).map(|byte| byte.iter().rev().fold(0, |all, bit| all << 1 | bit)).collect()
+}
+
+#[cfg(feature = "brotli")]
+#[test]
+fn many_codes_in_little_room() {
+    let coded = many_codes();
+    for room in (64..6000).step_by(300).map(|room| room << 10) {
+        let mut decoder = Decoder::default();
+        decoder.begin(Coding::Brotli);
+        let told = coded.chunks(64).try_for_each(|piece| {
+            let told = decoder.decode(piece, room, &mut |_| true);
+            assert!(decoder.memory() <= room, "{} of {room}", decoder.memory());
+            told
+        });
+        match told {
+            Ok(()) => assert!(room > 1 << 20),
+            Err(failure) => assert!(failure == Failure::Memory && room < 3 << 20, "{failure:?} in {room}"),
+        }
+        assert_eq!(decoder.memory() > 1 << 20, told.is_ok(), "{} of {room}", decoder.memory());
+    }
 }
 
 #[cfg(feature = "brotli")]
@@ -172,13 +220,13 @@ mod zstd {
         // As above, in a window of 8 MiB that is full.
         let block = [0x02, 0x00, 0x10, b'x'];
         let large = [&[0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x68][..], &block.repeat(100)].concat();
-        in_little_room(Coding::Zstd, &large, 8 << 20..9 << 20);
+        in_little_room(Coding::Zstd, &large, 8 << 20..9 << 20, 0);
         // What a window could hold is not taken before it does, nor for the frame behind another one.
         let little = [&[0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x68][..], &block, &[0x03, 0x00, 0x10, b'x']].concat();
-        in_little_room(Coding::Zstd, &little.repeat(3), 256 << 10..700 << 10);
+        in_little_room(Coding::Zstd, &little.repeat(3), 256 << 10..700 << 10, 0);
         // What a compressed block may take is in its head: so many literals, and sequences.
         let literals = [0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x38, 0x2d, 0x00, 0x00, 0xfd, 0xff, 0x0f, b'x', 0x00];
-        in_little_room(Coding::Zstd, &literals, 128 << 10..900 << 10);
+        in_little_room(Coding::Zstd, &literals, 128 << 10..900 << 10, 0);
     }
 
     #[test]
