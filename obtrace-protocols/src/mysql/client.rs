@@ -284,12 +284,15 @@ impl MySqlParser {
         if self.pace == Pace::Turns && self.queue.newest().is_some_and(|newest| newest.asked() >= at) {
             // It came in one piece with the end of the one before.
             self.pace = Pace::Pipelined;
-            if self.server.lost {
+            if self.unsure {
                 // What was not seen may be answered first.
                 self.lose_pace();
             }
         }
         let unread = !cx.other.readable().is_empty() || cx.other_waits;
+        if !unread && self.queue.release(None) {
+            self.unsure = self.queue.pending() > 0;
+        }
         if self.server.lost && self.pace == Pace::Turns && !unread {
             self.abandon_pending();
         }

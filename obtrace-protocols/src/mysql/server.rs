@@ -103,6 +103,7 @@ impl MySqlParser {
             }
             if self.queue.pending() == 0 && !self.server.trails {
                 // Nobody asked for it: the answer to a lost command, or a session that is ended from outside.
+                self.queue.release(Some(Completeness::Gap));
                 self.server.lost = true;
                 continue;
             }
@@ -287,9 +288,18 @@ impl MySqlParser {
                 _ => {}
             }
         }
-        self.finish_head();
-        if self.pace == Pace::Turns && self.queue.head().is_some_and(|next| next.request.start < end) {
+        let waits = self.queue.get(1).is_none_or(|next| next.request.start >= end);
+        if self.pace == Pace::Turns && !waits {
             self.pace = Pace::Pipelined;
+            if self.unsure {
+                // What was not seen may be answered first.
+                return self.lose_server();
+            }
+        }
+        let opened = self.queue.head().is_some_and(|head| head.opened || !succeeded);
+        self.finish_head();
+        if self.unsure && opened {
+            self.queue.hold();
         }
     }
 

@@ -473,7 +473,8 @@ fn each_of_several_statements_may_ask_for_a_file() {
 /// nobody knows what is answered first, however the bytes come. After a second of silence that is known.
 #[test]
 fn pipelines_of_a_joined_connection_wait_for_silence() {
-    let updates = |from: u8| (from..from + 3).map(|n| query(&alloc::format!("UPDATE t{n} SET a = 1"))).collect::<Vec<_>>();
+    let updates =
+        |from: u8| (from..from + 3).map(|n| query(&alloc::format!("UPDATE t{n} SET a = 1"))).collect::<Vec<_>>();
     let commands = updates(1);
     let whole = commands.concat();
     let seam = commands[0].len();
@@ -487,7 +488,8 @@ fn pipelines_of_a_joined_connection_wait_for_silence() {
             from = to;
         }
         driver.push(Direction::Received, &answers, false);
-        let wanted: Vec<_> = (1..4).map(|n| ("UPDATE".into(), alloc::format!("t{n}"), None, 0, Completeness::Gap)).collect();
+        let wanted: Vec<_> =
+            (1..4).map(|n| ("UPDATE".into(), alloc::format!("t{n}"), None, 0, Completeness::Gap)).collect();
         assert_eq!(core::mem::take(&mut driver.told), wanted, "{cuts:?}");
         driver.at += 2_000_000_000;
         driver.connection.handle_timeout(Timestamp::from_nanos(driver.at));
@@ -498,5 +500,26 @@ fn pipelines_of_a_joined_connection_wait_for_silence() {
         let wanted: Vec<_> = (4..7).flat_map(|n| one("UPDATE", alloc::format!("t{n}"), None, 0)).collect();
         driver.drain();
         assert_eq!(driver.told, wanted, "{cuts:?}");
+    }
+}
+
+/// More answers than commands that were seen: those that were not seen were answered first.
+#[test]
+fn an_answer_too_many_tells_that_the_first_was_anothers() {
+    for surplus in [false, true] {
+        let mut driver = Driver::new(Some(Role::Client));
+        driver.connection.join();
+        driver.push(Direction::Sent, &query("UPDATE t1 SET a = 1"), false);
+        driver.push(Direction::Received, &ok(1, 1, 2), false);
+        assert_eq!(driver.told, [], "held back");
+        if surplus {
+            driver.push(Direction::Received, &ok(1, 1, 2), false);
+        }
+        driver.push(Direction::Sent, &query("UPDATE t2 SET a = 1"), false);
+        let mut first = one("UPDATE", "t1".into(), None, 0);
+        if surplus {
+            first[0].4 = Completeness::Gap;
+        }
+        assert_eq!(driver.told, first);
     }
 }
