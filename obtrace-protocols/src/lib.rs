@@ -10,6 +10,7 @@ mod connection;
 mod credential;
 mod detect;
 pub mod dns;
+mod escape;
 mod exchange;
 pub mod fastcgi;
 pub mod http;

@@ -1,16 +1,21 @@
-//! After losses no request is told with the response of another: conversations with a mark in every request and every
-//! response, of clients that take turns with any losses, of ones that pipeline with one.
+//! After losses, and on connections that were there before, no request is told with the response of another:
+//! conversations with a mark in every request and every response, of clients that take turns with any losses, of ones
+//! that pipeline with one.
 
 #![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
-use std::{ops::Range, str::FromStr};
+use std::{fmt::Debug, ops::Range, str::FromStr};
 
-use obtrace_protocols::{Completeness, Config, Connection, Details, Direction, Exchange, Role, Shared, Tag, Timestamp};
+use obtrace_protocols::{
+    Completeness, Config, Connection, Details, Direction, Exchange, Protocol, Role, Shared, Tag, Timestamp,
+};
 use proptest::{prelude::*, test_runner::RngSeed};
 
 /// How a protocol says request and response number `n`, and what an exchange says that they were.
 struct Speech {
-    open: fn() -> (Vec<u8>, Vec<u8>),
+    protocol: Protocol,
+    /// What is said before the first request.
+    open: fn() -> Vec<(Direction, Vec<u8>)>,
     request: fn(usize) -> Vec<u8>,
     response: fn(usize) -> Vec<u8>,
     marks: fn(&Exchange<'_>) -> (Option<usize>, Option<usize>),
@@ -24,8 +29,9 @@ fn number(text: &str) -> Option<usize> {
 }
 
 const HTTP: Speech = Speech {
+    protocol: Protocol::Http,
     bursts: true,
-    open: || (Vec::new(), Vec::new()),
+    open: Vec::new,
     request: |n| {
         let body = "x".repeat(n * 7 % 50);
         match n % 3 {
@@ -56,10 +62,12 @@ fn message(tag: u8, body: &[u8]) -> Vec<u8> {
 }
 
 const POSTGRES: Speech = Speech {
+    protocol: Protocol::Postgres,
     bursts: true,
     open: || {
         let startup = b"\0\0\0\x12\0\x03\0\0user\0bob\0\0";
-        (startup.to_vec(), [message(b'R', &[0; 4]), message(b'Z', b"I")].concat())
+        let ready = [message(b'R', &[0; 4]), message(b'Z', b"I")].concat();
+        vec![(Direction::Sent, startup.to_vec()), (Direction::Received, ready)]
     },
     request: |n| {
         let sql = format!("UPDATE t{n} SET a = 1\0");
@@ -82,8 +90,9 @@ const POSTGRES: Speech = Speech {
 };
 
 const REDIS: Speech = Speech {
+    protocol: Protocol::Redis,
     bursts: false,
-    open: || (Vec::new(), Vec::new()),
+    open: Vec::new,
     request: |n| {
         let key = format!("k{n}");
         format!("*2\r\n$3\r\nGET\r\n${}\r\n{key}\r\n", key.len()).into_bytes()
@@ -98,6 +107,46 @@ const REDIS: Speech = Speech {
         let size = exchange.response.filter(|_| exchange.completeness == Completeness::Complete);
         let asked = usize::try_from(exchange.request.offset).unwrap();
         (Some(asked), size.map(|response| usize::try_from(response.size).unwrap() - 108))
+    },
+};
+
+fn packet(sequence: u8, body: &[u8]) -> Vec<u8> {
+    [&u32::try_from(body.len()).unwrap().to_le_bytes()[..3], &[sequence], body].concat()
+}
+
+const MYSQL: Speech = Speech {
+    protocol: Protocol::MySql,
+    bursts: false,
+    open: || {
+        let greeting =
+            [b"\x0a8.0.36\0\x01\0\0\012345678\0\x0f\xa2\xff\x02\0\x09\0\x15", &[0; 10][..], b"123456789012\0"].concat();
+        let login = [b"\x05\xa2\0\0\0\0\0\x01\xff", &[0; 23][..], b"bob\0\0"].concat();
+        vec![
+            (Direction::Received, packet(0, &greeting)),
+            (Direction::Sent, packet(1, &login)),
+            (Direction::Received, packet(2, b"\0\0\0\x02\0\0\0")),
+        ]
+    },
+    request: |n| match n % 3 {
+        0 => packet(0, format!("\x03SELECT a FROM t{n}").as_bytes()),
+        _ => packet(0, format!("\x03UPDATE t{n} SET a = 1").as_bytes()),
+    },
+    response: |n| {
+        let mark = u8::try_from(n).unwrap();
+        if n % 3 > 0 {
+            return packet(1, &[0, mark, 0, 2, 0, 0, 0]);
+        }
+        let column = packet(2, b"\x03def\x01s\x01t\x01t\x01a\x01a\x0c\x3f\0\x0b\0\0\0\x03\0\0\0\0\0");
+        let rows = (0..mark).flat_map(|row| packet(4 + row, b"\x0242"));
+        let eof = b"\xfe\0\0\x02\0";
+        [packet(1, b"\x01"), column, packet(3, eof), rows.collect(), packet(4 + mark, eof)].concat()
+    },
+    marks: |exchange| {
+        let Details::MySql(details) = &exchange.details else { panic!("{exchange:?}") };
+        // Of an incomplete one not all rows were seen.
+        let is_whole = exchange.completeness == Completeness::Complete;
+        let rows = details.affected_rows.or(Some(details.returned_rows)).filter(|_| is_whole);
+        (number(&exchange.target), rows.map(|rows| usize::try_from(rows).unwrap()))
     },
 };
 
@@ -132,9 +181,9 @@ fn conversation(speech: &Speech, groups: &[(usize, usize, usize)]) -> Conversati
         }
         offsets[0]
     };
-    let (asked, answered) = (speech.open)();
-    say(&mut said, Direction::Sent, &asked, 1000);
-    say(&mut said, Direction::Received, &answered, 1000);
+    for (from, bytes) in (speech.open)() {
+        say(&mut said, from, &bytes, 1000);
+    }
     for (index, &(size, ask, answer)) in groups.iter().enumerate() {
         let start = said.chunks.len();
         let mut bytes = Vec::new();
@@ -152,12 +201,27 @@ fn conversation(speech: &Speech, groups: &[(usize, usize, usize)]) -> Conversati
     said
 }
 
-/// Plays what is left; (request, response, complete) of each exchange.
-fn play(speech: &Speech, said: &Conversation, lost: &[bool]) -> Vec<(Option<usize>, Option<usize>, bool)> {
+/// Of each exchange the request, the response, and whether it is complete.
+type Told = Vec<(Option<usize>, Option<usize>, bool)>;
+
+/// Plays what is left from the start.
+fn play(speech: &Speech, said: &Conversation, lost: &[bool]) -> Told {
     let mut connection = Connection::new(Config::new().with_role(Some(Role::Client)), &Shared::default());
     connection.expect(Direction::Sent, 0);
     connection.expect(Direction::Received, 0);
-    for (chunk, lost) in said.chunks.iter().zip(lost) {
+    play_on(connection, speech, said, lost, 0)
+}
+
+/// Joins the connection at a chunk, and plays what is left from there.
+fn play_joined(speech: &Speech, said: &Conversation, lost: &[bool], from: usize) -> Told {
+    let config = Config::new().with_role(Some(Role::Client)).with_hint(Some(speech.protocol));
+    let mut connection = Connection::new(config, &Shared::default());
+    connection.join();
+    play_on(connection, speech, said, lost, from)
+}
+
+fn play_on(mut connection: Connection, speech: &Speech, said: &Conversation, lost: &[bool], from: usize) -> Told {
+    for (chunk, lost) in said.chunks.iter().zip(lost).skip(from) {
         let at = Timestamp::from_nanos(chunk.at);
         if *lost {
             connection.handle_gap(chunk.from, chunk.offset, chunk.bytes.len() as u64, at);
@@ -179,6 +243,33 @@ fn play(speech: &Speech, said: &Conversation, lost: &[bool]) -> Vec<(Option<usiz
     told
 }
 
+/// No request is told with the response to another.
+fn are_right(told: &Told, lost: &[bool]) -> Result<(), TestCaseError> {
+    for (asked, answered, _) in told {
+        let right = answered.is_none() || asked.is_none() || asked == answered;
+        prop_assert!(right, "{asked:?} is told with the answer to {answered:?}: {told:?}\nlost {lost:?}");
+    }
+    Ok(())
+}
+
+/// A connection that is joined at some chunk, and loses nothing from there.
+fn check_joined(speech: &Speech, groups: &[(usize, usize, usize)], from: usize) -> Result<(), TestCaseError> {
+    let said = conversation(speech, groups);
+    let from = from % said.chunks.len();
+    let told = play_joined(speech, &said, &vec![false; said.chunks.len()], from);
+    are_right(&told, &[])?;
+    // Others take longer to be sure.
+    if !matches!(speech.protocol, Protocol::Http | Protocol::MySql) || groups.iter().any(|&(size, ..)| size > 1) {
+        return Ok(());
+    }
+    // Of a client that takes turns only what was under way is not known.
+    for (index, chunks) in said.groups.iter().enumerate().filter(|(_, chunks)| chunks.start >= from).skip(1) {
+        let wanted = (Some(index + 1), Some(index + 1), true);
+        prop_assert!(told.contains(&wanted), "{wanted:?} of {chunks:?} is missing: {told:?}\njoined at {from}");
+    }
+    Ok(())
+}
+
 fn check(speech: &Speech, groups: &[(usize, usize, usize)], losses: &[(usize, usize)]) -> Result<(), TestCaseError> {
     let said = conversation(speech, groups);
     let whole = play(speech, &said, &vec![false; said.chunks.len()]);
@@ -195,10 +286,7 @@ fn check(speech: &Speech, groups: &[(usize, usize, usize)], losses: &[(usize, us
         return Ok(());
     }
     let told = play(speech, &said, &lost);
-    for (asked, answered, _) in &told {
-        let right = answered.is_none() || asked.is_none() || asked == answered;
-        prop_assert!(right, "{asked:?} is told with the answer to {answered:?}: {told:?}\nlost {lost:?}");
-    }
+    are_right(&told, &lost)?;
     if !speech.bursts && groups.iter().any(|&(size, ..)| size > 1) {
         return Ok(());
     }
@@ -226,9 +314,9 @@ fn losses() -> impl Strategy<Value = Vec<(usize, usize)>> {
     prop::collection::vec((any::<usize>(), 1_usize..6), 0..5)
 }
 
-/// What the environment says, if it does.
-fn setting<T: FromStr>(name: &str, otherwise: T) -> T {
-    std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(otherwise)
+/// The number in the environment, if there is one.
+fn setting<T: FromStr<Err: Debug>>(name: &str, otherwise: T) -> T {
+    std::env::var(name).map_or(otherwise, |value| value.parse().expect(name))
 }
 
 proptest! {
@@ -253,6 +341,20 @@ proptest! {
     #[test]
     fn redis(groups in groups(), losses in losses()) {
         check(&REDIS, &groups, &losses)?;
+    }
+
+    #[test]
+    fn mysql(groups in groups(), losses in losses()) {
+        check(&MYSQL, &groups, &losses)?;
+    }
+
+    #[test]
+    fn joined(groups in groups(), from in any::<usize>()) {
+        for speech in [&HTTP, &REDIS, &MYSQL] {
+            check_joined(speech, &groups, from)?;
+        }
+        let turns: Vec<_> = groups.into_iter().map(|(_, ask, answer)| (1, ask, answer)).collect();
+        check_joined(&POSTGRES, &turns, from)?;
     }
 }
 

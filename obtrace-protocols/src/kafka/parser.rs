@@ -1,4 +1,4 @@
-//! Both directions of a connection. `seek` finds messages again behind a loss.
+//! Both directions of a connection. `client` and `server` read them, and find messages again behind a loss.
 
 use alloc::{borrow::Cow, boxed::Box};
 

@@ -1,7 +1,6 @@
 //! A request, and what its response added.
 
 use alloc::{boxed::Box, string::String, vec::Vec};
-use core::fmt::Write;
 
 use super::{
     records::Batch,
@@ -9,7 +8,7 @@ use super::{
     session::Sessions,
     walk::{MAX_TEXT, Visitor},
 };
-use crate::{Completeness, Message};
+use crate::{Completeness, Message, escape::push_escaped};
 
 /// Most topics that are kept of an exchange and of a fetch session.
 pub(super) const MAX_TOPICS: usize = 16;
@@ -34,28 +33,8 @@ impl Span {
     /// Appends bytes as text: control characters and what is not UTF-8 as `\xNN`.
     pub(super) fn push(text: &mut String, bytes: &[u8]) -> Self {
         let from = text.len();
-        let is_plain = bytes.iter().all(|byte| (b' '..0x7f).contains(byte));
-        match core::str::from_utf8(bytes) {
-            Ok(plain) if is_plain => text.push_str(plain),
-            _ => escape(text, bytes),
-        }
+        push_escaped(text, bytes);
         Self(u32::try_from(from).ok().zip(u32::try_from(text.len()).ok()))
-    }
-}
-
-fn escape(text: &mut String, bytes: &[u8]) {
-    for chunk in bytes.utf8_chunks() {
-        for character in chunk.valid().chars() {
-            if character.is_control() {
-                // Control characters lie below U+0100. Writing to a string cannot fail.
-                let _ = write!(text, "\\x{:02x}", u32::from(character));
-            } else {
-                text.push(character);
-            }
-        }
-        for byte in chunk.invalid() {
-            let _ = write!(text, "\\x{byte:02x}");
-        }
     }
 }
 

@@ -10,7 +10,7 @@ use super::{
     error,
     wire::Opcode,
 };
-use crate::{Completeness, Config, Message, Stage, parser::Context};
+use crate::{Completeness, Config, Message, Stage, escape::push_escaped, parser::Context};
 
 /// Longest name that is kept, in bytes: a namespace has no more.
 pub(super) const MAX_TEXT: usize = 255;
@@ -275,25 +275,7 @@ impl Call {
 /// Appends at most so many bytes as text: control characters and what is not UTF-8 as `\xNN`.
 fn keep(out: &mut String, bytes: &[u8], most: usize) -> Span {
     let from = out.len();
-    let bytes = cut(bytes, most);
-    for chunk in bytes.utf8_chunks() {
-        let valid = chunk.valid();
-        if valid.bytes().all(|byte| (b' '..0x7f).contains(&byte)) {
-            out.push_str(valid);
-        } else {
-            for character in valid.chars() {
-                if character.is_control() {
-                    // Control characters lie below U+0100. Writing to a string cannot fail.
-                    let _ = write!(out, "\\x{:02x}", u32::from(character));
-                } else {
-                    out.push(character);
-                }
-            }
-        }
-        for byte in chunk.invalid() {
-            let _ = write!(out, "\\x{byte:02x}");
-        }
-    }
+    push_escaped(out, cut(bytes, most));
     Span::since(out, from)
 }
 

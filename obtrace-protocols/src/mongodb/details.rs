@@ -31,7 +31,8 @@ pub struct MongoDbDetails<'a> {
     pub ok: Option<bool>,
     /// The error's number: the command's, else that of the first write that failed, else that of the write concern.
     pub code: Option<i32>,
-    /// The error's name, if it is one of MongoDB's.
+    /// The error's name, if it is one of those that are known here: MongoDB's own, and places in its code
+    /// (`Location40324`).
     pub code_name: Option<Cow<'a, str>>,
     /// The error's text; only with [`Config::error_text`](crate::Config::error_text), as it may hold data.
     pub error_message: Option<Cow<'a, str>>,

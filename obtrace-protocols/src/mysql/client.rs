@@ -281,11 +281,18 @@ impl MySqlParser {
 
     /// A command begins: of a client that waits for its answers, what was missing of the one before was lost.
     pub(super) fn begin_command(&mut self, at: Timestamp, cx: &Context<'_>) {
-        if self.queue.newest().is_some_and(|newest| newest.request.start >= at) {
-            // Sent in one piece.
-            self.pace = if self.pace == Pace::Adrift { Pace::Adrift } else { Pace::Pipelined };
+        if self.pace == Pace::Turns && self.queue.newest().is_some_and(|newest| newest.asked() >= at) {
+            // It came in one piece with the end of the one before.
+            self.pace = Pace::Pipelined;
+            if self.unsure {
+                // What was not seen may be answered first.
+                self.lose_pace();
+            }
         }
         let unread = !cx.other.readable().is_empty() || cx.other_waits;
+        if !unread && self.queue.release(None) {
+            self.unsure = self.queue.pending() > 0;
+        }
         if self.server.lost && self.pace == Pace::Turns && !unread {
             self.abandon_pending();
         }

@@ -26,8 +26,9 @@
 //!
 //! A client waits for each answer: an answer begins with the first byte behind its command, and what is missing of the
 //! one before was lost. Commands are found again by the structure of their packets. Where a client was seen not to
-//! wait, a loss touches all that is under way, and what is asked until a second of silence. A command that was lost as
-//! a whole is no exchange. Of a client that asks for more than [`Config::max_pending`] answers without one, all that wait
+//! wait, a loss touches all that is under way, and what is asked until a second of silence. Behind a loss, and where a
+//! connection was joined, the first answer is told once the next command or a second of silence shows that it was the
+//! last under way. A command that was lost as a whole is no exchange. Of a client that asks for more than [`Config::max_pending`] answers without one, all that wait
 //! are told as missing theirs, and it goes on as behind a loss.
 
 mod attributes;

@@ -1,7 +1,7 @@
 //! What both sides send: packets with a length and a sequence number, and the numbers and texts inside
 //! ([protocol basics](https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_basics.html)).
 
-use crate::reader::Reader;
+use crate::{reader::Reader, sql::is_sqlstate};
 
 /// Bytes in front of a payload: its length in three, its sequence number in one.
 pub(super) const HEAD: usize = 4;
@@ -205,8 +205,7 @@ impl<'a> Error<'a> {
             return Some(Self { code, sqlstate: None, message: reader.rest() });
         }
         reader.u8()?;
-        let is_one = |state: &[u8; 5]| state.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'A'..=b'Z'));
-        let sqlstate = reader.take_array::<5>().filter(is_one);
+        let sqlstate = reader.take_array::<5>().filter(is_sqlstate);
         Some(Self { code, sqlstate, message: reader.rest() })
     }
 }

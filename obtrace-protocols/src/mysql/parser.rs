@@ -103,6 +103,9 @@ pub(super) struct MySqlParser {
     pub(super) session: Session,
     pub(super) compression: Option<Box<Compression>>,
     pub(super) pace: Pace,
+    /// Something was not seen, and since then no command followed upon the answer to the one before: an answer may be
+    /// that to another command. It is told once the next command comes, or after some silence.
+    pub(super) unsure: bool,
     /// What is announced under these ids is no exchange.
     pub(super) withdrawn: alloc::vec::Vec<(u64, crate::Message)>,
     /// When something passed last.
@@ -122,6 +125,7 @@ impl MySqlParser {
             session: Session::default(),
             compression: None,
             pace: Pace::Turns,
+            unsure: false,
             withdrawn: alloc::vec::Vec::new(),
             last: Timestamp::default(),
             role: Role::Client,
@@ -185,6 +189,7 @@ impl MySqlParser {
 
     /// Bytes of either side were lost: of a client that does not wait for answers nobody knows which come next.
     pub(super) fn lose_pace(&mut self) {
+        self.unsure = true;
         if self.pace != Pace::Turns {
             self.pace = Pace::Adrift;
             self.abandon_pending();
@@ -270,10 +275,12 @@ impl Parser for MySqlParser {
 
     fn join(&mut self) {
         self.server.lost = true;
+        self.unsure = true;
     }
 
     fn close(&mut self, cx: &mut Context<'_>) {
         self.role = cx.role;
+        self.queue.release(None);
         while self.queue.pending() > 0 {
             self.finish_head();
         }
@@ -281,12 +288,13 @@ impl Parser for MySqlParser {
     }
 
     fn poll_timeout(&self) -> Option<Timestamp> {
-        let waits =
-            self.pace == Pace::Adrift || (self.server.lost && self.queue.iter().any(|entry| entry.has_response));
+        let is_torn = self.server.lost && self.queue.iter().any(|entry| entry.has_response);
+        let waits = self.pace == Pace::Adrift || is_torn || self.queue.holds();
         waits.then(|| self.last.saturating_add(QUIET))
     }
 
     fn timeout(&mut self, cx: &mut Context<'_>) {
+        self.queue.release(None);
         if self.server.lost {
             while self.queue.iter().any(|entry| entry.has_response) {
                 self.damage_head(Completeness::Gap);
@@ -296,6 +304,7 @@ impl Parser for MySqlParser {
         if self.pace == Pace::Adrift {
             self.pace = Pace::Pipelined;
         }
+        self.unsure &= self.queue.pending() > 0;
         self.announce(cx);
     }
 

@@ -165,6 +165,8 @@ pub(super) struct Queue {
     finished: VecDeque<(Entry, Completeness)>,
     /// The first finished one was handed out; its parts are borrowed until the next call.
     lent: bool,
+    /// The last finished one waits for what comes behind its answer.
+    held: bool,
 }
 
 impl Queue {
@@ -174,7 +176,7 @@ impl Queue {
     }
 
     pub(super) fn ready(&self) -> usize {
-        self.finished.len().saturating_sub(usize::from(self.lent))
+        self.finished.len().saturating_sub(usize::from(self.lent)).saturating_sub(usize::from(self.held))
     }
 
     /// The one whose answer comes next.
@@ -222,7 +224,27 @@ impl Queue {
     #[inline]
     pub(super) fn finish(&mut self, entry: Entry) {
         let completeness = entry.completeness();
+        self.held = false;
         self.finished.push_back((entry, completeness));
+    }
+
+    /// Holds the last finished one back, if it is complete.
+    pub(super) fn hold(&mut self) {
+        let is_whole = |(_, completeness): &(Entry, Completeness)| *completeness == Completeness::Complete;
+        self.held = self.ready() > 0 && self.finished.back().is_some_and(is_whole);
+    }
+
+    pub(super) const fn holds(&self) -> bool {
+        self.held
+    }
+
+    /// The one that was held back is handed out; as what, if not as complete. Whether there was one.
+    pub(super) fn release(&mut self, otherwise: Option<Completeness>) -> bool {
+        let held = core::mem::take(&mut self.held);
+        if let (true, Some(otherwise), Some((_, completeness))) = (held, otherwise, self.finished.back_mut()) {
+            *completeness = otherwise;
+        }
+        held
     }
 
     /// The one that was handed out and is not looked at any more.
@@ -235,7 +257,7 @@ impl Queue {
 
     /// Lends the first finished one.
     pub(super) fn lend(&mut self) -> Option<(&Entry, Completeness)> {
-        let (entry, completeness) = self.finished.front()?;
+        let (entry, completeness) = self.finished.front().filter(|_| self.ready() > 0)?;
         self.lent = true;
         Some((entry, *completeness))
     }

@@ -103,6 +103,7 @@ impl MySqlParser {
             }
             if self.queue.pending() == 0 && !self.server.trails {
                 // Nobody asked for it: the answer to a lost command, or a session that is ended from outside.
+                self.queue.release(Some(Completeness::Gap));
                 self.server.lost = true;
                 continue;
             }
@@ -287,9 +288,18 @@ impl MySqlParser {
                 _ => {}
             }
         }
-        self.finish_head();
-        if self.pace == Pace::Turns && self.queue.head().is_some_and(|next| next.request.start < end) {
+        let waits = self.queue.get(1).is_none_or(|next| next.request.start >= end);
+        if self.pace == Pace::Turns && !waits {
             self.pace = Pace::Pipelined;
+            if self.unsure {
+                // What was not seen may be answered first.
+                return self.lose_server();
+            }
+        }
+        let opened = self.queue.head().is_some_and(|head| head.opened || !succeeded);
+        self.finish_head();
+        if self.unsure && opened {
+            self.queue.hold();
         }
     }
 
@@ -299,19 +309,14 @@ impl MySqlParser {
     fn find_answer(&mut self, bytes: &[u8], from: usize, source: &Source<'_, '_>) -> Result<usize, usize> {
         let exact = self.compression.is_none();
         let place = |after| first_place(bytes.len(), |at| source.mark(from.saturating_add(at)).at >= after);
-        let (mut found, mut later) = (None, 0_usize);
+        let mut found = None;
         for index in 0..self.queue.pending() {
-            let Some(start) = self.queue.get(index).map(|entry| entry.request.start) else { break };
-            // Of several that were sent at once the first is answered first.
-            later = later.max(index);
-            while self.queue.get(later).is_some_and(|entry| entry.request.start <= start) {
-                later = later.saturating_add(1);
-            }
-            let next = self.queue.get(later).map(|entry| entry.request.start);
-            let next = next.map_or(bytes.len(), place);
+            // Who does not wait sends the next one before the first is answered.
+            let next = self.queue.get(index.saturating_add(1)).filter(|_| self.pace == Pace::Turns);
+            let next = next.map(|entry| entry.request.start).map_or(bytes.len(), place);
             let Some(entry) = self.queue.get(index) else { break };
             let at = place(entry.asked());
-            if at >= next || self.pace == Pace::Adrift {
+            if at >= next {
                 continue;
             }
             let sequence = (exact && !entry.several).then(|| entry.sequence.wrapping_add(1));
@@ -323,6 +328,10 @@ impl MySqlParser {
                     break;
                 }
                 None => return Err(at),
+                Some(false) if self.pace != Pace::Turns => {
+                    self.lose_pace();
+                    return Err(bytes.len());
+                }
                 Some(false) => {
                     if entry.damage == Some(Completeness::Gap) && !entry.has_response {
                         // It may as well answer what was lost.

@@ -468,3 +468,58 @@ fn each_of_several_statements_may_ask_for_a_file() {
     assert_eq!(exchange.completeness, Completeness::Complete);
     assert_eq!(driver.connection.framing_errors(), 0);
 }
+
+/// A client that sends the next command before the one before is answered, on a connection that was there before:
+/// nobody knows what is answered first, however the bytes come. After a second of silence that is known.
+#[test]
+fn pipelines_of_a_joined_connection_wait_for_silence() {
+    let updates =
+        |from: u8| (from..from + 3).map(|n| query(&alloc::format!("UPDATE t{n} SET a = 1"))).collect::<Vec<_>>();
+    let commands = updates(1);
+    let whole = commands.concat();
+    let seam = commands[0].len();
+    let answers: Vec<u8> = (1..4).flat_map(|n| ok(1, n, 2)).collect();
+    for cuts in [&[][..], &[5], &[seam - 1], &[seam + 1], &[2 * seam], &[7, 2 * seam - 3, 2 * seam]] {
+        let mut driver = Driver::new(Some(Role::Client));
+        driver.connection.join();
+        let mut from = 0;
+        for &to in cuts.iter().chain([&whole.len()]) {
+            driver.push(Direction::Sent, &whole[from..to], false);
+            from = to;
+        }
+        driver.push(Direction::Received, &answers, false);
+        let wanted: Vec<_> =
+            (1..4).map(|n| ("UPDATE".into(), alloc::format!("t{n}"), None, 0, Completeness::Gap)).collect();
+        assert_eq!(core::mem::take(&mut driver.told), wanted, "{cuts:?}");
+        driver.at += 2_000_000_000;
+        driver.connection.handle_timeout(Timestamp::from_nanos(driver.at));
+        for commands in [&updates(4)[..2], &updates(6)[..1]] {
+            driver.push(Direction::Sent, &commands.concat(), false);
+        }
+        driver.push(Direction::Received, &answers, false);
+        let wanted: Vec<_> = (4..7).flat_map(|n| one("UPDATE", alloc::format!("t{n}"), None, 0)).collect();
+        driver.drain();
+        assert_eq!(driver.told, wanted, "{cuts:?}");
+    }
+}
+
+/// More answers than commands that were seen: those that were not seen were answered first.
+#[test]
+fn an_answer_too_many_tells_that_the_first_was_anothers() {
+    for surplus in [false, true] {
+        let mut driver = Driver::new(Some(Role::Client));
+        driver.connection.join();
+        driver.push(Direction::Sent, &query("UPDATE t1 SET a = 1"), false);
+        driver.push(Direction::Received, &ok(1, 1, 2), false);
+        assert_eq!(driver.told, [], "held back");
+        if surplus {
+            driver.push(Direction::Received, &ok(1, 1, 2), false);
+        }
+        driver.push(Direction::Sent, &query("UPDATE t2 SET a = 1"), false);
+        let mut first = one("UPDATE", "t1".into(), None, 0);
+        if surplus {
+            first[0].4 = Completeness::Gap;
+        }
+        assert_eq!(driver.told, first);
+    }
+}

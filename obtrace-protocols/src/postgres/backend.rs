@@ -3,7 +3,7 @@
 use core::fmt;
 
 use super::frame::{messages, text};
-use crate::reader::Reader;
+use crate::{reader::Reader, sql::is_sqlstate};
 
 /// One message of the server, its parts borrowed. Keys of a session and everything of an authentication are left out
 /// on purpose; values of rows are there for those who ask for them.
@@ -312,7 +312,7 @@ impl<'a> Report<'a> {
     #[must_use]
     pub fn sqlstate(&self) -> Option<[u8; 5]> {
         let code = self.fields().find(|&(kind, _)| kind == b'C')?.1;
-        code.try_into().ok().filter(|code: &[u8; 5]| code.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'A'..=b'Z')))
+        code.try_into().ok().filter(is_sqlstate)
     }
 
     /// The severity: the field that is never translated, or the other one from servers before 9.6.

@@ -108,7 +108,9 @@ fn inline(client: &[u8], server: &[u8]) -> Verdict {
     let mut words = Words(line);
     let Some(spec) = words.next().and_then(known) else { return Verdict::No };
     let needs_key = matches!(spec.keys, Keys::Range(1.., ..));
-    let is_left = client.get(end.saturating_add(1)).is_some_and(|&next| !next.is_ascii_alphabetic() && next != b'*');
+    // Servers ignore empty lines.
+    let next = client.iter().skip(end).find(|byte| !matches!(byte, b'\r' | b'\n'));
+    let is_left = next.is_some_and(|&next| !next.is_ascii_alphabetic() && next != b'*');
     if is_left || needs_key && words.next().is_none() {
         // It is the name of a command in an array whose front was lost.
         return Verdict::No;
@@ -233,6 +235,9 @@ mod tests {
         assert_eq!(matches(b"get key\r\n", &[b"$5000\r\n", &[b'x'; LOOK][..]].concat()), Verdict::Likely);
         assert_eq!(matches(b"GET\r\n$1\r\nk\r\n", b"$1\r\nv\r\n"), Verdict::No);
         assert_eq!(matches(b"get\r\n", b""), Verdict::No);
+        assert_eq!(matches(b"PING\r\n\r\n", b"+PONG\r\n"), Verdict::Yes);
+        assert_eq!(matches(b"SET a b\r\n\r\nGET a\r\n", b"+OK\r\n$1\r\nb\r\n"), Verdict::Likely);
+        assert_eq!(matches(b"GET\r\n\r\n$1\r\nk\r\n", b"$1\r\nv\r\n"), Verdict::No);
         assert_eq!(matches(b"ECHO a\r\n$4\r\n", b"$1\r\nv\r\n"), Verdict::No);
         assert_eq!(matches(b"get key\r\nget k\r\n", b"$1\r\nx\r\n"), Verdict::Likely);
         assert_eq!(matches(b"TYPE I\r\n", b"200 ok\r\n"), Verdict::No);

@@ -1,7 +1,8 @@
 //! The texts of the requests that wait, one after the other in one place.
 
 use alloc::string::String;
-use core::fmt::Write;
+
+use crate::escape::push_escaped;
 
 /// A text in [`Texts`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -62,24 +63,7 @@ impl Texts {
 
     /// Appends bytes as text: control characters and what is not UTF-8 as `\xNN`.
     pub(super) fn push_bytes(&mut self, bytes: &[u8]) {
-        for chunk in bytes.utf8_chunks() {
-            let valid = chunk.valid();
-            if valid.bytes().all(|byte| (b' '..0x7f).contains(&byte)) {
-                self.buffer.push_str(valid);
-            } else {
-                for character in valid.chars() {
-                    if character.is_control() {
-                        // Control characters lie below U+0100. Writing to a string cannot fail.
-                        let _ = write!(self.buffer, "\\x{:02x}", u32::from(character));
-                    } else {
-                        self.buffer.push(character);
-                    }
-                }
-            }
-            for byte in chunk.invalid() {
-                let _ = write!(self.buffer, "\\x{byte:02x}");
-            }
-        }
+        push_escaped(&mut self.buffer, bytes);
     }
 
     /// Everything before the start of `span` and the span itself are not read any more.

@@ -215,6 +215,11 @@ pub(crate) fn begins_statement(sql: &[u8], dialect: Dialect) -> bool {
     first_word(sql, dialect).is_some_and(|(is_verb, goes_on)| is_verb && goes_on)
 }
 
+/// Whether they are the five characters of an SQLSTATE.
+pub(crate) fn is_sqlstate(state: &[u8; 5]) -> bool {
+    state.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'A'..=b'Z'))
+}
+
 /// Whether the first word, behind comments, is a verb of SQL, and whether something stands behind it.
 fn first_word(sql: &[u8], dialect: Dialect) -> Option<(bool, bool)> {
     let mut first = First::default();

@@ -1,8 +1,10 @@
-//! What an idle connection costs, and that messages in steady state cost no allocation.
+//! What an idle connection costs, what decoders hold, and that messages in steady state cost no allocation.
 
 #![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
 mod conversations;
+#[cfg(all(feature = "brotli", feature = "zstd"))]
+mod decoders;
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},
@@ -12,29 +14,33 @@ use std::{
 use conversations::{conversations, dns};
 use obtrace_protocols::{Config, Connection, Direction, Protocol, Role, Shared, Tag, Timestamp};
 
-/// Counts the allocations of the current thread.
+/// Counts the allocations of the current thread, and the bytes that it holds.
 struct Counting;
 
 thread_local! {
     static COUNT: Cell<u64> = const { Cell::new(0) };
+    static HELD: Cell<usize> = const { Cell::new(0) };
 }
 
-// SAFETY: every call goes on to the system allocator as it came; the counter is a thread-local without a destructor.
+// SAFETY: every call goes on to the system allocator as it came; the counters are thread-locals without a destructor.
 #[expect(unsafe_code, reason = "a global allocator cannot be written otherwise")]
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         COUNT.with(|count| count.set(count.get() + 1));
+        HELD.with(|held| held.set(held.get().wrapping_add(layout.size())));
         // SAFETY: the caller keeps the contract of `alloc`.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        HELD.with(|held| held.set(held.get().wrapping_sub(layout.size())));
         // SAFETY: the pointer came from `System.alloc` with this layout.
         unsafe { System.dealloc(pointer, layout) }
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         COUNT.with(|count| count.set(count.get() + 1));
+        HELD.with(|held| held.set(held.get().wrapping_add(size).wrapping_sub(layout.size())));
         // SAFETY: the caller keeps the contract of `realloc`.
         unsafe { System.realloc(pointer, layout, size) }
     }

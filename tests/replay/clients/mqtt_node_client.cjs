@@ -1,8 +1,11 @@
 // MQTT by MQTT.js, which tells its packets: `mqtt_node_client.cjs PORT`.
+const { once } = require('events')
 const mqtt = require('mqtt')
 const { log, now, operation, token } = require('./truth.cjs')
 
 const PORT = Number(process.argv[2])
+// The longest wait for the end of a delivery, in milliseconds.
+const PATIENCE = 10000
 
 // A client that logs what is delivered to it.
 async function connect(protocolVersion) {
@@ -15,6 +18,14 @@ async function connect(protocolVersion) {
   // A delivery began before its event, and ends with what is sent behind it.
   client.on('message', (topic, payload, packet) => {
     log('mqtt', PORT, ['receive', topic], `q${packet.qos} ${payload.length} ${Number(packet.retain)}`, now() - 1e9, now() + 1e9)
+  })
+  // Deliveries of QoS 2 that the client has not answered to the end.
+  client.unanswered = new Set()
+  client.on('packetreceive', packet => {
+    if (packet.cmd === 'publish' && packet.qos === 2) client.unanswered.add(packet.messageId)
+  })
+  client.on('packetsend', packet => {
+    if (packet.cmd === 'pubcomp') client.unanswered.delete(packet.messageId)
   })
   return client
 }
@@ -64,7 +75,8 @@ async function usual(version, count) {
   })
   await publish(speaker, `${mark}/nobody/${token()}`, Buffer.from('?'), 1)
   // What QoS 2 is answered at last is on its way yet.
-  await new Promise(done => setTimeout(done, 100))
+  const signal = AbortSignal.timeout(PATIENCE)
+  while (listener.unanswered.size > 0) await once(listener, 'packetsend', { signal })
   for (const client of [listener, speaker]) {
     await operation('mqtt', PORT, ['disconnect', null], async () => {
       await client.endAsync()

@@ -1,40 +1,10 @@
 //! What compressed bodies on the streams of one connection hold together.
 
-#![cfg(all(feature = "brotli", feature = "zstd"))]
-#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
-
-use std::{
-    alloc::{GlobalAlloc, Layout, System},
-    cell::Cell,
-};
+use std::cell::Cell;
 
 use obtrace_protocols::{Completeness, Config, Connection, Direction, Role, Shared, Tag, Timestamp};
 
-/// Counts the bytes that the current thread holds.
-struct Counting;
-
-thread_local! {
-    static HELD: Cell<usize> = const { Cell::new(0) };
-}
-
-// SAFETY: every call goes on to the system allocator as it came; the counter is a thread-local without a destructor.
-#[expect(unsafe_code, reason = "a global allocator cannot be written otherwise")]
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        HELD.with(|held| held.set(held.get().wrapping_add(layout.size())));
-        // SAFETY: the caller keeps the contract of `alloc`.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        HELD.with(|held| held.set(held.get().wrapping_sub(layout.size())));
-        // SAFETY: the pointer came from `System.alloc` with this layout.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
+use super::HELD;
 
 fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
