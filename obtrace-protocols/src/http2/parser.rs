@@ -49,6 +49,8 @@ struct Half {
     state: State,
     /// Nothing was passed over since it is [`State::Lost`].
     is_first: bool,
+    /// All open streams know that frames of it may have passed unread, and none was read since.
+    is_told: bool,
     /// It is to be shown no less than this.
     need: usize,
     /// Of the header blocks that this side sends.
@@ -64,6 +66,7 @@ impl Half {
         Self {
             state,
             is_first: true,
+            is_told: false,
             need: 1,
             decoder: Decoder::listening(),
             block: Block::default(),
@@ -85,6 +88,8 @@ pub(super) struct Http2Parser {
     doubt: Doubt,
     /// Highest number of a stream of the client that the server does anything with.
     served: u32,
+    /// Those up to this one were not looked at for whether the server refuses them, since one was opened.
+    unrefused: u32,
     /// When streams that nothing was heard of since a loss are given up.
     adrift_until: Option<Timestamp>,
     role: Option<Role>,
@@ -100,6 +105,7 @@ impl Default for Http2Parser {
             last_client: 0,
             doubt: Doubt::default(),
             served: u32::MAX,
+            unrefused: u32::MAX,
             adrift_until: None,
             role: None,
         }
@@ -251,8 +257,10 @@ impl Http2Parser {
         if self.doubt.is_sure() {
             self.served = self.served.min(last);
         }
-        self.streams.finish_where(|stream| {
-            let refused = stream.id > last && !stream.pushed && !stream.server.begun;
+        let behind = last.saturating_add(1)..=self.unrefused;
+        self.unrefused = self.unrefused.min(last);
+        self.streams.finish_among(behind, |stream| {
+            let refused = !stream.pushed && !stream.server.begun;
             stream.refused = refused;
             refused
         });

@@ -1,3 +1,4 @@
+mod floods;
 mod odd;
 pub(super) mod talk;
 

@@ -199,6 +199,8 @@ impl Http2Parser {
         while self.streams.open() >= cx.config.max_pending as usize && self.streams.give_up_oldest() {}
         let Mark { offset, at, tag } = about.start;
         let exchange = cx.open_at(offset, at, tag, self.fields.trace_context);
+        self.unrefused = u32::MAX;
+        (self.client.is_told, self.server.is_told) = (false, false);
         let Some(stream) = self.streams.begin(id) else { return };
         stream.exchange = exchange;
         stream.client.begun = true;

@@ -71,12 +71,18 @@ impl Http2Parser {
         if found.need > 0 {
             return Progress::Stop(found.start, Then::Need(found.need));
         }
-        self.half(side).state = State::Head;
+        let half = self.half(side);
+        (half.state, half.is_told) = (State::Head, false);
         Progress::On(found.start)
     }
 
     /// Frames of this side may have passed unread.
     fn missed(&mut self, side: Side, now: Timestamp) {
+        let until = now.saturating_add(ADRIFT);
+        if core::mem::replace(&mut self.half(side).is_told, true) {
+            self.adrift_until = self.adrift_until.map(|_| until);
+            return;
+        }
         self.streams.lose_all_observed(side);
         for stream in self.streams.iter() {
             let half = stream.half(side);
@@ -89,7 +95,7 @@ impl Http2Parser {
                 half.lose_body();
                 stream.gap = true;
             }
-            self.adrift_until = Some(now.saturating_add(ADRIFT));
+            self.adrift_until = Some(until);
         }
     }
 
