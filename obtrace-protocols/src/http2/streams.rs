@@ -139,6 +139,7 @@ impl Streams {
     }
 
     fn put(&mut self, mut stream: Box<Stream>) {
+        stream.settle_reset();
         cut(&mut self.pool.observers, &mut stream);
         self.kinds.settle(&mut stream);
         if let Some(stream) = self.finished.put(stream.place(), stream, |known, stream| known.is_like(stream)) {

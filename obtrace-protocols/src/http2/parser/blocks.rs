@@ -164,7 +164,7 @@ impl Http2Parser {
 
     fn request(&mut self, id: u32, about: About, end: Timestamp, cx: &mut Context<'_>) {
         if let Some(stream) = self.streams.get(id) {
-            if stream.client.ended {
+            if stream.has_ended(Side::Client) {
                 // Nothing comes behind the end.
                 return;
             }

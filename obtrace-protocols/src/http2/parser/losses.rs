@@ -3,6 +3,7 @@
 use super::{
     super::{frame::LARGEST_FRAME, resync},
     Http2Parser, Progress, State,
+    resets::unread_at,
 };
 use crate::{
     Timestamp,
@@ -85,6 +86,10 @@ impl Http2Parser {
         }
         self.streams.lose_all_observed(side);
         for stream in self.streams.iter() {
+            if side == Side::Client && stream.late_reset.is_some() {
+                // Nothing comes behind that.
+                continue;
+            }
             let half = stream.half(side);
             half.missed = true;
             if half.ended {
@@ -112,11 +117,13 @@ impl Http2Parser {
 
     /// The connection has ended, or is not observed any more.
     pub(super) fn close_streams(&mut self, cx: &Context<'_>) {
+        let unread = unread_at(cx.other);
+        self.settle_resets(u64::MAX, unread);
         let (doubt, served, now) = (self.doubt, self.served, cx.now);
         for stream in self.streams.iter() {
             stream.gap |= stream.server.adrift || (stream.client.adrift && !stream.client.ended);
             // The call is the client's.
-            stream.gap |= !stream.server.ended && doubt.covers_or_waits(stream, cx.other);
+            stream.gap |= !stream.server.ended && doubt.covers_or_waits(stream, unread);
             stream.truncated = true;
             // It began before the client knew.
             stream.refused = !stream.pushed && !stream.server.begun && stream.id > served;
