@@ -32,7 +32,7 @@ const SQL: [&str; 14] = [
     "with a as (",
 ];
 
-/// A stream from a client; of DNS from a server, whose answers are what is large.
+/// A stream from a client; of DNS from a server, whose answers are what is large, and of those who go again and again.
 struct Case {
     name: &'static str,
     protocol: Protocol,
@@ -118,6 +118,11 @@ fn headers(block: &[u8], size: usize) -> Vec<u8> {
     out
 }
 
+/// What a server says that is about to go.
+const GOAWAY: &[u8] = b"\0\0\x08\x07\0\0\0\0\0\x7f\xff\xff\xff\0\0\0\0";
+/// Bytes of nearly as many requests as may wait.
+const REQUESTS: usize = PREFACE.len() + 1_000 * 12;
+
 /// Labels behind pointers: as many as a name may have bytes for.
 const CHAIN: u16 = 124;
 /// Records that point to the end of the chain.
@@ -165,7 +170,7 @@ fn chat(head: &[u8], unit: &[u8], size: usize) -> Vec<u8> {
     repeat(&[start, head].concat(), unit, size)
 }
 
-const CASES: [Case; 46] = [
+const CASES: [Case; 47] = [
     Case {
         name: "HTTP/1: shortest fields",
         protocol: Protocol::Http,
@@ -222,6 +227,7 @@ const CASES: [Case; 46] = [
             repeat(&head, &frame(1, 4, 3, &[0xbe; 8]), n)
         },
     },
+    Case { name: "HTTP/2: a server that is about to go", protocol: Protocol::Http2, make: |n| repeat(b"", GOAWAY, n) },
     Case {
         name: "MQTT: acknowledgements of nothing",
         protocol: Protocol::Mqtt,
@@ -364,7 +370,7 @@ const CASES: [Case; 46] = [
 /// A new connection takes all of the input, in pieces of `piece` bytes. A case that is not read to its end measures
 /// nothing: it ends the run.
 fn feed(case: &Case, shared: &Shared, bytes: &[u8], piece: usize) -> usize {
-    let config = Config::new().with_role(Some(Role::Server)).with_hint(Some(case.protocol)).with_max_pending(64);
+    let config = Config::new().with_role(Some(Role::Server)).with_hint(Some(case.protocol));
     let mut connection = Connection::new(config, shared);
     let mut exchanges = 0;
     let (at, tag) = (Timestamp::from_nanos(1), Tag::new(1));
@@ -373,6 +379,10 @@ fn feed(case: &Case, shared: &Shared, bytes: &[u8], piece: usize) -> usize {
         let ids = 0..u16::try_from(bytes.len() / ANSWER).expect("few answers");
         let questions: Vec<u8> = ids.flat_map(|id| dns(id, 0x0100, 0, b"")).collect();
         connection.handle_data(direction, 0, &questions, at, tag);
+        direction = Direction::Sent;
+    }
+    if bytes.starts_with(GOAWAY) {
+        connection.handle_data(direction, 0, &headers(b"\x82\x86\x84", REQUESTS), at, tag);
         direction = Direction::Sent;
     }
     if case.protocol == Protocol::WebSocket {

@@ -39,14 +39,10 @@ mod frame;
 mod grpc;
 pub mod hpack;
 mod observing;
-#[cfg(test)]
-mod odd;
 mod parser;
 mod resync;
 mod stream;
 mod streams;
-#[cfg(test)]
-mod talk;
 #[cfg(test)]
 #[expect(clippy::arithmetic_side_effects, reason = "small numbers of a test")]
 mod tests;

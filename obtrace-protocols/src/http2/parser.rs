@@ -4,12 +4,13 @@ mod blocks;
 mod data;
 mod doubt;
 mod losses;
+mod resets;
 mod upgrade;
 
 use alloc::boxed::Box;
 
 use super::{
-    ErrorCode, Reset,
+    ErrorCode,
     fields::Fields,
     frame::{DEFAULT_MAX_FRAME, HEAD, Head, Kind, LARGEST_FRAME, PREFACE},
     hpack::Decoder,
@@ -49,6 +50,8 @@ struct Half {
     state: State,
     /// Nothing was passed over since it is [`State::Lost`].
     is_first: bool,
+    /// All open streams know that frames of it may have passed unread, and none was read since.
+    is_told: bool,
     /// It is to be shown no less than this.
     need: usize,
     /// Of the header blocks that this side sends.
@@ -64,6 +67,7 @@ impl Half {
         Self {
             state,
             is_first: true,
+            is_told: false,
             need: 1,
             decoder: Decoder::listening(),
             block: Block::default(),
@@ -85,6 +89,10 @@ pub(super) struct Http2Parser {
     doubt: Doubt,
     /// Highest number of a stream of the client that the server does anything with.
     served: u32,
+    /// Those up to this one were not looked at for whether the server refuses them, since one was opened.
+    unrefused: u32,
+    /// Where the first of those bytes of the server end that a reset waits for; `u64::MAX`: none does.
+    resets_at: u64,
     /// When streams that nothing was heard of since a loss are given up.
     adrift_until: Option<Timestamp>,
     role: Option<Role>,
@@ -100,6 +108,8 @@ impl Default for Http2Parser {
             last_client: 0,
             doubt: Doubt::default(),
             served: u32::MAX,
+            unrefused: u32::MAX,
+            resets_at: u64::MAX,
             adrift_until: None,
             role: None,
         }
@@ -153,6 +163,10 @@ impl Http2Parser {
     /// Reads one frame, or its head where that is enough. `rest` begins at `offset` of the stream.
     fn frame(&mut self, side: Side, rest: &[u8], offset: u64, cx: &mut Context<'_>) -> Progress {
         let Some(head) = Head::parse(rest) else { return Progress::Stop(0, Then::Need(HEAD)) };
+        if side == Side::Server && offset >= self.resets_at {
+            self.doubt.reach(offset > cx.offset, cx.now);
+            self.settle_resets(offset, None);
+        }
         let half = self.half(side);
         let goes_on = half.block.is_begun();
         let is_continued = head.kind == Kind::Continuation && half.block.continues(head.stream);
@@ -204,9 +218,6 @@ impl Http2Parser {
 
     /// RST_STREAM and GOAWAY.
     fn closing_frame(&mut self, side: Side, head: &Head, rest: &[u8], offset: u64, cx: &Context<'_>) -> Progress {
-        if side == Side::Client && self.is_ahead_of_server(head, cx) {
-            return Progress::Stop(0, Then::Wait);
-        }
         let need = if head.kind == Kind::GoAway { HEAD.saturating_add(8) } else { HEAD.saturating_add(4) };
         let Some(payload) = rest.get(HEAD..need) else { return Progress::Stop(0, Then::Need(need)) };
         let mut words = payload.as_chunks::<4>().0.iter().map(|word| u32::from_be_bytes(*word));
@@ -226,33 +237,16 @@ impl Http2Parser {
         Progress::On(need)
     }
 
-    /// The stream is over, whatever there is of it.
-    fn reset(&mut self, side: Side, head: &Head, code: ErrorCode, at: Timestamp, cx: &Context<'_>) {
-        let doubt = self.doubt;
-        let Some(stream) = self.streams.get(head.stream) else {
-            return self.unclaimed(side, head.stream);
-        };
-        stream.half(side).touch(head.size(), at);
-        if !stream.server.ended {
-            // It may have been reset, or answered, among what was lost.
-            stream.gap |= match side {
-                Side::Client => doubt.covers_or_waits(stream, cx.other),
-                Side::Server => doubt.covers(stream),
-            };
-            let by = if side == Side::Client { Role::Client } else { Role::Server };
-            stream.reset = Some(Reset { by, code });
-        }
-        self.streams.finish(head.stream);
-    }
-
     /// The server does nothing with streams of the client behind this one
     /// ([RFC 9113 §6.8](https://www.rfc-editor.org/rfc/rfc9113#section-6.8)).
     fn refuse(&mut self, last: u32) {
         if self.doubt.is_sure() {
             self.served = self.served.min(last);
         }
-        self.streams.finish_where(|stream| {
-            let refused = stream.id > last && !stream.pushed && !stream.server.begun;
+        let behind = last.saturating_add(1)..=self.unrefused;
+        self.unrefused = self.unrefused.min(last);
+        self.streams.finish_among(behind, |stream| {
+            let refused = !stream.pushed && !stream.server.begun;
             stream.refused = refused;
             refused
         });
@@ -260,7 +254,7 @@ impl Http2Parser {
 
     /// One side of a stream has ended.
     fn ended(&mut self, side: Side, id: u32) {
-        let Some(stream) = self.streams.get(id) else { return };
+        let Some(stream) = self.streams.get(id).filter(|stream| !stream.has_ended(side)) else { return };
         stream.half(side).ended = true;
         let is_observed = stream.observer.is_some();
         // The end of a request that may have been lost will not come.
@@ -327,6 +321,9 @@ impl Parser for Http2Parser {
         self.half(side).need = if let Then::Need(need) = step.then { need } else { 1 };
         if side == Side::Server {
             self.doubt.passed(&step, cx.now);
+            if self.resets_at < u64::MAX {
+                self.settle_resets_behind(&step, bytes, cx);
+            }
         }
         step
     }
@@ -336,6 +333,9 @@ impl Parser for Http2Parser {
         self.half(side).need = 1;
         // Nothing may have been read behind it yet.
         self.lose(side, length, cx.now.max(cx.other.newest().at));
+        if side == Side::Server {
+            self.settle_resets(cx.offset, None);
+        }
     }
 
     fn join(&mut self) {

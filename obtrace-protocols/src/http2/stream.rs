@@ -71,6 +71,17 @@ impl Half {
     }
 }
 
+/// A reset by the client that was read before bytes which the server had sent by then.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LateReset {
+    pub(super) code: ErrorCode,
+    /// Bytes of the frame, and when it passed.
+    pub(super) size: u64,
+    pub(super) at: Timestamp,
+    /// Where those bytes of the server end.
+    pub(super) behind: u64,
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Stream {
     pub(super) id: u32,
@@ -88,6 +99,8 @@ pub(super) struct Stream {
     /// A limit or the end cut it.
     pub(super) truncated: bool,
     pub(super) reset: Option<Reset>,
+    /// It counts when the server was read up to there.
+    pub(super) late_reset: Option<LateReset>,
     /// The server said that it does nothing with it.
     pub(super) refused: bool,
     /// Looks at its bodies.
@@ -131,7 +144,7 @@ impl Stream {
         #[rustfmt::skip]
         let Self {
             id: _, exchange: _, client, server, asked, answered, grpc, pushed, trailers, gap, truncated, reset, refused,
-            observer, unread,
+            late_reset: _, observer, unread,
         } = self;
         client.is_like(&other.client)
             && server.is_like(&other.server)
@@ -155,8 +168,27 @@ impl Stream {
     /// Whether nothing of this side comes any more.
     pub(super) const fn has_ended(&self, side: Side) -> bool {
         match side {
-            Side::Client => self.client.ended,
+            Side::Client => self.client.ended || self.late_reset.is_some(),
             Side::Server => self.server.ended,
+        }
+    }
+
+    /// A side resets it; a response that is whole stays so.
+    pub(super) fn reset_by(&mut self, side: Side, code: ErrorCode, size: u64, at: Timestamp) {
+        self.half(side).touch(size, at);
+        if !self.server.ended {
+            let by = if side == Side::Client { Role::Client } else { Role::Server };
+            self.reset = Some(Reset { by, code });
+        }
+    }
+
+    /// A reset that waited counts if nothing ended it before.
+    pub(super) fn settle_reset(&mut self) {
+        if let Some(LateReset { code, size, at, .. }) = self.late_reset.take() {
+            let was_over = (self.client.ended && self.server.ended) || self.refused || self.reset.is_some();
+            if !was_over {
+                self.reset_by(Side::Client, code, size, at);
+            }
         }
     }
 
@@ -182,7 +214,7 @@ impl Stream {
         #[rustfmt::skip]
         let Self {
             id, exchange, client, server, asked, answered, grpc, pushed, trailers, gap, truncated, reset, refused,
-            observer, unread,
+            late_reset, observer, unread,
         } = self;
         asked.clear();
         answered.clear();
@@ -190,6 +222,7 @@ impl Stream {
         (*client, *server) = (Half::default(), Half::default());
         (*pushed, *trailers, *gap, *truncated) = (false, false, false, false);
         (*reset, *refused, *observer, *unread) = (None, false, None, false);
+        *late_reset = None;
     }
 
     pub(super) fn texts(&self) -> usize {

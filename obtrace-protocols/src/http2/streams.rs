@@ -1,6 +1,7 @@
 //! The streams of a connection: open ones by number, finished ones in the order in which they ended.
 
 use alloc::{boxed::Box, collections::VecDeque, vec::Vec};
+use core::ops::RangeInclusive;
 
 use super::{
     observing::cut,
@@ -138,6 +139,7 @@ impl Streams {
     }
 
     fn put(&mut self, mut stream: Box<Stream>) {
+        stream.settle_reset();
         cut(&mut self.pool.observers, &mut stream);
         self.kinds.settle(&mut stream);
         if let Some(stream) = self.finished.put(stream.place(), stream, |known, stream| known.is_like(stream)) {
@@ -166,6 +168,20 @@ impl Streams {
                 self.put(stream);
             } else {
                 self.open.0.push_back((id, stream));
+            }
+        }
+    }
+
+    /// The same of those with numbers in a range: only they are looked at.
+    pub(super) fn finish_among(&mut self, numbers: RangeInclusive<u32>, mut over: impl FnMut(&mut Stream) -> bool) {
+        let mut place = self.open.0.partition_point(|(id, _)| id < numbers.start());
+        while let Some((id, stream)) = self.open.0.get_mut(place)
+            && numbers.contains(id)
+        {
+            if !over(stream) {
+                place = place.saturating_add(1);
+            } else if let Some((_, stream)) = self.open.0.remove(place) {
+                self.put(stream);
             }
         }
     }

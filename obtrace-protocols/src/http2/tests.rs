@@ -1,14 +1,14 @@
+mod floods;
+mod odd;
+pub(super) mod talk;
+
 use alloc::{format, vec, vec::Vec};
 
 use proptest::prelude::*;
 
 use super::frame::PREFACE;
 use crate::{Completeness, Config, Connection, Details, Direction, Exchange, Protocol, Role, Shared, Tag, Timestamp};
-
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
-    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
-}
+use talk::frame;
 
 /// A field that is put in the table, or not.
 fn field(indexed: bool, name: &str, value: &str) -> Vec<u8> {

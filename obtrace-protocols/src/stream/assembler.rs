@@ -152,6 +152,12 @@ impl Assembler {
         self.next.saturating_add(self.readable().len() as u64).max(self.skip_until)
     }
 
+    /// The same, with what waits behind holes.
+    pub(crate) fn seen_until(&self) -> u64 {
+        let early = self.early.as_deref().and_then(|early| early.chunks.back());
+        early.map_or(0, Chunk::end).max(self.end())
+    }
+
     /// Heap bytes held.
     #[must_use]
     pub fn memory(&self) -> usize {

@@ -6,7 +6,7 @@ use crate::{
     Completeness, Config, Connection, Details, Direction, Exchange, Interest, Protocol, Role, Shared,
     http2::{
         frame::PREFACE,
-        talk::{Talk, block, details_of, frame, request, response},
+        tests::talk::{Talk, block, details_of, frame, request, response},
     },
     payload::{GenAi, GenAiEndpoint, MAX_OBSERVED, Payload, Unread},
 };

@@ -164,7 +164,7 @@ impl Http2Parser {
 
     fn request(&mut self, id: u32, about: About, end: Timestamp, cx: &mut Context<'_>) {
         if let Some(stream) = self.streams.get(id) {
-            if stream.client.ended {
+            if stream.has_ended(Side::Client) {
                 // Nothing comes behind the end.
                 return;
             }
@@ -199,6 +199,8 @@ impl Http2Parser {
         while self.streams.open() >= cx.config.max_pending as usize && self.streams.give_up_oldest() {}
         let Mark { offset, at, tag } = about.start;
         let exchange = cx.open_at(offset, at, tag, self.fields.trace_context);
+        self.unrefused = u32::MAX;
+        (self.client.is_told, self.server.is_told) = (false, false);
         let Some(stream) = self.streams.begin(id) else { return };
         stream.exchange = exchange;
         stream.client.begun = true;

@@ -149,7 +149,7 @@ impl Http2Parser {
     }
 
     fn data_ended(&mut self, side: Side, id: u32, end: Timestamp) {
-        if let Some(stream) = self.streams.get(id) {
+        if let Some(stream) = self.streams.get(id).filter(|stream| !stream.has_ended(side)) {
             stream.half(side).touch(0, end);
         }
         self.ended(side, id);

@@ -1,14 +1,10 @@
 //! Which streams may have frames of the server that nobody read: those whose request passed before a loss of the server's,
 //! or before what was taken for frames behind one was seen to be some.
 
-use super::{
-    super::{frame::Head, stream::Stream},
-    Http2Parser, Side,
-};
+use super::{super::stream::Stream, Http2Parser, Side};
 use crate::{
     Timestamp,
-    parser::{Context, Step, Then},
-    stream::Assembler,
+    parser::{Step, Then},
 };
 
 /// See the module.
@@ -87,10 +83,10 @@ impl Doubt {
         stream.client.missed || stream.server.missed || passed || (self.unsure && self.dark)
     }
 
-    /// The same, or whether they wait to be.
-    pub(super) fn covers_or_waits(&self, stream: &Stream, server: &Assembler) -> bool {
-        let waits = || !server.readable().is_empty() && server.newest().at >= stream.client.message.start;
-        self.covers(stream) || (self.unsure && waits())
+    /// The same, or whether they may be among what is unread, the newest of which passed then.
+    pub(super) fn covers_or_waits(&self, stream: &Stream, unread: Option<Timestamp>) -> bool {
+        let waits = unread.is_some_and(|at| at >= stream.client.message.start);
+        self.covers(stream) || (self.unsure && waits)
     }
 }
 
@@ -101,12 +97,6 @@ impl Http2Parser {
         if side == Side::Server && !self.doubt.unsure && id & 1 == 1 && id > self.last_client {
             self.doubt.ahead = self.doubt.ahead.max(id);
         }
-    }
-
-    /// Whether a reset by the client has to wait: what the server sent before it may be read later.
-    pub(super) fn is_ahead_of_server(&mut self, head: &Head, cx: &Context<'_>) -> bool {
-        let behind = !cx.other.readable().is_empty() && cx.other.readable().len() >= self.server.need;
-        (behind || cx.other_waits) && self.streams.get(head.stream).is_some_and(|stream| !stream.server.ended)
     }
 }
 

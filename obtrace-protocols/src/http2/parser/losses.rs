@@ -3,6 +3,7 @@
 use super::{
     super::{frame::LARGEST_FRAME, resync},
     Http2Parser, Progress, State,
+    resets::unread_at,
 };
 use crate::{
     Timestamp,
@@ -71,14 +72,24 @@ impl Http2Parser {
         if found.need > 0 {
             return Progress::Stop(found.start, Then::Need(found.need));
         }
-        self.half(side).state = State::Head;
+        let half = self.half(side);
+        (half.state, half.is_told) = (State::Head, false);
         Progress::On(found.start)
     }
 
     /// Frames of this side may have passed unread.
     fn missed(&mut self, side: Side, now: Timestamp) {
+        let until = now.saturating_add(ADRIFT);
+        if core::mem::replace(&mut self.half(side).is_told, true) {
+            self.adrift_until = self.adrift_until.map(|_| until);
+            return;
+        }
         self.streams.lose_all_observed(side);
         for stream in self.streams.iter() {
+            if side == Side::Client && stream.late_reset.is_some() {
+                // Nothing comes behind that.
+                continue;
+            }
             let half = stream.half(side);
             half.missed = true;
             if half.ended {
@@ -89,7 +100,7 @@ impl Http2Parser {
                 half.lose_body();
                 stream.gap = true;
             }
-            self.adrift_until = Some(now.saturating_add(ADRIFT));
+            self.adrift_until = Some(until);
         }
     }
 
@@ -106,11 +117,13 @@ impl Http2Parser {
 
     /// The connection has ended, or is not observed any more.
     pub(super) fn close_streams(&mut self, cx: &Context<'_>) {
+        let unread = unread_at(cx.other);
+        self.settle_resets(u64::MAX, unread);
         let (doubt, served, now) = (self.doubt, self.served, cx.now);
         for stream in self.streams.iter() {
             stream.gap |= stream.server.adrift || (stream.client.adrift && !stream.client.ended);
             // The call is the client's.
-            stream.gap |= !stream.server.ended && doubt.covers_or_waits(stream, cx.other);
+            stream.gap |= !stream.server.ended && doubt.covers_or_waits(stream, unread);
             stream.truncated = true;
             // It began before the client knew.
             stream.refused = !stream.pushed && !stream.server.begun && stream.id > served;

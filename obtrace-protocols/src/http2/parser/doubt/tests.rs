@@ -9,7 +9,7 @@ use crate::{
     Exchange, Role, Shared, Tag, Timestamp,
     http2::{
         ErrorCode, Reset,
-        talk::{Talk, details_of, frame, request, response},
+        tests::talk::{Talk, details_of, frame, request, response},
     },
 };
 

@@ -9,7 +9,7 @@ use crate::{
     Shared, Timestamp,
     http2::{
         GrpcStatus,
-        talk::{Talk, block, details_of, frame, request, response},
+        tests::talk::{Talk, block, details_of, frame, request, response},
     },
 };
 
