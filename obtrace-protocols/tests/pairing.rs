@@ -119,7 +119,7 @@ const MYSQL: Speech = Speech {
     bursts: false,
     open: || {
         let greeting =
-            [b"\x0a8.0.36\0\x01\0\0\012345678\0\x0f\xa2\xff\x02\0\x09\0\x15", &[0; 10][..], b"123456789012\0"].concat();
+            [b"\x0a8.0.36\0\x01\0\0\0saltsalt\0\x0f\xa2\xff\x02\0\x09\0\x15", &[0; 10][..], b"123456789012\0"].concat();
         let login = [b"\x05\xa2\0\0\0\0\0\x01\xff", &[0; 23][..], b"bob\0\0"].concat();
         vec![
             (Direction::Received, packet(0, &greeting)),
