@@ -224,6 +224,7 @@ impl Connection {
 }
 
 #[cfg(test)]
+#[expect(clippy::arithmetic_side_effects, reason = "small numbers of a test")]
 mod tests {
     use super::*;
     use crate::{Config, Role, Shared, Tag, Timestamp};
