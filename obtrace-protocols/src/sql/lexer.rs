@@ -33,6 +33,10 @@ pub(super) trait Sink<'a> {
     fn literal(&mut self, text: &'a [u8]);
     fn symbol(&mut self, text: &'a [u8]);
 
+    /// What belongs to the literal before.
+    #[inline(always)]
+    fn more(&mut self, _text: &'a [u8]) {}
+
     /// Whether it wants more.
     #[inline(always)]
     fn goes_on(&self) -> bool {
@@ -70,6 +74,12 @@ impl<'a, A: Sink<'a>, B: Sink<'a>> Sink<'a> for (A, B) {
     fn literal(&mut self, text: &'a [u8]) {
         self.0.literal(text);
         self.1.literal(text);
+    }
+
+    #[inline(always)]
+    fn more(&mut self, text: &'a [u8]) {
+        self.0.more(text);
+        self.1.more(text);
     }
 
     #[inline(always)]

@@ -162,8 +162,9 @@ impl Digest {
 /// Writes `sql` to `out` (which is emptied first) without anything that may be data:
 ///
 /// - every literal becomes `?`: strings of all kinds, numbers with their sign, bit strings;
-/// - so do words and quoted names where a password stands: behind `IDENTIFIED BY`, `PASSWORD`, `password =` and names
-///   like it, and all but the known words of a statement that manages accounts or settings from there on;
+/// - so do words and quoted names where a password stands, with all that touches them: behind `IDENTIFIED BY`,
+///   `PASSWORD`, `password =` and names like it, and all but the known words of a statement that manages accounts or
+///   settings from there on. Elsewhere quoted names stay: `VALUES ("hunter2")` names a column in PostgreSQL;
 /// - neighbours `?, ?` become one `?`, neighbours `(?), (?)` one `(?)`, so that lists of any length look the same;
 /// - comments go, white space becomes one space;
 /// - `$1`, keywords, identifiers and operators stay as they are. What is not UTF-8 becomes U+FFFD.
