@@ -178,6 +178,8 @@ impl Parser for SqlParser {
                 // What is left need not be one statement.
                 self.request = None;
                 self.said.clear();
+                // What is heard next may answer what was lost.
+                self.finish();
             }
             (Side::Server, Some(open)) => open.gap = true,
             (Side::Server, None) => {}
