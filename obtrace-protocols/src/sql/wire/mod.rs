@@ -9,7 +9,7 @@ mod find;
 
 use alloc::{borrow::Cow, boxed::Box, collections::VecDeque, vec::Vec};
 
-use super::{Dialect, Digest};
+use super::{Digest, Grammar};
 use crate::{
     Completeness, Config, Details, Exchange, Message, Protocol, Role, Stage, Timestamp,
     exchange::own,
@@ -116,11 +116,7 @@ impl SqlParser {
             let cut = text.len() > max || request.size > self.said.len() as u64 && self.said.ends_with(text);
             let text = text.get(..max).unwrap_or(text);
             let mut digest = self.spare.pop().unwrap_or_default();
-            if cx.config.raw_sql {
-                digest.read_raw(text, Dialect::MySql);
-            } else {
-                digest.read(text, Dialect::MySql);
-            }
+            digest.read_as(text, Grammar::UNKNOWN, cx.config.raw_sql);
             if !digest.operation().is_empty() {
                 let id = cx.take_id();
                 cx.tell(id, &request, Stage::Certain);
