@@ -3,6 +3,8 @@
 //! Where not all of the dialect is known, a token that may end at more than one place is a literal that ends with the
 //! text: what stands behind it may be data. So is a string with a backslash that may be the second byte of a character.
 
+mod doubt;
+
 use super::{Grammar, Known};
 
 /// What a token is.
@@ -94,9 +96,6 @@ impl<'a, A: Sink<'a>, B: Sink<'a>> Sink<'a> for (A, B) {
 
 /// No operator is longer: names have 63 bytes.
 const MAX_OPERATOR: usize = 63;
-
-/// The longest name in brackets: 128 characters in SQL Server, of up to four bytes.
-const MAX_BRACKETED: usize = 514;
 
 /// What a backslash is in a string.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -241,43 +240,6 @@ impl<'a> Lexer<'a> {
                 (Kind::Name, quoted_after(rest, 2, Backslash::Plain))
             }
             _ => (Kind::Word, 1),
-        }
-    }
-
-    /// Whether a token of no known dialect may end elsewhere than it does in MySQL.
-    #[cold]
-    fn is_doubtful(&self, first: u8, second: Option<u8>) -> bool {
-        let rest = self.rest;
-        match (first, second) {
-            // Oracle's q'[…]' and nq'[…]'.
-            (b'\'', _) => self.last.is_some_and(|last| {
-                last.kind == Kind::Word && [&b"q"[..], b"nq"].iter().any(|word| last.text.eq_ignore_ascii_case(word))
-            }),
-            // $$…$$, $tag$…$tag$.
-            (b'$', Some(second)) if !second.is_ascii_digit() => {
-                let after = rest.get(1..).unwrap_or_default();
-                after.get(run(after, |byte| byte != b'$' && is_word(byte))) == Some(&b'$')
-            }
-            // A comment, or the beginning of a name.
-            (b'#', _) => true,
-            // A comment only where no white space has to follow.
-            (b'-', Some(b'-')) => {
-                let next = rest.get(run(rest, |byte| byte == b'-'));
-                next.is_some_and(|&next| class(next) != Class::Space)
-            }
-            // A comment whose text may be run, or that may nest.
-            (b'/', Some(b'*')) => {
-                let text = rest.get(2..block_comment(rest, false)).unwrap_or_default();
-                self.is_conditional() || text.windows(2).any(|pair| pair == b"/*")
-            }
-            // A name with a quote inside.
-            (b'[', _) => {
-                let name = rest.iter().take(MAX_BRACKETED).position(|&byte| byte == b']');
-                let name = rest.get(..name.unwrap_or(0)).unwrap_or_default();
-                let is_odd = |quote: u8| name.iter().filter(|&&byte| byte == quote).count() & 1 == 1;
-                is_odd(b'\'') || is_odd(b'"') || is_odd(b'`')
-            }
-            _ => false,
         }
     }
 

@@ -26,7 +26,8 @@ const QUIET: u64 = 1_000_000_000;
 #[non_exhaustive]
 pub struct SqlDetails<'a> {
     /// The text of the statement with its literals replaced ([`sanitize`](crate::sql::sanitize)), or as it is with
-    /// [`Config::raw_sql`](crate::Config::raw_sql).
+    /// [`Config::raw_sql`](crate::Config::raw_sql). Without its literals it ends in a `?` where dialects disagree on where
+    /// one ends.
     pub statement: Cow<'a, str>,
     /// The statement is longer than what was read of it.
     pub statement_cut: bool,
