@@ -243,7 +243,8 @@ fn connection(data: &[u8]) {
     assert_eq!(checked.opened, checked.closed, "what was announced and did not come, or the other way round");
 }
 
-/// What is written of a statement is bounded, is UTF-8, and stays as it is when it is read again.
+/// What is written of a statement is bounded, is UTF-8, and stays as it is when it is read again. Of a string nothing is
+/// left.
 fn sql(data: &[u8]) {
     let Some((&choice, text)) = data.split_first() else { return };
     let dialects = [Dialect::Postgres, Dialect::PostgresBackslash, Dialect::MySql, Dialect::MySqlNoBackslash];
@@ -259,6 +260,23 @@ fn sql(data: &[u8]) {
     assert!(once.len() <= 3 * text.len() + 1, "{} bytes of {}", once.len(), text.len());
     assert!(summed.len() <= MAX_SUMMARY, "{} bytes", summed.len());
     assert!(summed.contains(digest.operation()) && digest.statements() as usize <= text.len());
+    sanitize(&sql_string(text, dialect), dialect, &mut once);
+    assert!(matches!(&*once, "SET a = ?, b = c" | "SET a = ?"), "of a string is left: {once}");
+}
+
+/// A statement with a string in which this stands.
+fn sql_string(text: &[u8], dialect: Dialect) -> Vec<u8> {
+    let escapes = matches!(dialect, Dialect::PostgresBackslash | Dialect::MySql);
+    let mut sql = b"SET a = '".to_vec();
+    for &byte in text {
+        match byte {
+            b'\'' => sql.extend(b"''"),
+            b'\\' if escapes => sql.extend(b"\\\\"),
+            _ => sql.push(byte),
+        }
+    }
+    sql.extend(b"', b = c");
+    sql
 }
 
 /// The start of a session of MySQL that is compressed, and its first command.

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     Completeness, Config, Details, Exchange, Protocol, Role, Stage, Timestamp,
     parser::{Context, Parser, Side, Step},
-    sql::Dialect,
+    sql::{Dialect, Grammar},
     stream::Mark,
 };
 
@@ -78,8 +78,8 @@ pub(super) struct Session {
     pub(super) offered: Option<u64>,
     /// Whether no EOF follows definitions.
     pub(super) deprecate_eof: Option<bool>,
-    /// Strings in SQL know no escapes.
-    pub(super) no_backslash: bool,
+    /// Strings in SQL know no escapes: said by what ends an answer.
+    pub(super) no_backslash: Option<bool>,
 }
 
 /// Whether answers can be told to be those of their requests.
@@ -134,8 +134,12 @@ impl MySqlParser {
     }
 
     pub(super) fn reading(&self, config: &Config) -> Reading {
-        let dialect = if self.session.no_backslash { Dialect::MySqlNoBackslash } else { Dialect::MySql };
-        Reading { dialect, raw: config.raw_sql, max: config.max_text as usize }
+        let grammar = match self.session.no_backslash {
+            Some(true) => Grammar::of(Dialect::MySqlNoBackslash),
+            Some(false) => Grammar::of(Dialect::MySql),
+            None => Grammar::MYSQL,
+        };
+        Reading { grammar, raw: config.raw_sql, max: config.max_text as usize }
     }
 
     pub(super) fn greet(&mut self, greeting: &Greeting<'_>) {
@@ -260,6 +264,8 @@ impl Parser for MySqlParser {
         if let Some(compression) = self.compression.as_deref_mut() {
             compression.lose(side);
         }
+        // It may have been set among what was lost.
+        self.session.no_backslash = None;
         match side {
             Side::Client => self.lose_client(),
             Side::Server => {

@@ -4,7 +4,7 @@
 
 use alloc::vec::Vec;
 
-use crate::sql::{Dialect, Digest};
+use crate::sql::{Digest, Grammar};
 
 /// Prepared statements kept at most.
 const MAX_PREPARED: usize = 512;
@@ -47,7 +47,7 @@ struct Prepared {
 /// How a text is to be read.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Reading {
-    pub(super) dialect: Dialect,
+    pub(super) grammar: Grammar,
     pub(super) raw: bool,
     pub(super) max: usize,
 }
@@ -83,11 +83,7 @@ impl Statements {
         slot.cut = cut || text.len() > reading.max;
         let text = text.get(..reading.max).unwrap_or(text);
         let text = if slot.cut { whole_characters(text) } else { text };
-        if reading.raw {
-            slot.digest.read_raw(text, reading.dialect);
-        } else {
-            slot.digest.read(text, reading.dialect);
-        }
+        slot.digest.read_as(text, reading.grammar, reading.raw);
         self.bytes = self.bytes.saturating_sub(before).saturating_add(slot.digest.memory());
         handle
     }

@@ -74,6 +74,38 @@ fn row(value: &[u8]) -> Vec<u8> {
     [&length, value].concat()
 }
 
+/// What a backslash is, answers say: nothing is told behind one before they do, nor after they were lost.
+#[test]
+fn what_backslashes_are_is_not_guessed() {
+    let mut connection = Connection::new(Config::new(), &Shared::default());
+    let (client, server) = (query("UPDATE t SET a = 'it\\'s', b = 'x'"), ok(1, 1, 2));
+    let (mut sent, mut received) = (0, 0);
+    for (is_lost, text) in [
+        (false, "UPDATE t SET a = ?"),
+        (false, "UPDATE t SET a = ?, b = ?"),
+        (true, "UPDATE t SET a = ?, b = ?"),
+        (false, "UPDATE t SET a = ?"),
+        (false, "UPDATE t SET a = ?, b = ?"),
+    ] {
+        let now = Timestamp::from_nanos(sent);
+        connection.handle_data(Direction::Sent, sent, &client, now, Tag::new(0));
+        if is_lost {
+            connection.handle_gap(Direction::Received, received, server.len() as u64, now);
+            connection.handle_timeout(Timestamp::from_nanos(sent + 10_000_000_000));
+        } else {
+            connection.handle_data(Direction::Received, received, &server, now, Tag::new(0));
+        }
+        (sent, received) = (sent + client.len() as u64, received + server.len() as u64);
+        let statements = |connection: &mut Connection| {
+            let exchange = connection.poll_exchange()?;
+            let Details::MySql(details) = &exchange.details else { panic!("{exchange:?}") };
+            Some(String::from(&*details.statement))
+        };
+        let told: Vec<_> = core::iter::from_fn(|| statements(&mut connection)).collect();
+        assert_eq!(told.last().map_or("UPDATE t SET a = ?, b = ?", |told| told), text, "{sent}");
+    }
+}
+
 /// One command with its answer, and what it must be told as.
 #[derive(Clone, Debug)]
 struct Turn {

@@ -13,7 +13,7 @@ use crate::{
     Completeness, Config, Details, Exchange, Message, Protocol, Role, Stage, Timestamp,
     pairing::{Pairing, Place},
     parser::{Context, Parser, Side, Step},
-    sql::Dialect,
+    sql::Grammar,
 };
 
 #[derive(Debug)]
@@ -25,7 +25,8 @@ pub(super) struct PostgresParser {
     pub(super) pairing: Pairing,
     session: Option<Box<Session>>,
     role: Role,
-    pub(super) dialect: Dialect,
+    /// Told by `standard_conforming_strings`.
+    pub(super) grammar: Grammar,
     /// Both sides are encrypted from here on.
     pub(super) encrypted: bool,
 }
@@ -47,7 +48,7 @@ impl PostgresParser {
             pairing: Pairing::default(),
             session: None,
             role: Role::Client,
-            dialect: Dialect::Postgres,
+            grammar: Grammar::POSTGRES,
             encrypted: false,
         }
     }
@@ -61,7 +62,7 @@ impl PostgresParser {
     }
 
     pub(super) fn reading(&self, config: &Config) -> Reading {
-        Reading { dialect: self.dialect, raw: config.raw_sql, max: config.max_text as usize }
+        Reading { grammar: self.grammar, raw: config.raw_sql, max: config.max_text as usize }
     }
 
     /// The head is over as far as it came.
@@ -140,7 +141,11 @@ impl Parser for PostgresParser {
                 // Before the protocol was known: what was lost of the server may have passed earlier.
                 self.client.torn |= length == 0;
             }
-            Side::Server => self.lose_server(),
+            Side::Server => {
+                // It may have been set among what was lost.
+                self.grammar = Grammar::POSTGRES;
+                self.lose_server();
+            }
         }
         self.announce(cx);
     }

@@ -14,7 +14,7 @@ use crate::{
     Stage, Timestamp,
     pairing::Place,
     parser::{Context, Step, Then},
-    sql::Dialect,
+    sql::{Dialect, Grammar},
     stream::Mark,
 };
 
@@ -159,7 +159,8 @@ impl PostgresParser {
         match message {
             Backend::ReadyForQuery(status) => self.ready(status, place),
             Backend::ParameterStatus { name: b"standard_conforming_strings", value } => {
-                self.dialect = if value == b"off" { Dialect::PostgresBackslash } else { Dialect::Postgres };
+                let dialect = if value == b"off" { Dialect::PostgresBackslash } else { Dialect::Postgres };
+                self.grammar = Grammar::of(dialect);
             }
             Backend::NoticeResponse(_) | Backend::NotificationResponse { .. } | Backend::ParameterStatus { .. } => {}
             Backend::ErrorResponse(report) => self.error(report, place, cx),

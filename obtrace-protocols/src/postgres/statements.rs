@@ -5,7 +5,7 @@
 
 use alloc::{string::String, vec::Vec};
 
-use crate::sql::{Dialect, Digest};
+use crate::sql::{Digest, Grammar};
 
 /// Names kept at most, of statements and of portals each.
 const MAX_NAMES: usize = 512;
@@ -81,7 +81,7 @@ pub(super) enum Space {
 /// How a text is to be read.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Reading {
-    pub(super) dialect: Dialect,
+    pub(super) grammar: Grammar,
     pub(super) raw: bool,
     pub(super) max: usize,
 }
@@ -112,11 +112,7 @@ impl Statements {
             slot.cut = cut || text.len() > reading.max;
             let text = text.get(..reading.max).unwrap_or(text);
             let text = if slot.cut { whole_characters(text) } else { text };
-            if reading.raw {
-                slot.digest.read_raw(text, reading.dialect);
-            } else {
-                slot.digest.read(text, reading.dialect);
-            }
+            slot.digest.read_as(text, reading.grammar, reading.raw);
         });
         handle
     }

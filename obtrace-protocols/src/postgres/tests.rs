@@ -62,6 +62,30 @@ fn ready() -> Vec<u8> {
     message(b'Z', b"I")
 }
 
+/// What a backslash is, a setting says: nothing is told behind one before it does.
+#[test]
+fn what_backslashes_are_is_not_guessed() {
+    let setting = |value: &str| message(b'S', &[b"standard_conforming_strings\0", value.as_bytes(), b"\0"].concat());
+    for (setting, text) in [
+        (Vec::new(), "UPDATE t SET a = ?"),
+        (setting("on"), "UPDATE t SET a = ?, b = ?"),
+        (setting("off"), "UPDATE t SET a = ?y?"),
+    ] {
+        let mut connection = Connection::new(Config::new(), &Shared::default());
+        let client = [startup(), query("UPDATE t SET a = 'C:\\', b = 'y'")].concat();
+        let server = [message(b'R', b"\0\0\0\0"), setting, ready(), complete("UPDATE 1"), ready()].concat();
+        let (start, first) = (startup().len(), server.len() - complete("UPDATE 1").len() - ready().len());
+        let now = Timestamp::from_nanos(1);
+        connection.handle_data(Direction::Sent, 0, &client[..start], now, Tag::new(0));
+        connection.handle_data(Direction::Received, 0, &server[..first], now, Tag::new(0));
+        connection.handle_data(Direction::Sent, start as u64, &client[start..], now, Tag::new(0));
+        connection.handle_data(Direction::Received, first as u64, &server[first..], now, Tag::new(0));
+        let exchange = connection.poll_exchange().unwrap();
+        let Details::Postgres(details) = &exchange.details else { panic!("{exchange:?}") };
+        assert_eq!(details.statement, text);
+    }
+}
+
 /// One request with its answer, and what it must be told as.
 #[derive(Clone, Debug)]
 struct Turn {

@@ -3,18 +3,21 @@
 //!
 //! - every word behind `IDENTIFIED BY` and the like, and behind `PASSWORD` and names like it in a statement that
 //!   manages accounts or settings (`CREATE USER`, `SET`, `CHANGE MASTER`), up to the end of the statement, but those
-//!   words that such statements are made of;
-//! - in any statement the word behind `password =`, unless it is a part of a name or a function, and in `PASSWORD(…)`;
+//!   words that such statements are made of. They have to stand by themselves, and where a value has to follow only
+//!   what may stand for one is kept: `PASSWORD 'x'`, `RANDOM`, `DEFAULT`, `NULL`. A value reaches to white space, a
+//!   comma or a parenthesis;
+//! - in any statement the word behind `password =` with what touches it, unless it is a part of a name or a function,
+//!   and in `PASSWORD(…)`;
 //! - a quoted name that has `=` or `://` inside: a connection string in the wrong quotes.
+//!
+//! Other quoted names stay, also where a value would stand: `VALUES ("hunter2")` names a column in PostgreSQL.
 
+mod account;
 mod words;
 
 use super::lexer::Sink;
 use crate::credential::{SHORTEST, is_secret};
-use words::{
-    ACCOUNTS, CHANGES, EXPRESSIONS, FUNCTIONS, IDENTIFIED, METHODS, OBJECTS, PRECEDE, QUERIES, SETTINGS, is_kept,
-    is_one_of, is_option,
-};
+use words::{ACCOUNTS, CHANGES, EXPRESSIONS, FUNCTIONS, IDENTIFIED, METHODS, OBJECTS, QUERIES, SETTINGS, is_one_of};
 
 /// What kind of statement it is, as far as it decides which words are secrets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,10 +42,18 @@ enum After {
     Name,
     /// A name and `=`, or a function of passwords and `(`.
     Equals,
+    /// A secret without quotes; what touches it belongs to it.
+    Assigned,
     /// IDENTIFIED.
     Identified,
-    /// In [`Statement::Secret`] what a value follows.
+    /// In [`Statement::Secret`] what a value follows: `BY`, `=`.
     Value,
+    /// There what a value is named by. Some words may stand in between.
+    Option,
+    /// There a value.
+    Told,
+    /// There a value and a comma: what follows may become one with it.
+    Listed,
 }
 
 /// Words between CREATE and the kind of object that are passed at most.
@@ -61,11 +72,25 @@ pub(super) struct Guard<'a, S> {
     /// The last word or name, and where it ended.
     name: &'a [u8],
     name_end: usize,
+    /// Where the last value ended, of which everything is data.
+    value_end: usize,
+    /// Where the last token ended that makes data of a word that touches it.
+    bound_end: usize,
 }
 
 impl<'a, S: Sink<'a>> Guard<'a, S> {
     pub(super) const fn new(sql: &'a [u8], to: S) -> Self {
-        Self { to, sql, at: 0, statement: Statement::Begin, after: After::Nothing, name: &[], name_end: 0 }
+        Self {
+            to,
+            sql,
+            at: 0,
+            statement: Statement::Begin,
+            after: After::Nothing,
+            name: &[],
+            name_end: 0,
+            value_end: usize::MAX,
+            bound_end: usize::MAX,
+        }
     }
 
     #[inline(always)]
@@ -81,13 +106,21 @@ impl<'a, S: Sink<'a>> Guard<'a, S> {
         self.name_end = self.at;
     }
 
-    /// Whether a word is a secret, where its place or itself may say so.
+    /// Whether the token that was read last begins here.
+    fn begins_at(&self, text: &[u8], place: usize) -> bool {
+        self.at.wrapping_sub(text.len()) == place
+    }
+
+    /// What follows the token.
+    fn rest(&self) -> &'a [u8] {
+        self.sql.get(self.at..).unwrap_or_default()
+    }
+
+    /// Whether a word is a secret, where its place or itself may say so; not in [`Statement::Secret`].
     fn is_secret_word(&mut self, text: &'a [u8]) -> bool {
         let after = core::mem::replace(&mut self.after, After::Nothing);
-        if self.statement == Statement::Secret {
-            return self.is_data(text, after);
-        }
-        if after == After::Equals && self.is_assigned() && !is_one_of(text, &EXPRESSIONS) {
+        let is_expression = after == After::Equals && is_one_of(text, &EXPRESSIONS);
+        if !is_expression && self.is_assigned(text, after) {
             return true;
         }
         if after == After::Identified && is_one_of(text, &METHODS) {
@@ -105,28 +138,25 @@ impl<'a, S: Sink<'a>> Guard<'a, S> {
         false
     }
 
-    /// Whether what follows a name and `=` is a value of its own that has the name of a secret.
-    fn is_assigned(&self) -> bool {
-        let is_part = match self.sql.get(self.at..) {
-            Some([b'(', ..]) => true,
+    /// Whether what follows a name and `=` is a value of its own that has the name of a secret, or goes on with one.
+    fn is_assigned(&mut self, text: &[u8], after: After) -> bool {
+        let is_part = match self.rest() {
+            [b'(', ..] => true,
             // What a number makes of it, which goes, must not decide.
-            Some([b'.', next @ ..]) => !next.first().is_some_and(u8::is_ascii_digit),
+            [b'.', next @ ..] => !next.first().is_some_and(u8::is_ascii_digit),
             _ => false,
         };
-        !is_part && is_secret(self.name)
-    }
-
-    /// A word of a statement whose words are data, unless they are known. Whether it is.
-    fn is_data(&mut self, text: &[u8], after: After) -> bool {
-        if text.len() < SHORTEST {
+        let is_assigned = match after {
+            After::Equals => is_secret(self.name),
+            After::Assigned => self.begins_at(text, self.bound_end),
+            _ => false,
+        };
+        if is_assigned && !is_part {
+            self.after = After::Assigned;
+            self.bound_end = self.at;
             return true;
         }
-        let is_kept = is_kept(text);
-        let is_option = !is_kept && after != After::Value && is_option(text);
-        if is_option || is_kept && is_one_of(text, &PRECEDE) {
-            self.after = After::Value;
-        }
-        !is_kept && !is_option
+        false
     }
 
     /// What a word says of its statement.
@@ -148,47 +178,43 @@ impl<'a, S: Sink<'a>> Guard<'a, S> {
             }
             Statement::Account if text.len() < SHORTEST => Statement::Account,
             Statement::Account if text.eq_ignore_ascii_case(b"connection") || is_secret(text) => {
-                self.after = After::Value;
+                self.after = After::Option;
                 Statement::Secret
             }
             other => other,
         };
     }
 
-    /// Whether a quoted name is a secret.
+    /// Whether a quoted name is a secret; not in [`Statement::Secret`].
     fn is_secret_name(&mut self, text: &'a [u8]) -> bool {
         let after = core::mem::replace(&mut self.after, After::Nothing);
-        if self.statement == Statement::Secret
-            || after == After::Equals && self.is_assigned()
-            || text.contains(&b'=')
-            || text.windows(3).any(|three| three == b"://")
-        {
+        if self.is_assigned(text, after) || text.contains(&b'=') || text.windows(3).any(|three| three == b"://") {
             return true;
         }
         self.remember(text);
         false
     }
 
-    /// What a symbol says of the next token in [`Statement::Secret`]: looks at the text and not at the token, which may
-    /// be cut off at another place when a `?` stands in front.
-    fn operator(&self, text: &[u8]) -> After {
-        match text {
-            [.., b'='] => After::Value,
-            [.., b'>'] if self.sql.get(..self.at).is_some_and(|until| until.ends_with(b"=>")) => After::Value,
-            _ => After::Nothing,
-        }
-    }
-
-    /// What a symbol says of the next token elsewhere.
+    /// What a symbol says of the next token, not in [`Statement::Secret`].
     #[inline(always)]
-    fn punctuation(&self, text: &[u8]) -> After {
+    fn punctuation(&mut self, text: &[u8]) -> After {
         match (text, self.after) {
+            (_, After::Assigned) => self.go_on(text),
             ([b'='] | [b'=', b'>'], After::Name) if self.name.len() >= SHORTEST => After::Equals,
             ([b':'], After::Name) => After::Name,
             ([b'('], After::Equals) => After::Equals,
             ([b'('], After::Name) if self.is_function() => After::Equals,
             _ => After::Nothing,
         }
+    }
+
+    /// What a symbol or a literal behind a secret says: what touches it is still the secret.
+    fn go_on(&mut self, text: &[u8]) -> After {
+        if matches!(text, [b'(' | b')' | b',']) || !self.begins_at(text, self.bound_end) {
+            return After::Nothing;
+        }
+        self.bound_end = self.at;
+        After::Assigned
     }
 
     /// Whether the parenthesis that was read last follows the name of a function of passwords.
@@ -218,19 +244,28 @@ impl<'a, S: Sink<'a>> Sink<'a> for Guard<'a, S> {
             self.remember(text);
             return self.to.word(text);
         }
+        if self.statement == Statement::Secret {
+            return self.tell_word(text);
+        }
         if self.is_secret_word(text) { self.to.literal(text) } else { self.to.word(text) }
     }
 
     #[inline(always)]
     fn name(&mut self, text: &'a [u8]) {
         self.pass(text);
+        if self.statement == Statement::Secret {
+            return self.tell_value(text);
+        }
         if self.is_secret_name(text) { self.to.literal(text) } else { self.to.name(text) }
     }
 
     #[inline(always)]
     fn literal(&mut self, text: &'a [u8]) {
         self.pass(text);
-        self.after = After::Nothing;
+        if self.statement == Statement::Secret {
+            return self.tell_value(text);
+        }
+        self.after = if self.after == After::Assigned { self.go_on(text) } else { After::Nothing };
         self.to.literal(text);
     }
 
@@ -241,7 +276,7 @@ impl<'a, S: Sink<'a>> Sink<'a> for Guard<'a, S> {
             self.statement = Statement::Begin;
             self.after = After::Nothing;
         } else if self.statement == Statement::Secret {
-            self.after = self.operator(text);
+            return self.tell_symbol(text);
         } else if self.after != After::Nothing {
             self.after = self.punctuation(text);
         }

@@ -1,6 +1,11 @@
 //! Cuts SQL text into tokens. Any bytes are accepted; what is not terminated ends with the text.
+//!
+//! Where not all of the dialect is known, a token that may end at more than one place is a literal that ends with the
+//! text: what stands behind it may be data. So is a string with a backslash that may be the second byte of a character.
 
-use super::Dialect;
+mod doubt;
+
+use super::{Grammar, Known};
 
 /// What a token is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +37,10 @@ pub(super) trait Sink<'a> {
     /// A literal or a placeholder.
     fn literal(&mut self, text: &'a [u8]);
     fn symbol(&mut self, text: &'a [u8]);
+
+    /// What belongs to the literal before.
+    #[inline(always)]
+    fn more(&mut self, _text: &'a [u8]) {}
 
     /// Whether it wants more.
     #[inline(always)]
@@ -73,6 +82,12 @@ impl<'a, A: Sink<'a>, B: Sink<'a>> Sink<'a> for (A, B) {
     }
 
     #[inline(always)]
+    fn more(&mut self, text: &'a [u8]) {
+        self.0.more(text);
+        self.1.more(text);
+    }
+
+    #[inline(always)]
     fn symbol(&mut self, text: &'a [u8]) {
         self.0.symbol(text);
         self.1.symbol(text);
@@ -82,9 +97,18 @@ impl<'a, A: Sink<'a>, B: Sink<'a>> Sink<'a> for (A, B) {
 /// No operator is longer: names have 63 bytes.
 const MAX_OPERATOR: usize = 63;
 
+/// What a backslash is in a string.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Backslash {
+    Plain,
+    Escapes,
+    /// One of both.
+    Unknown,
+}
+
 pub(super) struct Lexer<'a> {
     rest: &'a [u8],
-    dialect: Dialect,
+    grammar: Grammar,
     /// The last token that is neither white space nor a comment. It decides what a sign after it is.
     last: Option<Token<'a>>,
     /// The last token was a string with backslash escapes: PostgreSQL reads a string that continues it the same way.
@@ -122,7 +146,7 @@ const CLASSES: [Class; 256] = {
             b'a'..=b'z' | b'A'..=b'Z' | b'_' | 0x80.. => Class::Word,
             b'0'..=b'9' => Class::Digit,
             b'?' => Class::Question,
-            b'(' | b')' | b',' | b';' | b':' | b'[' | b']' | b'{' | b'}' | b'\\' => Class::Single,
+            b'(' | b')' | b',' | b';' | b':' | b']' | b'{' | b'}' | b'\\' => Class::Single,
             _ => Class::Mixed,
         };
         byte += 1;
@@ -136,12 +160,21 @@ fn class(byte: u8) -> Class {
 }
 
 impl<'a> Lexer<'a> {
-    pub(super) const fn new(sql: &'a [u8], dialect: Dialect) -> Self {
-        Self { rest: sql, dialect, last: None, escapes: false, conditional: false, signs: 0 }
+    pub(super) const fn new(sql: &'a [u8], grammar: Grammar) -> Self {
+        Self { rest: sql, grammar, last: None, escapes: false, conditional: false, signs: 0 }
     }
 
     fn mysql(&self) -> bool {
-        self.dialect.is_mysql()
+        self.grammar.dialect.is_mysql()
+    }
+
+    /// What a backslash is in a plain string.
+    fn backslash(&self) -> Backslash {
+        match self.grammar.known {
+            Known::Dialect if self.grammar.dialect.backslash_escapes() => Backslash::Escapes,
+            Known::Dialect => Backslash::Plain,
+            Known::Family | Known::Nothing => Backslash::Unknown,
+        }
     }
 
     /// Whether the last token can be the left side of a binary operator: a sign after it is not part of a number.
@@ -160,6 +193,9 @@ impl<'a> Lexer<'a> {
         }
         let rest = self.rest;
         let second = rest.get(1).copied();
+        if self.grammar.known == Known::Nothing && self.is_doubtful(first, second) {
+            return (Kind::Literal, rest.len());
+        }
         match first {
             b'.' if is_digit(second) && !self.operand() => (Kind::Literal, number(rest)),
             b'-' if second == Some(b'-') => self.dashes(),
@@ -176,10 +212,11 @@ impl<'a> Lexer<'a> {
             b'-' | b'+' if self.number_follows_sign() && !self.operand() => {
                 (Kind::Literal, number(rest.get(1..).unwrap_or_default()).saturating_add(1))
             }
-            b'\'' => (Kind::Literal, quoted(rest, self.escapes || self.dialect.backslash_escapes())),
-            b'"' if self.mysql() => (Kind::Literal, quoted(rest, self.dialect.backslash_escapes())),
-            b'"' => (Kind::Name, quoted(rest, false)),
-            b'`' if self.mysql() => (Kind::Name, quoted(rest, false)),
+            b'\'' if self.escapes => (Kind::Literal, quoted(rest, Backslash::Escapes)),
+            b'\'' => (Kind::Literal, quoted(rest, self.backslash())),
+            b'"' if self.mysql() => (Kind::Literal, quoted(rest, self.backslash())),
+            b'"' => (Kind::Name, quoted(rest, Backslash::Plain)),
+            b'`' if self.mysql() => (Kind::Name, quoted(rest, Backslash::Plain)),
             b'$' => self.dollar(second),
             _ if self.is_operator(first) => (Kind::Symbol, self.operator()),
             _ => (Kind::Symbol, 1),
@@ -191,13 +228,17 @@ impl<'a> Lexer<'a> {
         match (first, rest.get(1), rest.get(2)) {
             (b'e' | b'E', Some(b'\''), _) if !self.mysql() => {
                 self.escapes = true;
-                (Kind::Literal, quoted_after(rest, 1, true))
+                (Kind::Literal, quoted_after(rest, 1, Backslash::Escapes))
             }
             (b'b' | b'B' | b'x' | b'X' | b'n' | b'N', Some(b'\''), _) => {
-                (Kind::Literal, quoted_after(rest, 1, self.dialect.backslash_escapes()))
+                (Kind::Literal, quoted_after(rest, 1, self.backslash()))
             }
-            (b'u' | b'U', Some(b'&'), Some(b'\'')) if !self.mysql() => (Kind::Literal, quoted_after(rest, 2, false)),
-            (b'u' | b'U', Some(b'&'), Some(b'"')) if !self.mysql() => (Kind::Name, quoted_after(rest, 2, false)),
+            (b'u' | b'U', Some(b'&'), Some(b'\'')) if !self.mysql() => {
+                (Kind::Literal, quoted_after(rest, 2, Backslash::Plain))
+            }
+            (b'u' | b'U', Some(b'&'), Some(b'"')) if !self.mysql() => {
+                (Kind::Name, quoted_after(rest, 2, Backslash::Plain))
+            }
             _ => (Kind::Word, 1),
         }
     }
@@ -466,12 +507,28 @@ fn any_number(bytes: &[u8]) -> usize {
     length
 }
 
-/// From an opening quote to the closing one; a doubled quote stands for itself.
-fn quoted(bytes: &[u8], backslash: bool) -> usize {
+/// From an opening quote to the closing one; a doubled quote stands for itself. All bytes where that is in doubt.
+fn quoted(bytes: &[u8], backslash: Backslash) -> usize {
     let Some(&quote) = bytes.first() else { return 0 };
     let mut at = 1_usize;
+    // Up to here it is whole characters of UTF-8.
+    let mut checked = 0_usize;
     while let Some(&byte) = bytes.get(at) {
-        let pair = (byte == quote && bytes.get(at.saturating_add(1)) == Some(&quote)) || (backslash && byte == b'\\');
+        let next = bytes.get(at.saturating_add(1));
+        let escapes = byte == b'\\' && backslash != Backslash::Plain;
+        if escapes {
+            if backslash == Backslash::Unknown && next == Some(&quote) {
+                return bytes.len();
+            }
+            if bytes.get(at.saturating_sub(1)).is_some_and(|&before| before >= MIN_LEAD) {
+                // The second byte of a character of GBK, Big5, Shift JIS.
+                if bytes.get(checked..at).is_none_or(|text| core::str::from_utf8(text).is_err()) {
+                    return bytes.len();
+                }
+                checked = at;
+            }
+        }
+        let pair = escapes || byte == quote && next == Some(&quote);
         if byte == quote && !pair {
             return at.saturating_add(1);
         }
@@ -480,7 +537,10 @@ fn quoted(bytes: &[u8], backslash: bool) -> usize {
     bytes.len()
 }
 
-fn quoted_after(bytes: &[u8], prefix: usize, backslash: bool) -> usize {
+/// The least first byte of a character of two.
+const MIN_LEAD: u8 = 0x81;
+
+fn quoted_after(bytes: &[u8], prefix: usize, backslash: Backslash) -> usize {
     prefix.saturating_add(quoted(bytes.get(prefix..).unwrap_or_default(), backslash))
 }
 

@@ -61,6 +61,37 @@ impl Dialect {
     }
 }
 
+/// How much of a [`Dialect`] is known. What is told of a text ends where that matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Known {
+    /// All of it.
+    Dialect,
+    /// Not whether a backslash escapes in plain strings.
+    Family,
+    /// It may be any other, too.
+    Nothing,
+}
+
+/// A dialect as far as it is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Grammar {
+    dialect: Dialect,
+    known: Known,
+}
+
+impl Grammar {
+    /// Of an unknown protocol.
+    pub(crate) const UNKNOWN: Self = Self { dialect: Dialect::MySql, known: Known::Nothing };
+    /// PostgreSQL's, as long as nobody says what a backslash is.
+    pub(crate) const POSTGRES: Self = Self { dialect: Dialect::Postgres, known: Known::Family };
+    /// The same of MySQL.
+    pub(crate) const MYSQL: Self = Self { dialect: Dialect::MySql, known: Known::Family };
+
+    pub(crate) const fn of(dialect: Dialect) -> Self {
+        Self { dialect, known: Known::Dialect }
+    }
+}
+
 /// The longest [`Digest::summary`] in bytes, by OpenTelemetry's rule for `db.query.summary`.
 pub const MAX_SUMMARY: usize = 255;
 
@@ -90,20 +121,27 @@ impl Digest {
 
     /// Reads a statement, or several separated by `;`. What was read before is forgotten.
     pub fn read(&mut self, sql: &[u8], dialect: Dialect) {
-        self.text.clear();
-        self.summary.clear();
-        let both = (Sanitizer::new(sql, &mut self.text), Outline::new(&mut self.summary));
-        let (sanitizer, outline) = guarded(sql, dialect, both);
-        sanitizer.finish();
-        self.found = outline.finish();
+        self.read_as(sql, Grammar::of(dialect), false);
     }
 
     /// As [`Digest::read`], but [`Digest::text`] is the statement as it is, with everything it says.
     pub fn read_raw(&mut self, sql: &[u8], dialect: Dialect) {
+        self.read_as(sql, Grammar::of(dialect), true);
+    }
+
+    /// Either of both.
+    pub(crate) fn read_as(&mut self, sql: &[u8], grammar: Grammar, raw: bool) {
         self.text.clear();
         self.summary.clear();
-        sanitize::push_lossy(&mut self.text, sql);
-        self.found = guarded(sql, dialect, Outline::new(&mut self.summary)).finish();
+        if raw {
+            sanitize::push_lossy(&mut self.text, sql);
+            self.found = guarded(sql, grammar, Outline::new(&mut self.summary)).finish();
+            return;
+        }
+        let both = (Sanitizer::new(sql, &mut self.text), Outline::new(&mut self.summary));
+        let (sanitizer, outline) = guarded(sql, grammar, both);
+        sanitizer.finish();
+        self.found = outline.finish();
     }
 
     /// The sanitised text: see [`sanitize`].
@@ -162,11 +200,14 @@ impl Digest {
 /// Writes `sql` to `out` (which is emptied first) without anything that may be data:
 ///
 /// - every literal becomes `?`: strings of all kinds, numbers with their sign, bit strings;
-/// - so do words and quoted names where a password stands: behind `IDENTIFIED BY`, `PASSWORD`, `password =` and names
-///   like it, and all but the known words of a statement that manages accounts or settings from there on;
+/// - so do words and quoted names where a password stands, with all that touches them: behind `IDENTIFIED BY`,
+///   `PASSWORD`, `password =` and names like it, and all but the known words of a statement that manages accounts or
+///   settings from there on. Elsewhere quoted names stay: `VALUES ("hunter2")` names a column in PostgreSQL;
 /// - neighbours `?, ?` become one `?`, neighbours `(?), (?)` one `(?)`, so that lists of any length look the same;
 /// - comments go, white space becomes one space;
-/// - `$1`, keywords, identifiers and operators stay as they are. What is not UTF-8 becomes U+FFFD.
+/// - `$1`, keywords, identifiers and operators stay as they are. What is not UTF-8 becomes U+FFFD;
+/// - the text ends in a `?` where it cannot be told where a string ends: one with escapes that is not UTF-8 in front of a
+///   backslash, which may be half a character.
 ///
 /// Applying it twice changes nothing.
 ///
@@ -178,7 +219,7 @@ impl Digest {
 /// ```
 pub fn sanitize(sql: &[u8], dialect: Dialect, out: &mut String) {
     out.clear();
-    guarded(sql, dialect, Sanitizer::new(sql, out)).finish();
+    guarded(sql, Grammar::of(dialect), Sanitizer::new(sql, out)).finish();
 }
 
 /// Writes the `db.query.summary` of `sql` to `out` (which is emptied first): operations and the tables they work on, in the
@@ -194,14 +235,14 @@ pub fn sanitize(sql: &[u8], dialect: Dialect, out: &mut String) {
 /// ```
 pub fn summary(sql: &[u8], dialect: Dialect, out: &mut String) {
     out.clear();
-    guarded(sql, dialect, Outline::new(out)).finish();
+    guarded(sql, Grammar::of(dialect), Outline::new(out)).finish();
 }
 
 /// Gives all tokens, words that are data as literals.
 #[inline]
-fn guarded<'a, S: Sink<'a>>(sql: &'a [u8], dialect: Dialect, to: S) -> S {
+fn guarded<'a, S: Sink<'a>>(sql: &'a [u8], grammar: Grammar, to: S) -> S {
     let mut guard = Guard::new(sql, to);
-    Lexer::new(sql, dialect).give(&mut guard);
+    Lexer::new(sql, grammar).give(&mut guard);
     guard.to
 }
 
@@ -223,7 +264,7 @@ pub(crate) fn is_sqlstate(state: &[u8; 5]) -> bool {
 /// Whether the first word, behind comments, is a verb of SQL, and whether something stands behind it.
 fn first_word(sql: &[u8], dialect: Dialect) -> Option<(bool, bool)> {
     let mut first = First::default();
-    Lexer::new(sql, dialect).give(&mut first);
+    Lexer::new(sql, Grammar::of(dialect)).give(&mut first);
     Some((first.is_verb?, first.is_followed))
 }
 

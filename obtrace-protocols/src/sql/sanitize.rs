@@ -176,6 +176,11 @@ impl<'a> Sink<'a> for Sanitizer<'a, '_> {
     }
 
     #[inline(always)]
+    fn more(&mut self, text: &'a [u8]) {
+        self.skip(self.end(text));
+    }
+
+    #[inline(always)]
     fn symbol(&mut self, text: &'a [u8]) {
         let end = self.end(text);
         if self.owed != Owed::Nothing {

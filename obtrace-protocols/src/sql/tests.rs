@@ -13,9 +13,9 @@ fn read(sql: &str) -> (String, String, String) {
     (digest.summary().into(), digest.operation().into(), digest.target().into())
 }
 
-fn clean(sql: &str, dialect: Dialect) -> String {
+fn clean(sql: impl AsRef<[u8]>, dialect: Dialect) -> String {
     let mut out = String::from("left over");
-    sanitize(sql.as_bytes(), dialect, &mut out);
+    sanitize(sql.as_ref(), dialect, &mut out);
     out
 }
 
@@ -201,6 +201,73 @@ fn dialects_differ() {
     assert_eq!((digest.summary(), digest.operation(), digest.target()), ("REPLACE `my table`", "REPLACE", "my table"));
 }
 
+fn clean_as(sql: impl AsRef<[u8]>, grammar: Grammar) -> String {
+    let mut digest = Digest::new();
+    digest.read_as(sql.as_ref(), grammar, false);
+    digest.text().into()
+}
+
+/// Nobody said what a backslash is: nothing is told from where that matters on.
+#[test]
+fn what_a_backslash_may_be_ends_the_text() {
+    for (sql, text) in [
+        ("UPDATE t SET d = 'C:\\', p = 'hunter2'", "UPDATE t SET d = ?"),
+        ("UPDATE t SET d = 'it\\'s hunter2', p = 'hunter2'", "UPDATE t SET d = ?"),
+        ("SELECT N'a\\'' hunter2' FROM t", "SELECT ?"),
+        ("SELECT 'a\\\\\\' hunter2' FROM t", "SELECT ?"),
+        ("SELECT 'it''s', 'a\\\\b', 'a\\n', 'a\\\\', x, 'a\\\"' FROM t", "SELECT ?, x, ? FROM t"),
+    ] {
+        for grammar in [Grammar::POSTGRES, Grammar::MYSQL, Grammar::UNKNOWN] {
+            assert_eq!(clean_as(sql, grammar), text, "{grammar:?}: {sql}");
+            assert_eq!(clean_as(text, grammar), text, "again: {grammar:?}: {text}");
+        }
+    }
+    assert_eq!(clean_as("SELECT E'it\\'s', x", Grammar::POSTGRES), "SELECT ?, x");
+    assert_eq!(clean_as("SELECT \"a\\\" hunter2, \"x\"", Grammar::MYSQL), "SELECT ?");
+}
+
+/// Any dialect may be meant.
+#[test]
+fn what_no_dialect_is_known_for_ends_the_text() {
+    for (sql, text) in [
+        ("SELECT q'[O'Neil hunter2]' FROM t", "SELECT q?"),
+        ("SELECT a, Nq'!O'Neil hunter2!' FROM t", "SELECT a, Nq?"),
+        ("SELECT $$hunter2$$ FROM t", "SELECT ?"),
+        ("SELECT a, $a$ hunter2 $a$ FROM t", "SELECT a, ?"),
+        ("SELECT a --hunter2\n FROM t", "SELECT a ?"),
+        ("SELECT a FROM #it's\n WHERE b = 'hunter2'", "SELECT a FROM ?"),
+        ("SELECT a /*! hunter2 */ FROM t", "SELECT a ?"),
+        ("SELECT a /* b /* c */ hunter2 */ FROM t", "SELECT a ?"),
+        ("SELECT [it's] FROM t WHERE a = 'hunter2'", "SELECT ?"),
+        ("SELECT q.a, nq, $1, $a FROM q -- hunter2\n, t /* hunter2 */", "SELECT q.a, nq, $1, $a FROM q , t"),
+        ("SELECT [a b], ['hunter2', 'b'] FROM [t] ---", "SELECT [a b], [?] FROM [t] ---"),
+    ] {
+        assert_eq!(clean_as(sql, Grammar::UNKNOWN), text, "{sql}");
+        assert_eq!(clean_as(text, Grammar::UNKNOWN), text, "again: {text}");
+    }
+}
+
+/// In GBK and the like a backslash may be the second byte of a character.
+#[test]
+fn half_a_character_ends_the_text() {
+    let text = "INSERT INTO t VALUES (?";
+    for sql in [
+        &b"INSERT INTO t VALUES ('\x95\x5c','hunter2')"[..],
+        b"INSERT INTO t VALUES ('a\\n\x95\x5c\\',hunter2', 'hunter2')",
+        b"INSERT INTO t VALUES ('\xc3\xa9\\n\x81\x5c','hunter2')",
+    ] {
+        for dialect in [Dialect::MySql, Dialect::PostgresBackslash] {
+            assert_eq!(clean(sql, dialect), text, "{sql:?}");
+        }
+    }
+    assert_eq!(clean(b"SELECT E'\x95\x5c',hunter2'", Dialect::Postgres), "SELECT ?");
+    for sql in ["SELECT 'é\\'s', 'é\\\\é\\', x'", "SELECT '\\é\\é', '\\\u{4e2d}\\n'"] {
+        assert_eq!(clean(sql, Dialect::MySql), "SELECT ?");
+    }
+    assert_eq!(clean(b"SELECT '\x95', '\x95\\', x", Dialect::MySqlNoBackslash), "SELECT ?, x");
+    assert_eq!(clean(b"SELECT '\x95', '\x95\\', x", Dialect::Postgres), "SELECT ?, x");
+}
+
 #[test]
 fn summary_is_bounded_and_cut_between_words() {
     let sql: String = (0..100).map(|n| alloc::format!("SELECT * FROM table_{n} UNION ")).collect();
@@ -267,7 +334,36 @@ fn pieces() -> impl Strategy<Value = Vec<String>> {
     prop::collection::vec(prop_oneof![literal, other.prop_map(String::from)], 0..40)
 }
 
+/// Strings of one of the dialects that may be meant, a secret in each.
+fn strings(kinds: &'static [u8]) -> impl Strategy<Value = String> {
+    let text = "[ab\\\\'\"é\\[\\]#/*-]{0,4}s3cr3t[ab\\\\'\"é$]{0,4}";
+    (prop::sample::select(kinds), prop::collection::vec(text, 1..6)).prop_map(|(kind, texts)| {
+        let quoted = texts.iter().map(|text| match kind {
+            b'\\' => alloc::format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'")),
+            b'2' => alloc::format!("'{}'", text.replace('\\', "\\\\").replace('\'', "''")),
+            b'q' => alloc::format!("q'!{text}!'"),
+            b'$' => alloc::format!("$b${text} $b$"),
+            _ => alloc::format!("'{}'", text.replace('\'', "''")),
+        });
+        quoted.map(|text| alloc::format!("a, {text} = b.c")).collect()
+    })
+}
+
 proptest! {
+    #[test]
+    fn no_string_of_an_unknown_dialect_survives(sql in strings(b"\\2'q$")) {
+        prop_assert!(!clean_as(&sql, Grammar::UNKNOWN).contains("s3cr3t"), "{}", sql);
+    }
+
+    #[test]
+    fn no_string_with_unknown_backslashes_survives(sql in strings(b"\\2'")) {
+        for grammar in [Grammar::POSTGRES, Grammar::MYSQL, Grammar::UNKNOWN] {
+            let text = clean_as(&sql, grammar);
+            prop_assert!(!text.contains("s3cr3t"), "{:?}: {}", grammar, sql);
+            prop_assert_eq!(clean_as(&text, grammar), text);
+        }
+    }
+
     #[test]
     fn any_bytes_do(sql in prop::collection::vec(any::<u8>(), 0..300)) {
         for dialect in DIALECTS {

@@ -115,7 +115,7 @@ impl MySqlParser {
     /// An OK, or what ends rows.
     fn end_result(&mut self, payload: &[u8], is_first: bool) -> Outcome {
         let Some(ok) = Okay::parse(payload) else { return Outcome::Wrong };
-        self.session.no_backslash = ok.status & NO_BACKSLASH_ESCAPES != 0;
+        self.session.no_backslash = Some(ok.status & NO_BACKSLASH_ESCAPES != 0);
         let Some(head) = self.queue.head() else { return Outcome::Wrong };
         head.results = head.results.saturating_add(1);
         head.warnings = ok.warnings;

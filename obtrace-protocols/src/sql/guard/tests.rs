@@ -20,7 +20,7 @@ fn words_that_are_passwords_go() {
         ("ALTER USER bob IDENTIFIED BY s3cr3t REPLACE s3cr3t", "ALTER USER bob IDENTIFIED BY ? REPLACE ?"),
         (
             "CREATE USER a IDENTIFIED BY p@s3cr3t, b IDENTIFIED BY s3cr3t",
-            "CREATE USER a IDENTIFIED BY ?@? IDENTIFIED BY ?",
+            "CREATE USER a IDENTIFIED BY ? IDENTIFIED BY ?",
         ),
         (
             "GRANT ALL ON *.* TO bob IDENTIFIED BY s3cr3t WITH GRANT OPTION",
@@ -65,6 +65,86 @@ fn words_that_are_passwords_go() {
         for dialect in DIALECTS {
             assert_eq!(clean(sql, dialect), text, "{dialect:?}");
             assert_eq!(clean(text, dialect), text, "again: {dialect:?}");
+        }
+    }
+}
+
+/// A password may hold signs behind which the rest looks like a word of grammar.
+#[test]
+fn what_touches_a_password_goes() {
+    for (sql, text) in [
+        ("CREATE USER bob IDENTIFIED BY Adm1n@Password2024", "CREATE USER bob IDENTIFIED BY ?"),
+        ("ALTER USER bob IDENTIFIED BY p@secret99 REPLACE a-b", "ALTER USER bob IDENTIFIED BY ? REPLACE ?"),
+        (
+            "ALTER USER bob IDENTIFIED BY 'a'Password, c IDENTIFIED BY b",
+            "ALTER USER bob IDENTIFIED BY ? IDENTIFIED BY ?",
+        ),
+        ("ALTER USER bob IDENTIFIED BY !a/token", "ALTER USER bob IDENTIFIED BY !?"),
+        ("SET PASSWORD FOR b = my-token1", "SET PASSWORD FOR ? = ?"),
+        ("SET PASSWORD FOR b=password", "SET PASSWORD FOR ?=?"),
+        ("SET PASSWORD = a=login", "SET PASSWORD = ?"),
+        ("SET api_key := x.token", "SET api_key := ?"),
+        (
+            "CHANGE MASTER TO MASTER_PASSWORD=a-master_key,MASTER_USER=b",
+            "CHANGE MASTER TO MASTER_PASSWORD=?,MASTER_USER=?",
+        ),
+        ("CHANGE MASTER TO MASTER_PASSWORD=master_key-2024", "CHANGE MASTER TO MASTER_PASSWORD=?"),
+        (
+            "CREATE USER MAPPING FOR b SERVER s OPTIONS (password a-token)",
+            "CREATE USER MAPPING FOR b SERVER s OPTIONS (password ?)",
+        ),
+        ("SET PASSWORD = PASSWORD(a-token)", "SET PASSWORD = PASSWORD(?)"),
+        ("UPDATE t SET password = Adm1n@Password2024 WHERE a = b", "UPDATE t SET password = ?@? WHERE a = b"),
+        ("UPDATE t SET password = a-1-token, b = c", "UPDATE t SET password = ?-?-?, b = c"),
+    ] {
+        for dialect in DIALECTS {
+            assert_eq!(clean(sql, dialect), text, "{dialect:?}");
+            assert_eq!(clean(text, dialect), text, "again: {dialect:?}");
+        }
+    }
+}
+
+/// Where a value has to follow, a word of grammar is one.
+#[test]
+fn passwords_that_are_words_of_grammar_go() {
+    for (sql, text) in [
+        ("ALTER USER bob IDENTIFIED BY admin", "ALTER USER bob IDENTIFIED BY ?"),
+        ("ALTER USER bob IDENTIFIED BY password", "ALTER USER bob IDENTIFIED BY ?"),
+        ("ALTER USER bob IDENTIFIED BY password REPLACE login", "ALTER USER bob IDENTIFIED BY ? REPLACE ?"),
+        ("SET PASSWORD = login", "SET PASSWORD = ?"),
+        ("SET PASSWORD FOR bob = user", "SET PASSWORD FOR ? = ?"),
+        ("CREATE ROLE b PASSWORD grant VALID UNTIL 'x'", "CREATE ROLE b PASSWORD ? VALID UNTIL ?"),
+        ("SET PASSWORD = PASSWORD(admin)", "SET PASSWORD = PASSWORD(?)"),
+        (
+            "CREATE USER MAPPING FOR b SERVER s OPTIONS (password admin)",
+            "CREATE USER MAPPING FOR b SERVER s OPTIONS (password ?)",
+        ),
+        ("CHANGE MASTER TO MASTER_PASSWORD = master_password", "CHANGE MASTER TO MASTER_PASSWORD = ?"),
+    ] {
+        for dialect in DIALECTS {
+            assert_eq!(clean(sql, dialect), text, "{dialect:?}");
+            assert_eq!(clean(text, dialect), text, "again: {dialect:?}");
+        }
+    }
+}
+
+#[test]
+fn words_of_grammar_stay() {
+    for sql in [
+        "CREATE USER b IDENTIFIED BY PASSWORD ?",
+        "CREATE USER b IDENTIFIED BY VALUES ?",
+        "ALTER USER b IDENTIFIED BY RANDOM PASSWORD RETAIN CURRENT PASSWORD",
+        "ALTER USER b IDENTIFIED WITH mysql_native_password BY ? PASSWORD EXPIRE INTERVAL ? DAY ACCOUNT LOCK",
+        "ALTER USER b DISCARD OLD PASSWORD",
+        "ALTER USER b PASSWORD HISTORY DEFAULT PASSWORD REUSE INTERVAL DEFAULT PASSWORD REQUIRE CURRENT OPTIONAL",
+        "SET PASSWORD FOR ?@? TO RANDOM",
+        "SET PASSWORD = PASSWORD(?)",
+        "CREATE ROLE b CONNECTION LIMIT ? PASSWORD NULL VALID UNTIL ?",
+        "CREATE SERVER s FOREIGN DATA WRAPPER w OPTIONS (USER ?, PASSWORD ?)",
+        "SET app.jwt_secret TO DEFAULT",
+    ] {
+        for dialect in DIALECTS {
+            assert_eq!(clean(sql, dialect), sql, "{dialect:?}");
         }
     }
 }
@@ -134,10 +214,15 @@ fn what_is_replaced_decides_nothing() {
         (b"SELECT password = by.5".into(), "SELECT password = ??".into()),
         (b"SELECT password = x.5".into(), "SELECT password = ?.?".into()),
         // An operator that is cut off elsewhere when a placeholder is a part of it.
+        ([b"SET password 'a'", operator.as_bytes(), b"token_s3cr3t"].concat(), "SET password ?".into()),
         (
-            [b"SET password 'a'", operator.as_bytes(), b"token_s3cr3t"].concat(),
-            "SET password ?".to_owned() + &operator + "?",
+            [b"SET password 'a' 'a'", operator.as_bytes(), b"token_s3cr3t"].concat(),
+            "SET password ? ?".to_owned() + &operator + "?",
         ),
+        // A value that is dropped from a list, and what touches it.
+        (b"SET password = 'a', 'b'@'c', x".into(), "SET password = ?".into()),
+        // A placeholder is a part of an operator where it was a value before.
+        (b"SET password ='a'-'b' ='c'=\"d\"".into(), "SET password =? =?".into()),
     ] {
         for dialect in DIALECTS {
             let once = clean(&sql, dialect);
@@ -197,7 +282,12 @@ fn pieces() -> impl Strategy<Value = String> {
 }
 
 /// Words, symbols and whole quotes that decide, and what may be taken for them.
-const MATTER: [&str; 78] = [
+const MATTER: [&str; 83] = [
+    "values",
+    "random",
+    "expire",
+    "replace",
+    "require",
     "password",
     "PASSWORD(",
     "old_password",
@@ -355,6 +445,35 @@ proptest! {
         let sql = [&before, "\n; ".as_bytes(), begin.as_bytes(), b" ", &between, b" s3cr3t ", &after].concat();
         for dialect in DIALECTS {
             prop_assert!(!clean(&sql, dialect).contains("s3cr3t"), "{}", clean(&sql, dialect));
+        }
+    }
+
+    /// Passwords whose parts are named like secrets and words of grammar.
+    #[test]
+    fn no_part_of_a_password_survives(
+        before in tokens(tame(), 8),
+        begin in prop::sample::select(&[
+            "CREATE USER b IDENTIFIED BY ", "GRANT ALL ON *.* TO b IDENTIFIED BY PASSWORD ", "CREATE USER b PASSWORD ",
+            "SET PASSWORD FOR b = ", "SET SESSION x.api_key=", "CHANGE MASTER TO MASTER_PASSWORD=", "SET PASSWORD=PASSWORD(",
+            "CREATE USER MAPPING FOR b SERVER s OPTIONS (user a, password ", "UPDATE t SET password = ",
+        ][..]),
+        parts in prop::collection::vec(
+            (
+                prop::sample::select(&["", "a", "b7", "'c'", "admin", "7"][..]),
+                prop::sample::select(&["@", "-", "!", "+", "=", ".", "/", "%", "^", "&", "|", "~", "<", ">", ":", "]"][..]),
+            ),
+            0..4,
+        ),
+        word in prop::sample::select(&["Password", "token", "admin_secret_", "master_", "source_", "api_key"][..]),
+        after in tokens(tame(), 8),
+    ) {
+        let parts: String = parts.into_iter().flat_map(|(part, sign)| [part, sign]).collect();
+        // Elsewhere a dot makes a name of it.
+        let parts = if begin.starts_with("UPDATE") { parts.replace('.', "-") } else { parts };
+        let sql = [&before, "\n; ".as_bytes(), begin.as_bytes(), b"z", parts.as_bytes(), word.as_bytes(), b"s3cr3t ", &after];
+        for dialect in DIALECTS {
+            let text = clean(sql.concat(), dialect);
+            prop_assert!(!text.contains("s3cr3t"), "{}", text);
         }
     }
 

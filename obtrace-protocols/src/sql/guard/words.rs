@@ -18,6 +18,36 @@ pub(super) fn is_option(word: &[u8]) -> bool {
     begins(b"master_") || begins(b"source_") || is_secret(word)
 }
 
+fn is_space(byte: u8) -> bool {
+    byte <= b' ' || byte == 0x7f
+}
+
+/// Whether a word in front of this text stands by itself.
+pub(super) fn ends_word(rest: &[u8]) -> bool {
+    match rest {
+        [] | [b'=' | b'(' | b')' | b',' | b';' | b'\'' | b'"' | b'?', ..] | [b'/', b'*', ..] => true,
+        [byte, ..] => is_space(*byte),
+    }
+}
+
+/// Longer than each word that is kept.
+const LONG: usize = 22;
+
+/// Whether a value, or a word that is none of grammar, is the next in this text.
+pub(super) fn precedes_value(rest: &[u8]) -> bool {
+    let start = rest.iter().position(|&byte| !is_space(byte)).unwrap_or(rest.len());
+    let rest = rest.get(start..).unwrap_or_default();
+    let is_word = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$') || byte >= 0x80;
+    match rest {
+        [b'(' | b'\'' | b'"' | b'?', ..] => true,
+        [byte, ..] if is_word(*byte) => {
+            let length = rest.iter().take(LONG).position(|&byte| !is_word(byte)).unwrap_or(rest.len().min(LONG));
+            !is_kept(rest.get(..length).unwrap_or_default())
+        }
+        _ => false,
+    }
+}
+
 pub(super) const IDENTIFIED: &[u8] = b"identified";
 /// What makes `IDENTIFIED` more than a column.
 pub(super) const METHODS: [&[u8]; 5] = [b"as", b"by", b"using", b"via", b"with"];
@@ -67,8 +97,27 @@ pub(super) const OBJECTS: [&[u8]; 14] = [
     b"view",
 ];
 /// A value follows them.
-pub(super) const PRECEDE: [&[u8]; 8] =
-    [b"as", b"by", b"connection", b"password", b"replace", b"to", b"using", b"values"];
+pub(super) const PRECEDE: [&[u8]; 6] = [b"as", b"by", b"replace", b"to", b"using", b"values"];
+/// They say what kind of value follows.
+pub(super) const KINDS: [&[u8]; 2] = [b"password", b"values"];
+/// They stand for a value.
+pub(super) const VALUES: [&[u8]; 3] = [b"default", b"null", b"random"];
+/// They stand behind the name of a value; all of them are kept elsewhere, too.
+pub(super) const BETWEEN: [&[u8]; 13] = [
+    b"as",
+    b"by",
+    b"expire",
+    b"for",
+    b"from",
+    b"history",
+    b"limit",
+    b"require",
+    b"retain",
+    b"reuse",
+    b"to",
+    b"unbounded",
+    b"using",
+];
 /// Whether a statement that manages accounts is made of this word.
 pub(super) fn is_kept(word: &[u8]) -> bool {
     let words: &[&[u8]] = match word.len() {

@@ -1,7 +1,7 @@
 //! Finds a statement of SQL among bytes of a protocol that is not known.
 
 use super::super::{
-    Dialect,
+    Dialect, Grammar,
     keyword::Keyword,
     lexer::{Lexer, Sink},
 };
@@ -68,7 +68,7 @@ fn text(bytes: &[u8]) -> &[u8] {
 
 fn is_statement(text: &[u8], needed: &[Keyword]) -> bool {
     let mut words = Words { needed, found: None, seen: 0, previous: false };
-    Lexer::new(text, Dialect::MySql).give(&mut words);
+    Lexer::new(text, Grammar::of(Dialect::MySql)).give(&mut words);
     words.found == Some(true)
 }
 

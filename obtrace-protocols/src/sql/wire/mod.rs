@@ -9,7 +9,7 @@ mod find;
 
 use alloc::{borrow::Cow, boxed::Box, collections::VecDeque, vec::Vec};
 
-use super::{Dialect, Digest};
+use super::{Digest, Grammar};
 use crate::{
     Completeness, Config, Details, Exchange, Message, Protocol, Role, Stage, Timestamp,
     exchange::own,
@@ -26,7 +26,8 @@ const QUIET: u64 = 1_000_000_000;
 #[non_exhaustive]
 pub struct SqlDetails<'a> {
     /// The text of the statement with its literals replaced ([`sanitize`](crate::sql::sanitize)), or as it is with
-    /// [`Config::raw_sql`](crate::Config::raw_sql).
+    /// [`Config::raw_sql`](crate::Config::raw_sql). Without its literals it ends in a `?` where dialects disagree on where
+    /// one ends.
     pub statement: Cow<'a, str>,
     /// The statement is longer than what was read of it.
     pub statement_cut: bool,
@@ -116,11 +117,7 @@ impl SqlParser {
             let cut = text.len() > max || request.size > self.said.len() as u64 && self.said.ends_with(text);
             let text = text.get(..max).unwrap_or(text);
             let mut digest = self.spare.pop().unwrap_or_default();
-            if cx.config.raw_sql {
-                digest.read_raw(text, Dialect::MySql);
-            } else {
-                digest.read(text, Dialect::MySql);
-            }
+            digest.read_as(text, Grammar::UNKNOWN, cx.config.raw_sql);
             if !digest.operation().is_empty() {
                 let id = cx.take_id();
                 cx.tell(id, &request, Stage::Certain);
@@ -178,6 +175,8 @@ impl Parser for SqlParser {
                 // What is left need not be one statement.
                 self.request = None;
                 self.said.clear();
+                // What is heard next may answer what was lost.
+                self.finish();
             }
             (Side::Server, Some(open)) => open.gap = true,
             (Side::Server, None) => {}

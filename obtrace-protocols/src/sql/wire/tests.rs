@@ -77,6 +77,31 @@ fn statements_are_told_from_the_second_on() {
     }
 }
 
+/// What is heard behind a loss may answer what was lost.
+#[test]
+fn a_loss_ends_what_is_answered() {
+    let mut talk = Talk::new(true, None);
+    let lose = |talk: &mut Talk| {
+        let [sent, _] = &mut talk.offsets;
+        talk.connection.handle_gap(Direction::Sent, *sent, 10, Timestamp::from_nanos(talk.at));
+        *sent = sent.saturating_add(10);
+        talk.drain();
+    };
+    for _ in 0..2 {
+        talk.say(Direction::Sent, QUERY);
+        talk.say(Direction::Received, ANSWER);
+    }
+    let told = talk.told.len();
+    lose(&mut talk);
+    assert_eq!(talk.told.len(), told.saturating_add(1));
+    talk.say(Direction::Received, ANSWER);
+    talk.say(Direction::Sent, QUERY);
+    lose(&mut talk);
+    talk.say(Direction::Received, ANSWER);
+    let told: Vec<_> = talk.close().into_iter().skip(told).map(|(_, _, completeness, _)| completeness).collect();
+    assert_eq!(told, [Completeness::Complete]);
+}
+
 #[test]
 fn nothing_is_guessed_unless_asked_for() {
     let mut talk = Talk::new(false, None);
