@@ -41,9 +41,10 @@ fn time(streams: u32, before: &[u8], flood: &[Vec<u8>]) -> Duration {
 
 #[test]
 fn open_streams_cost_a_flood_nothing() {
+    type Flood = (&'static str, &'static [u8], Vec<Vec<u8>>);
     let number = |count: u32| 0..count;
     let goaways = |last: fn(u32) -> u32| number(400).map(|at| goaway(last(at)).repeat(5)).collect();
-    let floods: [(&str, &[u8], Vec<Vec<u8>>); 4] = [
+    let floods: [Flood; 4] = [
         ("nothing is refused", b"", goaways(|_| 0x7fff_ffff)),
         ("what is answered", b"", goaways(|_| 0)),
         ("less and less", b"", goaways(|at| 1999_u32.saturating_sub(at))),

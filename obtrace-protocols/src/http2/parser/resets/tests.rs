@@ -37,8 +37,8 @@ fn whole_response(stream: u32) -> Vec<u8> {
 impl Talk {
     /// What comes so many bytes behind what was said so far.
     fn say_ahead(&mut self, direction: Direction, ahead: usize, bytes: &[u8]) {
-        let offset = self.ends[usize::from(direction == Received)] + ahead as u64;
-        self.at += 1000;
+        let offset = self.ends[usize::from(direction == Received)].saturating_add(ahead as u64);
+        self.at = self.at.saturating_add(1000);
         self.connection.handle_data(direction, offset, bytes, Timestamp::from_nanos(self.at), Tag::default());
     }
 
