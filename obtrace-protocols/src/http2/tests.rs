@@ -1,4 +1,4 @@
-mod floods;
+mod goaway;
 mod odd;
 pub(super) mod talk;
 
