@@ -283,21 +283,27 @@ impl Queue {
 
     /// Notes a field, unless it was there before.
     pub(super) fn note_field(&mut self, slot: &mut Slot, field: Field, value: &[u8], limit: usize) {
-        let (piece, kind) = match field {
-            Field::Host => (&mut slot.host, Kind::Authority),
-            Field::UserAgent => (&mut slot.user_agent, Kind::Agent),
-            Field::ContentType => (&mut slot.request_type, Kind::MediaType),
-            Field::ForwardedFor => (&mut slot.forwarded_for, Kind::Addresses),
-            _ => (&mut slot.upgrade, Kind::Registered),
-        };
-        if !piece.is_some() {
-            let value = match kind.known(value, false) {
-                Some(value) => value,
+        let text = &mut slot.text;
+        match field {
+            Field::Host => self.note(Kind::Authority, &mut slot.host, text, value, limit),
+            Field::UserAgent => self.note(Kind::Agent, &mut slot.user_agent, text, value, limit),
+            Field::ContentType => self.note(Kind::MediaType, &mut slot.request_type, text, value, limit),
+            Field::ForwardedFor => self.note(Kind::Addresses, &mut slot.forwarded_for, text, value, limit),
+            _ if slot.upgrade.is_some() => {}
+            _ => {
                 // What is asked for counts, whatever it is called.
-                None if field == Field::Upgrade => b"",
-                None => return,
-            };
-            *piece = self.requests.put_as(kind, &mut slot.text, value, limit);
+                let value = Kind::Registered.known(value, false).unwrap_or_default();
+                slot.upgrade = self.requests.put(text, value, limit);
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn note(&mut self, kind: Kind, piece: &mut Piece, text: &mut Span, value: &[u8], limit: usize) {
+        if !piece.is_some()
+            && let Some(value) = kind.known(value, false)
+        {
+            *piece = self.requests.put_as(kind, text, value, limit);
         }
     }
 

@@ -76,6 +76,7 @@ impl Texts {
     }
 
     /// The same of what may hold credentials, which are concealed.
+    #[inline(always)]
     pub(super) fn put_as(&mut self, kind: Kind, to: &mut Span, bytes: &[u8], limit: usize) -> Piece {
         let (from, before) = (to.end, self.buffer.len());
         self.put(to, bytes, limit);

@@ -28,8 +28,9 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    /// What of a value may be told; `None`: nothing. `is_cut`: there was more of it.
-    #[inline]
+    /// What of a value may be told; `None`: nothing. `is_cut`: there was more of it. Where the kind is known when the
+    /// crate is compiled, here and below, only its arm is left.
+    #[inline(always)]
     pub(crate) fn known(self, value: &[u8], is_cut: bool) -> Option<&[u8]> {
         match self {
             // Of one that is cut nobody knows whether a password comes first, or what it is.
@@ -44,7 +45,7 @@ impl Kind {
     }
 
     /// Conceals what is secret in that, which is the text from `from` on.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn conceal(self, text: &mut String, from: usize, is_cut: bool) {
         match self {
             Self::Target => target(text, from, is_cut),
