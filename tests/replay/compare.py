@@ -8,9 +8,7 @@ from oracle import moments
 TOKEN = re.compile(r"\bt\d+x\b", re.IGNORECASE)
 # A part of an outcome that a span does not tell.
 UNKNOWN = "-"
-# What the clients' clocks and the capture's may differ by, and a client's way from its clock to the wire: what MQTT.js has
-# sent at QoS 0 was seen there 5 ms later where the machine was busy.
-SLACK = 50_000_000
+SLACK = 5_000_000  # what the clients' clocks and the capture's may differ by
 
 
 def attribute(span, *names):

@@ -33,6 +33,8 @@ async function connect(protocolVersion) {
 function publish(client, topic, payload, qos, retain = false) {
   return operation('mqtt', PORT, ['publish', topic], async () => {
     await client.publishAsync(topic, payload, { qos, retain })
+    // At QoS 0 that says that it was given to the stream, which holds it back until the end of a turn.
+    while (client.stream.writableLength > 0) await new Promise(setImmediate)
     return `q${qos} ${payload.length} ${Number(retain)}`
   })
 }
