@@ -217,6 +217,11 @@ def agrees(span, record):
     return same and completeness in PARTIAL and record["start"] - compare.SLACK <= start <= record["end"] + compare.SLACK
 
 
+def distance(moment, record):
+    """How far outside the time of what was done a moment is, and how far behind its beginning."""
+    return (max(record["start"] - moment, moment - record["end"], 0), abs(moment - record["start"]))
+
+
 def split(spans, records):
     """What is left of both without the operations of which a span tells a part only, and how many these are."""
     waiting = collections.defaultdict(list)
@@ -224,9 +229,9 @@ def split(spans, records):
         waiting[compare.truth(record)].append(record)
     exact, others, cut = [], [], []
     for span in sorted(spans, key=lambda span: span["start_unix_nano"]):
-        # Of those that are called alike the one in whose time it lies.
+        # Of those that are called alike the one in whose time it lies, or nearest to it.
         record = min((record for record in waiting[compare.key(span)] if agrees(span, record)),
-                     key=lambda record: abs(record["start"] - span["start_unix_nano"]), default=None)
+                     key=lambda record: distance(span["start_unix_nano"], record), default=None)
         if record:
             waiting[compare.key(span)].remove(record)
         (exact if record else others).append(span)

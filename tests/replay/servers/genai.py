@@ -114,9 +114,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def chunk(self, data):
         self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
 
-    def stream(self, pieces, kind):
-        """Each piece a chunk, or cut anywhere, or several in one. The last ones go with the end of the body: libraries that have
-        read the last event close their connection."""
+    def stream(self, pieces, kind, together=1):
+        """Each piece a chunk, or cut anywhere, or several in one. The last ones, so many `together`, go with the end of the body:
+        libraries that have read the last event, or an error before `[DONE]`, close their connection."""
         coder = Coder(self.coding())
         self.send_response(200)
         self.send_header("Content-Type", kind)
@@ -124,10 +124,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send_header("Content-Encoding", coder.coding)
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
-        held = last = b""
+        held, last = b"", []
         for piece in pieces:
-            held, last = held + last, piece
-            if RANDOM.random() < 0.2 or not held:
+            last.append(piece)
+            if len(last) <= together:
+                continue
+            held += last.pop(0)
+            if RANDOM.random() < 0.2:
                 continue
             cut = RANDOM.randrange(1, len(held) + 1) if RANDOM.random() < 0.3 else len(held)
             if data := coder.piece(held[:cut]):
@@ -135,7 +138,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             held = held[cut:]
             if RANDOM.random() < 0.3:
                 time.sleep(0.001)
-        data = coder.piece(held + last) + coder.end()
+        data = coder.piece(held + b"".join(last)) + coder.end()
         self.wfile.write(b"%x\r\n%s\r\n0\r\n\r\n" % (len(data), data))
 
     def events(self, documents, named=False, done=False):
@@ -145,7 +148,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 yield f"{event}data: {json.dumps(document)}\n\n".encode()
             if done:
                 yield b"data: [DONE]\n\n"
-        self.stream(pieces(), "text/event-stream; charset=utf-8")
+        self.stream(pieces(), "text/event-stream; charset=utf-8", together=2 if done else 1)
 
     def do_POST(self):
         body = self.read()
