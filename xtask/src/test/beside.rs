@@ -1,5 +1,5 @@
-//! Parts that run beside others, as a program of their own: the emulated guest takes one processor and counts instructions, not time, and a
-//! cluster mostly waits.
+//! Parts that run beside others, as programs of their own: the emulated guest takes one processor and counts instructions, not time; what only
+//! compiles takes what is left of the processors while loaders and clusters wait.
 
 use std::{
     env, fs,
@@ -13,39 +13,64 @@ use crate::{
     command::{Run, Running, describe},
     error::Error,
     interrupt, say,
-    workspace::Workspace,
+    workspace::{Workspace, find_program},
 };
 
-/// These run beside …
-pub(super) const PARTS: [&str; 2] = ["guest", "guest-cost"];
-/// … this part and those between it and them.
-pub(super) const FROM: &str = "kubernetes";
+/// Parts that run in their order, beside others.
+pub(super) struct Group {
+    /// What its output is called.
+    name: &'static str,
+    pub(super) parts: &'static [&'static str],
+    /// Before this part they begin; none of those from there to [`UNTIL`] is timed.
+    pub(super) from: &'static str,
+    /// Whether they get only what no other program wants of the processors.
+    idle: bool,
+}
 
-/// What runs beside.
+pub(super) const GROUPS: [Group; 2] = [
+    // Each builds into a folder of its own: cargo would have the others wait.
+    Group { name: "builds", parts: &["features", "image-programs", "api", "package"], from: "loaders", idle: true },
+    Group { name: "guests", parts: &["guest", "guest-cost"], from: "kubernetes", idle: false },
+];
+/// All have ended before this part, which measures.
+pub(super) const UNTIL: &str = "benches";
+
+/// Whether a part runs beside others where all run.
+pub(super) fn has(part: &str) -> bool {
+    GROUPS.iter().any(|group| group.parts.contains(&part))
+}
+
+/// A group that runs.
 pub(super) struct Beside {
+    parts: &'static [&'static str],
     program: Running,
     log: PathBuf,
     began: Instant,
 }
 
 impl Beside {
-    /// Starts them; what they print waits in a file.
-    pub(super) fn start(workspace: &Workspace) -> Result<Self, Error> {
+    /// Starts it; what it prints waits in a file.
+    pub(super) fn start(workspace: &Workspace, group: &Group) -> Result<Self, Error> {
         let program =
             env::current_exe().map_err(|error| Error::Cannot(format!("cannot find this program: {error}")))?;
-        let log = workspace.target.join("beside.log");
+        let log = workspace.target.join(format!("beside-{}.log", group.name));
         say::step(format_args!(
-            "{} begin now, beside the next parts; what they say comes after those",
-            PARTS.join(" and ")
+            "{} begin now, beside the next parts; what they say comes before {UNTIL}",
+            group.parts.join(", ")
         ));
-        let mut run = Run::new(program).arg("test");
-        for part in PARTS {
+        let mut run = match find_program("chrt").filter(|_| group.idle) {
+            Some(chrt) => Run::new(chrt).args(["--idle", "0"]).arg(program),
+            None => Run::new(program),
+        };
+        run = run.arg("test");
+        for part in group.parts {
             run = run.arg("--part").arg(part);
         }
-        Ok(Self { program: run.start("the parts beside", &log)?, log, began: Instant::now() })
+        let name = format!("the {} beside", group.name);
+        Ok(Self { parts: group.parts, program: run.start(&name, &log)?, log, began: Instant::now() })
     }
 
-    /// Waits for their end, prints what they said, and reads the results in it.
+    /// Waits for its end, prints what it said, and reads the results in it.
     pub(super) fn wait(mut self) -> Result<Vec<Outcome>, Error> {
         let status = loop {
             interrupt::check()?;
@@ -56,12 +81,13 @@ impl Beside {
         };
         let said = fs::read_to_string(&self.log).map_err(Error::file("read", &self.log))?;
         println!("{said}");
-        let mut results: Vec<Outcome> = PARTS.iter().filter_map(|name| outcome(name, &said)).collect();
-        let is_told = results.len() == PARTS.len() && results.iter().any(|(_, report, _)| report.has_failed());
-        if results.len() < PARTS.len() || (!status.success() && !is_told) {
+        let mut results: Vec<Outcome> = self.parts.iter().filter_map(|name| outcome(name, &said)).collect();
+        let is_told = results.len() == self.parts.len() && results.iter().any(|(_, report, _)| report.has_failed());
+        if results.len() < self.parts.len() || (!status.success() && !is_told) {
             let mut report = Report::default();
-            report.fail(PARTS[0], &format!("the parts beside ended with {}, without their results", describe(status)));
-            results = vec![(PARTS[0], report, self.began.elapsed())];
+            let advice = format!("{} ended with {}, without their results", self.program.name, describe(status));
+            report.fail(self.parts[0], &advice);
+            results = vec![(self.parts[0], report, self.began.elapsed())];
         }
         Ok(results)
     }

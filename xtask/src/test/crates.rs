@@ -52,6 +52,8 @@ pub(super) fn public_api(workspace: &Workspace, report: &mut Report) -> Result<(
         let listing = Run::new(&tool)
             .args(["--package", &package.name, "--all-features", "--simplified"])
             .current_dir(&workspace.root)
+            // Another compiler's: a folder of its own.
+            .env("CARGO_TARGET_DIR", workspace.target.join("api"))
             .capture()?;
         let file = workspace.path(&package.name).join("public-api.txt");
         if write {

@@ -251,16 +251,20 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<(), Error>
     }
     let chosen = |part: &&Part| options.parts.is_empty() || options.parts.iter().any(|name| name == part.name);
     let mut results = Vec::new();
-    let mut aside = None;
+    let mut running = Vec::new();
     for part in PARTS.iter().filter(chosen) {
-        if options.parts.is_empty() && part.name == beside::FROM {
-            aside = Some(Beside::start(workspace)?);
-        }
-        if options.parts.is_empty() && beside::PARTS.contains(&part.name) {
-            if let Some(aside) = aside.take() {
-                results.extend(aside.wait()?);
+        if options.parts.is_empty() {
+            for group in beside::GROUPS.iter().filter(|group| group.from == part.name) {
+                running.push(Beside::start(workspace, group)?);
             }
-            continue;
+            if part.name == beside::UNTIL {
+                for group in running.drain(..) {
+                    results.extend(group.wait()?);
+                }
+            }
+            if beside::has(part.name) {
+                continue;
+            }
         }
         say::headline(format_args!("{}: {}", part.name, part.about));
         let start = Instant::now();

@@ -220,7 +220,8 @@ pub(super) fn program_images(workspace: &Workspace, report: &mut Report) -> Resu
     }
     setup::packages(&[Need::ProgramImage])?;
     for (name, program) in [("operator", image::OPERATOR), ("ebpf", image::EBPF)] {
-        let path = |file: &str| workspace.target.join(format!("{name}{file}.tar"));
+        // Not the files of `cluster`, which may run at the same time.
+        let path = |file: &str| workspace.target.join(format!("image-{name}{file}.tar"));
         let (first, second) = (path(""), path("-again"));
         program.image(workspace)?.write(&first)?;
         program.image(workspace)?.write(&second)?;
