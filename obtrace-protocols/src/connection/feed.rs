@@ -40,13 +40,17 @@ impl Connection {
             }
             // What does not fit behind the unread bytes follows when the parser has taken some of them.
             let assembler = &self.stream(side).assembler;
-            let end = assembler.end();
+            let (end, unread) = (assembler.end(), assembler.readable().len() as u64);
             let room = (self.config.max_buffered as usize).saturating_sub(assembler.buffered());
             let old = usize::try_from(end.saturating_sub(mark.offset)).unwrap_or(usize::MAX);
             let split = bytes.split_at_checked(old.saturating_add(room)).filter(|_| mark.offset <= end && room > 0);
             let Some((part, rest)) = split else {
+                if self.stream(side).blocked && self.give_up_hole(side.other(), mark.at) {
+                    // It waited for what the other side lacks.
+                    self.wake();
+                    continue;
+                }
                 // The parser cannot take more, or the chunk is too large to wait behind a hole.
-                let unread = assembler.readable().len() as u64;
                 let missing = self.stream_mut(side).assembler.drop_until(mark.offset);
                 self.gap(side, unread.saturating_add(missing), mark.at);
                 continue;

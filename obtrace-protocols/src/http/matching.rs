@@ -93,7 +93,13 @@ impl HttpParser {
             let verdict = self.pairing.surplus();
             return self.judge(verdict);
         }
-        if self.queue.give_up_oldest() {
+        if !self.queue.give_up_oldest() {
+            return;
+        }
+        if core::mem::take(&mut self.paired) {
+            // It was being answered: what is left of that belongs to no request any more.
+            self.pairing.note_overlap();
+        } else {
             self.forgotten = self.forgotten.saturating_add(1);
         }
     }
@@ -207,5 +213,47 @@ impl HttpParser {
         self.holed = false;
         let verdict = self.pairing.settle();
         self.judge(verdict);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::{string::ToString as _, vec, vec::Vec};
+
+    use crate::{
+        Completeness::{Complete, Truncated},
+        Config, Connection, Direction, Role, Shared, Tag, Timestamp,
+    };
+
+    /// The rest of a response whose request made room for others belongs to none of those.
+    #[test]
+    fn the_oldest_is_given_up_while_it_is_answered() {
+        for most in [1, 2] {
+            let config = Config::new().with_role(Some(Role::Client)).with_max_pending(most);
+            let mut connection = Connection::new(config, &Shared::default());
+            let mut ends = [0; 2];
+            let mut say = |direction: Direction, bytes: &[u8]| {
+                let end = &mut ends[usize::from(direction == Direction::Received)];
+                connection.handle_data(direction, *end, bytes, Timestamp::from_nanos(1), Tag::default());
+                *end += bytes.len() as u64;
+            };
+            let ask = |path: &str| [b"GET /", path.as_bytes(), b" HTTP/1.1\r\nHost: h\r\n\r\n"].concat();
+            let asked: Vec<_> = ["a", "b", "c"].into_iter().take(most as usize).map(ask).collect();
+            say(Direction::Sent, &asked.concat());
+            say(Direction::Received, b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nHTTP/");
+            say(Direction::Sent, &ask("last"));
+            say(Direction::Received, b"1.1 ");
+            for _ in 0..most {
+                say(Direction::Received, b"HTTP/1.1 204 No Content\r\n\r\n");
+            }
+            let mut told = vec![];
+            while let Some(one) = connection.poll_exchange() {
+                told.push((one.target.to_string(), one.completeness, one.response.is_some(), one.error.is_some()));
+            }
+            let mut wanted = vec![("/a".to_string(), Truncated, true, false)];
+            let behind = if most == 1 { vec!["/last"] } else { vec!["/b", "/last"] };
+            wanted.extend(behind.into_iter().map(|path| (path.to_string(), Complete, true, false)));
+            assert_eq!(told, wanted, "{most}");
+        }
     }
 }

@@ -451,6 +451,7 @@ impl Queue {
         let found = oldest.is_some();
         if let Some(oldest) = oldest {
             oldest.end_observed(&mut self.observers);
+            oldest.truncated |= oldest.status != 0;
             oldest.request_done = true;
             oldest.response_done = true;
         }

@@ -241,3 +241,21 @@ fn calls_that_end_early() {
     );
     assert!(all.iter().all(|one| one.completeness == Complete), "{all:?}");
 }
+
+/// It waits for the request of what it answers, which was lost, until its buffer is full. What is in that is not lost, too.
+#[test]
+fn a_server_that_waits_for_a_lost_request() {
+    let mut talk = talk();
+    talk.say(Sent, &[request(1, "/a", TEXT), frame(0, 1, 1, b"")].concat());
+    talk.say(Received, &[response(1, "200", TEXT), frame(0, 1, 1, b"x")].concat());
+    // Nobody tells of this loss.
+    talk.ends[0] += request(3, "/b", TEXT).len() as u64;
+    talk.say(Sent, &[request(5, "/c", TEXT), frame(0, 1, 5, b"")].concat());
+    talk.say(Received, &[response(3, "201", TEXT), response(5, "202", TEXT)].concat());
+    for _ in 0..80 {
+        talk.say(Received, &frame(0, 0, 3, &[b'x'; 16_000]));
+    }
+    talk.say(Received, &[frame(0, 1, 3, b""), frame(0, 1, 5, b"abc")].concat());
+    let told: Vec<_> = talk.exchanges().into_iter().map(|one| (one.target.to_string(), one.completeness)).collect();
+    assert!(told.contains(&("/a".into(), Complete)) && told.contains(&("/c".into(), Complete)), "{told:?}");
+}
