@@ -144,7 +144,6 @@ fn testdata() -> Vec<(String, PathBuf)> {
 /// Every vector out of order and with losses, many times, or as often as `OBTRACE_ROUNDS` says. Goes on behind a vector that
 /// fails.
 #[test]
-#[ignore = "long without optimisation: OBTRACE_ROUNDS=400 cargo test --profile damage -p obtrace-protocols --all-features --test vectors -- --ignored every_order"]
 fn every_order() {
     let read = |(_, folder): (String, PathBuf)| {
         let vectors = files(&folder).into_iter().flat_map(|(_, file)| file.vector);
@@ -169,7 +168,6 @@ fn every_order() {
 
 /// Every prefix of every vector, and every byte of it flipped.
 #[test]
-#[ignore = "long without optimisation: cargo test --profile damage -p obtrace-protocols --all-features --test vectors -- --ignored"]
 fn every_byte() {
     let folders: Vec<_> = testdata().into_iter().map(|(_, folder)| folder).collect();
     let bytes = damage::everywhere(&folders, is_built);

@@ -90,11 +90,6 @@ pub(super) fn unit(workspace: &Workspace, report: &mut Report) -> Result<(), Err
     // plain `cargo test` tries others each time.
     let tests = workspace.cargo(["test", "--workspace", "--locked", "--no-fail-fast"]).env("PROPTEST_RNG_SEED", "1");
     report.run_tests("cargo test", tests)?;
-    // Too much for a build without optimisation; `damage` checks all that the one above checks.
-    let bytes = workspace
-        .cargo(["test", "--profile", "damage", "--package", "obtrace-protocols", "--all-features", "--locked"])
-        .args(["--test", "vectors", "--", "--ignored"]);
-    report.run_tests("every byte of the golden vectors", bytes)?;
     for Package { name, .. } in workspace.packages.iter().filter(|package| package.library && package.published) {
         if !workspace.path(name).join("README.md").exists() {
             report.fail(name, "has no README.md");
