@@ -61,8 +61,7 @@ pub(crate) fn build(workspace: &Workspace) -> Result<Next, Error> {
     say::step(format_args!("{} beside {}", next.version, workspace.version));
     let made = Next { program: next.target.join("obtrace-zero"), agent: next.target.join("agent.tar") };
     image::agent(&next, Kept::Used)?.write(&made.agent)?;
-    let build = next.cargo(["build", "--locked", "--package", "obtrace-operator"]);
-    build.env("CARGO_TARGET_DIR", &workspace.target).status()?;
+    next.build_beside_tests(&["discover"]).env("CARGO_TARGET_DIR", &workspace.target).status()?;
     let built = workspace.target.join("debug/obtrace-zero");
     fs::copy(&built, &made.program).map_err(Error::file("copy", &built))?;
     Ok(made)

@@ -79,8 +79,16 @@ impl Workspace {
 
     /// Builds `obtrace-zero`, not optimised, and tells where it is.
     pub(crate) fn build_obtrace_zero(&self) -> Result<PathBuf, Error> {
-        self.cargo(["build", "--locked", "--package", "obtrace-operator"]).status()?;
+        self.build_beside_tests(&["discover"]).status()?;
         Ok(self.target.join("debug/obtrace-zero"))
+    }
+
+    /// Builds `obtrace-zero` and these examples of any package, not optimised, with the features that the whole workspace asks
+    /// for: so they are what `cargo test --workspace` has built. An example has to be among them, or cargo leaves out what only
+    /// tests ask for, and builds hundreds of crates once more.
+    pub(crate) fn build_beside_tests(&self, examples: &[&str]) -> Run {
+        let examples = examples.iter().flat_map(|name| ["--example", name]);
+        self.cargo(["build", "--locked", "--workspace", "--bin", "obtrace-zero"]).args(examples)
     }
 
     /// Builds a program for release without a need for shared libraries, the same bytes every time, and tells where it is. It is one of these packages;

@@ -75,10 +75,8 @@ pub(super) fn detect(workspace: &Workspace, report: &mut Report) -> Result<(), E
     const PROGRAM: &str = "tests/detect/run.py";
     setup::packages(&[Need::Detect])?;
     let python = setup::python(workspace, "tests/detect/requirements.txt")?;
-    // Not for release: nothing is timed, and what `unit` has built is used.
-    let build = ["build", "--locked", "--package", "obtrace-detect", "--package", "obtrace-operator"];
-    let what = ["--features", "obtrace-detect/proc", "--example", "process", "--bin", "obtrace-zero"];
-    workspace.cargo(build).args(what).status()?;
+    // Not for release: nothing is timed.
+    workspace.build_beside_tests(&["process"]).status()?;
     let run = Run::new(python)
         .arg(workspace.path(PROGRAM))
         .arg("--process")
@@ -98,12 +96,15 @@ pub(super) fn export(workspace: &Workspace, report: &mut Report) -> Result<(), E
     strict(workspace, report)?;
     pages(workspace, report)?;
     let collector = setup::collector(workspace)?;
-    let package = ["--locked", "--package", "obtrace-export", "--all-features"];
-    workspace.cargo(["build", "--examples"]).args(package).status()?;
-    let run = workspace.cargo(["test", "--test", "collector"]).args(package).env("OBTRACE_COLLECTOR", collector);
+    workspace.build_beside_tests(&["send_three_spans", "opentelemetry_sdk_exporter", "receive_otlp"]).status()?;
+    let run = export_test(workspace, "collector").env("OBTRACE_COLLECTOR", collector);
     report.run_tests("collector", run)?;
-    let run = workspace.cargo(["test", "--test", "outage"]).args(package).env("OBTRACE_REAL_TIME", "1");
-    report.run_tests("an outage in real time", run)
+    report.run_tests("an outage in real time", export_test(workspace, "outage").env("OBTRACE_REAL_TIME", "1"))
+}
+
+/// A test of obtrace-export, with all its features, which the workspace asks for together: it is the program that `unit` runs.
+fn export_test(workspace: &Workspace, name: &str) -> Run {
+    workspace.cargo(["test", "--locked", "--workspace", "--test"]).arg(name)
 }
 
 /// A folder for what one program writes and another reads, without what an earlier run left: that would be read too.
@@ -120,8 +121,7 @@ fn strict(workspace: &Workspace, report: &mut Report) -> Result<(), Error> {
     const PROGRAM: &str = "tests/export/strict.py";
     let python = setup::python(workspace, "tests/export/requirements.txt")?;
     let bodies = emptied(workspace, "bodies")?;
-    let write = ["test", "--locked", "--package", "obtrace-export", "--all-features", "--test", "wire"];
-    let write = workspace.cargo(write).arg("bodies_for_other_readers");
+    let write = export_test(workspace, "wire").arg("bodies_for_other_readers");
     report.run_tests("bodies", write.env("OBTRACE_BODIES", &bodies))?;
     let read = Run::new(python).arg(workspace.path(PROGRAM)).arg("--bodies").arg(bodies);
     report.run_tests(PROGRAM, read.env("PYTHONDONTWRITEBYTECODE", "1"))
@@ -132,8 +132,7 @@ fn pages(workspace: &Workspace, report: &mut Report) -> Result<(), Error> {
     const PROGRAM: &str = "tests/export/pages.py";
     let python = setup::python(workspace, "tests/export/requirements.txt")?;
     let pages = emptied(workspace, "pages")?;
-    let write = ["test", "--locked", "--package", "obtrace-export", "--all-features", "--test", "prometheus_page"];
-    let write = workspace.cargo(write).arg("pages_for_other_readers");
+    let write = export_test(workspace, "prometheus_page").arg("pages_for_other_readers");
     report.run_tests("pages", write.env("OBTRACE_PAGES", &pages))?;
     let read = Run::new(python).arg(workspace.path(PROGRAM)).arg("--pages").arg(pages);
     report.run_tests(PROGRAM, read.env("PYTHONDONTWRITEBYTECODE", "1"))
@@ -298,8 +297,7 @@ pub(super) fn cluster(workspace: &Workspace, report: &mut Report) -> Result<(), 
 pub(super) fn kubernetes(workspace: &Workspace, report: &mut Report) -> Result<(), Error> {
     setup::packages(&[Need::Kubernetes])?;
     let python = setup::python(workspace, "tests/kubernetes/requirements.txt")?;
-    let examples = ["--example", "webhook", "--example", "identity", "--example", "discover"];
-    workspace.cargo(["build", "--locked", "--package", "obtrace-operator"]).args(examples).status()?;
+    workspace.build_beside_tests(&["webhook", "identity", "discover"]).status()?;
     let example = |name: &str| workspace.target.join("debug/examples").join(name);
     let programs = [
         ("identity.py", "--program", example("identity")),
