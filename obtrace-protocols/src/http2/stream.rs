@@ -109,9 +109,9 @@ pub(super) struct Stream {
     pub(super) unread: bool,
 }
 
-/// A caller may round the time it gives to the server, and clocks differ in their last digits: what a deadline may be
-/// missed by, in nanoseconds, besides 1/50.
-const DEADLINE_SLACK: u64 = 1_000_000;
+/// A caller may round the time it gives to the server, and may be a while from reading its clock to sending that: what a
+/// deadline may be missed by besides 1/50: a quarter of it, but so many nanoseconds at least and at most.
+const DEADLINE_SLACK: [u64; 2] = [1_000_000, 10_000_000];
 
 /// What even streams that are alike differ in: their numbers, and where they lie.
 #[derive(Clone, Copy, Debug)]
@@ -279,6 +279,8 @@ impl Stream {
         }
         let derived = if let Some(Reset { code, .. }) = self.reset {
             match code {
+                // Whoever has the whole answer, or has sent it, may say so; it may be among what was lost.
+                ErrorCode::NO_ERROR | ErrorCode::CANCEL if self.gap || self.answered.unresolved => None,
                 ErrorCode::CANCEL if self.past_deadline() => Some(GrpcStatus::DEADLINE_EXCEEDED),
                 // A deadline may be among what is not known.
                 ErrorCode::CANCEL if self.asked.unresolved && self.asked.timeout.is_none() => None,
@@ -299,7 +301,8 @@ impl Stream {
         let Some(timeout) = self.asked.timeout else { return false };
         let end = self.client.message.end.max(self.server.message.end).as_nanos();
         let took = end.saturating_sub(self.client.message.start.as_nanos());
-        took >= timeout.saturating_sub(timeout / 50).saturating_sub(DEADLINE_SLACK)
+        let [least, most] = DEADLINE_SLACK;
+        took >= timeout.saturating_sub(timeout / 50).saturating_sub((timeout / 4).clamp(least, most))
     }
 
     pub(super) fn authority(&self) -> Option<&str> {

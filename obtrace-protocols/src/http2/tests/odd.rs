@@ -242,6 +242,25 @@ fn calls_that_end_early() {
     assert!(all.iter().all(|one| one.completeness == Complete), "{all:?}");
 }
 
+/// Who has sent the status resets the stream of a caller that goes on; where the status was lost, that tells nothing of it.
+#[test]
+fn a_reset_behind_a_lost_status() {
+    const KIND: &str = "application/grpc";
+    let only = frame(1, 5, 1, &block(&[(":status", "200"), ("content-type", KIND), ("grpc-status", "8")]));
+    for (code, lost, wanted) in [(0, true, None), (8, true, None), (7, true, Some(14)), (0, false, Some(13))] {
+        let mut talk = talk();
+        talk.say(Sent, &[request(1, "/s/m", KIND), frame(0, 0, 1, b"\0\0\0\0\0")].concat());
+        if lost {
+            talk.lose(Received, only.len() as u64);
+        }
+        talk.say(Received, &frame(3, 0, 1, &[0, 0, 0, code]));
+        let all = talk.exchanges();
+        let Details::Grpc(call) = &all[0].details else { panic!("{all:?}") };
+        assert_eq!(call.status, wanted.map(GrpcStatus::new), "{code}, {lost}");
+        assert_eq!(all[0].completeness, if lost { Gap } else { Complete });
+    }
+}
+
 /// It waits for the request of what it answers, which was lost, until its buffer is full. What is in that is not lost, too.
 #[test]
 fn a_server_that_waits_for_a_lost_request() {
