@@ -31,6 +31,12 @@ impl Run {
         {
             command.env("HOME", home);
         }
+        // What cargo says of xtask to xtask. To a cargo below, build scripts that look at some of it would have changed with the checkout.
+        let said = |name: &OsString| {
+            let name = name.as_encoded_bytes();
+            name.starts_with(b"CARGO_PKG_") || name.starts_with(b"CARGO_MANIFEST_")
+        };
+        env::vars_os().map(|(name, _)| name).filter(said).for_each(|name| _ = command.env_remove(name));
         Self { command }
     }
 

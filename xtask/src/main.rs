@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod bpf;
+mod builds;
 mod command;
 mod demo;
 mod error;

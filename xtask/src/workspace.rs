@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{command::Run, error::Error};
+use crate::{builds, command::Run, error::Error};
 
 /// The checkout and the folders that go with it.
 pub(crate) struct Workspace {
@@ -13,7 +13,7 @@ pub(crate) struct Workspace {
     pub(crate) root: PathBuf,
     /// Its version.
     pub(crate) version: String,
-    /// Where cargo builds.
+    /// Where cargo builds: in CI a folder that is [kept](builds).
     pub(crate) target: PathBuf,
     /// Where it builds what needs no shared libraries, and whose path is left out of that. A copy of the sources has those of what it is a copy of:
     /// other flags, or another folder, would have every crate of others built again.
@@ -46,14 +46,16 @@ impl Workspace {
         let wrong = |what: &str| Error::Wrong(format!("`cargo metadata` printed no {what}"));
         let metadata: serde_json::Value = serde_json::from_str(&text).map_err(|_| wrong("JSON"))?;
         let target = metadata["target_directory"].as_str().ok_or_else(|| wrong("target_directory"))?;
+        let cache = cache_folder()?;
+        let target = builds::folder(&root, &cache)?.unwrap_or_else(|| target.into());
         let packages = metadata["packages"].as_array().ok_or_else(|| wrong("packages"))?;
         let package = packages.iter().find(|package| package["name"] == env!("CARGO_PKG_NAME"));
         let version = package.and_then(|it| it["version"].as_str()).ok_or_else(|| wrong("version of xtask"))?;
         Ok(Self {
             version: version.to_owned(),
-            statics: (PathBuf::from(target).join("static"), root.clone()),
-            target: target.into(),
-            cache: cache_folder()?,
+            statics: (target.join("static"), root.clone()),
+            target,
+            cache,
             packages: packages.iter().filter_map(Package::read).collect(),
             root,
         })
@@ -67,7 +69,7 @@ impl Workspace {
     /// `cargo` with the root as its working folder. In CI without what only a build after another change would use, and which
     /// takes gigabytes.
     pub(crate) fn cargo<const N: usize>(&self, arguments: [&str; N]) -> Run {
-        let run = Run::new(cargo()).args(arguments).current_dir(&self.root);
+        let run = Run::new(cargo()).args(arguments).current_dir(&self.root).env("CARGO_TARGET_DIR", &self.target);
         if env::var_os("CI").is_some() { run.env("CARGO_INCREMENTAL", "0") } else { run }
     }
 

@@ -88,23 +88,26 @@ pub(super) fn package(workspace: &Workspace, report: &mut Report) -> Result<(), 
     report.check("cargo package", run)
 }
 
-/// Removes what cargo unpacked of these crates when it checked earlier packages of them, and what it built there in
-/// `target`. Both are kept by name and version, so that the crates that depend on one another would be built against what
-/// they were then.
+/// Removes what cargo unpacked of these crates when it checked earlier packages of them, and what it knows of having built
+/// there in `target`. Both are kept by name and version, so that the crates that depend on one another would be built against
+/// what they were then.
 fn forget_packed(workspace: &Workspace, target: &Path) -> Result<(), Error> {
-    if target.exists() {
-        fs::remove_dir_all(target).map_err(Error::file("remove", target))?;
+    let packed = target.join("package");
+    if packed.exists() {
+        fs::remove_dir_all(&packed).map_err(Error::file("remove", &packed))?;
     }
     let home = env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| Some(env::home_dir()?.join(".cargo")));
     let Some(sources) = home.map(|home| home.join("registry/src")) else { return Ok(()) };
     let entries = |folder: &Path| fs::read_dir(folder).into_iter().flatten().flatten().collect::<Vec<_>>();
     // The registry of a package that is checked is a folder: its name has no host in front.
     let local = entries(&sources).into_iter().filter(|entry| entry.file_name().as_encoded_bytes().starts_with(b"-"));
-    for entry in local.flat_map(|registry| entries(&registry.path())) {
+    let known = local.map(|registry| registry.path()).chain([target.join("debug/.fingerprint")]);
+    for entry in known.flat_map(|folder| entries(&folder)) {
         let name = entry.file_name().to_string_lossy().into_owned();
+        // Behind the name stands a version or, in what was built, a checksum.
         let is_ours = workspace.packages.iter().filter(|package| package.published).any(|package| {
-            let version = name.strip_prefix(&package.name).and_then(|rest| rest.strip_prefix('-'));
-            version.is_some_and(|version| version.starts_with(|first: char| first.is_ascii_digit()))
+            let rest = name.strip_prefix(&package.name).and_then(|rest| rest.strip_prefix('-'));
+            rest.is_some_and(|rest| rest.starts_with(|first: char| first.is_ascii_hexdigit()))
         });
         if is_ours {
             let path = entry.path();

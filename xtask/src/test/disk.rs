@@ -7,7 +7,7 @@ use std::{
 
 use rustix::fs::{stat, statvfs};
 
-use crate::{error::Error, workspace::Workspace};
+use crate::{builds, error::Error, workspace::Workspace};
 
 const GIB: u64 = 1 << 30;
 
@@ -19,12 +19,15 @@ const CACHED: u64 = 8 * GIB;
 /// A run of everything has room, or the error says how much it lacks and where. What is there of an earlier run is not
 /// needed again.
 pub(super) fn check(workspace: &Workspace) -> Result<(), Error> {
+    // What is kept of builds counts as those, wherever it lies.
+    let kept = builds::all(&workspace.cache);
+    builds::tidy(&workspace.target, &workspace.cache, size(&workspace.target, &kept), 2 * BUILT)?;
     let mut needed: BTreeMap<u64, (PathBuf, u64)> = BTreeMap::new();
     for (folder, whole) in [(&workspace.target, BUILT), (&workspace.cache, CACHED)] {
         let exists = folder.ancestors().find(|ancestor| ancestor.exists()).unwrap_or(folder);
         let device = stat(exists).map_err(|error| Error::file("look at", exists)(error.into()))?.st_dev;
         let entry = needed.entry(device).or_insert_with(|| (exists.to_owned(), 0));
-        entry.1 += whole.saturating_sub(size(folder));
+        entry.1 += whole.saturating_sub(size(folder, &kept));
     }
     for (folder, bytes) in needed.values() {
         let system = statvfs(folder.as_path()).map_err(|error| Error::file("look at", folder)(error.into()))?;
@@ -42,14 +45,16 @@ pub(super) fn check(workspace: &Workspace) -> Result<(), Error> {
     Ok(())
 }
 
-/// The bytes that a folder takes; what cannot be read counts as nothing, and links as themselves.
-fn size(folder: &Path) -> u64 {
+/// The bytes that a folder takes without those of another in it; what cannot be read counts as nothing, and links as themselves.
+fn size(folder: &Path, without: &Path) -> u64 {
     let mut bytes = 0;
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
             match entry.metadata() {
-                Ok(metadata) if metadata.is_dir() => folders.push(entry.path()),
+                Ok(metadata) if metadata.is_dir() => {
+                    folders.extend(Some(entry.path()).filter(|path| path != without));
+                }
                 Ok(metadata) => bytes += metadata.len(),
                 Err(_) => {}
             }
@@ -60,7 +65,7 @@ fn size(folder: &Path) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{check, size};
+    use super::{Path, check, size};
     use crate::workspace::Workspace;
 
     fn workspace(target: &str, cache: &str) -> Workspace {
@@ -83,7 +88,9 @@ mod tests {
 
     #[test]
     fn what_is_there_counts() {
-        assert!(size(env!("CARGO_MANIFEST_DIR").as_ref()) > 10_000);
-        assert_eq!(size("/proc/none".as_ref()), 0);
+        let (folder, nothing) = (Path::new(env!("CARGO_MANIFEST_DIR")), Path::new(""));
+        assert!(size(folder, nothing) > 10_000);
+        assert!(size(folder, &folder.join("src")) < size(folder, nothing));
+        assert_eq!(size("/proc/none".as_ref(), nothing), 0);
     }
 }
