@@ -1,5 +1,5 @@
 //! Parts that run beside others, as programs of their own: the emulated guest takes one processor and counts instructions, not time; what only
-//! compiles takes what is left of the processors while servers, loaders and clusters wait.
+//! compiles takes what is left of the processors while loaders and clusters wait.
 
 use std::{
     env, fs,
@@ -30,7 +30,7 @@ pub(super) struct Group {
 
 pub(super) const GROUPS: [Group; 2] = [
     // Each builds into a folder of its own: cargo would have the others wait.
-    Group { name: "builds", parts: &["features", "image-programs", "api", "package"], from: "export", idle: true },
+    Group { name: "builds", parts: &["features", "image-programs", "api", "package"], from: "loaders", idle: true },
     Group { name: "guests", parts: &["guest", "guest-cost"], from: "kubernetes", idle: false },
 ];
 /// All have ended before this part, which measures.
