@@ -22,9 +22,9 @@ def installer(world):
     return world.options.obtrace_loaders.resolve()
 
 
-def call(world, *arguments, before=()):
-    """Runs the installer; its exit code and what it said on stderr."""
-    done = subprocess.run([*before, installer(world), *map(str, arguments)], capture_output=True, text=True)
+def call(world, *arguments, before=(), by=None):
+    """Runs the installer, or its copy `by`; its exit code and what it said on stderr."""
+    done = subprocess.run([*before, by or installer(world), *map(str, arguments)], capture_output=True, text=True)
     return done.returncode, done.stderr
 
 
@@ -111,17 +111,19 @@ def read_only_volume(world):
 def arbitrary_user(world):
     """Any user in the volume's group copies; any other user reads. A user who may not write is told who that is."""
     agent = made_loader(world, "small", 4096)
+    # Where other users may reach it: builds may lie in a folder that is its owner's alone.
+    reachable = shutil.copy(installer(world), world.folder / "obtrace-loaders")
     target = world.folder / "group-0"
     target.mkdir()
     target.chmod(0o2770)
     copy = ("copy", "--language", "java", "--from", agent, "--to", target)
-    code, said = call(world, *copy, before=(*ARBITRARY, "sh", "-c", 'umask 077; exec "$@"', "sh"))
+    code, said = call(world, *copy, by=reachable, before=(*ARBITRARY, "sh", "-c", 'umask 077; exec "$@"', "sh"))
     equal(code, 0, said)
     modes = {path.name: oct(path.stat().st_mode & 0o777) for path in target.rglob("*")}
     equal(modes, {"extra": "0o755", "notes.txt": "0o644", "obtrace-agent.jar": "0o644", "java.manifest": "0o644"}, "modes")
     target.chmod(0o755)
     (target / "obtrace-agent.jar").unlink()
-    code, said = call(world, *copy, before=("setpriv", "--reuid", "4711", "--regid", "4711", "--clear-groups", "--"))
+    code, said = call(world, *copy, by=reachable, before=("setpriv", "--reuid", "4711", "--regid", "4711", "--clear-groups", "--"))
     expect(code == 1 and "Permission denied" in said and "user 4711 of group 4711" in said, said)
 
 
