@@ -365,4 +365,7 @@ fn lost_beginnings() {
     check(&REDIS, &[(2, 42, 32), (3, 42, 336), (1, 21, 57), (1, 21, 115)], &[(0, 1)]).unwrap();
     check(&REDIS, &[(1, 21, 109), (2, 42, 111), (3, 42, 170)], &[(0, 3)]).unwrap();
     check(&POSTGRES, &[(1, 51, 30), (1, 25, 20), (1, 56, 30)], &[(0, 3), (4, 1)]).unwrap();
+    // The end of a lost batch is older than what waits; and an answer is lost before one was read.
+    check(&POSTGRES, &[(2, 81, 14), (3, 81, 80)], &[(0, 4)]).unwrap();
+    check(&POSTGRES, &[(1, 56, 27), (1, 25, 20), (1, 56, 30), (1, 25, 20)], &[(0, 4), (6, 1)]).unwrap();
 }

@@ -22,8 +22,9 @@ impl PostgresParser {
         self.server.heard_orphan = false;
         let was_in_step = self.pairing.is_in_step();
         if !was_in_step && !self.pairing.pipelines() {
-            // This client has had all its answers before it sends more.
-            if core::mem::take(&mut self.server.holed) {
+            // This client has had all its answers before it sends more: of what waits they were lost, or passed before
+            // anybody knew where messages of the server begin.
+            if core::mem::take(&mut self.server.holed) || self.server.lost {
                 self.abandon_pending();
             }
             self.server.orphan = false;

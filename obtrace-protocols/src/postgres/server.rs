@@ -230,13 +230,18 @@ impl PostgresParser {
             }
             return None;
         }
-        if self.queue.head().is_some_and(|head| !head.has_response && mark.at < head.request.start) {
+        if self.is_older(mark) {
             self.server.orphan = true;
             return None;
         }
         let head = self.queue.head()?;
         head.begin_response(mark, offset);
         Some(head)
+    }
+
+    /// Whether what comes at this mark was sent before the request that is answered next.
+    fn is_older(&mut self, mark: Mark) -> bool {
+        self.queue.head().is_some_and(|head| !head.has_response && mark.at < head.request.start)
     }
 
     /// A command of the head has completed.
@@ -294,7 +299,7 @@ impl PostgresParser {
     fn ready(&mut self, status: TransactionStatus, place: Spot) {
         let failed = core::mem::take(&mut self.server.failed);
         self.pairing.hear(place.end);
-        if core::mem::take(&mut self.server.orphan) {
+        if core::mem::take(&mut self.server.orphan) || self.is_older(place.mark) {
             return self.end_of_lost();
         }
         if self.server.passed_batches > 0 {
