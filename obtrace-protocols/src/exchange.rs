@@ -134,6 +134,15 @@ pub struct Message {
     pub tag: Tag,
 }
 
+impl Message {
+    /// As it is when it comes again, so many times directly behind itself.
+    #[inline]
+    pub(crate) const fn again(mut self, times: u64) -> Self {
+        self.offset = self.offset.wrapping_add(self.size.wrapping_mul(times));
+        self
+    }
+}
+
 /// A W3C trace context as it was read off the wire
 /// ([Trace Context level 1](https://www.w3.org/TR/trace-context-1/#traceparent-header)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -6,6 +6,7 @@
 extern crate alloc;
 
 mod alike;
+mod announced;
 mod connection;
 mod credential;
 mod detect;

@@ -1,10 +1,11 @@
 //! The seam between [`Connection`](crate::Connection) and the protocols: one [`Parser`] a protocol, driven by the
 //! connection with contiguous bytes.
 
-use alloc::{boxed::Box, collections::VecDeque};
+use alloc::boxed::Box;
 
 use crate::{
     Config, Exchange, Message, Opened, Protocol, Role, Shared, Stage, Tag, Timestamp, TraceContext,
+    announced::Announced,
     payload::Observer,
     stream::{Assembler, Mark},
 };
@@ -84,7 +85,7 @@ pub(crate) struct Context<'c> {
     pub(crate) other: &'c Assembler,
     /// What connections have in common.
     pub(crate) shared: &'c Shared,
-    pub(crate) opened: &'c mut VecDeque<Opened>,
+    pub(crate) opened: &'c mut Announced,
     pub(crate) next_id: &'c mut u64,
 }
 
@@ -134,7 +135,7 @@ impl Context<'_> {
         sender: Role,
     ) {
         let Message { start, tag, offset, .. } = *request;
-        self.opened.push_back(Opened { id, start, tag, offset, sender, trace_context, stage });
+        self.opened.push(Opened { id, start, tag, offset, sender, trace_context, stage });
     }
 }
 

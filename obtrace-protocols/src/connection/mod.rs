@@ -7,14 +7,16 @@ mod shared;
 mod switch;
 mod topics;
 
-use alloc::{boxed::Box, collections::VecDeque};
+use alloc::boxed::Box;
 
 pub use config::Config;
 pub use shared::Shared;
 use switch::Retired;
 
 use crate::{
-    Direction, Exchange, Opened, Protocol, Role, Tag, Timestamp, detect,
+    Direction, Exchange, Opened, Protocol, Role, Tag, Timestamp,
+    announced::Announced,
+    detect,
     parser::{Parser, Side},
     stream::{Assembler, Mark, Pushed},
 };
@@ -71,7 +73,7 @@ pub struct Connection {
     beginnings: [Beginning; 2],
     parser: Option<ParserBox>,
     retired: Retired,
-    opened: VecDeque<Opened>,
+    opened: Announced,
     next_id: u64,
     held: usize,
     state: State,
@@ -142,7 +144,7 @@ impl Connection {
             shared: shared.clone(),
             parser: None,
             retired: Retired::default(),
-            opened: VecDeque::new(),
+            opened: Announced::new(),
             next_id: 0,
             held: 0,
             state: State::Detecting,
@@ -302,7 +304,7 @@ impl Connection {
 
     /// The next request that has begun.
     pub fn poll_opened(&mut self) -> Option<Opened> {
-        self.opened.pop_front()
+        self.opened.pop()
     }
 
     /// The next exchange that is finished. Every one was announced by [`Connection::poll_opened`] before.
@@ -331,7 +333,7 @@ impl Connection {
     pub fn shrink(&mut self) {
         self.client.assembler.shrink();
         self.server.assembler.shrink();
-        self.opened.shrink_to_fit();
+        self.opened.shrink();
         if let Some(parser) = self.parser.as_mut() {
             parser.0.shrink();
         }
@@ -343,7 +345,7 @@ impl Connection {
     #[must_use]
     pub fn memory(&self) -> usize {
         let parser = self.parser.as_ref().map_or(0, |parser| parser.0.memory());
-        let opened = self.opened.capacity().saturating_mul(size_of::<Opened>());
+        let opened = self.opened.memory();
         let streams = self.client.assembler.memory().saturating_add(self.server.assembler.memory());
         parser.saturating_add(self.retired.memory()).saturating_add(opened).saturating_add(streams)
     }

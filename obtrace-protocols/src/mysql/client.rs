@@ -304,7 +304,7 @@ impl MySqlParser {
             self.client.tentative = true;
         } else {
             let crate::Message { start, tag, offset, .. } = entry.request;
-            source.cx.opened.push_back(crate::Opened {
+            source.cx.opened.push(crate::Opened {
                 id: entry.id,
                 start,
                 tag,

@@ -167,7 +167,11 @@ impl MySqlParser {
         }
         if is_exchange {
             entry.opened = true;
-            self.queue.finish(entry);
+            let statements = &self.statements;
+            let same = |one, other| statements.are_same(one, other);
+            if let Some(counted) = self.queue.finish(entry, self.unsure, same) {
+                self.statements.release(counted.statement);
+            }
         } else {
             if entry.announced {
                 self.withdrawn.push((entry.id, entry.request));

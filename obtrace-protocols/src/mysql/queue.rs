@@ -135,6 +135,27 @@ impl Entry {
         extend(&mut self.response, size, end);
     }
 
+    /// Whether `next` is told as this one is, but for its number and its place: those of the one so many behind it, each
+    /// directly behind the other. `same`: whether two texts are.
+    fn goes_on(&self, times: u64, next: &Self, same: impl FnOnce(Handle, Handle) -> bool) -> bool {
+        next.id == self.id.wrapping_add(times)
+            && next.request == self.request.again(times)
+            && (next.has_response, next.response) == (self.has_response, self.response.again(times))
+            && (next.kind, next.statement_id, next.rows) == (self.kind, self.statement_id, self.rows)
+            && (next.affected, next.results, next.warnings) == (self.affected, self.results, self.warnings)
+            && (next.loaded, next.cursor, next.transaction) == (self.loaded, self.cursor, self.transaction)
+            && next.failure.is_none()
+            && self.failure.is_none()
+            && next.database == self.database
+            && (next.statement == self.statement || same(next.statement, self.statement))
+    }
+
+    /// Becomes the next one that goes on like it.
+    fn advance(&mut self) {
+        self.id = self.id.wrapping_add(1);
+        (self.request, self.response) = (self.request.again(1), self.response.again(1));
+    }
+
     /// What it is when nothing more of it comes.
     fn completeness(&self) -> Completeness {
         match (self.damage, self.answered, self.has_response) {
@@ -158,11 +179,22 @@ pub(super) fn extend(message: &mut Message, size: u64, end: Timestamp) {
     message.end = message.end.max(end);
 }
 
+/// One that is over.
+#[derive(Debug)]
+struct Finished {
+    entry: Entry,
+    completeness: Completeness,
+    /// So many more follow that go on like it.
+    more: u32,
+}
+
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     pending: VecDeque<Entry>,
-    finished: VecDeque<(Entry, Completeness)>,
+    finished: VecDeque<Finished>,
+    /// How many finished ones go on like others.
+    more: usize,
     /// The first finished one was handed out; its parts are borrowed until the next call.
     lent: bool,
     /// The last finished one waits for what comes behind its answer.
@@ -176,7 +208,8 @@ impl Queue {
     }
 
     pub(super) fn ready(&self) -> usize {
-        self.finished.len().saturating_sub(usize::from(self.lent)).saturating_sub(usize::from(self.held))
+        let finished = self.finished.len().saturating_add(self.more);
+        finished.saturating_sub(usize::from(self.lent)).saturating_sub(usize::from(self.held))
     }
 
     /// The one whose answer comes next.
@@ -220,17 +253,35 @@ impl Queue {
         self.pending.pop_front()
     }
 
-    /// It waits to be handed out.
+    /// It waits to be handed out. Given back if it is counted only, as it goes on like the one before; one that may be
+    /// held back is not. `same`: whether two texts are.
     #[inline]
-    pub(super) fn finish(&mut self, entry: Entry) {
+    pub(super) fn finish(
+        &mut self,
+        entry: Entry,
+        may_be_held: bool,
+        same: impl FnOnce(Handle, Handle) -> bool,
+    ) -> Option<Entry> {
         let completeness = entry.completeness();
-        self.held = false;
-        self.finished.push_back((entry, completeness));
+        let was_held = core::mem::take(&mut self.held);
+        if !may_be_held
+            && !was_held
+            && let Some(last) = self.finished.back_mut()
+            && last.completeness == completeness
+            && last.more < u32::MAX
+            && last.entry.goes_on(u64::from(last.more).saturating_add(1), &entry, same)
+        {
+            last.more = last.more.saturating_add(1);
+            self.more = self.more.saturating_add(1);
+            return Some(entry);
+        }
+        self.finished.push_back(Finished { entry, completeness, more: 0 });
+        None
     }
 
     /// Holds the last finished one back, if it is complete.
     pub(super) fn hold(&mut self) {
-        let is_whole = |(_, completeness): &(Entry, Completeness)| *completeness == Completeness::Complete;
+        let is_whole = |last: &Finished| last.completeness == Completeness::Complete && last.more == 0;
         self.held = self.ready() > 0 && self.finished.back().is_some_and(is_whole);
     }
 
@@ -241,8 +292,8 @@ impl Queue {
     /// The one that was held back is handed out; as what, if not as complete. Whether there was one.
     pub(super) fn release(&mut self, otherwise: Option<Completeness>) -> bool {
         let held = core::mem::take(&mut self.held);
-        if let (true, Some(otherwise), Some((_, completeness))) = (held, otherwise, self.finished.back_mut()) {
-            *completeness = otherwise;
+        if let (true, Some(otherwise), Some(last)) = (held, otherwise, self.finished.back_mut()) {
+            last.completeness = otherwise;
         }
         held
     }
@@ -252,14 +303,21 @@ impl Queue {
         if !core::mem::take(&mut self.lent) {
             return None;
         }
-        self.finished.pop_front().map(|(entry, _)| entry)
+        let first = self.finished.front_mut()?;
+        if first.more > 0 {
+            first.entry.advance();
+            first.more = first.more.saturating_sub(1);
+            self.more = self.more.saturating_sub(1);
+            return None;
+        }
+        self.finished.pop_front().map(|first| first.entry)
     }
 
     /// Lends the first finished one.
     pub(super) fn lend(&mut self) -> Option<(&Entry, Completeness)> {
-        let (entry, completeness) = self.finished.front().filter(|_| self.ready() > 0)?;
+        let first = self.finished.front().filter(|_| self.ready() > 0)?;
         self.lent = true;
-        Some((entry, *completeness))
+        Some((&first.entry, first.completeness))
     }
 
     pub(super) fn memory(&self) -> usize {
@@ -268,9 +326,9 @@ impl Queue {
             message.map_or(0, |message| message.len())
         };
         let texts = self.pending.iter().map(text).sum::<usize>();
-        let told = self.finished.iter().map(|(entry, _)| text(entry)).sum::<usize>();
+        let told = self.finished.iter().map(|first| text(&first.entry)).sum::<usize>();
         let pending = self.pending.capacity().saturating_mul(size_of::<Entry>());
-        let finished = self.finished.capacity().saturating_mul(size_of::<(Entry, Completeness)>());
+        let finished = self.finished.capacity().saturating_mul(size_of::<Finished>());
         texts.saturating_add(told).saturating_add(pending).saturating_add(finished)
     }
 

@@ -75,6 +75,12 @@ impl Statements {
         self.slots.get(handle.index())
     }
 
+    /// Whether two texts are told as one is.
+    pub(super) fn are_same(&self, one: Handle, other: Handle) -> bool {
+        let (Some(one), Some(other)) = (self.get(one), self.get(other)) else { return false };
+        one.cut == other.cut && one.digest == other.digest
+    }
+
     /// A text with one reference, the caller's.
     pub(super) fn add(&mut self, text: &[u8], cut: bool, reading: Reading) -> Handle {
         let handle = self.take_slot();

@@ -86,7 +86,8 @@ impl PostgresParser {
     }
 
     fn pass_head(&mut self, completeness: Completeness) {
-        if let Some(spent) = self.queue.finish_head(completeness) {
+        let statements = &self.statements;
+        if let Some(spent) = self.queue.finish_head(completeness, |one, other| statements.are_same(one, other)) {
             self.release(&spent);
         }
     }

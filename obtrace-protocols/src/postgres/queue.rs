@@ -30,7 +30,7 @@ pub(super) enum Progress {
     /// Over, and not an exchange of its own.
     Silent,
     /// Handed out; its parts are borrowed until the next call.
-    Lent,
+    Lent(Completeness),
 }
 
 /// A request that the server answers.
@@ -72,7 +72,8 @@ pub(super) struct Entry {
     pub(super) message: Option<Box<str>>,
     pub(super) transaction: Option<TransactionStatus>,
     pub(super) tag: CommandText,
-    /// So many more Syncs follow this one with the same mark, each a batch of its own.
+    /// So many more Syncs follow this one with the same mark, each a batch of its own; of one that is finished, so many
+    /// that go on like it.
     repeats: u32,
 }
 
@@ -175,6 +176,29 @@ impl Entry {
                 self.forget_response();
             }
         }
+    }
+
+    /// Whether `next` is told as this one is, but for its number and its place: those of the one so many behind it, each
+    /// directly behind the other. `same`: whether two texts are.
+    fn goes_on(&self, times: u64, next: &Self, same: impl Fn(Handle, Handle) -> bool) -> bool {
+        next.id == self.id.wrapping_add(times)
+            && next.request == self.request.again(times)
+            && (next.has_response, next.response) == (self.has_response, self.response.again(times))
+            && (next.kind, next.suspended, next.rows) == (self.kind, self.suspended, self.rows)
+            && (next.affected, next.commands) == (self.affected, self.commands)
+            && (next.copied_in, next.copied_out) == (self.copied_in, self.copied_out)
+            && (next.failure, next.transaction) == (self.failure, self.transaction)
+            && next.message == self.message
+            && next.tag.as_str() == self.tag.as_str()
+            && (next.statement == self.statement || same(next.statement, self.statement))
+            && (next.portal == self.portal || same(next.portal, self.portal))
+    }
+
+    /// Becomes the next one that goes on like it.
+    fn step(&mut self) {
+        self.repeats = self.repeats.saturating_sub(1);
+        self.id = self.id.wrapping_add(1);
+        (self.request, self.response) = (self.request.again(1), self.response.again(1));
     }
 
     /// How many batches it stands for, if it begins one.
@@ -337,8 +361,13 @@ impl Queue {
         self.outbox.iter_mut().flat_map(|outbox| outbox.withdrawn.drain(..))
     }
 
-    /// The head is over. Given back if it is no exchange.
-    pub(super) fn finish_head(&mut self, completeness: Completeness) -> Option<Entry> {
+    /// The head is over. Given back if it is no exchange, or is counted only, as it goes on like the one before. `same`:
+    /// whether two texts are.
+    pub(super) fn finish_head(
+        &mut self,
+        completeness: Completeness,
+        same: impl Fn(Handle, Handle) -> bool,
+    ) -> Option<Entry> {
         if self.skip_repeats(1).is_some() {
             return None;
         }
@@ -358,6 +387,15 @@ impl Queue {
         entry.progress = if on_trial { Progress::Held(completeness) } else { Progress::Finished(completeness) };
         let outbox = self.outbox();
         outbox.ready = outbox.ready.saturating_add(usize::from(!on_trial));
+        if let Some(last) = outbox.finished.back_mut()
+            && last.progress == entry.progress
+            && !on_trial
+            && last.repeats < u32::MAX
+            && last.goes_on(u64::from(last.repeats).saturating_add(1), &entry, same)
+        {
+            last.repeats = last.repeats.saturating_add(1);
+            return Some(entry);
+        }
         outbox.finished.push_back(entry);
         None
     }
@@ -383,8 +421,16 @@ impl Queue {
     /// Takes the finished ones in front that nobody will see any more, one a call.
     pub(super) fn take_spent(&mut self) -> Option<Entry> {
         let finished = &mut self.outbox.as_deref_mut()?.finished;
-        let spent = matches!(finished.front()?.progress, Progress::Silent | Progress::Lent);
-        if spent { finished.pop_front() } else { None }
+        let first = finished.front_mut()?;
+        match first.progress {
+            Progress::Lent(completeness) if first.repeats > 0 => {
+                first.step();
+                first.progress = Progress::Finished(completeness);
+                None
+            }
+            Progress::Silent | Progress::Lent(_) => finished.pop_front(),
+            _ => None,
+        }
     }
 
     /// Lends the first finished one.
@@ -392,7 +438,7 @@ impl Queue {
         let outbox = self.outbox.as_deref_mut()?;
         let entry = outbox.finished.front_mut()?;
         let Progress::Finished(completeness) = entry.progress else { return None };
-        entry.progress = Progress::Lent;
+        entry.progress = Progress::Lent(completeness);
         outbox.ready = outbox.ready.saturating_sub(1);
         Some((entry, completeness))
     }

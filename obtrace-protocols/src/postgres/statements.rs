@@ -104,6 +104,12 @@ impl Statements {
         self.slots.get(handle.index())
     }
 
+    /// Whether two texts are told as one is.
+    pub(super) fn are_same(&self, one: Handle, other: Handle) -> bool {
+        let (Some(one), Some(other)) = (self.get(one), self.get(other)) else { return false };
+        (one.cut, &one.name) == (other.cut, &other.name) && one.digest == other.digest
+    }
+
     /// A text with one reference, the caller's.
     pub(super) fn add(&mut self, name: &[u8], text: &[u8], cut: bool, reading: Reading) -> Handle {
         let handle = self.take_slot();
