@@ -103,6 +103,8 @@ impl Workspace {
         // The same bytes wherever the sources and those of the dependencies lie.
         let home = env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| Some(env::home_dir()?.join(".cargo")));
         let (folder, root) = &self.statics;
+        // Who builds others at the same time is not waited for.
+        let folder = folder.join(packages.join("+"));
         let mut flags = vec!["-Ctarget-feature=+crt-static".to_owned(), "-Cstrip=symbols".to_owned()];
         if packs_relocations() {
             flags.push("-Clink-arg=-Wl,-z,pack-relative-relocs".to_owned());
@@ -113,7 +115,7 @@ impl Workspace {
             .args(packages.iter().flat_map(|package| ["--package", package]))
             .args(["--features", &features.join(",")])
             // A folder of its own: other flags would have everything built anew in turn.
-            .env("CARGO_TARGET_DIR", folder)
+            .env("CARGO_TARGET_DIR", &folder)
             .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"))
             .status()?;
         Ok(folder.join(target).join("release").join(program))
