@@ -1,4 +1,6 @@
 //! What was announced and not handed out yet.
+//!
+//! Not an [`Alike`](crate::alike::Alike), which keeps a place for each: in a flood even the places need not be kept.
 
 use alloc::collections::VecDeque;
 
@@ -15,7 +17,7 @@ struct Run {
 }
 
 impl Run {
-    /// Whether this is the next one of the run, which is as long as it says if it has more than one.
+    /// The distance of the run's parts if this is the next one of them.
     #[inline]
     fn goes_on(&self, next: &Opened) -> Option<u64> {
         let Opened { id, start, tag, offset, sender, trace_context, stage } = self.first;
