@@ -476,6 +476,30 @@ mod tests {
         fs::remove_dir_all(root).unwrap();
     }
 
+    /// A copy that has ended and was not waited for has an entry in `/proc`, without arguments and without environment.
+    #[test]
+    fn a_copy_that_has_an_entry_only_is_taken_as_its_maker_too() {
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let (own, pid) = (std::process::id(), child.id());
+        let stat = format!("/proc/{pid}/stat");
+        while !fs::read_to_string(&stat).unwrap().contains(") Z ") {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        let mut enricher = Enricher::new(Settings::default());
+        let of_maker = enricher.resource(own);
+        enricher.known.get_mut(&own).unwrap().told = Told::AllBut(Kinds::parse("server"));
+        enricher.forked(own, pid, pid);
+        let (resource, told) = enricher.report(pid);
+        assert_eq!(get(&resource, "service.name"), get(&of_maker, "service.name"));
+        assert_eq!(resource.get("process.pid"), Some(&Value::Int(pid.into())));
+        assert_eq!(
+            told,
+            Told::AllBut(Kinds::parse("server")),
+            "what a loader reports of its maker, it reports of the copy"
+        );
+        child.wait().unwrap();
+    }
+
     #[test]
     fn threads_are_strands_unless_the_program_moves_requests_between_them() {
         let root = proc("strands", 7, "server", "", "");

@@ -19,20 +19,23 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// Reads a process below `proc` (mostly `/proc`); `None` if there is none.
+    /// Reads a process below `proc` (mostly `/proc`); `None` if there is none, or no more than its number: one that ends
+    /// loses its memory, and with it its arguments and environment, before it loses its entry there.
     pub(super) fn read(proc: &Path, pid: u32) -> Option<Self> {
         let folder = proc.join(pid.to_string());
-        let command_line = read(&folder.join("cmdline"))?;
-        let executable = fs::read_link(folder.join("exe")).ok();
-        let comm = || String::from_utf8_lossy(&read(&folder.join("comm")).unwrap_or_default()).trim_end().to_owned();
-        let executable = match executable {
-            Some(path) => path.to_string_lossy().into_owned(),
-            // Another user's process, and no right to look.
-            None if command_line.is_empty() => comm(),
-            None => String::new(),
-        };
+        let executable = fs::read_link(folder.join("exe"));
         let environment = read(&folder.join("environ")).unwrap_or_default();
         let cgroup = String::from_utf8_lossy(&read(&folder.join("cgroup")).unwrap_or_default()).into_owned();
+        // Last: while there are arguments, the environment that was read before is whole.
+        let command_line = read(&folder.join("cmdline"))?;
+        let comm = || String::from_utf8_lossy(&read(&folder.join("comm")).unwrap_or_default()).trim_end().to_owned();
+        let executable = match executable {
+            _ if command_line.is_empty() && has_ended(&folder) => return None,
+            Ok(path) => path.to_string_lossy().into_owned(),
+            // The kernel's own, or another user's and no right to look.
+            Err(_) if command_line.is_empty() => comm(),
+            Err(_) => String::new(),
+        };
         Some(Self { executable, command_line, environment, cgroup })
     }
 
@@ -50,6 +53,18 @@ impl Process {
         })?;
         std::str::from_utf8(found).ok().map(str::trim).filter(|value| !value.is_empty())
     }
+}
+
+/// Whether a process without arguments is one that ends or has ended: `state` and `flags` of proc_pid_stat(5).
+fn has_ended(folder: &Path) -> bool {
+    const PF_EXITING: u32 = 0x4;
+    let Some(stat) = read(&folder.join("stat")) else { return true };
+    let stat = String::from_utf8_lossy(&stat);
+    // The name before it may hold anything, brackets too.
+    let mut fields = stat.rsplit(')').next().unwrap_or_default().split_ascii_whitespace();
+    let state = fields.next();
+    let flags = fields.nth(5).and_then(|flags| flags.parse::<u32>().ok());
+    matches!(state, Some("Z" | "X")) || flags.is_some_and(|flags| flags & PF_EXITING != 0)
 }
 
 fn read(path: &PathBuf) -> Option<Vec<u8>> {
