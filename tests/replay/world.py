@@ -238,7 +238,8 @@ class World:
             runs.mkdir()
             shutil.chown(runs, "mysql", "mysql")
             self.start(f"mysql-{port}", "mariadbd", "--no-defaults", f"--datadir={data}", f"--socket={runs}/socket", f"--port={port}",
-                       "--bind-address=127.0.0.1", f"--pid-file={runs}/pid", "--skip-name-resolve", "--local-infile=1", "--max-allowed-packet=64M", user="mysql")
+                       "--bind-address=127.0.0.1", f"--pid-file={runs}/pid", "--skip-name-resolve", "--local-infile=1", "--max-allowed-packet=64M",
+                       "--max-connections=40", user="mysql")
         self.answers(*MYSQL)
         for port in MYSQL:
             # Through the socket, before anything is recorded.

@@ -92,9 +92,17 @@ fn questions(message: &Message<'_>) -> Result<bool, MessageError> {
     Ok(true)
 }
 
-/// Of a class that there is. Multicast DNS sets its upper bit.
-pub(super) const fn is_plain(question: &Question<'_>) -> bool {
-    matches!(question.class, 1 | 3 | 4 | 254 | 255) && question.kind.number() != 0
+/// Of a class that there is, and no name of NetBIOS. Multicast DNS sets the upper bit of the class.
+pub(super) fn is_plain(question: &Question<'_>) -> bool {
+    matches!(question.class, 1 | 3 | 4 | 254 | 255) && question.kind.number() != 0 && !is_netbios(question)
+}
+
+/// NetBIOS asks for its names in messages of DNS' form, each half of a byte a letter
+/// ([RFC 1001 §14.1](https://www.rfc-editor.org/rfc/rfc1001#section-14.1)), by the types NB and NBSTAT
+/// ([RFC 1002 §4.2.1.2](https://www.rfc-editor.org/rfc/rfc1002#section-4.2.1.2)). The second is the number of SRV.
+fn is_netbios(question: &Question<'_>) -> bool {
+    let is_encoded = |label: &[u8]| label.len() == 32 && label.iter().all(|byte| matches!(byte, b'A'..=b'P'));
+    matches!(question.kind.number(), 32 | 33) && question.name.labels().next().is_some_and(is_encoded)
 }
 
 #[cfg(test)]
@@ -131,9 +139,18 @@ mod tests {
         multicast[class] = 0x80;
         let mut reserved = QUERY.to_vec();
         reserved[3] |= 0x40;
+        let status = b"\x80\x02\0\0\0\x01\0\0\0\0\0\0 CKAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\0\0\x21\0\x01";
+        let mut netbios = b"\x80\x01\x01\x10\0\x01\0\0\0\0\0\0 FIFDFEFCEFEBENFPEIFJCACACACACAAA\0\0\x20\0\x01".to_vec();
         for bytes in [&[0; 40][..], &[0xff; 40], b"M-SEARCH * HTTP/1.1\r\n\r\n", &trailing, &multicast, &reserved] {
             assert_eq!(matches_datagram(bytes), None, "{}", bytes.escape_ascii());
         }
+        for bytes in [&status[..], &netbios] {
+            assert_eq!(matches_datagram(bytes), None, "{}", bytes.escape_ascii());
+        }
+        // A name that looks so may be asked for by the types of DNS.
+        let kind = netbios.len() - 3;
+        netbios[kind] = 1;
+        assert_eq!(matches_datagram(&netbios), Some(true));
         for bytes in [
             &b"GET / HTTP/1.1\r\n\r\n"[..],
             b"\0\0\0\x08\x04\xd2\x16\x2f",

@@ -5,6 +5,12 @@
 use super::packet::{self, HEAD, Head};
 use crate::reader::Reader;
 
+/// Longest payload of a refusal: an error's text has at most 512 bytes.
+const MAX_REFUSAL: usize = 3 + 6 + 512;
+/// The numbers of servers' errors ([MySQL](https://dev.mysql.com/doc/mysql-errors/8.4/en/server-error-reference.html),
+/// [MariaDB](https://mariadb.com/kb/en/mariadb-error-code-reference/)).
+const ERRORS: core::ops::Range<u16> = 1000..6000;
+
 /// Flags of capabilities that change how packets are read. The upper half is MariaDB's own.
 pub(super) mod capability {
     /// Set by MySQL; where it is missing, MariaDB's flags follow.
@@ -185,4 +191,22 @@ pub(super) fn is_greeting(bytes: &[u8]) -> Option<bool> {
         },
         _ => Some(false),
     }
+}
+
+/// Whether these bytes are a packet with which a server takes no connection, instead of a greeting: there are too many,
+/// or the client's host may not. `None`: they may, and are too few. An answer to a command never has the number 0.
+pub(super) fn is_refusal(bytes: &[u8]) -> Option<bool> {
+    let Some(head) = Head::read(bytes) else { return is_greeting(bytes) };
+    if head.sequence != 0 || !(4..=MAX_REFUSAL).contains(&head.length) {
+        return Some(false);
+    }
+    let Some(payload) = bytes.get(HEAD..head.size()) else {
+        return if bytes.get(HEAD).is_none_or(|&first| first == 0xff) { None } else { Some(false) };
+    };
+    let is_error = |error: packet::Error<'_>| {
+        let text = core::str::from_utf8(error.message);
+        ERRORS.contains(&error.code) && text.is_ok_and(|text| !text.is_empty() && !text.contains(char::is_control))
+    };
+    // It is the last that the server says.
+    Some(bytes.len() == head.size() && packet::Error::parse(payload).is_some_and(is_error))
 }

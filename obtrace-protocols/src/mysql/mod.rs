@@ -9,7 +9,8 @@
 //! Each command that the server answers, from its first byte to the last of its answer: however many statements a
 //! query holds and results it gives, with what the client sends for LOAD DATA LOCAL INFILE and to authenticate.
 //! What only prepares (COM_STMT_PREPARE, COM_STMT_RESET, COM_SET_OPTION, the start of a session) is one only if the
-//! server refused it. COM_STMT_CLOSE, COM_STMT_SEND_LONG_DATA and COM_QUIT have no answer and are none; the stream of
+//! server refused it; one that refuses instead of greeting, as it has too many connections, answers a request of no
+//! bytes. COM_STMT_CLOSE, COM_STMT_SEND_LONG_DATA and COM_QUIT have no answer and are none; the stream of
 //! events that COM_BINLOG_DUMP and its like ask for is not read.
 //!
 //! Text comes with its literals replaced. Parameter values, rows, files and everything that authenticates are passed

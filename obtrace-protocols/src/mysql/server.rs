@@ -7,6 +7,7 @@ use super::{
     handshake::{self, Greeting},
     packet::{HEAD, Head, MAX_PAYLOAD},
     parser::{MySqlParser, Pace, Source},
+    queue::{Entry, begin},
     shape,
 };
 use crate::{
@@ -73,7 +74,7 @@ impl MySqlParser {
     pub(super) fn parse_server(&mut self, bytes: &[u8], source: &mut Source<'_, '_>) -> Step {
         let mut at = 0_usize;
         if !self.server.begun {
-            match self.first_bytes(bytes) {
+            match self.first_bytes(bytes, source) {
                 Err(need) => return Step::need(0, need),
                 Ok(greeting) => {
                     at = greeting;
@@ -151,7 +152,18 @@ impl MySqlParser {
     }
 
     /// Reads a greeting, if the server begins with one: its size. `Err`: so many bytes are needed to tell.
-    fn first_bytes(&mut self, bytes: &[u8]) -> Result<usize, usize> {
+    fn first_bytes(&mut self, bytes: &[u8], source: &mut Source<'_, '_>) -> Result<usize, usize> {
+        match handshake::is_refusal(bytes) {
+            None => return Err(bytes.len().saturating_add(1)),
+            // Of a connection that was joined it is how the session is ended from outside.
+            Some(true) if !self.server.lost && self.queue.pending() == 0 => {
+                // That there is a connection asked for it: nothing else was sent. The number 0 follows upon this one.
+                let entry = Entry::new(Request::Connect, begin(source.mark(0)), u8::MAX);
+                self.push(entry, None, source);
+                return Ok(0);
+            }
+            Some(_) => {}
+        }
         match handshake::is_greeting(bytes) {
             None => Err(bytes.len().saturating_add(1)),
             Some(false) => Ok(0),

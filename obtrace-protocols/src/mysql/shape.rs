@@ -366,10 +366,10 @@ fn definition(payload: &[u8], length: usize) -> Option<bool> {
 /// Are these the first bytes of a MySQL client and its server, or of ones that were joined in the middle?
 pub(super) fn matches(client: &[u8], server: &[u8]) -> Verdict {
     if client.is_empty() {
-        return match handshake::is_greeting(server) {
-            Some(true) => Verdict::Yes,
+        return match (handshake::is_refusal(server), handshake::is_greeting(server)) {
+            (Some(true), _) | (_, Some(true)) => Verdict::Yes,
             // The answer to a command that was not seen: the next one will tell.
-            Some(false) if is_answer(server, Request::Query, Some(1)) == Some(false) => Verdict::No,
+            (Some(false), Some(false)) if is_answer(server, Request::Query, Some(1)) == Some(false) => Verdict::No,
             _ => Verdict::Maybe,
         };
     }

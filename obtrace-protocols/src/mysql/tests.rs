@@ -74,6 +74,58 @@ fn row(value: &[u8]) -> Vec<u8> {
     [&length, value].concat()
 }
 
+/// What MySQL 5.1 and MariaDB say instead of a greeting: without an SQLSTATE, nothing is agreed on yet.
+fn refusal(code: u16, text: &str) -> Vec<u8> {
+    packet(0, &[&b"\xff"[..], &code.to_le_bytes(), text.as_bytes()].concat())
+}
+
+#[test]
+fn a_server_that_refuses_instead_of_greeting_is_told() {
+    for (code, text) in
+        [(1040, "Too many connections"), (1130, "Host '192.168.1.3' is not allowed to connect to this MySQL server")]
+    {
+        let bytes = refusal(code, text);
+        for cut in 1..=bytes.len() {
+            let mut connection = Connection::new(Config::new().with_error_text(true), &Shared::default());
+            for (from, part) in [(0, &bytes[..cut]), (cut as u64, &bytes[cut..])] {
+                connection.handle_data(Direction::Received, from, part, Timestamp::from_nanos(7 + from), Tag::new(1));
+            }
+            connection.handle_close(Timestamp::from_nanos(900));
+            assert!(connection.poll_opened().is_some_and(|opened| opened.stage == Stage::Certain), "{cut}");
+            let exchange = connection.poll_exchange().expect("an exchange");
+            let Details::MySql(details) = &exchange.details else { panic!("{exchange:?}") };
+            assert_eq!(
+                (details.request, details.error_code, details.error_message.as_deref()),
+                (Request::Connect, Some(code), Some(text))
+            );
+            assert_eq!(
+                (exchange.request.size, exchange.response.map(|response| response.size)),
+                (0, Some(bytes.len() as u64))
+            );
+            assert_eq!(exchange.completeness, Completeness::Complete);
+        }
+    }
+}
+
+/// How a session is ended from outside: the same bytes, behind something that was not seen.
+#[test]
+fn a_session_that_is_ended_from_outside_is_no_refusal() {
+    let ended = refusal(4031, "The client was disconnected by the server because of inactivity.");
+    let mut connection = Connection::new(Config::new(), &Shared::default());
+    connection.join();
+    connection.handle_data(Direction::Received, 0, &ended, Timestamp::from_nanos(7), Tag::new(1));
+    connection.handle_close(Timestamp::from_nanos(900));
+    assert!(connection.poll_exchange().is_none());
+    for other in [
+        &b"\x10\0\0\0\xff\x10\x04\x01binary\x02 bytes"[..],
+        b"\x08\0\0\0\xff\x05\0small",
+        b"\x08\0\0\x01\xff\x10\x04other",
+    ] {
+        let found = detect(b"", other, Some(Role::Client), None);
+        assert!(!matches!(found, Detection::Match { .. }), "{} is {found:?}", other.escape_ascii());
+    }
+}
+
 /// What a backslash is, answers say: nothing is told behind one before they do, nor after they were lost.
 #[test]
 fn what_backslashes_are_is_not_guessed() {

@@ -1,6 +1,8 @@
 """MariaDB by PyMySQL, mysql-connector-python and the mariadb program: `mysql_client.py PORT...`."""
 
+import contextlib
 import os
+import socket
 import subprocess
 import sys
 import tempfile
@@ -91,6 +93,26 @@ def refused(port):
             running.outcome = str(error.args[0])
 
 
+def full(port):
+    """More connections than the server takes: it refuses instead of greeting, and nothing was sent."""
+    with contextlib.ExitStack() as kept:
+        for _ in range(1000):
+            start = time.time_ns()
+            connection = kept.enter_context(socket.create_connection(("127.0.0.1", port)))
+            first = connection.recv(4096)
+            if first[4] == 0xff:
+                log("mysql", port, ["CONNECT", None], str(int.from_bytes(first[5:7], "little")), start, time.time_ns(), apart=True)
+                break
+        with operation("mysql", port, "CONNECT", None) as running:
+            running.more = {"apart": True}
+            try:
+                pymysql.connect(**names(port, ssl_disabled=True))
+            except pymysql.MySQLError as error:
+                running.outcome = str(error.args[0])
+        if running.outcome != "1040":
+            sys.exit(f"one connection more than the server takes: {running.outcome}")
+
+
 def prepared(port):
     """mysql-connector-python: statements by number, resets and closes; other commands."""
     start = time.time_ns()
@@ -161,6 +183,7 @@ def main():
         compressed(port)
         program(port)
         refused(port)
+        full(port)
 
 
 if __name__ == "__main__":
