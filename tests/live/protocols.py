@@ -37,8 +37,8 @@ SECOND = 1_000_000_000
 IN_PART = {"http2-older": 1, "grpc-older": 1, "mqtt-older": 1, "kafka-usual": 0.08}
 # PHP-FPM's bodies go by at more than 100 MB/s, of which the ring buffer holds an instant: a client takes so many seconds after each.
 PAUSES = {"fastcgi": 0.02}
-# What a server pushes it sends before its client knows of it.
-UNLINKED = {"http2-usual": 8}
+# What a server pushes it sends before its client knows of it; one that refuses instead of greeting speaks first, and has ended by then.
+UNLINKED = {"http2-usual": 8, "mysql-usual": 2}
 PARTIAL = ("gap", "truncated", "complete")
 # Programs by their services: servers, and who asks in the place of a case's client.
 SERVICES = {
