@@ -1,7 +1,9 @@
-//! Bodies of generative AI beside serde_json, which is given the bodies alone and the members that are wanted.
+//! Calls of generative AI models beside httparse and serde_json: both are given what sockets read, and serde_json the members
+//! that are wanted. What serde_json takes for the bodies alone is told too.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, mem::MaybeUninit};
 
+use httparse::{Header, Request, Response};
 use obtrace_protocols::{
     Config, Connection, Details, Direction, Role, Shared, Tag, Timestamp,
     payload::{GenAi, Payload},
@@ -9,6 +11,12 @@ use obtrace_protocols::{
 use serde::Deserialize;
 
 use crate::harness::{Goals, Group, Run};
+
+/// As much as a socket gives at once.
+const READ: usize = 16 * 1024;
+
+/// Most header fields of a head, for the peer.
+const SLOTS: usize = 64;
 
 /// What both are asked for.
 #[derive(Debug, Default, PartialEq)]
@@ -130,7 +138,7 @@ impl Talk {
             [(Direction::Sent, asked), (Direction::Received, answered)].into_iter().enumerate()
         {
             // As sockets are read.
-            for part in bytes.chunks(16 * 1024) {
+            for part in bytes.chunks(READ) {
                 self.now += 1000;
                 let at = Timestamp::from_nanos(self.now);
                 self.connection.handle_data(direction, self.ends[index], part, at, Tag::new(1));
@@ -161,8 +169,12 @@ fn told(call: &GenAi) -> Answer<'static> {
     }
 }
 
-/// What serde_json reads of the bodies: documents of the answer one after the other.
-fn peer<'a>(asked: &'a str, documents: impl Iterator<Item = &'a str>) -> Answer<'a> {
+/// What serde_json reads of the bodies: the answer is one document, or a stream of them.
+fn peer([asked, answered]: [&str; 2], stream: bool) -> Answer<'_> {
+    if stream { read(asked, data_of(answered)) } else { read(asked, std::iter::once(answered)) }
+}
+
+fn read<'a>(asked: &'a str, documents: impl Iterator<Item = &'a str>) -> Answer<'a> {
     let asked: Asked<'_> = serde_json::from_str(asked).expect("a request");
     let mut answer = Answer {
         asked: asked.model,
@@ -193,16 +205,51 @@ fn data_of(events: &str) -> impl Iterator<Item = &str> {
     events.lines().filter_map(|line| line.strip_prefix("data: ")).filter(|data| *data != "[DONE]")
 }
 
+/// Both directions of a connection as a program has them that reads with httparse and serde_json: what sockets give, in one
+/// piece each. They are used again.
+#[derive(Default)]
+struct Gathered([Vec<u8>; 2]);
+
+impl Gathered {
+    fn gather(&mut self, asked: &[u8], answered: &[u8]) {
+        for (kept, bytes) in self.0.iter_mut().zip([asked, answered]) {
+            kept.clear();
+            for part in bytes.chunks(READ) {
+                kept.extend_from_slice(part);
+            }
+        }
+    }
+
+    fn bodies(&self) -> [&str; 2] {
+        let mut slots = [const { MaybeUninit::<Header<'_>>::uninit() }; SLOTS];
+        let mut request = Request::new(&mut []);
+        let head = request.parse_with_uninit_headers(&self.0[0], &mut slots).expect("a request");
+        let asked = body(&self.0[0], head.unwrap(), request.headers);
+        let mut slots = [const { MaybeUninit::<Header<'_>>::uninit() }; SLOTS];
+        let mut response = Response::new(&mut []);
+        let head = httparse::ParserConfig::default()
+            .parse_response_with_uninit_headers(&mut response, &self.0[1], &mut slots)
+            .expect("a response");
+        [asked, body(&self.0[1], head.unwrap(), response.headers)]
+    }
+}
+
+/// The body behind a head, as long as its fields say.
+fn body<'a>(bytes: &'a [u8], head: usize, headers: &[Header<'_>]) -> &'a str {
+    let length = headers.iter().find(|header| header.name.eq_ignore_ascii_case("content-length")).expect("a length");
+    let length: usize = str::from_utf8(length.value).ok().and_then(|digits| digits.parse().ok()).expect("a number");
+    str::from_utf8(&bytes[head..head + length]).expect("text")
+}
+
 pub(crate) fn run(run: Run, goals: &mut Goals) {
     for (name, stream) in [("whole", false), ("60 events", true)] {
         let (asked, answered) = (request(stream), if stream { events() } else { response() });
         let kind = if stream { "text/event-stream" } else { "application/json" };
         let sent = message("POST /v1/chat/completions HTTP/1.1\r\nHost: api", "application/json", &asked);
         let received = message("HTTP/1.1 200 OK", kind, &answered);
-        let documents = || -> Box<dyn Iterator<Item = &str>> {
-            if stream { Box::new(data_of(&answered)) } else { Box::new(std::iter::once(&*answered)) }
-        };
-        assert_eq!(Talk::new().exchange(&sent, &received, told), peer(&asked, documents()), "{name}");
+        let mut gathered = Gathered::default();
+        gathered.gather(&sent, &received);
+        assert_eq!(Talk::new().exchange(&sent, &received, told), peer(gathered.bodies(), stream), "{name}");
         let mut talk = Talk::new();
         // What is used again is there after some.
         for _ in 0..8 {
@@ -215,18 +262,16 @@ pub(crate) fn run(run: Run, goals: &mut Goals) {
                     (call.input_tokens, call.output_tokens, call.temperature.is_some())
                 })
             })
-            .add("serde_json, bodies alone", bytes, || {
-                if stream {
-                    peer(&asked, data_of(&answered)).tokens
-                } else {
-                    peer(&asked, std::iter::once(&*answered)).tokens
-                }
+            .add("httparse and serde_json", bytes, || {
+                gathered.gather(&sent, &received);
+                peer(gathered.bodies(), stream).tokens
             })
+            .add("serde_json, bodies alone", bytes, || peer([&asked, &answered], stream).tokens)
             .run(run);
         let ratio = outcome.nanos[1] / outcome.nanos[0];
         // Of a stream most is said again and again, and read once.
         let held = if stream { 1.0 } else { 0.5 };
-        goals.ratio(format!("Generative AI, {name}: times serde_json"), ratio, 1.0, held);
+        goals.ratio(format!("Generative AI, {name}: times httparse and serde_json"), ratio, 1.0, held);
         goals.no_allocations(format!("Generative AI, {name}"), outcome.allocations[0]);
     }
 }

@@ -2,7 +2,8 @@
 #![cfg(all(feature = "proc", target_os = "linux"))]
 
 use std::{
-    process::{Child, Command, Stdio},
+    io::{BufRead as _, BufReader, Write as _},
+    process::{Child, ChildStdout, Command, Stdio},
     sync::Arc,
     thread,
     time::{Duration, Instant},
@@ -14,21 +15,36 @@ use obtrace_detect::{
 };
 
 /// A process that ends with the test.
-struct Running(Child);
+struct Running(Child, BufReader<ChildStdout>);
 
 impl Running {
     fn start(command: &mut Command) -> Self {
-        let command = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
-        Self(command.spawn().expect("the program is there"))
+        let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = command.spawn().expect("the program is there");
+        let out = child.stdout.take().map(BufReader::new).expect("it is piped");
+        Self(child, out)
     }
 
     /// `cat`, which waits for its input.
     fn cat() -> Self {
-        let this =
-            Self::start(Command::new("cat").env_clear().envs([("NODE_VERSION", "22.1.0"), ("PASSWORD", "secret")]));
-        // Until it runs the program: at first it is this one.
-        eventually(|| read(this.id()).is_ok_and(|process| process.comm.as_deref() == Some("cat")));
+        let variables = [("NODE_VERSION", "22.1.0"), ("PASSWORD", "secret")];
+        let mut this = Self::start(Command::new("cat").env_clear().envs(variables));
+        this.say("go\n");
+        this.hear("go\n");
         this
+    }
+
+    fn say(&mut self, line: &str) {
+        let to = self.0.stdin.as_mut().expect("it is piped");
+        to.write_all(line.as_bytes()).expect("it reads");
+    }
+
+    /// Waits until it prints this line. By then all of the program is loaded: its name is there long before its
+    /// arguments, and those before its libraries.
+    fn hear(&mut self, wanted: &str) {
+        let mut line = String::new();
+        self.1.read_line(&mut line).expect("it prints text");
+        assert_eq!(line, wanted);
     }
 
     fn id(&self) -> u32 {
@@ -94,8 +110,10 @@ fn a_process_that_becomes_another_program_is_read_anew() {
     let mut reader = Reader::new();
     eventually(|| read(shell.id()).is_ok_and(|process| inspect(&process).wrapper.is_some()));
     let before = reader.read(shell.id()).unwrap();
-    std::io::Write::write_all(shell.0.stdin.as_mut().unwrap(), b"go\n").unwrap();
-    eventually(|| read(shell.id()).is_ok_and(|process| process.comm.as_deref() == Some("cat")));
+    // One line for the shell, which takes no more, and one for what it becomes.
+    shell.say("go\n");
+    shell.say("on\n");
+    shell.hear("on\n");
     let after = reader.read(shell.id()).unwrap();
     assert_ne!(before.exe, after.exe);
     assert_eq!(after.cmdline, ["cat"]);
@@ -124,8 +142,8 @@ fn a_script_is_read_where_the_process_sees_it() {
     let program = folder.join("python3");
     std::fs::copy("/bin/cat", &program).unwrap();
     std::fs::write(folder.join("app.py"), "import os\nfrom flask import Flask\n").unwrap();
-    let running = Running::start(Command::new(&program).args(["app.py", "-"]).current_dir(&folder));
-    eventually(|| read(running.id()).is_ok_and(|process| process.comm.as_deref() == Some("python3")));
+    let mut running = Running::start(Command::new(&program).args(["app.py", "-"]).current_dir(&folder));
+    running.hear("import os\n");
     let process = read(running.id()).unwrap();
     let script = process.script.clone().unwrap();
     assert_eq!((script.path.as_ref(), script.imports.join(" ")), ("app.py", "os flask".to_owned()));

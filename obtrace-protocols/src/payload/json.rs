@@ -212,7 +212,7 @@ impl<F: Copy> Reader<F> {
     /// Takes all bytes and tells what is of interest in them. Whether they are JSON, and not too deep.
     #[inline]
     pub(crate) fn read(&mut self, mut input: &[u8], sink: &mut impl FnMut(Told<'_, F>)) -> bool {
-        while !input.is_empty() {
+        while !input.is_empty() && self.state != State::Broken {
             if self.state == State::Between {
                 self.begin_alike(&mut input, sink);
             }
@@ -225,11 +225,8 @@ impl<F: Copy> Reader<F> {
             if let Some(event) = self.step(&mut input) {
                 sink(self.tell(event));
             }
-            if self.state == State::Broken {
-                return false;
-            }
         }
-        true
+        self.state != State::Broken
     }
 
     fn tell<'r, 'i: 'r>(&'r self, event: Event<'i, F>) -> Told<'r, F> {

@@ -154,6 +154,16 @@ fn what_is_no_json_breaks() {
 }
 
 /// JSON of any shape, with names that are of interest among the others.
+/// What breaks it may be the last byte that is there: nothing behind it is needed to see it.
+#[test]
+fn what_breaks_last_is_seen() {
+    for text in ["{\"name\":\"a\"]", "{\"a\":{\"b\":1]", "{\"x\":[1}", "[1}", "{\"other\":[{\"n\":1]", "{\"flag\":x"] {
+        let mut reader = Reader::new(&ROOT);
+        reader.begin(&ROOT, 20, 0);
+        assert!(!reader.read(text.as_bytes(), &mut |_| {}), "{text}");
+    }
+}
+
 fn json() -> impl Strategy<Value = String> {
     let word = prop_oneof![
         Just("name"),
